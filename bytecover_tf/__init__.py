@@ -1,0 +1,35 @@
+"""Cover song identification with ByteCover in Keras and TensorFlow.
+
+Public names are imported when first used, so that importing the package, or
+asking a command for help, does not load TensorFlow.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "ByteCover": "bytecover_tf.models.bytecover",
+    "ByteCoverError": "bytecover_tf.errors",
+    "Config": "bytecover_tf.config",
+    "FeatureStore": "bytecover_tf.feature_store",
+    "Frontend": "bytecover_tf.frontend",
+    "ResNetIBN": "bytecover_tf.models.resnet_ibn",
+    "Track": "bytecover_tf.data.track",
+    "load_audio": "bytecover_tf.audio",
+    "load_dataset": "bytecover_tf.data",
+    "load_encoder": "bytecover_tf.encoder",
+}
+
+__all__ = sorted(_PUBLIC)  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,0 +1,33 @@
+"""What this package raises when its input is at fault.
+
+Every message names the file or argument and says what was expected, so that
+a command can print it as it stands.
+"""
+
+
+class ByteCoverError(Exception):
+    """Root of all errors raised on purpose by this package."""
+
+
+class AudioError(ByteCoverError):
+    """A recording cannot be decoded, or holds nothing that can be embedded."""
+
+
+class DataError(ByteCoverError):
+    """A data set's list, manifest or folder is malformed or leaks between splits."""
+
+
+class StoreError(ByteCoverError):
+    """A feature store is damaged, busy, or lacks a recording."""
+
+
+class FrontendMismatch(ByteCoverError):
+    """Features were made with other parameters than the ones expected."""
+
+
+class ConfigError(ByteCoverError):
+    """An experiment's configuration has an unknown key or an impossible value."""
+
+
+class EncoderError(ByteCoverError):
+    """A trained encoder cannot be read."""

@@ -1,0 +1,6 @@
+"""Losses on embeddings, on any Keras backend."""
+
+from bytecover_tf.losses.distances import pairwise_euclidean
+from bytecover_tf.losses.triplet import batch_hard_triplet
+
+__all__ = ["batch_hard_triplet", "pairwise_euclidean"]

@@ -1,0 +1,29 @@
+"""Distances between all pairs of a batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+
+def pairwise_euclidean(embeddings: Any) -> Any:
+    """Return the Euclidean distance of every pair.
+
+    The gradient of the square root is infinite at zero, so it is kept away from
+    equal pairs, whose distance and gradient are both 0.
+
+    Args:
+        embeddings: (batch, dim).
+
+    Returns:
+        float32 (batch, batch), symmetric, zero on the diagonal.
+    """
+    embeddings = ops.cast(embeddings, "float32")
+    squares = ops.sum(ops.square(embeddings), axis=1)
+    products = ops.matmul(embeddings, ops.transpose(embeddings))
+    squared = squares[:, None] - 2.0 * products + squares[None, :]
+    # Rounding leaves a little, of either sign, where the distance is 0.
+    floor = 1e-6 * (squares[:, None] + squares[None, :])
+    apart = squared > floor
+    return ops.where(apart, ops.sqrt(ops.where(apart, squared, 1.0)), 0.0)

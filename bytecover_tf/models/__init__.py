@@ -1,0 +1,1 @@
+"""Networks: the backbone and the model that is trained."""

@@ -1,0 +1,263 @@
+"""The model of the paper: backbone, pooling, BNNeck and the two losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import keras
+from keras import ops
+
+from bytecover_tf.layers.bnneck import BNNeck
+from bytecover_tf.layers.gem import GeM
+from bytecover_tf.losses.triplet import batch_hard_triplet
+from bytecover_tf.models.resnet_ibn import ResNetIBN
+
+
+@keras.saving.register_keras_serializable(package="bytecover_tf")
+class ByteCover(keras.Model):
+    """Embeds recordings so that versions of one work lie close in cosine distance.
+
+    Training minimises `CE(softmax(W f_c), work) + [d_p - d_n + margin]_+`, the
+    second term on f_t (paper, equations 2 and 3). Each rung of the paper's
+    ablation (table 3) is a choice of arguments.
+
+    Args:
+        num_works: classes of the classifier; None leaves it out, which is enough
+            to embed.
+        blocks: bottlenecks in each stage of the backbone.
+        width: channels of the backbone's stem.
+        ibn: False gives the plain ResNet.
+        pooling: `gem`, or `average` over the map.
+        bnneck: False makes f_c the same vector as f_t.
+        embedding_dim: size of f_t and f_c after a dense projection; None keeps
+            the backbone's `32 * width` (paper, table 2).
+        margin: of the triplet loss; None trains by classification alone.
+        label_smoothing: share of the target spread over all works.
+        input_power: exponent applied to the features; 0.5 compresses loud bins,
+            1 is the paper's plain amplitude.
+        **kwargs: as for any Keras model.
+
+    Input shape:
+        `(batch, bins, frames, 1)`, any number of frames from 1.
+
+    Output:
+        `{"f_t": (batch, dim), "f_c": (batch, dim)}` in float32. Compare
+        recordings by the cosine of f_c.
+
+    Example:
+        >>> model = ByteCover(num_works=10, blocks=(1, 1, 1, 1), width=8)
+        >>> model(keras.random.uniform((2, 84, 40, 1)))["f_c"].shape
+        TensorShape([2, 256])
+    """
+
+    def __init__(
+        self,
+        num_works: int | None = None,
+        blocks: Sequence[int] = (3, 4, 6, 3),
+        width: int = 64,
+        ibn: bool = True,
+        pooling: Literal["gem", "average"] = "gem",
+        bnneck: bool = True,
+        embedding_dim: int | None = None,
+        margin: float | None = 0.3,
+        label_smoothing: float = 0.0,
+        input_power: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if pooling not in ("gem", "average"):
+            raise ValueError(
+                f"`pooling` must be 'gem' or 'average'. Received: pooling={pooling}"
+            )
+        if not input_power > 0:
+            raise ValueError(
+                f"`input_power` must be positive. Received: input_power={input_power}"
+            )
+        self.num_works = num_works
+        self.blocks = tuple(blocks)
+        self.width = width
+        self.ibn = ibn
+        self.pooling = pooling
+        self.bnneck = bnneck
+        self.embedding_dim = embedding_dim
+        self.margin = margin
+        self.label_smoothing = label_smoothing
+        self.input_power = input_power
+
+        self.backbone = ResNetIBN(
+            blocks, width, ibn, name="backbone", dtype=self.dtype_policy
+        )
+        # All that follows the backbone is small and is kept in float32.
+        self.pool = (
+            GeM(name="pool", dtype="float32")
+            if pooling == "gem"
+            else keras.layers.GlobalAveragePooling2D(name="pool", dtype="float32")
+        )
+        self.projection = (
+            None
+            if embedding_dim is None
+            else keras.layers.Dense(embedding_dim, name="projection", dtype="float32")
+        )
+        self.neck = BNNeck(name="neck") if bnneck else None
+        self.classifier = (
+            None
+            if num_works is None
+            else keras.layers.Dense(
+                num_works,
+                use_bias=False,
+                kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
+                name="classifier",
+                dtype="float32",
+            )
+        )
+        self.trackers = {
+            name: keras.metrics.Mean(name=name)
+            for name in ("loss", "classification", "triplet", "accuracy")
+        }
+
+    @property
+    def dim(self) -> int:
+        """Size of an embedding."""
+        return self.embedding_dim or 32 * self.width
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the weights."""
+        self.backbone.build(input_shape)
+        features = self.backbone.compute_output_shape(input_shape)
+        self.pool.build(features)
+        if self.projection is not None:
+            self.projection.build((None, features[-1]))
+        if self.neck is not None:
+            self.neck.build((None, self.dim))
+        if self.classifier is not None:
+            self.classifier.build((None, self.dim))
+
+    def call(self, inputs: Any, training: bool | None = None) -> dict[str, Any]:
+        """Return f_t and f_c of each recording."""
+        x = inputs if self.input_power == 1 else ops.power(inputs, self.input_power)
+        f_t = self.pool(self.backbone(x, training=training))
+        if self.projection is not None:
+            f_t = self.projection(f_t)
+        f_c = f_t if self.neck is None else self.neck(f_t, training=training)
+        return {"f_t": f_t, "f_c": f_c}
+
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> dict[str, tuple[int | None, int]]:
+        """Return the shapes of f_t and f_c."""
+        shape = (input_shape[0], self.dim)
+        return {"f_t": shape, "f_c": shape}
+
+    # -- training ---------------------------------------------------------------
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The running means that `fit` shows and resets."""
+        return list(self.trackers.values())
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Return the sum of both losses and record each.
+
+        Args:
+            x: not used.
+            y: integer label of each recording's work, (batch,).
+            y_pred: what `call` returned.
+            sample_weight: not used.
+            training: not used.
+
+        Raises:
+            ValueError: the model has no classifier.
+        """
+        if self.classifier is None:
+            raise ValueError(
+                "Training needs a classifier. Received: num_works=None at construction"
+            )
+        logits = self.classifier(y_pred["f_c"])
+        y = ops.reshape(y, (-1,))
+        classification = ops.mean(
+            ops.categorical_crossentropy(
+                self._targets(y, logits), logits, from_logits=True
+            )
+        )
+        triplet = (
+            ops.zeros(())
+            if self.margin is None
+            else batch_hard_triplet(y_pred["f_t"], y, self.margin)
+        )
+        loss = classification + triplet
+        hits = ops.equal(ops.cast(ops.argmax(logits, axis=1), y.dtype), y)
+        self.trackers["loss"].update_state(loss)
+        self.trackers["classification"].update_state(classification)
+        self.trackers["triplet"].update_state(triplet)
+        self.trackers["accuracy"].update_state(ops.cast(hits, "float32"))
+        return loss
+
+    def _targets(self, y: Any, logits: Any) -> Any:
+        one_hot = ops.one_hot(y, self.num_works, dtype=logits.dtype)
+        share = self.label_smoothing / self.num_works
+        return (1.0 - self.label_smoothing) * one_hot + share
+
+    def train_step(self, *args: Any) -> Any:
+        """Take one optimiser step on a batch.
+
+        TensorFlow passes `(features, works)`; other backends pass their state as
+        well and are served by Keras's own step, which calls `compute_loss` too.
+        """
+        if keras.backend.backend() != "tensorflow":
+            return super().train_step(*args)
+        import tensorflow as tf
+
+        features, works, _ = keras.utils.unpack_x_y_sample_weight(*args)
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(
+                y=works, y_pred=self(features, training=True), training=True
+            )
+            # Under mixed precision, small float16 gradients would vanish.
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, self.trainable_weights)
+        self.optimizer.apply_gradients(
+            zip(gradients, self.trainable_weights, strict=True)
+        )
+        return self.get_metrics_result()
+
+    # -- persistence ------------------------------------------------------------
+
+    def encoder(self) -> ByteCover:
+        """Return a float32 copy without the classifier, with weights of its own."""
+        config = {**self.get_config(), "num_works": None, "dtype": "float32"}
+        copy = type(self).from_config(config)
+        copy.build((None, 84, None, 1))
+        kept = {self._relative(variable): variable for variable in self.variables}
+        for variable in copy.variables:
+            # By way of NumPy: JAX would share the buffer, and training frees it.
+            value = ops.convert_to_numpy(kept[copy._relative(variable)])
+            variable.assign(value)
+        return copy
+
+    def _relative(self, variable: Any) -> str:
+        """Name a variable independently of the model's own name."""
+        return variable.path.removeprefix(self.name + "/")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "num_works": self.num_works,
+            "blocks": self.blocks,
+            "width": self.width,
+            "ibn": self.ibn,
+            "pooling": self.pooling,
+            "bnneck": self.bnneck,
+            "embedding_dim": self.embedding_dim,
+            "margin": self.margin,
+            "label_smoothing": self.label_smoothing,
+            "input_power": self.input_power,
+        }

@@ -1,0 +1,225 @@
+"""ResNet with instance-batch normalisation (paper, section 2.1 and figure 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers
+
+from bytecover_tf.layers.ibn import IBN
+
+_EPSILON = 1e-5
+_MOMENTUM = 0.9
+
+
+def _conv(filters: int, size: int, stride: int = 1, **kwargs: Any) -> layers.Layer:
+    """Build a convolution without bias.
+
+    At stride 1 Keras's "same" pads both sides alike. At stride 2 it would pad more
+    on the far side, so the caller pads and asks for "valid".
+    """
+    return layers.Conv2D(
+        filters,
+        size,
+        strides=stride,
+        padding="same" if stride == 1 else "valid",
+        use_bias=False,
+        kernel_initializer=keras.initializers.VarianceScaling(
+            2.0, mode="fan_out", distribution="untruncated_normal"
+        ),
+        **kwargs,
+    )
+
+
+def _batch_norm(**kwargs: Any) -> layers.Layer:
+    return layers.BatchNormalization(epsilon=_EPSILON, momentum=_MOMENTUM, **kwargs)
+
+
+@keras.saving.register_keras_serializable(package="bytecover_tf")
+class Bottleneck(layers.Layer):
+    """A residual block of 1x1, 3x3 and 1x1 convolutions.
+
+    Args:
+        filters: channels of the first two convolutions; the output has four times
+            as many.
+        stride: of the 3x3 convolution, on both axes.
+        ibn: whether IBN instead of batch normalisation follows the first
+            convolution.
+        **kwargs: as for any Keras layer.
+
+    Input shape:
+        `(batch, bins, frames, channels)`
+
+    Output shape:
+        `(batch, ceil(bins / stride), ceil(frames / stride), 4 * filters)`
+    """
+
+    expansion = 4
+
+    def __init__(
+        self, filters: int, stride: int = 1, ibn: bool = True, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.stride = stride
+        self.ibn = ibn
+        policy = {"dtype": self.dtype_policy}
+        self.conv1 = _conv(filters, 1, name="conv1", **policy)
+        self.norm1 = (
+            IBN(epsilon=_EPSILON, momentum=_MOMENTUM, name="norm1", **policy)
+            if ibn
+            else _batch_norm(name="norm1", **policy)
+        )
+        self.pad = layers.ZeroPadding2D(1, name="pad", **policy) if stride > 1 else None
+        self.conv2 = _conv(filters, 3, stride, name="conv2", **policy)
+        self.norm2 = _batch_norm(name="norm2", **policy)
+        self.conv3 = _conv(self.expansion * filters, 1, name="conv3", **policy)
+        self.norm3 = _batch_norm(name="norm3", **policy)
+        self.shortcut: layers.Layer | None = None
+        self.shortcut_norm: layers.Layer | None = None
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the weights; the shortcut has some only where the shape changes."""
+        filters, expanded = self.filters, self.expansion * self.filters
+        inner = (*input_shape[:-1], filters)
+        if self.stride > 1 or input_shape[-1] != expanded:
+            policy = {"dtype": self.dtype_policy}
+            self.shortcut = _conv(expanded, 1, self.stride, name="shortcut", **policy)
+            self.shortcut_norm = _batch_norm(name="shortcut_norm", **policy)
+            self.shortcut.build(input_shape)
+            self.shortcut_norm.build((*input_shape[:-1], expanded))
+        self.conv1.build(input_shape)
+        for layer in (self.norm1, self.conv2, self.norm2, self.conv3):
+            layer.build(inner)
+        self.norm3.build((*input_shape[:-1], expanded))
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Apply the block."""
+        x = keras.ops.relu(self.norm1(self.conv1(inputs), training=training))
+        if self.pad is not None:
+            x = self.pad(x)
+        x = keras.ops.relu(self.norm2(self.conv2(x), training=training))
+        x = self.norm3(self.conv3(x), training=training)
+        if self.shortcut is not None and self.shortcut_norm is not None:
+            inputs = self.shortcut_norm(self.shortcut(inputs), training=training)
+        return keras.ops.relu(x + inputs)
+
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        """Return the shape with both spatial axes divided by the stride."""
+        batch, bins, frames, _ = input_shape
+        divided = [n if n is None else -(-n // self.stride) for n in (bins, frames)]
+        return (batch, *divided, self.expansion * self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "stride": self.stride,
+            "ibn": self.ibn,
+        }
+
+
+@keras.saving.register_keras_serializable(package="bytecover_tf")
+class ResNetIBN(layers.Layer):
+    """The backbone: a stem and four stages of bottlenecks.
+
+    The first three stages use IBN blocks and the last does not, so that the
+    network keeps its capacity to tell works apart. The last stage has stride 1,
+    which leaves a map of 6 bins for 84. Padding is explicit and symmetric, as in
+    PyTorch, so that weights can be carried over.
+
+    Args:
+        blocks: bottlenecks in each of the four stages; (3, 4, 6, 3) is ResNet50.
+        width: channels of the stem; stage i has `4 * width * 2**i` at its output.
+        ibn: False gives the plain ResNet.
+        **kwargs: as for any Keras layer.
+
+    Input shape:
+        `(batch, bins, frames, 1)`, any number of frames from 1.
+
+    Output shape:
+        `(batch, ceil(bins / 16), ceil(frames / 16), 32 * width)`
+
+    Example:
+        >>> ResNetIBN()(keras.random.uniform((1, 84, 103, 1))).shape
+        TensorShape([1, 6, 7, 2048])
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[int] = (3, 4, 6, 3),
+        width: int = 64,
+        ibn: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if len(blocks) != 4 or min(blocks) < 1:
+            raise ValueError(
+                "`blocks` must be four positive numbers, one a stage. "
+                f"Received: blocks={blocks}"
+            )
+        self.blocks = tuple(blocks)
+        self.width = width
+        self.ibn = ibn
+        policy = {"dtype": self.dtype_policy}
+        self.stem_pad = layers.ZeroPadding2D(3, name="stem_pad", **policy)
+        self.stem_conv = _conv(width, 7, 2, name="stem_conv", **policy)
+        self.stem_norm = _batch_norm(name="stem_norm", **policy)
+        # After the ReLU, padding with zeros cannot change a maximum.
+        self.pool_pad = layers.ZeroPadding2D(1, name="pool_pad", **policy)
+        self.pool = layers.MaxPooling2D(3, 2, padding="valid", name="pool", **policy)
+        self.bottlenecks = [
+            Bottleneck(
+                width * 2**stage,
+                stride=2 if block == 0 and stage in (1, 2) else 1,
+                ibn=ibn and stage < 3,
+                name=f"stage{stage + 1}_block{block + 1}",
+                **policy,
+            )
+            for stage, count in enumerate(self.blocks)
+            for block in range(count)
+        ]
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the weights."""
+        if len(input_shape) != 4 or input_shape[-1] != 1:
+            raise ValueError(
+                "ResNetIBN needs input of shape (batch, bins, frames, 1). "
+                f"Received: input_shape={input_shape}"
+            )
+        self.stem_conv.build(input_shape)
+        shape = (*input_shape[:-1], self.width)
+        self.stem_norm.build(shape)
+        for bottleneck in self.bottlenecks:
+            bottleneck.build(shape)
+            shape = bottleneck.compute_output_shape(shape)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Return the feature map."""
+        x = self.stem_norm(self.stem_conv(self.stem_pad(inputs)), training=training)
+        x = self.pool(self.pool_pad(keras.ops.relu(x)))
+        for bottleneck in self.bottlenecks:
+            x = bottleneck(x, training=training)
+        return x
+
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        """Return the feature map's shape."""
+        batch, bins, frames, _ = input_shape
+        divided = [n if n is None else -(-n // 16) for n in (bins, frames)]
+        return (batch, *divided, 32 * self.width)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "blocks": self.blocks,
+            "width": self.width,
+            "ibn": self.ibn,
+        }
