@@ -26,7 +26,7 @@ from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
 # minutes at the default hop), each with some context on both sides that covers
 # the longest filter and the decimation's ringing.
 _CHUNK_FRAMES = 16_000
-_CONTEXT_FRAMES = 128
+_CONTEXT_FRAMES = 64
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,9 @@ class Frontend:
             AudioError: the samples are not one-dimensional, not finite, silent or
                 fewer than `min_samples`.
         """
-        samples = check_waveform(samples, name)
-        return self._features(iter([samples]), name)
+        samples = np.asarray(samples)
+        check_waveform(samples, name)
+        return self._features(iter([samples.astype(np.float32, copy=False)]), name)
 
     def extract(self, path: str | Path) -> np.ndarray:
         """Return the features of an audio file of any length in bounded memory.

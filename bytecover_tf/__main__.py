@@ -1,0 +1,44 @@
+"""The `bytecover` command: a name for each of the package's command lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from bytecover_tf import __version__
+from bytecover_tf.cli import OK, guarded
+
+COMMANDS = {
+    "features": "extract the features of a data set into a feature store",
+    "train": "train an encoder and measure it on unseen works",
+    "evaluate": "measure an encoder on a data set by its protocol",
+}
+
+USAGE = (
+    "usage: bytecover [--help] [--version] COMMAND ...\n\n"
+    "Cover song identification with ByteCover in Keras and TensorFlow.\n\n"
+    "commands:\n"
+    + "".join(f"  {name:10} {purpose}\n" for name, purpose in COMMANDS.items())
+    + "\nbytecover COMMAND --help tells more. Each is also python -m bytecover_tf.COMMAND."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the subcommand that the first argument names; return its exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return OK
+    if arguments[0] == "--version":
+        print(f"bytecover {__version__}")
+        return OK
+    if arguments[0] not in COMMANDS:
+        print(f"{USAGE}\n\nerror: no command {arguments[0]!r}", file=sys.stderr)
+        return 2
+    module = import_module(f"bytecover_tf.{arguments[0]}")
+    return guarded(module.main, arguments[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

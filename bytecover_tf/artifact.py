@@ -1,0 +1,114 @@
+"""Trained models as files: a `.keras` archive that also says what made it.
+
+Beside Keras's own members the archive holds `bytecover.json` with the frontend,
+the versions of the libraries, and whatever the trainer knows (settings, metrics,
+state). One file is one artifact: it is written beside its place and then renamed,
+so a reader sees the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bytecover_tf
+from bytecover_tf.errors import EncoderError
+from bytecover_tf.frontend import Frontend
+
+if TYPE_CHECKING:
+    from bytecover_tf.models.bytecover import ByteCover
+
+_FORMAT = 1
+_MEMBER = "bytecover.json"
+_KERAS_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
+
+
+def save_model(
+    model: ByteCover, path: Path, frontend: Frontend, info: dict[str, Any]
+) -> None:
+    """Write a model, its optimiser's state included if it was compiled.
+
+    Args:
+        model: to be saved.
+        path: a name that ends in `.keras`; an older file is replaced.
+        frontend: parameters of the features that the model reads.
+        info: further facts, ready for JSON.
+    """
+    beside = path.with_name(f".{path.stem}.part.keras")
+    model.save(beside)
+    record = {
+        "format": _FORMAT,
+        "frontend": frontend.to_dict(),
+        "versions": _versions(),
+        **info,
+    }
+    with zipfile.ZipFile(beside, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(_MEMBER, json.dumps(record, indent=1))
+    with open(beside, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
+def _versions() -> dict[str, str]:
+    import keras
+    import librosa
+
+    backend = import_module(keras.backend.backend())
+    modules = (bytecover_tf, keras, backend, librosa)
+    return {module.__name__: module.__version__ for module in modules}
+
+
+def read_info(path: Path) -> dict[str, Any]:
+    """Return what `save_model` recorded, without loading the model.
+
+    Raises:
+        EncoderError: the file is missing or was not written by `save_model`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+            if names != _KERAS_MEMBERS | {_MEMBER}:
+                raise EncoderError(
+                    f"{path}: not a model of this package; expected an archive of "
+                    f"{', '.join(sorted(_KERAS_MEMBERS | {_MEMBER}))}, "
+                    f"found {', '.join(sorted(names)) or 'nothing'}"
+                )
+            record = json.loads(archive.read(_MEMBER))
+            kind = json.loads(archive.read("config.json")).get("registered_name")
+    except FileNotFoundError:
+        raise EncoderError(f"{path}: no such file") from None
+    except (zipfile.BadZipFile, ValueError, IsADirectoryError) as error:
+        raise EncoderError(f"{path}: not a readable .keras archive ({error})") from None
+    if kind != "bytecover_tf>ByteCover":
+        raise EncoderError(f"{path}: holds a {kind}, expected a ByteCover model")
+    if record.get("format") != _FORMAT:
+        raise EncoderError(
+            f"{path}: format {record.get('format')}; this version reads {_FORMAT}"
+        )
+    return record
+
+
+def load_model(path: Path, training: bool = False) -> tuple[ByteCover, dict[str, Any]]:
+    """Return a model and what was recorded with it.
+
+    Args:
+        path: a file that `save_model` wrote. Nothing in it can run code.
+        training: whether to restore the optimiser as well.
+
+    Raises:
+        EncoderError: the file is missing, damaged or of another kind.
+    """
+    record = read_info(path)
+    import keras
+
+    # The class must be registered before Keras meets its name.
+    import_module("bytecover_tf.models.bytecover")
+    try:
+        model = keras.saving.load_model(path, compile=training, safe_mode=True)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise EncoderError(f"{path}: cannot be loaded ({error})") from None
+    return model, record

@@ -1,0 +1,109 @@
+"""What the command lines share: data arguments, exit status, progress bars."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bytecover_tf.errors import ByteCoverError
+
+OK, SOME_FAILED, NOTHING_DONE = 0, 1, 2
+
+
+class HelpFormatter(
+    argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
+):
+    """Keeps a description's lines and shows each default."""
+
+
+def parser(module: str, description: str) -> argparse.ArgumentParser:
+    """Return a parser for `python -m bytecover_tf.<module>`."""
+    return argparse.ArgumentParser(
+        prog=f"python -m bytecover_tf.{module}",
+        description=description,
+        formatter_class=HelpFormatter,
+    )
+
+
+def add_data_arguments(arguments: argparse.ArgumentParser, default: str | None) -> None:
+    """Add the options that name a data set and its features."""
+    from bytecover_tf.data import DATASETS
+
+    group = arguments.add_argument_group("data")
+    group.add_argument(
+        "--data",
+        choices=sorted(DATASETS),
+        default=default,
+        required=default is None,
+        help="the data set",
+    )
+    group.add_argument(
+        "--data-root",
+        type=Path,
+        metavar="DIR",
+        help="its folder, or the file of a manifest; not needed for tunes",
+    )
+    group.add_argument(
+        "--features",
+        type=Path,
+        metavar="DIR",
+        help="feature store; what it lacks is extracted into it first "
+        "(default: features-HASH beside the data, HASH naming the frontend)",
+    )
+    add_extraction_arguments(group)
+
+
+def add_extraction_arguments(group: Any) -> None:
+    """Add the options of feature extraction."""
+    group.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that decode and transform (default: one a core)",
+    )
+    group.add_argument(
+        "--source-pool",
+        type=int,
+        default=1,
+        metavar="N",
+        help="for .npy recordings: how many frames of the transform each of their "
+        "columns is the mean of",
+    )
+
+
+def run(main: Callable[[Sequence[str] | None], int]) -> None:
+    """Run a command and end the process with its exit status.
+
+    0 is all done, 1 some inputs failed, 2 nothing done or wrong usage. An error
+    raised on purpose is one line on standard error, not a traceback.
+    """
+    sys.exit(guarded(main, None))
+
+
+def guarded(
+    main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None
+) -> int:
+    """Return a command's exit status, printing errors raised on purpose."""
+    # TensorFlow's remarks on processor and missing GPU; its exceptions still show.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        return main(arguments)
+    except ByteCoverError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues", file=sys.stderr)
+    except OSError as error:
+        # A full disk or a folder without permission: the system's own words.
+        print(f"error: {error}", file=sys.stderr)
+    return NOTHING_DONE
+
+
+def progress(items: Iterable[Any] | None = None, **options: Any) -> Any:
+    """Return a progress bar on standard error, silent when that is no terminal."""
+    from tqdm import tqdm
+
+    return tqdm(items, disable=None, dynamic_ncols=True, **options)

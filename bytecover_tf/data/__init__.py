@@ -1,0 +1,53 @@
+"""Data sets as lists of `Track`, each read by the module named after it."""
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from bytecover_tf.data.track import Track
+from bytecover_tf.errors import DataError
+
+__all__ = ["DATASETS", "Track", "load_dataset"]
+
+DATASETS = {
+    name: f"bytecover_tf.data.{name}"
+    for name in (
+        "tunes",
+        "shs100k",
+        "covers80",
+        "datacos",
+        "youtube350",
+        "folder",
+        "manifest",
+    )
+}
+"""The module behind each data set's name."""
+
+
+def load_dataset(
+    name: str, root: str | os.PathLike[str] | None = None, **options: Any
+) -> list[Track]:
+    """Read a data set's tracks.
+
+    Args:
+        name: a key of `DATASETS`.
+        root: the folder that holds the data set, or the file for `manifest`. Only
+            `tunes`, which comes with the package, can do without.
+        **options: further arguments of that module's `load`.
+
+    Returns:
+        Its tracks.
+
+    Raises:
+        DataError: if the name is unknown, the root is missing, or what lies there
+            is malformed.
+    """
+    if name not in DATASETS:
+        raise DataError(
+            f"data set {name!r} is unknown; expected one of {', '.join(DATASETS)}"
+        )
+    if root is None and name != "tunes":
+        raise DataError(f"data set {name!r}: expected the path where it lies")
+    load = import_module(DATASETS[name]).load
+    return cast(list[Track], load(None if root is None else Path(root), **options))

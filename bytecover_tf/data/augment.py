@@ -1,0 +1,136 @@
+"""Random changes to a crop that keep its work.
+
+Each acts on pooled features (bins, frames) of non-negative amplitudes, and each
+is applied with a probability of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bytecover_tf.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Augment:
+    """How often and how far crops are changed. The default changes nothing.
+
+    Attributes:
+        stretch: probability of another tempo.
+        stretch_range: factors of duration, drawn evenly on a logarithmic scale.
+        transpose: probability of another key.
+        transpose_bins: largest shift in bins, up or down; the bins that come in
+            from beyond the edge are empty.
+        mask_bins: probability of silencing a band of bins; drawn twice.
+        mask_bins_max: widest band.
+        mask_frames: probability of silencing a stretch of frames; drawn twice.
+        mask_frames_max: longest stretch, as a share of the crop.
+        tilt: probability of a gain that grows or falls with frequency.
+        tilt_decibels: largest gain at the outermost bins.
+        noise: probability of additive noise.
+        noise_level: its largest standard deviation, as a share of the crop's
+            maximum.
+
+    Raises:
+        ConfigError: a probability outside 0 to 1, or a stretch range that is not
+            two positive factors in order.
+    """
+
+    stretch: float = 0.0
+    stretch_range: tuple[float, float] = (0.7, 1.5)
+    transpose: float = 0.0
+    transpose_bins: int = 6
+    mask_bins: float = 0.0
+    mask_bins_max: int = 12
+    mask_frames: float = 0.0
+    mask_frames_max: float = 0.2
+    tilt: float = 0.0
+    tilt_decibels: float = 6.0
+    noise: float = 0.0
+    noise_level: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name in ("stretch", "transpose", "mask_bins", "mask_frames", "tilt", "noise"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(
+                    f"augment.{name} is a probability, not {getattr(self, name)}"
+                )
+        low, high = self.stretch_range
+        if not 0 < low <= high:
+            raise ConfigError(
+                "augment.stretch_range must be two positive factors in ascending "
+                f"order, not {self.stretch_range}"
+            )
+
+    def draw_stretch(self, rng: np.random.Generator) -> float:
+        """Return a factor by which the crop's duration is to change."""
+        if rng.random() >= self.stretch:
+            return 1.0
+        low, high = np.log(self.stretch_range)
+        return float(np.exp(rng.uniform(low, high)))
+
+    def __call__(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return a changed copy of a crop.
+
+        The tempo is not changed here: it decides how much of the recording a crop
+        takes, see `draw_stretch`.
+
+        Args:
+            crop: float32 (bins, frames).
+            rng: source of all draws.
+
+        Returns:
+            float32 (bins, frames), not negative.
+        """
+        crop = crop.copy()
+        bins, frames = crop.shape
+        if rng.random() < self.transpose:
+            shift = rng.integers(-self.transpose_bins, self.transpose_bins + 1)
+            crop = transpose(crop, int(shift))
+        if rng.random() < self.tilt:
+            crop *= _tilt(bins, rng.uniform(-1, 1) * self.tilt_decibels)[:, None]
+        if rng.random() < self.noise:
+            level = rng.uniform(0, self.noise_level) * crop.max()
+            crop += level * np.abs(rng.standard_normal(crop.shape, np.float32))
+        for _ in range(2):
+            if rng.random() < self.mask_bins:
+                start, width = _span(bins, self.mask_bins_max, rng)
+                crop[start : start + width] = 0
+            if rng.random() < self.mask_frames:
+                widest = int(frames * self.mask_frames_max)
+                start, width = _span(frames, widest, rng)
+                crop[:, start : start + width] = 0
+        return crop
+
+
+def transpose(crop: np.ndarray, shift: int) -> np.ndarray:
+    """Move (bins, frames) up by `shift` bins, or down if it is negative."""
+    moved = np.roll(crop, shift, axis=0)
+    if shift > 0:
+        moved[:shift] = 0
+    elif shift < 0:
+        moved[shift:] = 0
+    return moved
+
+
+def resize_frames(crop: np.ndarray, frames: int) -> np.ndarray:
+    """Stretch (bins, n) to `frames` columns by linear interpolation."""
+    count = crop.shape[1]
+    if count == frames:
+        return crop
+    at = np.linspace(0, count - 1, frames, dtype=np.float32)
+    left = np.minimum(at.astype(int), max(count - 2, 0))
+    right = np.minimum(left + 1, count - 1)
+    weight = at - left
+    return crop[:, left] * (1 - weight) + crop[:, right] * weight
+
+
+def _tilt(bins: int, decibels: float) -> np.ndarray:
+    return (10 ** (np.linspace(-decibels, decibels, bins) / 20)).astype(np.float32)
+
+
+def _span(length: int, widest: int, rng: np.random.Generator) -> tuple[int, int]:
+    width = int(rng.integers(0, min(widest, length) + 1))
+    return int(rng.integers(0, length - width + 1)), width

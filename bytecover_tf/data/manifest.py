@@ -1,0 +1,142 @@
+"""A manifest: any collection, listed in one CSV or JSON-lines file.
+
+    work,path,id,split,role
+    yesterday,audio/beatles.flac,1,train,both
+
+or one object a line, `{"work": "yesterday", "path": "audio/beatles.flac"}`, in a file
+that ends in .jsonl.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from bytecover_tf.data import files
+from bytecover_tf.data.track import Role, Split, Track
+from bytecover_tf.errors import DataError
+
+_COLUMNS = {"work", "path", "id", "recording", "split", "role"}
+
+_Row = tuple[str, dict[str, str]]
+"""Where a row stands, as `file:line`, and its fields."""
+
+
+def load(path: Path) -> list[Track]:
+    """Read the tracks that a manifest lists.
+
+    The columns are
+
+    - `work` (required): label of the composition;
+    - `path` (required): the recording or `.npy` feature, relative to the manifest;
+    - `id`, or `recording` instead: the path as written if it is left out;
+    - `split`: `train`, `validation` or `test`, the default;
+    - `role`: `query`, `reference` or `both`, the default.
+
+    Others are disregarded. An empty field counts as left out.
+
+    Args:
+        path: the manifest, `.csv` or `.jsonl`, in UTF-8.
+
+    Returns:
+        Tracks in the order of the rows.
+
+    Raises:
+        DataError: with the line and what was expected, if the manifest is malformed,
+            an id comes twice, a file does not exist, or there are no rows.
+    """
+    path = Path(path)
+    readers = {".csv": _csv_rows, ".jsonl": _json_rows}
+    if path.suffix.lower() not in readers:
+        raise DataError(f"{path}: expected a manifest that ends in .csv or .jsonl")
+    tracks: dict[str, Track] = {}
+    for where, row in readers[path.suffix.lower()](path):
+        track = _track(where, row, path.parent)
+        if track.id in tracks:
+            raise DataError(f"{where}: the id {track.id!r} was listed before")
+        tracks[track.id] = track
+    if not tracks:
+        raise DataError(f"{path}: expected at least one recording, found none")
+    return list(tracks.values())
+
+
+def _track(where: str, row: dict[str, str], base: Path) -> Track:
+    for column in "work", "path":
+        if not row.get(column):
+            raise DataError(f"{where}: expected a {column!r}, found none")
+    audio = base / row["path"]
+    if not audio.is_file():
+        raise DataError(f"{where}: expected the file {audio}, found none")
+    return Track(
+        id=row.get("id") or row.get("recording") or row["path"],
+        work=row["work"],
+        path=str(audio),
+        split=cast(Split, _choice(where, row, "split", get_args(Split), "test")),
+        role=cast(Role, _choice(where, row, "role", get_args(Role), "both")),
+    )
+
+
+def _choice(
+    where: str, row: dict[str, str], column: str, choices: tuple[str, ...], default: str
+) -> str:
+    value = row.get(column) or default
+    if value not in choices:
+        raise DataError(
+            f"{where}: expected {column!r} to be one of {', '.join(choices)}, "
+            f"found {value!r}"
+        )
+    return value
+
+
+def _csv_rows(path: Path) -> Iterator[_Row]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = [column.strip() for column in next(reader, [])]
+            for column in "work", "path":
+                if header.count(column) != 1:
+                    raise DataError(
+                        f"{path}:1: expected a header with one column {column!r}, "
+                        f"found {', '.join(header) or 'none'}"
+                    )
+            for values in reader:
+                if not values:
+                    continue
+                where = f"{path}:{reader.line_num}"
+                if len(values) != len(header):
+                    raise DataError(
+                        f"{where}: expected {len(header)} fields, found {len(values)}"
+                    )
+                fields = map(str.strip, values)
+                yield where, dict(zip(header, fields, strict=True))
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}: expected CSV ({error})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: expected UTF-8 text ({error})") from error
+    except OSError as error:
+        raise DataError(
+            f"{path}: expected a manifest ({error.strerror or error})"
+        ) from error
+
+
+def _json_rows(path: Path) -> Iterator[_Row]:
+    for number, line in files.lines(path):
+        where = f"{path}:{number}"
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{where}: expected a JSON object ({error})") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{where}: expected a JSON object, found {line!r}")
+        known = _COLUMNS & row.keys()
+        yield where, {column: _text(where, column, row[column]) for column in known}
+
+
+def _text(where: str, column: str, value: Any) -> str:
+    """Accept numbers too, since labels often are."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise DataError(f"{where}: expected {column!r} to be a text, found {value!r}")
+    return str(value).strip()

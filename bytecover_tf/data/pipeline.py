@@ -1,0 +1,164 @@
+"""From recordings to training batches.
+
+A batch is a pure function of its number, the seed and the settings. tf.data runs
+that function ahead of the training step in several threads; other backends can
+call it directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from bytecover_tf.data.augment import Augment, resize_frames
+from bytecover_tf.data.sampler import PKSampler
+from bytecover_tf.data.track import Track
+from bytecover_tf.errors import AudioError
+from bytecover_tf.feature_store import FeatureStore
+from bytecover_tf.frontend import Frontend
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class CropReader(Protocol):
+    """Reads a random stretch of a recording."""
+
+    def crop(self, index: int, frames: int, rng: np.random.Generator) -> np.ndarray:
+        """Return at most `frames` frames of recording `index` as (n, bins)."""
+
+
+class StoreReader:
+    """Reads crops from a feature store.
+
+    Args:
+        store: holds the features of all tracks.
+        tracks: the recordings, in the order of their indices.
+
+    Raises:
+        StoreError: the store lacks a track.
+    """
+
+    def __init__(self, store: FeatureStore, tracks: Sequence[Track]) -> None:
+        self._store = store
+        self._entries = [store.entry(track.path) for track in tracks]
+
+    def crop(self, index: int, frames: int, rng: np.random.Generator) -> np.ndarray:
+        """Return a contiguous stretch, the whole recording if it is shorter."""
+        entry = self._entries[index]
+        start = int(rng.integers(max(entry.frames - frames, 0) + 1))
+        return self._store.rows(entry, start, frames)
+
+
+class WaveformReader:
+    """Computes the features of a random stretch of audio, without any store.
+
+    Each crop has the transform's own edges and its own maximum, and every batch
+    decodes again, so this is for small sets.
+
+    Args:
+        frontend: makes the features.
+        tracks: the recordings, in the order of their indices.
+    """
+
+    def __init__(self, frontend: Frontend, tracks: Sequence[Track]) -> None:
+        self._frontend = frontend
+        self._paths = [track.path for track in tracks]
+
+    def crop(self, index: int, frames: int, rng: np.random.Generator) -> np.ndarray:
+        """Return the features of a stretch, the whole recording if it is shorter.
+
+        Raises:
+            AudioError: the file cannot be decoded.
+        """
+        from bytecover_tf.audio import load_audio
+
+        path = self._paths[index]
+        samples = load_audio(path, self._frontend.sample_rate)
+        wanted = frames * self._frontend.pool * self._frontend.hop_length
+        start = int(rng.integers(max(len(samples) - wanted, 0) + 1))
+        try:
+            crop = self._frontend.features(samples[start : start + wanted], path)
+        except AudioError:  # a silent stretch of a recording that is not silent
+            crop = self._frontend.features(samples, path)[:, :frames]
+        return crop.T
+
+
+@dataclass(frozen=True)
+class CropBatches:
+    """Makes training batches by number.
+
+    Attributes:
+        reader: where crops come from.
+        works: integer label of each recording.
+        sampler: chooses the recordings of a batch.
+        crop_frames: lengths in frames; a batch has one of them, drawn evenly.
+        augment: random changes.
+        n_bins: height of the features.
+        seed: of crops and changes.
+    """
+
+    reader: CropReader
+    works: np.ndarray
+    sampler: PKSampler
+    crop_frames: tuple[int, ...]
+    augment: Augment
+    n_bins: int
+    seed: int = 0
+
+    def __call__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return batch `number`.
+
+        A recording shorter than the crop is padded with zeros at its end.
+
+        Returns:
+            float32 features (batch, n_bins, frames, 1) and int32 works (batch,).
+        """
+        rng = np.random.default_rng([self.seed, 2, number])
+        indices = self.sampler.batch(number)
+        frames = int(rng.choice(self.crop_frames))
+        features = np.zeros((len(indices), self.n_bins, frames, 1), np.float32)
+        for row, index in enumerate(indices):
+            crop = self._crop(int(index), frames, rng)
+            features[row, :, : crop.shape[1], 0] = crop
+        return features, self.works[indices].astype(np.int32)
+
+    def _crop(self, index: int, frames: int, rng: np.random.Generator) -> np.ndarray:
+        factor = self.augment.draw_stretch(rng)
+        wanted = max(round(frames / factor), 1)
+        crop = self.reader.crop(index, wanted, rng).T.astype(np.float32)
+        length = min(max(round(crop.shape[1] * factor), 1), frames)
+        return self.augment(resize_frames(crop, length), rng)
+
+
+def tf_dataset(batches: CropBatches, start: int, count: int) -> tf.data.Dataset:
+    """Return batches `start` to `start + count` as a dataset, in order.
+
+    Args:
+        batches: makes each batch.
+        start: number of the first.
+        count: how many.
+
+    Returns:
+        Elements of float32 (batch, n_bins, None, 1) and int32 (batch,), made ahead
+        in parallel; the order and content do not depend on the threads.
+    """
+    import tensorflow as tf
+
+    def load(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        features, works = tf.numpy_function(
+            batches, [number], (tf.float32, tf.int32), stateful=False
+        )
+        size = batches.sampler.batch_size
+        features.set_shape((size, batches.n_bins, None, 1))
+        works.set_shape((size,))
+        return features, works
+
+    return (
+        tf.data.Dataset.range(start, start + count)
+        .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )

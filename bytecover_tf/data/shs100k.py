@@ -1,0 +1,152 @@
+"""SHS100K: recordings of Second Hand Songs on YouTube, in an official split.
+
+Xu, Chen and Yang, "Key-invariant convolutional neural network toward efficient
+cover song identification", ICME 2018; lists at github.com/NovaFrost/SHS100K and
+SHS100K2. The audio is not published: the videos are to be downloaded.
+
+    list            a line a recording, six fields separated by tabs, no header:
+                    set_id, ver_id, title, performer, YouTube URL, True or False
+                    (whether it could once be downloaded)
+    SHS100K-TRAIN   a line a recording: set_id, tab, ver_id
+    SHS100K-VAL
+    SHS100K-TEST
+    audio/          recordings or `.npy` features, in subfolders or not, named
+                    <set_id>_<ver_id>.<ext> or <YouTube id>.<ext>
+
+A set is a work. The split, 8:1:1, is by set. TPPNet and CQT-Net write the three
+lists as <set_id>_<ver_id>, which is read as well.
+"""
+
+import logging
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from bytecover_tf.data import files
+from bytecover_tf.data.track import Split, Track
+from bytecover_tf.errors import DataError
+
+_SPLIT_FILES: dict[str, Split] = {
+    "SHS100K-TRAIN": "train",
+    "SHS100K-VAL": "validation",
+    "SHS100K-TEST": "test",
+}
+_FIELDS = "set_id, ver_id, title, performer, url, status"
+_YOUTUBE_ID = re.compile(r"(?:[?&]v=|youtu\.be/)([\w-]{11})")
+
+_log = logging.getLogger(__name__)
+
+
+class Listed(NamedTuple):
+    """What `list` says of a recording.
+
+    Attributes:
+        title: title of this version.
+        performer: artist as Second Hand Songs names them.
+        youtube: the video's id, or an empty string if the URL shows none.
+    """
+
+    title: str
+    performer: str
+    youtube: str
+
+
+def load(root: Path, audio: Path | None = None) -> list[Track]:
+    """Read SHS100K's tracks in their official split.
+
+    Recordings without a file are left out, since videos vanish; how many is logged.
+
+    Args:
+        root: the folder with `list` and the three split files.
+        audio: the folder with the recordings or features; `root/audio` by default.
+
+    Returns:
+        Tracks with the id `<set_id>_<ver_id>` and the set's id as work.
+
+    Raises:
+        DataError: if a list is missing or malformed, or no recording has a file.
+    """
+    root = files.existing_folder(root)
+    audio = root / "audio" if audio is None else Path(audio)
+    listed = read_list(root)
+    found = files.recordings_by(lambda path: path.stem, audio)
+    tracks = []
+    splits = _read_splits(root, listed)
+    for track_id, split in splits.items():
+        path = found.get(track_id) or found.get(listed[track_id].youtube)
+        if path is not None:
+            work = track_id.partition("_")[0]
+            tracks.append(Track(track_id, work, str(path), split))
+    if not tracks:
+        raise DataError(
+            f"{audio}: expected files named <set_id>_<ver_id> or by YouTube id as in "
+            f"{root / 'list'}, found none of them"
+        )
+    if missing := len(splits) - len(tracks):
+        _log.warning(
+            "SHS100K: %d of %d recordings have no file in %s and are left out",
+            missing,
+            len(splits),
+            audio,
+        )
+    return tracks
+
+
+def read_list(root: Path) -> dict[str, Listed]:
+    """Read `list`.
+
+    Args:
+        root: the folder that holds it.
+
+    Returns:
+        What it says of each `<set_id>_<ver_id>`.
+
+    Raises:
+        DataError: if it is missing or malformed.
+    """
+    path = root / "list"
+    listed: dict[str, Listed] = {}
+    for number, line in files.lines(path):
+        # no CSV reader: quotation marks in titles are plain characters here
+        fields = line.split("\t")
+        if len(fields) != 6:
+            raise DataError(
+                f"{path}:{number}: expected six fields separated by tabs ({_FIELDS}), "
+                f"found {len(fields)}"
+            )
+        set_id, ver_id, title, performer, url, _ = fields
+        if not (set_id.isdecimal() and ver_id.isdecimal()):
+            raise DataError(
+                f"{path}:{number}: expected set_id and ver_id to be numbers, "
+                f"found {set_id!r} and {ver_id!r}"
+            )
+        track_id = f"{set_id}_{ver_id}"
+        if track_id in listed:
+            raise DataError(f"{path}:{number}: {track_id} was listed before")
+        video = _YOUTUBE_ID.search(url)
+        listed[track_id] = Listed(title, performer, video[1] if video else "")
+    return listed
+
+
+def _read_splits(root: Path, listed: dict[str, Listed]) -> dict[str, Split]:
+    splits: dict[str, Split] = {}
+    for name, split in _SPLIT_FILES.items():
+        path = root / name
+        for number, line in files.lines(path):
+            fields = re.fullmatch(r"(\d+)[\t _](\d+)", line.strip())
+            if fields is None:
+                raise DataError(
+                    f"{path}:{number}: expected set_id and ver_id, found {line!r}"
+                )
+            track_id = f"{fields[1]}_{fields[2]}"
+            if track_id in splits:
+                raise DataError(
+                    f"{path}:{number}: {track_id} is in {splits[track_id]} already; "
+                    "expected each recording once"
+                )
+            if track_id not in listed:
+                raise DataError(
+                    f"{path}:{number}: {track_id} is not in {root / 'list'}"
+                )
+            splits[track_id] = split
+    return splits

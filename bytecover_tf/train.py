@@ -1,0 +1,163 @@
+"""The command line of training; the work is in `bytecover_tf.training`."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bytecover_tf import cli
+from bytecover_tf.config import Config, config_names, load_config, override
+from bytecover_tf.errors import ConfigError
+from bytecover_tf.feature_store import write_atomically
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train; return the exit status."""
+    parser = cli.parser("train", DESCRIPTION)
+    parser.add_argument(
+        "--config",
+        metavar="NAME|FILE",
+        help="an experiment: " + ", ".join(config_names()) + ", or a .py file, "
+        "which is run (default: tunes for the data tunes, else bytecover)",
+    )
+    cli.add_data_arguments(parser, default="tunes")
+    parser.add_argument(
+        "--waveforms",
+        action="store_true",
+        help="crop audio files on the fly instead of stored features; for small sets",
+    )
+    parser.add_argument(
+        "--run-dir",
+        type=Path,
+        metavar="DIR",
+        help="where results go (default: runs/DATA-CONFIG, numbered if it exists)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of the config, such as epochs=3 or frontend.pool=20; may be "
+        "repeated",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the run in --run-dir with the settings and data it has",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of all randomness")
+    options = parser.parse_args(arguments)
+
+    request = _resumed(options) if options.resume else _new(options)
+    config = override(Config.from_dict(request["config"]), options.set)
+    run_dir: Path = options.run_dir or _free_run_dir(request)
+    if not options.resume and (run_dir / "run.json").exists():
+        raise ConfigError(
+            f"{run_dir}: holds a run already; continue it with --resume, or name "
+            "another --run-dir"
+        )
+
+    from bytecover_tf.data import load_dataset
+    from bytecover_tf.features import default_store, open_features
+
+    root = Path(request["data_root"]) if request["data_root"] else None
+    tracks = load_dataset(request["data"], root)
+    features = request["features"] or default_store(
+        request["data"], root, config.frontend
+    )
+    usable, store = open_features(
+        tracks,
+        Path(features),
+        config.frontend,
+        options.workers,
+        request["source_pool"],
+    )
+    run_dir.mkdir(parents=True, exist_ok=True)
+    request["config"] = config.to_dict()
+    write_atomically(run_dir / "run.json", json.dumps(request, indent=1) + "\n")
+    print(f"run directory: {run_dir}")
+
+    from bytecover_tf.training import train
+
+    train(
+        config,
+        usable,
+        store,
+        run_dir,
+        request["seed"],
+        options.resume,
+        request["data"],
+        request["waveforms"],
+    )
+    print(_next_steps(run_dir))
+    return cli.OK if len(usable) == len(tracks) else cli.SOME_FAILED
+
+
+def _new(options: Any) -> dict[str, Any]:
+    name = options.config or ("tunes" if options.data == "tunes" else "bytecover")
+    return {
+        "config_name": Path(name).stem,
+        "config": load_config(name).to_dict(),
+        "data": options.data,
+        "data_root": options.data_root and os.path.abspath(options.data_root),
+        "features": options.features and os.path.abspath(options.features),
+        "source_pool": options.source_pool,
+        "waveforms": options.waveforms,
+        "seed": options.seed,
+    }
+
+
+def _resumed(options: Any) -> dict[str, Any]:
+    if options.run_dir is None:
+        raise ConfigError("--resume needs --run-dir, the run to continue")
+    if options.config is not None:
+        raise ConfigError("--resume continues with the run's own config; drop --config")
+    path = options.run_dir / "run.json"
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file, so there is no run to resume") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: damaged ({error})") from None
+
+
+def _free_run_dir(request: dict[str, Any]) -> Path:
+    name = "-".join(dict.fromkeys([request["data"], request["config_name"]]))
+    for number in itertools.count(1):
+        path = Path("runs") / (name if number == 1 else f"{name}-{number}")
+        if not path.exists():
+            return path
+    raise AssertionError
+
+
+def _next_steps(run_dir: Path) -> str:
+    return (
+        f"\nThe encoder is {run_dir / 'encoder.keras'}, the figures are in "
+        f"{run_dir / 'metrics.json'}.\nNext:\n"
+        f"  python -m bytecover_tf.evaluate --encoder {run_dir} --plots plots\n"
+        "  python -m bytecover_tf.train --data folder --data-root MY_COVERS "
+        "(MY_COVERS/work/recording.mp3)"
+    )
+
+
+DESCRIPTION = """\
+Train an encoder and measure it on works that it has not seen.
+
+Without arguments a small network is trained in some minutes on `tunes`, a data set
+that comes with the package. The best epoch by MAP on the validation works becomes
+encoder.keras; metrics.json holds the figures on unseen works before and after.
+
+examples:
+  python -m bytecover_tf.train
+  python -m bytecover_tf.train --config bytecover --data shs100k --data-root SHS100K
+  python -m bytecover_tf.train --set epochs=3 --set augment.noise=0.5
+  python -m bytecover_tf.train --resume --run-dir runs/tunes
+"""
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,376 @@
+"""Training of an encoder, with validation, checkpoints and continuation.
+
+A run directory holds
+
+    run.json           what was asked for: settings, data, seed
+    encoder.keras      the model of the best epoch, ready to be used
+    checkpoint.keras   the last epoch with the optimiser's state, to continue from
+    log.csv            one line an epoch
+    tensorboard/       the same for TensorBoard
+    metrics.json       at the end: figures on unseen works, before and after
+
+All state that continuing needs is in `checkpoint.keras`; batches follow from the
+seed and the step's number. A run killed at any moment loses at most one epoch.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from bytecover_tf.artifact import load_model, save_model
+from bytecover_tf.config import Config
+from bytecover_tf.data.leakage import check_leakage
+from bytecover_tf.data.pipeline import (
+    CropBatches,
+    StoreReader,
+    WaveformReader,
+    tf_dataset,
+)
+from bytecover_tf.data.sampler import PKSampler
+from bytecover_tf.data.track import Track
+from bytecover_tf.encoder import Encoder, KerasNetwork, load_encoder
+from bytecover_tf.errors import ConfigError, DataError, EncoderError
+from bytecover_tf.evaluate import content_mark, describe, evaluate_tracks
+from bytecover_tf.feature_store import FeatureStore, write_atomically
+from bytecover_tf.models.bytecover import ByteCover
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Tracks by their part in the training, disjoint by work and content.
+
+    Attributes:
+        train: seen by the optimiser.
+        validation: choose the best epoch.
+        test: measured before and after; the validation tracks if the data has no
+            others.
+    """
+
+    train: list[Track]
+    validation: list[Track]
+    test: list[Track]
+
+    @classmethod
+    def of(cls, tracks: Sequence[Track], store: FeatureStore) -> Splits:
+        """Sort tracks by split and check that nothing leaks between them.
+
+        Raises:
+            DataError: nothing to train on or to validate with, or a work or a
+                recording is in more than one split.
+        """
+        parts = {
+            name: [track for track in tracks if track.split == name]
+            for name in ("train", "validation", "test")
+        }
+        for name in ("train", "validation"):
+            if not parts[name]:
+                raise DataError(f"no usable track of split {name!r} to train with")
+        content = {track.path: store.entry(track.path).key for track in tracks}
+        unseen = parts["validation"] + parts["test"]
+        check_leakage(parts["train"], unseen, content).raise_if_any()
+        check_leakage(parts["validation"], parts["test"], content).raise_if_any()
+        return cls(
+            parts["train"], parts["validation"], parts["test"] or parts["validation"]
+        )
+
+    @property
+    def unseen(self) -> str:
+        """Name of the split that `test` comes from."""
+        return self.test[0].split
+
+
+@dataclass
+class _State:
+    """What a checkpoint holds beside weights and optimiser.
+
+    Attributes:
+        history: one record an epoch, in order.
+        before: figures of the untrained network on unseen works.
+    """
+
+    before: dict[str, Any]
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def best(self) -> float:
+        return max((row["validation_map"] for row in self.history), default=-1.0)
+
+
+def train(
+    config: Config,
+    tracks: Sequence[Track],
+    store: FeatureStore,
+    run_dir: Path,
+    seed: int = 0,
+    resume: bool = False,
+    data: str = "",
+    waveforms: bool = False,
+) -> dict[str, Any]:
+    """Train an encoder and measure it on unseen works.
+
+    Args:
+        config: all settings.
+        tracks: with their splits.
+        store: features of all tracks.
+        run_dir: where the results are written.
+        seed: of the weights, batches and changes to crops.
+        resume: continue from the checkpoint in `run_dir`, if there is one.
+        data: name of the data set, recorded with the encoder.
+        waveforms: crop audio files instead of the features in the store.
+
+    Returns:
+        What `metrics.json` holds: `map`, `p_at_10`, `mr1`, `map_interval` on
+        unseen works, and the same under `before` for the untrained network.
+
+    Raises:
+        DataError: the splits cannot be used.
+        ConfigError: the settings do not fit the data, or the checkpoint.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    splits = Splits.of(tracks, store)
+    works = sorted({track.work for track in splits.train})
+    keras.utils.set_random_seed(seed)
+    with _strategy_scope():
+        model, state = _start(config, len(works), run_dir, splits, store, resume)
+    done = len(state.history)
+    if done < config.epochs:
+        facts = {
+            "config": config.to_dict(),
+            "seed": seed,
+            "trained_on": {
+                "data": data,
+                "works": works,
+                "content": sorted(content_mark(store, t) for t in splits.train),
+            },
+        }
+        batches = _batches(config, splits.train, works, store, seed, waveforms)
+        recorder = _Recorder(run_dir, config, facts, splits.validation, store, state)
+        model.fit(
+            _stream(batches, done * config.steps_per_epoch, config.total_steps),
+            epochs=config.epochs,
+            initial_epoch=done,
+            steps_per_epoch=config.steps_per_epoch,
+            shuffle=False,
+            verbose=1 if sys.stdout.isatty() else 2,
+            callbacks=[
+                recorder,
+                keras.callbacks.TensorBoard(str(run_dir / "tensorboard")),
+                keras.callbacks.TerminateOnNaN(),
+            ],
+        )
+    if len(state.history) < config.epochs:
+        raise ConfigError(
+            f"the loss is no longer a number after epoch {len(state.history)}; "
+            "try a lower learning_rate or a warm-up"
+        )
+    return _conclude(run_dir, splits, store, state, data)
+
+
+def _strategy_scope() -> Any:
+    """Return a scope that spreads the model over all local GPUs, if there are any."""
+    if keras.backend.backend() != "tensorflow":
+        return nullcontext()
+    import tensorflow as tf
+
+    if len(tf.config.list_physical_devices("GPU")) < 2:
+        return nullcontext()
+    return tf.distribute.MirroredStrategy().scope()
+
+
+def _start(
+    config: Config,
+    num_works: int,
+    run_dir: Path,
+    splits: Splits,
+    store: FeatureStore,
+    resume: bool,
+) -> tuple[ByteCover, _State]:
+    """Return a new model, or the checkpoint's."""
+    checkpoint = run_dir / "checkpoint.keras"
+    if resume and checkpoint.exists():
+        model, info = load_model(checkpoint, training=True)
+        if info["num_works"] != num_works:
+            raise ConfigError(
+                f"{checkpoint}: was trained on {info['num_works']} works, "
+                f"the data has {num_works}"
+            )
+        return model, _State(info["before"], info["history"])
+    model = ByteCover(num_works, dtype=config.precision, **config.model_arguments())
+    model.build((None, store.frontend.n_bins, None, 1))
+    model.compile(_optimizer(config), jit_compile=False)
+    network = KerasNetwork(model, store.frontend)
+    before = evaluate_tracks(Encoder(network), splits.test, store).metrics
+    print(f"untrained, {splits.unseen} works: {describe(before)}")
+    return model, _State(before)
+
+
+def _optimizer(config: Config) -> keras.optimizers.Optimizer:
+    warmup = config.warmup_steps
+    # A cosine that ends where it begins is a constant after its warm-up.
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else config.learning_rate,
+        max(config.total_steps - warmup, 1),
+        alpha=0.0 if config.decay == "cosine" else 1.0,
+        warmup_target=config.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    if config.optimizer == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+    return keras.optimizers.Adam(rate)
+
+
+def _batches(
+    config: Config,
+    tracks: list[Track],
+    works: list[str],
+    store: FeatureStore,
+    seed: int,
+    waveforms: bool,
+) -> CropBatches:
+    number = {work: index for index, work in enumerate(works)}
+    labels = np.array([number[track.work] for track in tracks])
+    sampler = PKSampler(
+        labels,
+        config.works_per_batch,
+        config.versions_per_work,
+        seed,
+        config.weighting,
+    )
+    reader = (
+        WaveformReader(store.frontend, tracks)
+        if waveforms
+        else StoreReader(store, tracks)
+    )
+    return CropBatches(
+        reader,
+        labels,
+        sampler,
+        config.crop_frames,
+        config.augment,
+        store.frontend.n_bins,
+        seed,
+    )
+
+
+def _stream(batches: CropBatches, start: int, stop: int) -> Any:
+    if keras.backend.backend() == "tensorflow":
+        return tf_dataset(batches, start, stop - start)
+
+    def generate() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for number in range(start, stop):
+            yield batches(number)
+
+    return generate()
+
+
+class _Recorder(keras.callbacks.Callback):
+    """After each epoch: validates, keeps the best model, writes a checkpoint."""
+
+    def __init__(
+        self,
+        run_dir: Path,
+        config: Config,
+        facts: dict[str, Any],
+        validation: list[Track],
+        store: FeatureStore,
+        state: _State,
+    ) -> None:
+        super().__init__()
+        self._run_dir = run_dir
+        self._config = config
+        self._facts = facts
+        self._validation = validation
+        self._store = store
+        self._state = state
+        self._began = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._began = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = {} if logs is None else logs
+        if not np.isfinite(logs.get("loss", 0.0)):
+            self.model.stop_training = True
+            return
+        frontend = self._store.frontend
+        encoder = Encoder(KerasNetwork(self.model, frontend))
+        figures = evaluate_tracks(encoder, self._validation, self._store).metrics
+        # TensorBoard's callback, which comes next, writes what is in the logs.
+        logs["validation_map"] = figures["map"]
+        logs["validation_mr1"] = figures["mr1"]
+        is_best = figures["map"] > self._state.best
+        row = {name: round(float(value), 6) for name, value in sorted(logs.items())}
+        seconds = round(time.monotonic() - self._began, 1)
+        self._state.history.append({"epoch": epoch + 1, **row, "seconds": seconds})
+        if is_best:
+            save_model(
+                self.model.encoder(),
+                self._run_dir / "encoder.keras",
+                frontend,
+                {**self._facts, "epoch": epoch + 1, "validation": figures},
+            )
+        save_model(
+            self.model,
+            self._run_dir / "checkpoint.keras",
+            frontend,
+            {
+                **self._facts,
+                "num_works": self.model.num_works,
+                "before": self._state.before,
+                "history": self._state.history,
+            },
+        )
+        write_atomically(self._run_dir / "log.csv", _csv(self._state.history))
+        print(
+            f" - validation works: {describe(figures)}{', the best' if is_best else ''}"
+        )
+
+
+def _csv(rows: list[dict[str, float]]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _conclude(
+    run_dir: Path,
+    splits: Splits,
+    store: FeatureStore,
+    state: _State,
+    data: str,
+) -> dict[str, Any]:
+    """Measure the best epoch's encoder on unseen works and write the figures."""
+    encoder = load_encoder(run_dir)
+    if "epoch" not in encoder.info:
+        raise EncoderError(f"{run_dir}: encoder.keras is not of a training run")
+    after = evaluate_tracks(encoder, splits.test, store).metrics
+    figures = {
+        **after,
+        "split": splits.unseen,
+        "data": data,
+        "best_epoch": encoder.info["epoch"],
+        "epochs": len(state.history),
+        "seed": encoder.info["seed"],
+        "seconds": round(sum(row["seconds"] for row in state.history), 1),
+        "versions": encoder.info["versions"],
+        "frontend": encoder.frontend.to_dict(),
+        "before": state.before,
+    }
+    write_atomically(run_dir / "metrics.json", json.dumps(figures, indent=1) + "\n")
+    print(f"before training, {splits.unseen} works: {describe(state.before)}")
+    print(f"after training,  {splits.unseen} works: {describe(after)}")
+    return figures
