@@ -72,8 +72,9 @@ class Frontend:
         highest = self.fmin * 2 ** ((self.n_bins - 1) / self.bins_per_octave)
         if not 0 < self.fmin or highest >= self.sample_rate / 2:
             raise ConfigError(
-                f"Frontend: bins from fmin={self.fmin} Hz reach {highest:.0f} Hz; they "
-                f"must lie between 0 and half the sample rate {self.sample_rate} Hz"
+                f"Frontend: n_bins={self.n_bins} from fmin={self.fmin} Hz reach "
+                f"{highest:.0f} Hz; they must lie between 0 and half the sample rate "
+                f"{self.sample_rate} Hz"
             )
         # The transform halves the hop with every octave it goes down.
         octaves = math.ceil(self.n_bins / self.bins_per_octave)

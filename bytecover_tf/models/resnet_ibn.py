@@ -82,18 +82,21 @@ class Bottleneck(layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights; the shortcut has some only where the shape changes."""
-        filters, expanded = self.filters, self.expansion * self.filters
-        inner = (*input_shape[:-1], filters)
-        if self.stride > 1 or input_shape[-1] != expanded:
+        # Lengths are left open: a map of one frame is smaller than a kernel.
+        expanded = (None, None, None, self.expansion * self.filters)
+        inner = (None, None, None, self.filters)
+        if self.stride > 1 or input_shape[-1] != expanded[-1]:
             policy = {"dtype": self.dtype_policy}
-            self.shortcut = _conv(expanded, 1, self.stride, name="shortcut", **policy)
+            self.shortcut = _conv(
+                expanded[-1], 1, self.stride, name="shortcut", **policy
+            )
             self.shortcut_norm = _batch_norm(name="shortcut_norm", **policy)
             self.shortcut.build(input_shape)
-            self.shortcut_norm.build((*input_shape[:-1], expanded))
+            self.shortcut_norm.build(expanded)
         self.conv1.build(input_shape)
         for layer in (self.norm1, self.conv2, self.norm2, self.conv3):
             layer.build(inner)
-        self.norm3.build((*input_shape[:-1], expanded))
+        self.norm3.build(expanded)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Apply the block."""
@@ -192,8 +195,8 @@ class ResNetIBN(layers.Layer):
                 "ResNetIBN needs input of shape (batch, bins, frames, 1). "
                 f"Received: input_shape={input_shape}"
             )
-        self.stem_conv.build(input_shape)
-        shape = (*input_shape[:-1], self.width)
+        self.stem_conv.build((None, None, None, 1))
+        shape: tuple[int | None, ...] = (None, None, None, self.width)
         self.stem_norm.build(shape)
         for bottleneck in self.bottlenecks:
             bottleneck.build(shape)

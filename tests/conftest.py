@@ -1,0 +1,51 @@
+import os
+
+# Before TensorFlow is imported: no remarks on the machine in test output.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+
+from bytecover_tf.data.track import Track
+from bytecover_tf.feature_store import FeatureStore, FeatureStoreWriter
+from bytecover_tf.frontend import Frontend
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def music():
+    """Seconds of chords that change, as samples at 22 050 Hz."""
+
+    def make(seconds, seed=0, sample_rate=22050):
+        rng = np.random.default_rng(seed)
+        t = np.arange(int(0.5 * sample_rate)) / sample_rate
+        chords = []
+        for _ in range(int(np.ceil(seconds / 0.5))):
+            notes = 48 + rng.choice(24, 3, replace=False)
+            tones = [np.sin(2 * np.pi * 440 * 2 ** ((n - 69) / 12) * t) for n in notes]
+            chords.append(np.exp(-2 * t) * np.sum(tones, axis=0) / 4)
+        return np.concatenate(chords)[: int(seconds * sample_rate)].astype(np.float32)
+
+    return make
+
+
+@pytest.fixture
+def small_set(tmp_path):
+    """A store and tracks: 12 works, each a pattern of its own, 4 noisy versions."""
+    rng = np.random.default_rng(1)
+    tracks = []
+    with FeatureStoreWriter(tmp_path / "store", Frontend()) as writer:
+        for work in range(12):
+            pattern = rng.random((84, 24)) ** 6
+            for version in range(4):
+                name = f"/music/{work}/{version}"
+                features = pattern * rng.uniform(0.5, 1, pattern.shape)
+                features = features[:, : 24 - version]
+                writer.add(name, f"{work:02}{version:010}", features / features.max())
+                split = "train" if work < 8 else "validation" if work < 10 else "test"
+                tracks.append(Track(f"{work}-{version}", f"work {work}", name, split))
+    return tracks, FeatureStore(tmp_path / "store")

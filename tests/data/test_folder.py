@@ -1,0 +1,77 @@
+import pytest
+
+from bytecover_tf.data import folder
+from bytecover_tf.data.track import Track
+from bytecover_tf.errors import DataError
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def test_all_tracks_are_test(tmp_path):
+    touch(tmp_path, "b/2.FLAC", "b/1.mp3", "a b/x.npy", "b/cover.jpg", "notes.txt")
+    touch(tmp_path, "b/.1.mp3", ".trash/1.mp3", "b/.cache/1.mp3", "empty/notes.txt")
+    assert folder.load(tmp_path) == [
+        Track("a b/x.npy", "a b", str(tmp_path / "a b" / "x.npy"), "test", "both"),
+        Track("b/1.mp3", "b", str(tmp_path / "b" / "1.mp3"), "test", "both"),
+        Track("b/2.FLAC", "b", str(tmp_path / "b" / "2.FLAC"), "test", "both"),
+    ]
+
+
+def test_split_of_its_own(tmp_path):
+    touch(tmp_path, "train/a/1.mp3", "validation/b/1.mp3", "test/c/1.mp3", "info.txt")
+    for seed in None, 3:
+        tracks = folder.load(tmp_path, split_seed=seed)
+        assert [(track.id, track.work, track.split) for track in tracks] == [
+            ("train/a/1.mp3", "a", "train"),
+            ("validation/b/1.mp3", "b", "validation"),
+            ("test/c/1.mp3", "c", "test"),
+        ]
+
+
+def test_split_on_request(tmp_path):
+    touch(tmp_path, *(f"w{w}/{v}.mp3" for w in range(20) for v in range(3)))
+    tracks = folder.load(tmp_path, split_seed=1)
+    works = {
+        split: {track.work for track in tracks if track.split == split}
+        for split in ("train", "validation", "test")
+    }
+    assert [len(part) for part in works.values()] == [16, 2, 2]
+    assert len(set.union(*works.values())) == 20
+    assert tracks == folder.load(tmp_path, split_seed=1)
+    assert tracks != folder.load(tmp_path, split_seed=2)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a/1.txt"], "expected <work>/<recording>"),
+        (["a/1.mp3", "stray.mp3"], r"stray\.mp3: expected recordings in the folder"),
+        (["artist/album/1.mp3"], r"1\.mp3: expected <work>/<recording>"),
+        (["train/a/1.mp3", "test/a/1.mp3"], "expected either .* found test, train"),
+        (
+            ["train/a/1.mp3", "validation/b/1.mp3", "test/c/1.mp3", "more/d.mp3"],
+            "expected either .* found more, test, train, validation",
+        ),
+        (
+            ["train/1.mp3", "validation/b/1.mp3", "test/c/1.mp3"],
+            r"1\.mp3: expected recordings in the folder",
+        ),
+    ],
+)
+def test_malformed(tmp_path, names, message):
+    touch(tmp_path, *names)
+    with pytest.raises(DataError, match=message):
+        folder.load(tmp_path)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(DataError, match="expected a folder"):
+        folder.load(tmp_path / "gone")
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="expected a folder"):
+        folder.load(tmp_path / "file")

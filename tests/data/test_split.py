@@ -1,0 +1,71 @@
+import pytest
+
+from bytecover_tf.data.split import by_work
+from bytecover_tf.data.track import Track
+from bytecover_tf.errors import DataError
+
+
+def make(works, versions=2):
+    return [
+        Track(f"{w}/{v}", f"w{w}", "x") for w in range(works) for v in range(versions)
+    ]
+
+
+def sizes(tracks):
+    return [
+        len({track.work for track in tracks if track.split == split})
+        for split in ("train", "validation", "test")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("works", "expected"),
+    [(3, [1, 1, 1]), (4, [2, 1, 1]), (10, [8, 1, 1]), (105, [85, 10, 10])],
+)
+def test_sizes(works, expected):
+    assert sizes(by_work(make(works))) == expected
+
+
+def test_works_stay_whole_and_nothing_else_changes():
+    tracks = make(30, versions=4)
+    outcome = by_work(tracks)
+    assert len({(track.work, track.split) for track in outcome}) == 30
+    assert [(t.id, t.work, t.path, t.role) for t in outcome] == [
+        (t.id, t.work, t.path, t.role) for t in tracks
+    ]
+
+
+def test_order_of_tracks_does_not_matter():
+    tracks = make(30)
+    assert set(by_work(tracks)) == set(by_work(tracks[::-1]))
+
+
+def test_stable_over_machines_and_versions():
+    split = {track.work: track.split for track in by_work(make(10), seed=0)}
+    assert [work for work in split if split[work] == "validation"] == ["w3"]
+    assert [work for work in split if split[work] == "test"] == ["w6"]
+
+
+def test_one_work_more_moves_few():
+    before = {track.work: track.split for track in by_work(make(200))}
+    after = {track.work: track.split for track in by_work(make(201))}
+    assert sum(before[work] != after[work] for work in before) <= 3
+
+
+def test_seed_and_fractions():
+    tracks = make(40)
+    assert by_work(tracks, seed=1) != by_work(tracks, seed=2)
+    assert sizes(by_work(tracks, (0.5, 0.0, 0.5))) == [20, 0, 20]
+    assert sizes(by_work(tracks, (1.0, 0.0, 0.0))) == [40, 0, 0]
+
+
+@pytest.mark.parametrize("fractions", [(0.8, 0.1, 0.2), (1.1, -0.2, 0.1)])
+def test_bad_fractions(fractions):
+    with pytest.raises(DataError, match="expected to sum to 1"):
+        by_work(make(10), fractions)
+
+
+@pytest.mark.parametrize("works", [0, 2])
+def test_too_few_works(works):
+    with pytest.raises(DataError, match=f"expected at least 3 works, found {works}"):
+        by_work(make(works))

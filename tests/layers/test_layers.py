@@ -1,0 +1,146 @@
+"""What every layer of the package must do, and the numbers of each."""
+
+import keras
+import numpy as np
+import pytest
+
+from bytecover_tf.layers import IBN, BNNeck, GeM
+
+MAP_SHAPE = (3, 5, 7, 6)
+
+
+@pytest.fixture
+def maps(rng):
+    return rng.normal(2.0, 3.0, MAP_SHAPE).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "output"),
+    [
+        (IBN(instance_fraction=0.4, epsilon=1e-3, momentum=0.8), MAP_SHAPE, MAP_SHAPE),
+        (GeM(p=2.0, epsilon=1e-4), MAP_SHAPE, (3, 6)),
+        (BNNeck(epsilon=1e-3, momentum=0.8), (9, 6), (9, 6)),
+    ],
+)
+def test_shape_and_config_round_trip(layer, shape, output, rng):
+    inputs = rng.random(shape).astype(np.float32)
+    expected = np.asarray(layer(inputs))
+    assert expected.shape == output == layer.compute_output_shape(shape)
+    copy = type(layer).from_config(layer.get_config())
+    assert copy.get_config() == layer.get_config()
+    copy.build(shape)
+    copy.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(np.asarray(copy(inputs)), expected)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"), [(IBN, (4, 8)), (IBN, (1, 2, 3, 1)), (GeM, (4, 8)), (BNNeck, MAP_SHAPE)]
+)  # fmt: skip
+def test_wrong_input_shape_is_refused(layer, shape):
+    with pytest.raises(ValueError, match="Received"):
+        layer().build(shape)
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.5])
+def test_ibn_refuses_impossible_fractions(fraction):
+    with pytest.raises(ValueError, match="instance_fraction"):
+        IBN(instance_fraction=fraction)
+
+
+def test_ibn_normalises_one_half_per_instance_and_the_other_per_batch(maps):
+    result = np.asarray(IBN()(maps, training=True))
+    for channel in range(6):
+        if channel < 3:
+            groups = [(maps[i, ..., channel], result[i, ..., channel]) for i in range(3)]
+        else:
+            groups = [(maps[..., channel], result[..., channel])]
+        for before, after in groups:
+            expected = (before - before.mean()) / np.sqrt(before.var() + 1e-5)
+            np.testing.assert_allclose(after, expected, atol=1e-4)
+
+
+def test_ibn_at_inference_uses_moving_statistics_for_one_half_only(maps):
+    layer = IBN()
+    result = np.asarray(layer(maps, training=False))
+    # New moving statistics are mean 0 and variance 1.
+    np.testing.assert_allclose(result[..., 3:], maps[..., 3:], rtol=1e-4)
+    first = maps[0, ..., 0]
+    expected = (first - first.mean()) / np.sqrt(first.var() + 1e-5)
+    np.testing.assert_allclose(result[0, ..., 0], expected, atol=1e-4)
+
+
+def test_ibn_instance_half_ignores_gain_and_offset_of_a_recording(maps):
+    layer = IBN()
+    plain = np.asarray(layer(maps))[..., :3]
+    changed = np.asarray(layer(10 * maps + 3))[..., :3]
+    np.testing.assert_allclose(changed, plain, atol=1e-3)
+
+
+def test_ibn_has_gamma_and_beta_for_all_channels(maps):
+    layer = IBN()
+    layer(maps)
+    assert sum(int(np.prod(w.shape)) for w in layer.trainable_weights) == 2 * 6
+
+
+def test_gem_by_hand():
+    maps = np.zeros((1, 1, 3, 2), np.float32)
+    maps[0, 0, :, 0] = [1, 2, 3]
+    maps[0, 0, :, 1] = [0, 0, -5]  # below epsilon
+    result = np.asarray(GeM(p=3.0)(maps))
+    np.testing.assert_allclose(result, [[((1 + 8 + 27) / 3) ** (1 / 3), 1e-6]], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("p", "expected"), [(1.0, 2.0), (200.0, 3.0)])
+def test_gem_runs_from_average_to_maximum(p, expected):
+    maps = np.array([1, 2, 3], np.float32).reshape(1, 1, 3, 1) / 3
+    assert float(GeM(p=p)(maps)[0, 0]) * 3 == pytest.approx(expected, rel=0.01)
+
+
+def test_gem_keeps_its_precision_under_mixed_float16():
+    maps = np.full((1, 2, 2, 1), 100.0, np.float16)  # 100 ** 3 overflows float16
+    layer = GeM(dtype="mixed_float16")
+    result = layer(maps)
+    assert keras.backend.standardize_dtype(result.dtype) == "float16"
+    assert float(result[0, 0]) == pytest.approx(100, rel=1e-3)
+    assert keras.backend.standardize_dtype(layer.p.dtype) == "float32"
+
+
+def test_gem_refuses_an_exponent_that_is_not_positive():
+    with pytest.raises(ValueError, match="p=0"):
+        GeM(p=0)
+
+
+def test_bnneck_normalises_without_a_shift(rng):
+    f_t = rng.normal(5.0, 2.0, (64, 4)).astype(np.float32)
+    layer = BNNeck()
+    f_c = np.asarray(layer(f_t, training=True))
+    expected = (f_t - f_t.mean(0)) / np.sqrt(f_t.var(0) + 1e-5)
+    np.testing.assert_allclose(f_c, expected, atol=1e-4)
+    assert [w.path.split("/")[-1] for w in layer.trainable_weights] == ["gamma"]
+
+
+def test_bnneck_is_float32_under_a_mixed_policy(rng):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        layer = BNNeck()
+    finally:
+        keras.config.set_dtype_policy("float32")
+    f_c = layer(rng.random((4, 3)).astype(np.float16))
+    assert keras.backend.standardize_dtype(f_c.dtype) == "float32"
+
+
+@pytest.mark.parametrize("layer", [IBN, GeM])
+def test_layers_pass_gradients(layer, maps):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("uses TensorFlow's tape")
+    import tensorflow as tf
+
+    layer = layer()
+    x = tf.constant(maps)
+    layer(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = tf.reduce_sum(layer(x, **({"training": True} if isinstance(layer, IBN) else {})) ** 3)  # fmt: skip
+    for gradient in tape.gradient(loss, [x, *layer.trainable_weights]):
+        assert np.isfinite(gradient).all()
+        assert np.abs(gradient).max() > 0

@@ -1,0 +1,164 @@
+import keras
+import numpy as np
+import pytest
+
+from bytecover_tf.losses import batch_hard_triplet
+from bytecover_tf.models.bytecover import ByteCover
+
+SMALL = {"blocks": (1, 1, 1, 1), "width": 4}
+
+
+def built(**arguments):
+    model = ByteCover(**{"num_works": 5, **SMALL, **arguments})
+    model.build((None, 84, None, 1))
+    return model
+
+
+@pytest.fixture
+def batch(rng):
+    return rng.random((8, 84, 20, 1)).astype(np.float32), np.repeat(np.arange(4), 2)
+
+
+def test_returns_f_t_and_f_c(batch):
+    model = built()
+    output = model(batch[0])
+    assert output["f_t"].shape == output["f_c"].shape == (8, 128)
+    assert model.compute_output_shape((8, 84, 20, 1)) == {
+        "f_t": (8, 128),
+        "f_c": (8, 128),
+    }
+    assert not np.allclose(model(batch[0], training=True)["f_t"], output["f_c"])
+
+
+@pytest.mark.parametrize("dim", [128, 256, 512])
+def test_projection_sets_the_dim(dim, batch):
+    model = built(embedding_dim=dim)
+    assert model.dim == dim
+    assert model(batch[0])["f_c"].shape == (8, dim)
+
+
+def test_without_bnneck_f_c_is_f_t(batch):
+    output = built(bnneck=False)(batch[0], training=True)
+    np.testing.assert_array_equal(output["f_t"], output["f_c"])
+
+
+def test_average_pooling_is_the_mean(batch):
+    model = built(pooling="average")
+    maps = np.asarray(model.backbone(batch[0]))
+    np.testing.assert_allclose(
+        model(batch[0])["f_t"], maps.mean(axis=(1, 2)), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_input_power_acts_before_the_backbone(batch):
+    model = built(input_power=0.5)
+    copy = built()
+    copy.set_weights(model.get_weights())
+    np.testing.assert_allclose(
+        model(batch[0])["f_c"], copy(np.sqrt(batch[0]))["f_c"], rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("margin", [None, 0.3])
+def test_loss_is_the_sum_of_both(batch, margin, smoothing):
+    model = built(margin=margin, label_smoothing=smoothing)
+    features, works = batch
+    output = model(features, training=True)
+    logits = np.asarray(output["f_c"]) @ model.classifier.get_weights()[0]
+    log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    targets = np.full((8, 5), smoothing / 5) + (1 - smoothing) * np.eye(5)[works]
+    classification = -(targets * log_p).sum(axis=1).mean()
+    triplet = 0 if margin is None else float(batch_hard_triplet(output["f_t"], works))
+    loss = model.compute_loss(y=works, y_pred=output)
+    assert float(loss) == pytest.approx(classification + triplet, rel=1e-4)
+    results = model.get_metrics_result()
+    assert float(results["classification"]) == pytest.approx(classification, rel=1e-4)
+    assert float(results["triplet"]) == pytest.approx(triplet, rel=1e-4)
+    hits = (logits.argmax(axis=1) == works).mean()
+    assert float(results["accuracy"]) == pytest.approx(hits)
+
+
+def test_classifier_has_no_bias_and_starts_near_zero():
+    model = built(num_works=500)
+    (kernel,) = model.classifier.get_weights()
+    assert kernel.std() == pytest.approx(0.001, rel=0.05)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_a_step_moves_every_part_and_training_lowers_the_loss(batch, precision):
+    model = built(dtype=precision)
+    model.compile(keras.optimizers.Adam(1e-3), jit_compile=False)
+    if precision == "mixed_float16":
+        assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    before = {w.path: keras.ops.convert_to_numpy(w).copy() for w in model.variables}
+    first = model.train_on_batch(*batch, return_dict=True)
+    # The first steps in float16 may be skipped, until the loss scale has fallen.
+    for _ in range(15):
+        last = model.train_on_batch(*batch, return_dict=True)
+    for weight in model.variables:
+        assert not np.array_equal(weight.numpy(), before[weight.path]), weight.path
+    assert set(last) == {"loss", "classification", "triplet", "accuracy"}
+    assert last["loss"] < first["loss"]
+
+
+def test_outputs_are_float32_under_mixed_precision(batch):
+    output = built(dtype="mixed_float16")(batch[0])
+    for name in ("f_t", "f_c"):
+        assert keras.backend.standardize_dtype(output[name].dtype) == "float32"
+
+
+def test_step_is_the_optimisers_update_of_the_summed_loss(batch):
+    """`train_step` against the same step written out."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("uses TensorFlow's tape")
+    import tensorflow as tf
+
+    model, copy = built(), built()
+    copy.set_weights(model.get_weights())
+    model.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+    model.train_on_batch(*batch)
+    with tf.GradientTape() as tape:
+        output = copy(batch[0], training=True)
+        logits = copy.classifier(output["f_c"])
+        loss = tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(batch[1], logits)
+        ) + batch_hard_triplet(output["f_t"], batch[1])
+    gradients = tape.gradient(loss, copy.trainable_weights)
+    for ours, theirs, gradient in zip(
+        model.trainable_weights, copy.trainable_weights, gradients, strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs - 0.1 * gradient, atol=2e-4)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"embedding_dim": 16, "bnneck": False}])
+def test_a_saved_model_embeds_identically(tmp_path, batch, arguments):
+    model = built(**arguments)
+    model.compile(keras.optimizers.Adam(), jit_compile=False)
+    model.train_on_batch(*batch)
+    model.save(tmp_path / "model.keras")
+    copy = keras.saving.load_model(tmp_path / "model.keras")
+    assert copy.get_config() == model.get_config()
+    x = batch[0][:3, :, :13]
+    np.testing.assert_array_equal(
+        copy.predict_on_batch(x)["f_c"], model.predict_on_batch(x)["f_c"]
+    )
+    assert int(copy.optimizer.iterations) == 1
+
+
+def test_encoder_is_a_copy_without_classifier(batch):
+    model = built(dtype="mixed_bfloat16")
+    encoder = model.encoder()
+    assert encoder.classifier is None
+    assert encoder.compute_dtype == "float32"
+    kept = [w for w in model.variables if "classifier" not in w.path]
+    for ours, theirs in zip(encoder.variables, kept, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match="num_works=None"):
+        encoder.compute_loss(y=batch[1], y_pred=encoder(batch[0]))
+
+
+@pytest.mark.parametrize("wrong", [{"pooling": "max"}, {"input_power": 0}])
+def test_wrong_arguments_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        ByteCover(**wrong)
