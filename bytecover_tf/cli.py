@@ -7,9 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bytecover_tf.errors import ByteCoverError
+
+if TYPE_CHECKING:
+    from bytecover_tf.data.track import Track
 
 OK, SOME_FAILED, NOTHING_DONE = 0, 1, 2
 
@@ -48,17 +51,19 @@ def add_data_arguments(arguments: argparse.ArgumentParser, default: str | None) 
         help="its folder, or the file of a manifest; not needed for tunes",
     )
     group.add_argument(
+        "--split-seed",
+        type=int,
+        metavar="N",
+        help="divide the works 8:1:1 into train, validation and test by this seed; "
+        "for data that comes without a split",
+    )
+    group.add_argument(
         "--features",
         type=Path,
         metavar="DIR",
         help="feature store; what it lacks is extracted into it first "
         "(default: features-HASH beside the data, HASH naming the frontend)",
     )
-    add_extraction_arguments(group)
-
-
-def add_extraction_arguments(group: Any) -> None:
-    """Add the options of feature extraction."""
     group.add_argument(
         "--workers",
         type=int,
@@ -73,6 +78,17 @@ def add_extraction_arguments(group: Any) -> None:
         help="for .npy recordings: how many frames of the transform each of their "
         "columns is the mean of",
     )
+
+
+def read_tracks(options: argparse.Namespace) -> list[Track]:
+    """Return the tracks that the data options name."""
+    from bytecover_tf.data import load_dataset
+    from bytecover_tf.data.split import by_work
+
+    tracks = load_dataset(options.data, options.data_root)
+    if options.split_seed is None:
+        return tracks
+    return by_work(tracks, seed=options.split_seed)
 
 
 def run(main: Callable[[Sequence[str] | None], int]) -> None:

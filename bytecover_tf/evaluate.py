@@ -190,12 +190,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
 
-    from bytecover_tf.data import load_dataset
     from bytecover_tf.encoder import load_encoder
     from bytecover_tf.features import default_store, open_features
 
     encoder = load_encoder(options.encoder)
-    tracks = choose_split(load_dataset(options.data, options.data_root), options.split)
+    tracks = choose_split(cli.read_tracks(options), options.split)
     store_path = options.features or default_store(
         options.data, options.data_root, encoder.frontend
     )

@@ -104,7 +104,9 @@ class FeatureStore:
             raise StoreError(f"{self.path}: has no features of {source}")
         return found
 
-    def rows(self, entry: Entry, start: int = 0, count: int | None = None) -> np.ndarray:
+    def rows(
+        self, entry: Entry, start: int = 0, count: int | None = None
+    ) -> np.ndarray:
         """Return a crop as it lies on disk.
 
         Args:
@@ -155,7 +157,9 @@ class FeatureStoreWriter:
         else:
             write_atomically(
                 header,
-                json.dumps({"format": _FORMAT, "frontend": frontend.to_dict()}, indent=1),
+                json.dumps(
+                    {"format": _FORMAT, "frontend": frontend.to_dict()}, indent=1
+                ),
             )
         self._index = open(self.path / "index.jsonl", "ab")
         self._data = open(self.path / "features.f16", "ab")
@@ -164,7 +168,9 @@ class FeatureStoreWriter:
         self._by_source = {entry.source: entry for entry in entries}
         self._by_key = {entry.key: entry for entry in entries}
         if self._data.tell() < self._end * self._row_bytes:
-            raise StoreError(f"{self.path}: features.f16 is shorter than the index says")
+            raise StoreError(
+                f"{self.path}: features.f16 is shorter than the index says"
+            )
         # What a killed writer left unfinished.
         self._index.truncate(index_size)
         self._data.truncate(self._end * self._row_bytes)
@@ -275,7 +281,9 @@ def _lock(folder: Path) -> Any:
         pass
     except OSError:
         file.close()
-        raise StoreError(f"{folder}: another process is writing to this store") from None
+        raise StoreError(
+            f"{folder}: another process is writing to this store"
+        ) from None
     return file
 
 
@@ -289,7 +297,9 @@ def _read_header(folder: Path) -> Frontend:
             )
         return Frontend.from_dict(header["frontend"])
     except FileNotFoundError:
-        raise StoreError(f"{folder}: no feature store (store.json is missing)") from None
+        raise StoreError(
+            f"{folder}: no feature store (store.json is missing)"
+        ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{folder / 'store.json'}: damaged ({error})") from None
 

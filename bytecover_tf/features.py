@@ -6,11 +6,11 @@ import hashlib
 import multiprocessing
 import os
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from bytecover_tf import cli
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import AudioError, ByteCoverError, DataError
-from bytecover_tf.feature_store import FeatureStore, FeatureStoreWriter
+from bytecover_tf.feature_store import Entry, FeatureStore, FeatureStoreWriter
 from bytecover_tf.frontend import Frontend
 
 
@@ -101,13 +101,16 @@ def extract_features(
 
 def _is_present(writer: FeatureStoreWriter, path: str) -> bool:
     entry = writer.find(path)
-    if entry is None:
-        return False
+    return entry is not None and os.path.exists(path) and not _has_changed(entry)
+
+
+def _has_changed(entry: Entry) -> bool:
+    """Whether an entry's file is there and is not the one that was read."""
     try:
-        status = os.stat(path)
+        status = os.stat(entry.source)
     except OSError:
         return False
-    return (entry.size, entry.mtime_ns) == (status.st_size, status.st_mtime_ns)
+    return (entry.size, entry.mtime_ns) != (status.st_size, status.st_mtime_ns)
 
 
 def content_hash(path: str | Path) -> str:
@@ -162,7 +165,7 @@ class _Pool:
 
     def map(self, paths: Sequence[str]) -> Iterator[tuple[str, _Extracted | str]]:
         """Yield each path with its result, in the order of completion."""
-        waiting = iter(paths)
+        waiting = deque(paths)
         while True:
             pending: dict[Future, str] = {}
             try:
@@ -175,20 +178,20 @@ class _Pool:
                     yield path, self._alone(path)
 
     def _map(
-        self, waiting: Iterator[str], pending: dict[Future, str]
+        self, waiting: deque[str], pending: dict[Future, str]
     ) -> Iterator[tuple[str, _Extracted | str]]:
         count = self.workers or os.cpu_count() or 1
         with self._executor(count) as pool:
-            # A short queue, so that the features in memory stay few.
-            for path in islice(waiting, 2 * count):
-                pending[self._submit(pool, path)] = path
-            while pending:
+            while waiting or pending:
+                # A short queue, so that the features in memory stay few.
+                while waiting and len(pending) < 2 * count:
+                    future = self._submit(pool, waiting[0])
+                    # Only now, as a broken pool raises at submission too.
+                    pending[future] = waiting.popleft()
                 done, _ = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
                     result = future.result()
                     yield pending.pop(future), result
-                    for path in islice(waiting, 1):
-                        pending[self._submit(pool, path)] = path
 
     def _alone(self, path: str) -> _Extracted | str:
         with self._executor(1) as pool:
@@ -222,6 +225,9 @@ def open_features(
 ) -> tuple[list[Track], FeatureStore]:
     """Return the store with all of the tracks' features, extracting what it lacks.
 
+    Features of files that have changed are made anew; those of files that are gone
+    are good as they are.
+
     Args:
         tracks: the recordings.
         store: folder of the feature store.
@@ -238,15 +244,24 @@ def open_features(
         FrontendMismatch: the store has other parameters.
         StoreError: the store is damaged or busy.
     """
+    todo = [track.path for track in tracks]
     if (store / "store.json").exists():
         opened = FeatureStore(store)
         opened.frontend.check_same(frontend, str(store))
-        if all(opened.find(track.path) for track in tracks):
+        entries = [opened.find(path) for path in todo]
+        todo = [
+            path
+            for path, entry in zip(todo, entries, strict=True)
+            if entry is None or _has_changed(entry)
+        ]
+        if not todo:
             return list(tracks), opened
-    paths = [track.path for track in tracks]
-    print_failures(extract_features(paths, store, frontend, workers, source_pool))
+    report = extract_features(todo, store, frontend, workers, source_pool)
+    print_failures(report)
     opened = FeatureStore(store)
-    usable = [track for track in tracks if opened.find(track.path)]
+    usable = [
+        track for track in tracks if os.path.abspath(track.path) not in report.failed
+    ]
     if not usable:
         raise DataError(f"{store}: none of {len(tracks)} recordings could be used")
     return usable, opened
@@ -279,11 +294,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from bytecover_tf.config import Config, override
-    from bytecover_tf.data import load_dataset
 
     settings = [f"frontend.{assignment}" for assignment in options.set]
     frontend = override(Config(), settings).frontend
-    tracks = load_dataset(options.data, options.data_root)
+    tracks = cli.read_tracks(options)
     store = options.out or options.features
     store = store or default_store(options.data, options.data_root, frontend)
     report = extract_features(

@@ -233,7 +233,9 @@ class Frontend:
             )
         peak = pooled.max()
         if not peak > 0:
-            raise AudioError(f"{name}: silent between {self.fmin:.0f} Hz and the top bin")
+            raise AudioError(
+                f"{name}: silent between {self.fmin:.0f} Hz and the top bin"
+            )
         if self.normalization == "max":
             pooled = pooled / peak
         return pooled.astype(np.float32)
@@ -250,7 +252,10 @@ class Frontend:
         start = 0  # the next frame to give out
         for block in blocks:
             buffer = np.concatenate([buffer, block])
-            while len(buffer) > (start + chunk + _CONTEXT_FRAMES - first) * self.hop_length:
+            while (
+                len(buffer)
+                > (start + chunk + _CONTEXT_FRAMES - first) * self.hop_length
+            ):
                 end = (start + chunk + _CONTEXT_FRAMES - first) * self.hop_length
                 frames = self._cqt(buffer[:end])
                 yield frames[:, start - first : start - first + chunk]

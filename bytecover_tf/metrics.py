@@ -197,7 +197,9 @@ def _codes(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Number the labels of both lists alike."""
     numbers: dict[Hashable, int] = {}
-    coded = [[numbers.setdefault(x, len(numbers)) for x in side] for side in (left, right)]
+    coded = [
+        [numbers.setdefault(x, len(numbers)) for x in side] for side in (left, right)
+    ]
     return np.array(coded[0], int), np.array(coded[1], int)
 
 

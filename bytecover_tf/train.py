@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import os
@@ -61,20 +62,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "another --run-dir"
         )
 
-    from bytecover_tf.data import load_dataset
     from bytecover_tf.features import default_store, open_features
 
-    root = Path(request["data_root"]) if request["data_root"] else None
-    tracks = load_dataset(request["data"], root)
-    features = request["features"] or default_store(
-        request["data"], root, config.frontend
-    )
+    wanted = argparse.Namespace(**request)
+    root = wanted.data_root and Path(wanted.data_root)
+    tracks = cli.read_tracks(wanted)
+    features = wanted.features or default_store(wanted.data, root, config.frontend)
     usable, store = open_features(
-        tracks,
-        Path(features),
-        config.frontend,
-        options.workers,
-        request["source_pool"],
+        tracks, Path(features), config.frontend, options.workers, wanted.source_pool
     )
     run_dir.mkdir(parents=True, exist_ok=True)
     request["config"] = config.to_dict()
@@ -88,16 +83,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         usable,
         store,
         run_dir,
-        request["seed"],
+        wanted.seed,
         options.resume,
-        request["data"],
-        request["waveforms"],
+        wanted.data,
+        wanted.waveforms,
     )
     print(_next_steps(run_dir))
     return cli.OK if len(usable) == len(tracks) else cli.SOME_FAILED
 
 
-def _new(options: Any) -> dict[str, Any]:
+def _new(options: argparse.Namespace) -> dict[str, Any]:
     name = options.config or ("tunes" if options.data == "tunes" else "bytecover")
     return {
         "config_name": Path(name).stem,
@@ -105,13 +100,14 @@ def _new(options: Any) -> dict[str, Any]:
         "data": options.data,
         "data_root": options.data_root and os.path.abspath(options.data_root),
         "features": options.features and os.path.abspath(options.features),
+        "split_seed": options.split_seed,
         "source_pool": options.source_pool,
         "waveforms": options.waveforms,
         "seed": options.seed,
     }
 
 
-def _resumed(options: Any) -> dict[str, Any]:
+def _resumed(options: argparse.Namespace) -> dict[str, Any]:
     if options.run_dir is None:
         raise ConfigError("--resume needs --run-dir, the run to continue")
     if options.config is not None:
@@ -120,7 +116,9 @@ def _resumed(options: Any) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file, so there is no run to resume") from None
+        raise ConfigError(
+            f"{path}: no such file, so there is no run to resume"
+        ) from None
     except ValueError as error:
         raise ConfigError(f"{path}: damaged ({error})") from None
 
@@ -140,7 +138,7 @@ def _next_steps(run_dir: Path) -> str:
         f"{run_dir / 'metrics.json'}.\nNext:\n"
         f"  python -m bytecover_tf.evaluate --encoder {run_dir} --plots plots\n"
         "  python -m bytecover_tf.train --data folder --data-root MY_COVERS "
-        "(MY_COVERS/work/recording.mp3)"
+        "--split-seed 0\n(with your recordings as MY_COVERS/work/recording.mp3)"
     )
 
 

@@ -76,7 +76,10 @@ class Splits:
         }
         for name in ("train", "validation"):
             if not parts[name]:
-                raise DataError(f"no usable track of split {name!r} to train with")
+                raise DataError(
+                    f"no usable track of split {name!r} to train with; for data "
+                    "without a split, --split-seed divides the works"
+                )
         content = {track.path: store.entry(track.path).key for track in tracks}
         unseen = parts["validation"] + parts["test"]
         check_leakage(parts["train"], unseen, content).raise_if_any()

@@ -52,7 +52,14 @@ class Augment:
     noise_level: float = 0.02
 
     def __post_init__(self) -> None:
-        for name in ("stretch", "transpose", "mask_bins", "mask_frames", "tilt", "noise"):
+        for name in (
+            "stretch",
+            "transpose",
+            "mask_bins",
+            "mask_frames",
+            "tilt",
+            "noise",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(
                     f"augment.{name} is a probability, not {getattr(self, name)}"

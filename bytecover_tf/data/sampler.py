@@ -112,4 +112,6 @@ class PKSampler:
     def _draw_versions(self, work: int, rng: np.random.Generator) -> np.ndarray:
         versions = self._versions[int(work)]
         rounds = -(-self._k // len(versions))
-        return np.concatenate([rng.permutation(versions) for _ in range(rounds)])[: self._k]
+        return np.concatenate([rng.permutation(versions) for _ in range(rounds)])[
+            : self._k
+        ]

@@ -51,7 +51,9 @@ def test_ibn_normalises_one_half_per_instance_and_the_other_per_batch(maps):
     result = np.asarray(IBN()(maps, training=True))
     for channel in range(6):
         if channel < 3:
-            groups = [(maps[i, ..., channel], result[i, ..., channel]) for i in range(3)]
+            groups = [
+                (maps[i, ..., channel], result[i, ..., channel]) for i in range(3)
+            ]
         else:
             groups = [(maps[..., channel], result[..., channel])]
         for before, after in groups:
@@ -87,7 +89,9 @@ def test_gem_by_hand():
     maps[0, 0, :, 0] = [1, 2, 3]
     maps[0, 0, :, 1] = [0, 0, -5]  # below epsilon
     result = np.asarray(GeM(p=3.0)(maps))
-    np.testing.assert_allclose(result, [[((1 + 8 + 27) / 3) ** (1 / 3), 1e-6]], rtol=1e-5)
+    np.testing.assert_allclose(
+        result, [[((1 + 8 + 27) / 3) ** (1 / 3), 1e-6]], rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("p", "expected"), [(1.0, 2.0), (200.0, 3.0)])

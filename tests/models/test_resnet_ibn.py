@@ -203,7 +203,9 @@ def test_no_ibn_in_the_last_stage_nor_without_ibn():
     "layer", [Bottleneck(4, stride=2, ibn=False), ResNetIBN((1, 2, 1, 1), 4, False)]
 )
 def test_config_round_trip(layer):
-    assert type(layer).from_config(layer.get_config()).get_config() == layer.get_config()
+    assert (
+        type(layer).from_config(layer.get_config()).get_config() == layer.get_config()
+    )
 
 
 @pytest.mark.parametrize("blocks", [(3, 4, 6), (3, 4, 0, 3)])

@@ -1,0 +1,103 @@
+import subprocess
+import sys
+
+import pytest
+
+from bytecover_tf import __main__ as bytecover
+from bytecover_tf import __version__, cli
+from bytecover_tf.errors import DataError
+
+
+def python(*arguments):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_help_lists_every_command(capsys):
+    assert bytecover.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for name in bytecover.COMMANDS:
+        assert f"\n  {name} " in text
+
+
+def test_version(capsys):
+    assert bytecover.main(["--version"]) == 0
+    assert __version__ in capsys.readouterr().out
+
+
+def test_an_unknown_command_is_wrong_usage(capsys):
+    assert bytecover.main(["sing"]) == 2
+    assert "no command 'sing'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", bytecover.COMMANDS)
+def test_modules_run_and_their_help_needs_no_tensorflow(name):
+    code = (
+        "import sys, runpy; sys.argv = ['x', '--help']\n"
+        "try: runpy.run_module('bytecover_tf.%s', run_name='__main__')\n"
+        "except SystemExit as e: assert e.code == 0\n"
+        "assert not {'tensorflow', 'keras', 'librosa'} & set(sys.modules)" % name
+    )
+    result = python("-c", code)
+    assert result.returncode == 0, result.stderr
+    assert f"python -m bytecover_tf.{name}" in result.stdout
+
+
+def test_importing_the_package_is_light():
+    code = (
+        "import sys, bytecover_tf\n"
+        "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)\n"
+        "assert bytecover_tf.Frontend().pool == 100\n"
+        "assert 'load_encoder' in dir(bytecover_tf)\n"
+        "try: bytecover_tf.nothing\n"
+        "except AttributeError: pass\n"
+        "else: raise AssertionError"
+    )
+    result = python("-c", code)
+    assert result.returncode == 0, result.stderr
+
+
+def test_errors_are_one_line_and_status_2(capsys):
+    def fail(_arguments):
+        raise DataError("list.csv:3: expected a work")
+
+    assert cli.guarded(fail, []) == 2
+    assert capsys.readouterr().err == "error: list.csv:3: expected a work\n"
+
+
+def test_a_full_disk_is_told_in_the_systems_words(capsys):
+    def fail(_arguments):
+        raise OSError(28, "No space left on device", "/store/features.f16")
+
+    assert cli.guarded(fail, []) == 2
+    err = capsys.readouterr().err
+    assert "No space left on device" in err
+    assert "/store/features.f16" in err
+
+
+def test_interruption_says_how_to_go_on(capsys):
+    def interrupt(_arguments):
+        raise KeyboardInterrupt
+
+    assert cli.guarded(interrupt, []) == 2
+    assert "same command continues" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["train", "--resume"], "--run-dir"),
+        (["train", "--data", "folder"], "expected the path"),
+        (["train", "--config", "nothing"], "unknown config"),
+        (["evaluate", "--encoder", "/none"], "no such file"),
+        (["features", "--data", "folder", "--data-root", "/none"], "/none"),
+    ],
+)
+def test_wrong_use_is_explained(arguments, reason, capsys):
+    assert bytecover.main(arguments) == 2
+    assert reason in capsys.readouterr().err

@@ -1,0 +1,213 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from bytecover_tf.artifact import read_info
+from bytecover_tf.config import Config, override
+from bytecover_tf.data.track import Track
+from bytecover_tf.encoder import load_encoder
+from bytecover_tf.errors import ConfigError, DataError
+from bytecover_tf.evaluate import evaluate_tracks
+from bytecover_tf.feature_store import FeatureStoreWriter
+from bytecover_tf.frontend import Frontend
+from bytecover_tf.training import Splits, train
+
+SMALL = override(
+    Config(),
+    [
+        "blocks=(1, 1, 1, 1)",
+        "width=4",
+        "works_per_batch=4",
+        "versions_per_work=3",
+        "crop_frames=(16,)",
+        "augment.transpose=0.5",
+        "learning_rate=1e-3",
+        "warmup_steps=3",
+        "decay=cosine",
+        "steps_per_epoch=6",
+        "epochs=4",
+    ],
+)
+
+
+def test_a_run_leaves_a_better_encoder_and_its_figures(small_set, tmp_path):
+    tracks, store = small_set
+    run = tmp_path / "run"
+    config = override(SMALL, ["epochs=8"])
+    figures = train(config, tracks, store, run, seed=1, data="small")
+    assert {path.name for path in run.iterdir()} == {
+        "encoder.keras",
+        "checkpoint.keras",
+        "log.csv",
+        "metrics.json",
+        "tensorboard",
+    }
+    assert json.loads((run / "metrics.json").read_text()) == figures
+    for record in (figures, figures["before"]):
+        assert {"map", "p_at_10", "mr1", "map_interval", "queries"} <= set(record)
+    assert figures["queries"] == 8
+
+    log = (run / "log.csv").read_text().splitlines()
+    assert len(log) == 9
+    rows = [dict(zip(log[0].split(","), map(float, row.split(",")), strict=True))
+            for row in log[1:]]  # fmt: skip
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert {"classification", "triplet", "validation_map"} <= set(rows[0])
+    best = max(rows, key=lambda row: row["validation_map"])
+    assert best["epoch"] == figures["best_epoch"]
+
+    # The figures are those of the file, measured anew.
+    encoder = load_encoder(run)
+    test = [track for track in tracks if track.split == "test"]
+    again = evaluate_tracks(encoder, test, store).metrics
+    assert again["map"] == pytest.approx(figures["map"])
+    seen = encoder.info["trained_on"]
+    assert seen["data"] == "small"
+    assert seen["works"] == sorted(f"work {n}" for n in range(8))
+    assert len(seen["content"]) == 32
+    assert list((run / "tensorboard").rglob("events.*"))
+
+
+def test_continuing_gives_the_same_result_as_never_stopping(small_set, tmp_path):
+    tracks, store = small_set
+    whole = train(SMALL, tracks, store, tmp_path / "whole", seed=2)
+    half = override(SMALL, ["epochs=2"])
+    # The schedule must be the whole run's, as it is when a run is killed.
+    train_until(half.epochs, tracks, store, tmp_path / "parts")
+    info = read_info(tmp_path / "parts" / "checkpoint.keras")
+    assert len(info["history"]) == 2
+    parts = train(SMALL, tracks, store, tmp_path / "parts", seed=2, resume=True)
+    assert parts["epochs"] == 4
+    for name in ("whole", "parts"):
+        log = (tmp_path / name / "log.csv").read_text().splitlines()
+        assert [row.split(",")[0] for row in log[1:]] == list("1234")
+    losses = [
+        [row["loss"] for row in read_info(tmp_path / n / "checkpoint.keras")["history"]]
+        for n in ("whole", "parts")
+    ]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
+    assert parts["before"] == whole["before"]
+
+
+def train_until(epoch, tracks, store, run):
+    """Train with SMALL and break off after some epochs."""
+    from bytecover_tf import training
+
+    class Stop(Exception):
+        pass
+
+    class Recorder(training._Recorder):
+        def on_epoch_end(self, number, logs=None):
+            super().on_epoch_end(number, logs)
+            if number + 1 == epoch:
+                raise Stop
+
+    original = training._Recorder
+    training._Recorder = Recorder
+    try:
+        with pytest.raises(Stop):
+            train(SMALL, tracks, store, run, seed=2)
+    finally:
+        training._Recorder = original
+
+
+def test_a_finished_run_resumes_to_its_figures(small_set, tmp_path):
+    tracks, store = small_set
+    config = override(SMALL, ["epochs=1"])
+    first = train(config, tracks, store, tmp_path, seed=3)
+    assert train(config, tracks, store, tmp_path, seed=3, resume=True) == first
+    with pytest.raises(ConfigError, match="trained on 8 works, the data has 7"):
+        fewer = [track for track in tracks if track.work != "work 0"]
+        train(override(config, ["epochs=2"]), fewer, store, tmp_path, resume=True)
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run_with_a_reason(small_set, tmp_path):
+    tracks, store = small_set
+    config = override(SMALL, ["learning_rate=1e30", "warmup_steps=0"])
+    with pytest.raises(ConfigError, match="no longer a number"):
+        train(config, tracks, store, tmp_path)
+
+
+def test_without_test_works_the_validation_works_are_measured(small_set, tmp_path):
+    tracks, store = small_set
+    some = [track for track in tracks if track.split != "test"]
+    figures = train(override(SMALL, ["epochs=1"]), some, store, tmp_path)
+    assert figures["split"] == "validation"
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_missing_split_is_named(small_set, split):
+    tracks, store = small_set
+    some = [track for track in tracks if track.split != split]
+    with pytest.raises(DataError, match=f"'{split}'.*--split-seed"):
+        Splits.of(some, store)
+
+
+def test_leaks_between_splits_are_refused(small_set, tmp_path):
+    tracks, store = small_set
+    leak = Track("x", "work 0", tracks[-1].path, "test")
+    with pytest.raises(DataError, match="work 0"):
+        Splits.of([*tracks[:-1], leak], store)
+    with FeatureStoreWriter(store.path, Frontend()) as writer:
+        writer.add("/copy.wav", store.entry(tracks[0].path).key)
+    copy = Track("y", "another work", "/copy.wav", "test")
+    reopened = type(store)(store.path)
+    with pytest.raises(DataError, match=r"/copy\.wav"):
+        Splits.of([*tracks, copy], reopened)
+
+
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_ends_in_a_float32_encoder(small_set, tmp_path, precision):
+    tracks, store = small_set
+    config = override(SMALL, [f"precision={precision}", "epochs=1"])
+    train(config, tracks, store, tmp_path)
+    train(override(config, ["epochs=2"]), tracks, store, tmp_path, resume=True)
+    encoder = load_encoder(tmp_path)
+    assert encoder._network._model.compute_dtype == "float32"
+
+
+def manifest(tracks, store, folder):
+    lines = ["id,work,path,split"]
+    for track in tracks:
+        path = folder / f"{track.id}.npy"
+        np.save(path, store.features(track.path))
+        lines.append(f"{track.id},{track.work},{path.name},{track.split}")
+    (folder / "manifest.csv").write_text("\n".join(lines))
+    return folder / "manifest.csv"
+
+
+def test_the_command_killed_and_resumed(small_set, tmp_path):
+    """kill -9 in the middle of an epoch, then --resume."""
+    path = manifest(*small_set, tmp_path)
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "bytecover_tf.train", "--run-dir", str(run)]
+    settings = ["blocks=(1,1,1,1)", "width=4", "works_per_batch=4", "crop_frames=(16,)",
+                "steps_per_epoch=100", "epochs=3"]  # fmt: skip
+    data = ["--data", "manifest", "--data-root", str(path), "--source-pool", "100"]
+    overrides = [part for setting in settings for part in ("--set", setting)]
+    process = subprocess.Popen([*command, *data, *overrides], start_new_session=True)
+    deadline = time.monotonic() + 240
+    while not (run / "log.csv").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (run / "metrics.json").exists()
+
+    again = subprocess.run(
+        [*command, *data], capture_output=True, text=True, check=False, timeout=240
+    )
+    assert again.returncode == 2
+    assert "--resume" in again.stderr
+    resumed = subprocess.run([*command, "--resume"], check=False, timeout=240)
+    assert resumed.returncode == 0
+    assert json.loads((run / "metrics.json").read_text())["epochs"] == 3
+    log = (run / "log.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in log[1:]] == ["1", "2", "3"]
