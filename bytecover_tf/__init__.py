@@ -22,7 +22,7 @@ _PUBLIC = {
     "load_encoder": "bytecover_tf.encoder",
 }
 
-__all__ = sorted(_PUBLIC)  # noqa: PLE0604
+__all__ = sorted(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:

@@ -20,7 +20,8 @@ USAGE = (
     "Cover song identification with ByteCover in Keras and TensorFlow.\n\n"
     "commands:\n"
     + "".join(f"  {name:10} {purpose}\n" for name, purpose in COMMANDS.items())
-    + "\nbytecover COMMAND --help tells more. Each is also python -m bytecover_tf.COMMAND."
+    + "\nbytecover COMMAND --help tells more. "
+    "Each is also python -m bytecover_tf.COMMAND."
 )
 
 

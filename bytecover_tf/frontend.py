@@ -70,7 +70,7 @@ class Frontend:
                 f"not {self.normalization!r}"
             )
         highest = self.fmin * 2 ** ((self.n_bins - 1) / self.bins_per_octave)
-        if not 0 < self.fmin or highest >= self.sample_rate / 2:
+        if not self.fmin > 0 or highest >= self.sample_rate / 2:
             raise ConfigError(
                 f"Frontend: n_bins={self.n_bins} from fmin={self.fmin} Hz reach "
                 f"{highest:.0f} Hz; they must lie between 0 and half the sample rate "

@@ -49,7 +49,7 @@ def _ranks(result: Evaluation) -> Figure:
     )
     axes = figure.axes[0]
     edges = np.unique(np.geomspace(1, len(result.references) + 1, 40).astype(int))
-    axes.hist(result.scores.first_rank, bins=edges)
+    axes.hist(result.scores.first_rank, bins=edges.tolist())
     axes.set_xscale("log")
     mean = result.metrics["mr1"]
     axes.axvline(mean, color="black", linestyle="--", label=f"MR1 = {mean:.2f}")

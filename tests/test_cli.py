@@ -39,9 +39,9 @@ def test_an_unknown_command_is_wrong_usage(capsys):
 def test_modules_run_and_their_help_needs_no_tensorflow(name):
     code = (
         "import sys, runpy; sys.argv = ['x', '--help']\n"
-        "try: runpy.run_module('bytecover_tf.%s', run_name='__main__')\n"
+        f"try: runpy.run_module('bytecover_tf.{name}', run_name='__main__')\n"
         "except SystemExit as e: assert e.code == 0\n"
-        "assert not {'tensorflow', 'keras', 'librosa'} & set(sys.modules)" % name
+        "assert not {'tensorflow', 'keras', 'librosa'} & set(sys.modules)"
     )
     result = python("-c", code)
     assert result.returncode == 0, result.stderr

@@ -39,9 +39,10 @@ def test_each_rung_of_the_ablation_adds_one_part():
 def test_every_config_loads_and_survives_json(name):
     config = load_config(name)
     assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
-    assert "python -m bytecover_tf.train" in __import__(
-        f"bytecover_tf.configs.{name}", fromlist=["config"]
-    ).__doc__
+    assert (
+        "python -m bytecover_tf.train"
+        in __import__(f"bytecover_tf.configs.{name}", fromlist=["config"]).__doc__
+    )
 
 
 def test_a_file_is_run_only_by_name(tmp_path):

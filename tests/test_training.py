@@ -122,9 +122,10 @@ def test_a_finished_run_resumes_to_its_figures(small_set, tmp_path):
     config = override(SMALL, ["epochs=1"])
     first = train(config, tracks, store, tmp_path, seed=3)
     assert train(config, tracks, store, tmp_path, seed=3, resume=True) == first
+    fewer = [track for track in tracks if track.work != "work 0"]
+    longer = override(config, ["epochs=2"])
     with pytest.raises(ConfigError, match="trained on 8 works, the data has 7"):
-        fewer = [track for track in tracks if track.work != "work 0"]
-        train(override(config, ["epochs=2"]), fewer, store, tmp_path, resume=True)
+        train(longer, fewer, store, tmp_path, resume=True)
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run_with_a_reason(small_set, tmp_path):

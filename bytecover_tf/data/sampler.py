@@ -31,7 +31,7 @@ class PKSampler:
 
     def __init__(
         self,
-        works: Sequence[int],
+        works: Sequence[int] | np.ndarray,
         works_per_batch: int = 8,
         versions_per_work: int = 4,
         seed: int = 0,

@@ -201,8 +201,8 @@ class ByteCover(keras.Model):
         return loss
 
     def _targets(self, y: Any, logits: Any) -> Any:
-        one_hot = ops.one_hot(y, self.num_works, dtype=logits.dtype)
-        share = self.label_smoothing / self.num_works
+        one_hot = ops.one_hot(y, logits.shape[-1], dtype=logits.dtype)
+        share = self.label_smoothing / logits.shape[-1]
         return (1.0 - self.label_smoothing) * one_hot + share
 
     def train_step(self, *args: Any) -> Any:

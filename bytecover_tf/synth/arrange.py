@@ -63,10 +63,12 @@ ACCOMPANIMENTS: tuple[tuple[float, Layers], ...] = (
     (1.0, (("pad", PADS), ("arpeggio", KEYBOARDS + PLUCKED))),
     (0.7, (("bass", BASSES), ("drums", (0,)))),
 )
+# Held chords cover the melody sooner than struck ones.
+VELOCITIES = {"pad": 42, "bass": 54, "drums": 50}
 WRITTEN_SHARE = 0.45
 REFERENCE_DENSITY = 3.0
 TEMPO_RANGE = (50.0, 150.0)
-GAP = 1e-3
+GAP, SHORTEST_NOTE = 1e-3, 0.02
 
 
 @dataclass(frozen=True)
@@ -171,9 +173,12 @@ def draw_style(
     Returns:
         The style. Equal generators give equal styles.
     """
-    tempo = _usual_tempo(score) * np.exp(rng.uniform(np.log(0.6), np.log(1.6)))
-    tempo = float(np.clip(tempo, *TEMPO_RANGE))
-    key_shift = int(rng.integers(-6, 7))
+    # Most covers stay near the original: a third keeps the key.
+    factor = np.clip(np.exp(rng.normal(0.0, 0.2)), 0.6, 1.6)
+    tempo = float(np.clip(_usual_tempo(score) * factor, *TEMPO_RANGE))
+    key_shift = 0
+    if rng.random() > 0.3:
+        key_shift = int(np.clip(np.rint(rng.normal(0.0, 2.5)), -6, 6))
     lead = int(rng.choice(list(LEADS)))
     doubling = None
     if rng.random() < 0.25:
@@ -225,7 +230,7 @@ def arrange(score: Score, style: Style, rng: np.random.Generator) -> Performance
     melody = _simplify(line.melody, score.beat, style.simplify, rng)
     melody = _ornament(melody, score, style.ornaments, rng)
     shift = style.key_shift
-    lines = [("melody", style.lead, _moved(melody, shift + 12 * style.octave), 96)]
+    lines = [("melody", style.lead, _moved(melody, shift + 12 * style.octave), 100)]
     if style.doubling:
         program, octave = style.doubling
         doubled = _moved(melody, shift + 12 * (style.octave + octave))
@@ -234,11 +239,11 @@ def arrange(score: Score, style: Style, rng: np.random.Generator) -> Performance
         notes = PATTERNS[pattern](line.chords, score.beat)
         if pattern != "drums":
             notes = _moved(notes, shift)
-        lines.append((pattern, program, notes, 58))
+        lines.append((pattern, program, notes, VELOCITIES.get(pattern, 54)))
     if style.written:
         for i, notes in enumerate(line.parts):
             program = style.written[i % len(style.written)]
-            lines.append(("written", program, _moved(notes, shift), 60))
+            lines.append(("written", program, _moved(notes, shift), 56))
 
     clock = _Clock(line.bars, score.beat, style, rng)
     parts = tuple(
@@ -276,9 +281,7 @@ def _draw_order(
     if count <= 4 and rng.random() < 0.6:
         once = [section for section in once for _ in range(2)]
     target = rng.uniform(*seconds)
-    lengths = [
-        (score.bars[b] - score.bars[a]) * 60 / tempo for a, b in score.sections
-    ]
+    lengths = [(score.bars[b] - score.bars[a]) * 60 / tempo for a, b in score.sections]
     order: list[int] = []
     played = 0.0
     while True:
@@ -296,7 +299,7 @@ def _draw_octave(
     pitches = np.array([note.pitch for note in score.melody]) + key_shift
     low, high = LEADS[lead]
     outside = {
-        octave: int(np.sum((pitches + 12 * octave < low)))
+        octave: int(np.sum(pitches + 12 * octave < low))
         + int(np.sum(pitches + 12 * octave > high))
         for octave in range(-3, 4)
     }
@@ -317,9 +320,7 @@ def _lay_out(score: Score, style: Style) -> _Line:
     return line
 
 
-def _append(
-    line: _Line, score: Score, bars: tuple[int, int], *, melody: bool
-) -> None:
+def _append(line: _Line, score: Score, bars: tuple[int, int], *, melody: bool) -> None:
     start, end = score.bars[bars[0]], score.bars[bars[1]]
     shift = line.bars[-1] - start
 
@@ -418,18 +419,20 @@ def _play(
     rng: np.random.Generator,
 ) -> tuple[PlayedNote, ...]:
     """Notes in seconds, humanised; a pitch ends before it is struck again."""
-    following: dict[int, float] = {}
-    played = []
     late = rng.normal(0.0, style.jitter, len(notes))
     soft = rng.normal(0.0, 6.0, len(notes))
-    order = sorted(range(len(notes)), key=lambda i: notes[i].onset, reverse=True)
-    for i in order:
-        note = notes[i]
-        start = max(0.0, clock(note.onset) + late[i])
+    starts = [
+        max(0.0, clock(note.onset) + delay)
+        for note, delay in zip(notes, late, strict=True)
+    ]
+    following: dict[int, float] = {}
+    played = []
+    for i in sorted(range(len(notes)), key=starts.__getitem__, reverse=True):
+        note, start = notes[i], float(starts[i])
         end = min(clock(note.end), following.get(note.pitch, np.inf) - GAP)
-        following[note.pitch] = start
-        if end - start < 0.02 or not 0 < note.pitch < 128:
+        if end - start < SHORTEST_NOTE or not 0 < note.pitch < 128:
             continue
+        following[note.pitch] = start
         accent = 6 if abs(note.onset / beat - round(note.onset / beat)) < 1e-3 else 0
         strength = int(np.clip(velocity + accent + soft[i], 20, 120))
         played.append(PlayedNote(start, end - start, note.pitch, strength))

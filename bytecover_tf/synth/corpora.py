@@ -7,7 +7,7 @@ out: its terms allow non-commercial use only.
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,7 +115,7 @@ def _plain(name: str) -> str:
     return re.sub(r"^\d+[a-z]?_", "", name).replace("_", " ")
 
 
-def _attempt(reader, *arguments) -> Score | DataError:  # type: ignore[no-untyped-def]
+def _attempt(reader: Callable[..., Score], *arguments: object) -> Score | DataError:
     try:
         return reader(*arguments)
     except DataError as error:

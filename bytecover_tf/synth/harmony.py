@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,11 +63,14 @@ class Chord:
         return self.root % 12, third % 12, (self.root + 7) % 12
 
 
-def estimate_key(notes: Iterable[Note]) -> tuple[int, bool]:
+def estimate_key(notes: Iterable[Note], sharps: int | None = None) -> tuple[int, bool]:
     """Key whose probe-tone profile correlates best with the notes' durations.
 
     Args:
         notes: all notes of the score.
+        sharps: of the key signature, flats negative. It leaves the choice between
+            four modes: major, minor, dorian (as minor), mixolydian (as major).
+            None allows every key.
 
     Returns:
         The tonic's pitch class, and whether the key is minor.
@@ -74,12 +78,17 @@ def estimate_key(notes: Iterable[Note]) -> tuple[int, bool]:
     weights = np.zeros(12)
     for note in notes:
         weights[note.pitch % 12] += note.duration
-    scores = {
-        (tonic, minor): np.corrcoef(np.roll(profile, tonic), weights)[0, 1]
-        for tonic in range(12)
-        for minor, profile in ((False, MAJOR_PROFILE), (True, MINOR_PROFILE))
-    }
-    return max(scores, key=lambda key: np.nan_to_num(scores[key], nan=-1.0))
+    keys = [(tonic, minor) for tonic in range(12) for minor in (False, True)]
+    if sharps is not None:
+        major = 7 * sharps
+        modes = (major, False), (major + 9, True), (major + 2, True), (major + 7, False)
+        keys = [(tonic % 12, minor) for tonic, minor in modes]
+
+    def fit(key: tuple[int, bool]) -> float:
+        profile = np.roll(MINOR_PROFILE if key[1] else MAJOR_PROFILE, key[0])
+        return float(np.nan_to_num(np.corrcoef(profile, weights)[0, 1], nan=-1.0))
+
+    return max(keys, key=fit)
 
 
 def infer_chords(
@@ -134,7 +143,7 @@ def infer_chords(
 
 def _spans(bars: Sequence[float]) -> list[tuple[float, float]]:
     spans = []
-    for start, end in zip(bars, bars[1:], strict=False):
+    for start, end in pairwise(bars):
         if end - start >= 4.0:
             middle = (start + end) / 2
             spans += [(start, middle), (middle, end)]

@@ -48,9 +48,7 @@ def midi_bytes(performance: Performance) -> bytes:
     track += b"\x00\xff\x2f\x00"
     header = (6).to_bytes(4, "big") + bytes([0, 0, 0, 1])
     division = TICKS_PER_QUARTER.to_bytes(2, "big")
-    return (
-        b"MThd" + header + division + b"MTrk" + len(track).to_bytes(4, "big") + track
-    )
+    return b"MThd" + header + division + b"MTrk" + len(track).to_bytes(4, "big") + track
 
 
 def _variable_length(value: int) -> bytes:

@@ -13,6 +13,7 @@ from bytecover_tf.synth.midi import midi_bytes
 
 SAMPLE_RATE = 22050
 GAIN = 0.4
+AUDIBLE = 1e-4
 # Far beyond what a minute of music takes; some notes of some soundfonts hang.
 TIMEOUT_SECONDS = 60.0
 
@@ -45,8 +46,7 @@ def render(performance: Performance, soundfont: Path) -> np.ndarray:
     program = shutil.which("fluidsynth")
     if program is None:
         raise AudioError("fluidsynth is not on the PATH; install it to render scores")
-    if not soundfont.is_file():
-        raise AudioError(f"{soundfont}: no such soundfont")
+    _check_soundfont(soundfont)
     with tempfile.TemporaryDirectory() as folder:
         score, sound = Path(folder, "score.mid"), Path(folder, "sound.wav")
         score.write_bytes(midi_bytes(performance))
@@ -65,9 +65,18 @@ def render(performance: Performance, soundfont: Path) -> np.ndarray:
             message = done.stderr.decode(errors="replace").strip()
             raise AudioError(f"fluidsynth with {soundfont.name} failed: {message}")
         samples, _ = soundfile.read(sound, dtype="float32", always_2d=True)
-    return _without_silent_end(samples.mean(axis=1))
+    mono = samples.mean(axis=1)
+    loud = np.flatnonzero(np.abs(mono) > AUDIBLE)
+    if not len(loud):
+        raise AudioError(f"fluidsynth with {soundfont.name} gave silence")
+    return mono[: loud[-1] + 1]
 
 
-def _without_silent_end(samples: np.ndarray) -> np.ndarray:
-    loud = np.flatnonzero(np.abs(samples) > 1e-4)
-    return samples[: loud[-1] + 1] if len(loud) else samples[:0]
+def _check_soundfont(path: Path) -> None:
+    # FluidSynth takes another soundfont, without an error, if it cannot read one.
+    if not path.is_file():
+        raise AudioError(f"{path}: no such soundfont")
+    with open(path, "rb") as file:
+        head = file.read(12)
+    if head[:4] != b"RIFF" or head[8:] != b"sfbk":
+        raise AudioError(f"{path}: not a soundfont (expected RIFF sfbk)")

@@ -8,6 +8,7 @@ C = 0.
 import bisect
 import functools
 import io
+import itertools
 import re
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -80,6 +81,7 @@ def make_score(
     parts: Sequence[Sequence[Note]] = (),
     section_starts: Iterable[int] = (0,),
     beat: float = 1.0,
+    sharps: int | None = None,
 ) -> Score:
     """Complete a score with its key, harmony and sections.
 
@@ -93,6 +95,7 @@ def make_score(
         section_starts: bars at which the source marks a new section. Sections
             without marks are cut after 8 bars.
         beat: length of the counted beat in quarter notes.
+        sharps: of the key signature, flats negative, or None if there is none.
 
     Returns:
         The score. Sections in which the melody hardly sounds are left out.
@@ -114,7 +117,7 @@ def make_score(
     if not sections:
         raise DataError(f"{collection}: {title!r} has no section with a melody")
     sounding = [*melody, *(note for part in parts for note in part)]
-    tonic, minor = estimate_key(sounding)
+    tonic, minor = estimate_key(sounding, sharps)
     return Score(
         title=title,
         collection=collection,
@@ -126,6 +129,24 @@ def make_score(
         beat=beat,
         tonic=tonic,
         minor=minor,
+    )
+
+
+def score_from_dict(fields: dict[str, Any]) -> Score:
+    """Rebuild a score from `dataclasses.asdict(score)`, also by way of JSON."""
+
+    def notes(items: list[dict[str, Any]]) -> tuple[Note, ...]:
+        return tuple(Note(**item) for item in items)
+
+    return Score(
+        **{
+            **fields,
+            "melody": notes(fields["melody"]),
+            "parts": tuple(notes(part) for part in fields["parts"]),
+            "chords": tuple(Chord(**chord) for chord in fields["chords"]),
+            "bars": tuple(fields["bars"]),
+            "sections": tuple((a, b) for a, b in fields["sections"]),
+        }
     )
 
 
@@ -215,9 +236,16 @@ def _from_stream(stream: Any, title: str, collection: str) -> Score:
     for i in kept:
         bars.append(bars[-1] + lengths[i])
     shift = {i: bars[k] - offsets[i] for k, i in enumerate(kept)}
-    signature = parts[0].recurse().getElementsByClass(music21.meter.TimeSignature)
+    meters = parts[0].recurse().getElementsByClass(music21.meter.TimeSignature)
+    signatures = parts[0].recurse().getElementsByClass(music21.key.KeySignature)
+    signature = signatures.first()
     voices = [_notes(part, offsets, shift) for part in parts]
-    starts = [k for k, i in enumerate(kept) if _opens_section(measures, i)]
+    starts = [
+        k
+        for k, i in enumerate(kept)
+        if k == 0
+        or _divides(measures[kept[k - 1]].rightBarline, measures[i].leftBarline)
+    ]
     return make_score(
         title,
         collection,
@@ -225,7 +253,8 @@ def _from_stream(stream: Any, title: str, collection: str) -> Score:
         bars,
         parts=voices[1:],
         section_starts=starts,
-        beat=_beat(signature.first()),
+        beat=_beat(meters.first()),
+        sharps=None if signature is None else signature.sharps,
     )
 
 
@@ -257,29 +286,27 @@ def _first_endings(part: Any) -> set[int]:
     brackets = list(part.recurse().getElementsByClass(music21.spanner.RepeatBracket))
     return {
         id(measure)
-        for bracket, following in zip(brackets, brackets[1:], strict=False)
+        for bracket, following in itertools.pairwise(brackets)
         if str(bracket.number).startswith("1")
         and not str(following.number).startswith("1")
         for measure in bracket.getSpannedElements()
     }
 
 
-def _opens_section(measures: list[Any], i: int) -> bool:
-    if i == 0:
-        return True
-    before, after = measures[i - 1].rightBarline, measures[i].leftBarline
+def _divides(*lines: Any) -> bool:
+    """Whether one of the bar lines is a double bar or a repeat sign."""
     return any(
-        line is not None and line.type in ("double", "final", "heavy-light")
-        or getattr(line, "direction", None) is not None
-        for line in (before, after)
+        line is not None
+        and (line.type in ("double", "final") or hasattr(line, "direction"))
+        for line in lines
     )
 
 
-def _beat(signature: Any) -> float:
-    if signature is None:
+def _beat(meter: Any) -> float:
+    if meter is None:
         return 1.0
-    compound = signature.numerator % 3 == 0 and signature.numerator > 3
-    return (12.0 if compound else 4.0) / signature.denominator
+    compound = meter.numerator % 3 == 0 and meter.numerator > 3
+    return (12.0 if compound else 4.0) / meter.denominator
 
 
 def _order(note: Note) -> tuple[float, int]:
@@ -315,9 +342,7 @@ def _cut_sections(starts: Iterable[int], bars: int) -> list[tuple[int, int]]:
 
 
 def _sung_share(melody: Sequence[Note], start: float, end: float) -> float:
-    sung = sum(
-        max(0.0, min(note.end, end) - max(note.onset, start)) for note in melody
-    )
+    sung = sum(max(0.0, min(note.end, end) - max(note.onset, start)) for note in melody)
     return sung / (end - start)
 
 

@@ -53,7 +53,9 @@ def test_transposition_stays_in_range(crop):
     shifts = set()
     for _ in range(100):
         result = augment(crop, rng)
-        shifts.add(next(s for s in range(-84, 85) if (transpose(crop, s) == result).all()))
+        shifts.add(
+            next(s for s in range(-84, 85) if (transpose(crop, s) == result).all())
+        )
     assert shifts == {-2, -1, 0, 1, 2}
 
 

@@ -34,8 +34,9 @@ def test_shape_and_config_round_trip(layer, shape, output, rng):
 
 
 @pytest.mark.parametrize(
-    ("layer", "shape"), [(IBN, (4, 8)), (IBN, (1, 2, 3, 1)), (GeM, (4, 8)), (BNNeck, MAP_SHAPE)]
-)  # fmt: skip
+    ("layer", "shape"),
+    [(IBN, (4, 8)), (IBN, (1, 2, 3, 1)), (GeM, (4, 8)), (BNNeck, MAP_SHAPE)],
+)
 def test_wrong_input_shape_is_refused(layer, shape):
     with pytest.raises(ValueError, match="Received"):
         layer().build(shape)
@@ -139,12 +140,13 @@ def test_layers_pass_gradients(layer, maps):
         pytest.skip("uses TensorFlow's tape")
     import tensorflow as tf
 
+    training = {"training": True} if layer is IBN else {}
     layer = layer()
     x = tf.constant(maps)
     layer(x)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        loss = tf.reduce_sum(layer(x, **({"training": True} if isinstance(layer, IBN) else {})) ** 3)  # fmt: skip
+        loss = tf.reduce_sum(layer(x, **training) ** 3)
     for gradient in tape.gradient(loss, [x, *layer.trainable_weights]):
         assert np.isfinite(gradient).all()
         assert np.abs(gradient).max() > 0

@@ -1,0 +1,1 @@
+"""Measurements; each module rewrites its own section of `results.md`."""

@@ -1,0 +1,72 @@
+"""Sections of `results.md`, each written by the command that measured it."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+RESULTS = Path(__file__).with_name("results.md")
+
+_HEAD = """# Results
+
+Every section is written by the command that it names; do not edit by hand.
+"""
+
+
+def write_section(title: str, command: str, body: str) -> None:
+    """Replace or append a section of the report.
+
+    Args:
+        title: heading, which identifies the section.
+        command: what to type to measure again.
+        body: Markdown.
+    """
+    text = RESULTS.read_text() if RESULTS.exists() else _HEAD
+    section = f"## {title}\n\n`{command}`, {conditions()}\n\n{body.strip()}\n"
+    pattern = re.compile(rf"## {re.escape(title)}\n.*?(?=\n## |\Z)", re.S)
+    if pattern.search(text):
+        text = pattern.sub(lambda _: section, text)
+    else:
+        text = f"{text.rstrip()}\n\n{section}"
+    RESULTS.write_text(text.rstrip() + "\n")
+    print(f"written: {RESULTS} ({title})")
+
+
+def conditions() -> str:
+    """Return date, machine and versions as one phrase."""
+    packages = []
+    for name in ("tensorflow", "keras", "librosa", "numpy"):
+        try:
+            packages.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return (
+        f"{datetime.date.today().isoformat()}, {os.cpu_count()} cores of "
+        f"{_processor()}, Python {platform.python_version()}, {', '.join(packages)}."
+    )
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def with_interval(figures: dict) -> str:
+    """Return MAP with its 95% interval."""
+    low, high = figures["map_interval"]
+    return f"{figures['map']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,45 @@
+"""The data set that comes with the package: covers synthesised from free scores.
+
+Folk tunes, chorales and songs, each arranged, rendered and recorded several times in
+other keys, tempi, instruments and structures. `tunes/README.md` says what is in it
+and how it is made anew.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from bytecover_tf.data.track import Track
+from bytecover_tf.errors import DataError
+
+FOLDER = Path(__file__).with_suffix("")
+STORE = FOLDER / "store"
+AUDIO = FOLDER / "audio"
+
+
+def load(root: Path | None = None) -> list[Track]:
+    """Return the embedded tracks; their features are in `STORE`.
+
+    Args:
+        root: another folder of the same layout, such as a newly built one.
+
+    Raises:
+        DataError: the folder has no `tracks.csv`.
+    """
+    path = (root or FOLDER) / "tracks.csv"
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return [_track(row) for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file, so this is no `tunes` folder") from None
+
+
+def audio_files() -> list[Path]:
+    """Return the embedded recordings, `<work>-<version>.ogg`, in order."""
+    return sorted(AUDIO.glob("*.ogg"))
+
+
+def _track(row: dict[str, Any]) -> Track:
+    return Track(row["id"], row["work"], row["path"], row["split"], row["role"])

@@ -1,0 +1,1 @@
+"""Cover versions synthesised from scores: arranging, rendering, recording."""

@@ -1,0 +1,399 @@
+"""Build the embedded data set `tunes`: versions of public-domain music.
+
+    python -m bytecover_tf.synth.build_tunes --lieder openscore_lieder.zip
+        --work-dir WORK --out bytecover_tf/data/tunes
+
+Scores are read once, gathered into works, arranged, rendered and turned into
+features at pool 20, all of it kept in the working folder; then the features are
+packed into a store at the pool asked for. A second run with another `--pool`
+only packs again, and a run that was killed goes on where it stopped.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import random
+import re
+import shutil
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from bytecover_tf.errors import AudioError, ByteCoverError, DataError
+from bytecover_tf.feature_store import FeatureStoreWriter, write_atomically
+from bytecover_tf.frontend import Frontend
+from bytecover_tf.synth.arrange import Performance, Style, arrange, draw_style
+from bytecover_tf.synth.corpora import (
+    COLLECTIONS,
+    LIEDER,
+    Collection,
+    list_files,
+    read_file,
+)
+from bytecover_tf.synth.recording import record
+from bytecover_tf.synth.render import SAMPLE_RATE, SOUNDFONTS, render
+from bytecover_tf.synth.score import Score, score_from_dict
+from bytecover_tf.synth.variants import group_works, plain_title
+
+RENDER_POOL = 20
+SHORTEST_SECONDS, LONGEST_SECONDS = 45.0, 120.0
+LIEDER_SAMPLE = 300
+SPLITS = (("train", 0.7), ("validation", 0.1), ("test", 0.2))
+# Share of works by the collection of their first score.
+SHARES = {
+    "O'Neill's Music of Ireland": 0.29,
+    "Ryan's Mammoth Collection": 0.17,
+    "Aird's Airs": 0.15,
+    "Northumbrian Minstrelsy": 0.05,
+    "Bach chorales": 0.12,
+    LIEDER: 0.22,
+}
+EXCERPT_WORKS, EXCERPT_VERSIONS, EXCERPT_SECONDS = 4, 4, 17.0
+# Recordings that are handed on use only soundfonts under the MIT licence.
+MIT_SOUNDFONTS = ("FluidR3_GM", "FluidR3Mono_GM", "MuseScore_General_Lite")
+# MuseScore's is compressed and takes longest to load.
+SOUNDFONT_WEIGHTS = {
+    "FluidR3_GM": 0.35,
+    "FluidR3Mono_GM": 0.15,
+    "MuseScore_General_Lite": 0.15,
+    "TimGM6mb": 0.35,
+}
+PROCESSES = 2
+
+
+@dataclass(frozen=True)
+class Work:
+    """A composition with the scores its versions are made from."""
+
+    id: str
+    split: str
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version to be rendered: everything about it follows from these."""
+
+    id: str
+    work: str
+    split: str
+    score: Score
+    seed: int
+
+
+def read_scores(work_dir: Path, lieder: Path, seed: int) -> list[Score]:
+    """Read all collections, or what an earlier run kept of them.
+
+    Args:
+        work_dir: holds `scores.jsonl`, one score a line, once they are read.
+        lieder: the archive of OpenScore Lieder, of which a sample is read.
+        seed: draws the sample.
+    """
+    cache = work_dir / "scores.jsonl"
+    if not cache.exists():
+        tasks: list[tuple[Collection, str]] = []
+        for collection in COLLECTIONS:
+            files = list_files(collection, lieder)
+            if collection.name == LIEDER:
+                random.Random(seed).shuffle(files)
+                files = files[:LIEDER_SAMPLE]
+            tasks += [(collection, file) for file in files]
+        lines: list[str] = []
+        with ProcessPoolExecutor(PROCESSES) as pool:
+            read = pool.map(partial(_read_lines, lieder), tasks, chunksize=4)
+            for scores, errors in tqdm(read, total=len(tasks), desc="scores"):
+                lines += scores
+                for error in errors:
+                    tqdm.write(f"skipped: {error}")
+        write_atomically(cache, "".join(lines))
+    with open(cache, encoding="utf-8") as file:
+        return [score_from_dict(json.loads(line)) for line in file]
+
+
+def _read_lines(
+    lieder: Path, task: tuple[Collection, str]
+) -> tuple[list[str], list[str]]:
+    scores, errors = [], []
+    for item in read_file(*task, lieder):
+        if isinstance(item, DataError):
+            errors.append(str(item))
+        else:
+            scores.append(json.dumps(asdict(item)) + "\n")
+    return scores, errors
+
+
+def select_works(scores: Sequence[Score], count: int, seed: int) -> list[Work]:
+    """Choose works that are surely different, and split them.
+
+    Works with several scores come first, up to half of a collection's share.
+
+    Args:
+        scores: all that was read.
+        count: number of works.
+        seed: draws the choice and the split.
+
+    Returns:
+        Works in order of their label, each in one split.
+    """
+    by_collection: dict[str, list[list[int]]] = defaultdict(list)
+    for members in group_works(scores):
+        by_collection[scores[members[0]].collection].append(members)
+    rng = np.random.default_rng(seed)
+    works: dict[str, Work] = {}
+    for collection, share in SHARES.items():
+        groups = by_collection[collection]
+        groups = [groups[i] for i in rng.permutation(len(groups))]
+        quota = round(share * count)
+        several = [group for group in groups if len(group) > 1][: quota // 2]
+        chosen = several + [group for group in groups if group not in several]
+        for group, split in zip(
+            [chosen[i] for i in rng.permutation(min(quota, len(chosen)))],
+            _splits(min(quota, len(chosen))),
+            strict=True,
+        ):
+            label = _label(scores[group[0]].title, works)
+            works[label] = Work(label, split, tuple(scores[i] for i in group))
+    return [works[label] for label in sorted(works)]
+
+
+def _splits(count: int) -> list[str]:
+    ends = np.round(np.cumsum([share for _, share in SPLITS]) * count)
+    return [
+        SPLITS[int(np.searchsorted(ends, i, side="right"))][0] for i in range(count)
+    ]
+
+
+def _label(title: str, taken: Iterable[str]) -> str:
+    label = re.sub(r" +", "-", plain_title(title))[:40].strip("-") or "untitled"
+    number, unique = 1, label
+    while unique in taken:
+        number += 1
+        unique = f"{label}-{number}"
+    return unique
+
+
+def list_versions(works: Sequence[Work], versions: int, seed: int) -> list[Version]:
+    """Versions of all works; a work's scores take turns."""
+    return [
+        Version(
+            id=f"{work.id}-{number}",
+            work=work.id,
+            split=work.split,
+            score=work.scores[number % len(work.scores)],
+            seed=zlib.crc32(f"{seed}/{work.id}-{number}".encode()),
+        )
+        for work in works
+        for number in range(versions)
+    ]
+
+
+def perform(version: Version) -> tuple[Performance, Style, str, np.ndarray]:
+    """Arrange, render and record a version.
+
+    Returns:
+        The performance, its style, the soundfont's name, and samples of shape
+        (samples,) at 22 050 Hz.
+
+    Raises:
+        AudioError: no soundfont renders it, or it is silent or too short.
+    """
+    rng = np.random.default_rng(version.seed)
+    while True:
+        style = draw_style(version.score, rng)
+        performance = arrange(version.score, style, rng)
+        if SHORTEST_SECONDS <= performance.duration <= LONGEST_SECONDS - 5:
+            break
+    errors = []
+    fonts, weights = zip(*SOUNDFONT_WEIGHTS.items(), strict=True)
+    for name in rng.choice(fonts, len(fonts), replace=False, p=weights):
+        try:
+            samples = render(performance, SOUNDFONTS[name])
+        except AudioError as error:
+            errors.append(str(error))
+            continue
+        return performance, style, str(name), record(samples, rng)
+    raise AudioError(f"{version.id}: {'; '.join(errors)}")
+
+
+def make_features(work_dir: Path, version: Version) -> str | None:
+    """Leave a version's features and facts in the working folder.
+
+    Args:
+        work_dir: gets `pool20/<id>.npy`, the |CQT| of shape (84, T) averaged
+            over 20 frames, and `facts/<id>.json`.
+        version: what to render; nothing is done if both files are there.
+
+    Returns:
+        What went wrong, or None.
+    """
+    facts_path = work_dir / "facts" / f"{version.id}.json"
+    if facts_path.exists():
+        return None
+    try:
+        performance, style, soundfont, samples = perform(version)
+        frontend = Frontend(pool=RENDER_POOL, normalization="none")
+        features = frontend.features(samples, version.id)
+    except ByteCoverError as error:
+        return f"{version.id}: {error}"
+    np.save(work_dir / f"pool{RENDER_POOL}" / f"{version.id}.npy", features)
+    facts = {
+        "key": hashlib.sha256(samples.tobytes()).hexdigest(),
+        "seconds": round(len(samples) / SAMPLE_RATE, 2),
+        "soundfont": soundfont,
+        "sections": performance.sections,
+        "style": asdict(style),
+    }
+    write_atomically(facts_path, json.dumps(facts))
+    return None
+
+
+def pack(
+    versions: Sequence[Version],
+    works: Sequence[Work],
+    work_dir: Path,
+    out: Path,
+    pool: int,
+) -> None:
+    """Write the data set: store, `tracks.csv` and `sources.csv`.
+
+    Args:
+        versions: those without features in the working folder are left out.
+        works: what the versions perform.
+        work_dir: holds the features at pool 20.
+        out: the data set's folder.
+        pool: frames averaged into one, a multiple of 20.
+    """
+    done = [v for v in versions if (work_dir / "facts" / f"{v.id}.json").exists()]
+    out.mkdir(parents=True, exist_ok=True)
+    store, beside = out / "store", out / "store.part"
+    shutil.rmtree(beside, ignore_errors=True)
+    frontend = Frontend(pool=pool)
+    with FeatureStoreWriter(beside, frontend) as writer:
+        for version in tqdm(done, desc="store"):
+            cqt = np.load(work_dir / f"pool{RENDER_POOL}" / f"{version.id}.npy")
+            features = frontend.from_cqt(cqt, RENDER_POOL, version.id)
+            writer.add(version.id, _facts(work_dir, version)["key"], features)
+    (beside / "lock").unlink(missing_ok=True)
+    shutil.rmtree(store, ignore_errors=True)
+    beside.rename(store)
+    _write_csv(out / "tracks.csv", [_track(version) for version in done])
+    rights = {collection.name: collection.rights for collection in COLLECTIONS}
+    _write_csv(
+        out / "sources.csv",
+        [
+            {
+                "work": work.id,
+                "title": score.title,
+                "collection": score.collection,
+                "rights": rights[score.collection],
+            }
+            for work in works
+            for score in work.scores
+        ],
+    )
+
+
+def write_excerpts(versions: Sequence[Version], out: Path) -> None:
+    """Write `audio/<id>.ogg`: some seconds of four versions of four test works.
+
+    Every excerpt begins where the version first plays the work's first section.
+    """
+    import soundfile
+
+    by_work: dict[str, list[Version]] = defaultdict(list)
+    for version in versions:
+        if version.split == "test":
+            by_work[version.work].append(version)
+    folder = out / "audio"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    written = 0
+    for label in sorted(by_work, key=lambda work: zlib.crc32(work.encode())):
+        excerpts = {}
+        for version in by_work[label][:EXCERPT_VERSIONS]:
+            performance, _, soundfont, samples = perform(version)
+            starts = [start for i, start in performance.sections if i == 0]
+            if soundfont not in MIT_SOUNDFONTS or not starts:
+                break
+            first = int(starts[0] * SAMPLE_RATE)
+            excerpts[version.id] = samples[
+                first : first + int(EXCERPT_SECONDS * SAMPLE_RATE)
+            ]
+        else:
+            for name, samples in excerpts.items():
+                path = folder / f"{name}.ogg"
+                soundfile.write(path, samples, SAMPLE_RATE, subtype="VORBIS")
+            written += 1
+        if written == EXCERPT_WORKS:
+            return
+
+
+def _track(version: Version) -> dict[str, Any]:
+    return {
+        "id": version.id,
+        "work": version.work,
+        "path": version.id,
+        "split": version.split,
+        "role": "both",
+        "title": version.score.title,
+    }
+
+
+def _facts(work_dir: Path, version: Version) -> dict[str, Any]:
+    return json.loads((work_dir / "facts" / f"{version.id}.json").read_text())
+
+
+def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns 0, or 1 if some versions could not be made."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="the data set's folder")
+    parser.add_argument(
+        "--work-dir", type=Path, required=True, help="kept between runs"
+    )
+    parser.add_argument(
+        "--lieder", type=Path, required=True, help="openscore_lieder.zip"
+    )
+    parser.add_argument("--works", type=int, default=400)
+    parser.add_argument("--versions", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pool", type=int, default=100, help="a multiple of 20")
+    options = parser.parse_args(arguments)
+
+    for name in (f"pool{RENDER_POOL}", "facts"):
+        (options.work_dir / name).mkdir(parents=True, exist_ok=True)
+    scores = read_scores(options.work_dir, options.lieder, options.seed)
+    works = select_works(scores, options.works, options.seed)
+    versions = list_versions(works, options.versions, options.seed)
+    failed = 0
+    with ProcessPoolExecutor(PROCESSES) as pool:
+        results = pool.map(
+            partial(make_features, options.work_dir), versions, chunksize=8
+        )
+        for error in tqdm(results, total=len(versions), desc="versions"):
+            if error:
+                failed += 1
+                tqdm.write(f"failed: {error}")
+    pack(versions, works, options.work_dir, options.out, options.pool)
+    write_excerpts(versions, options.out)
+    print(f"{len(works)} works, {len(versions) - failed} versions, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

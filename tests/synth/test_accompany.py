@@ -1,0 +1,39 @@
+import pytest
+
+from bytecover_tf.synth.accompany import PATTERNS
+from bytecover_tf.synth.harmony import Chord
+
+CHORDS = [
+    Chord(0.0, 3.0, 7, False),
+    Chord(3.0, 3.0, 0, False),
+    Chord(6.0, 6.0, 9, True),
+]
+
+
+@pytest.mark.parametrize("pattern", sorted(set(PATTERNS) - {"drums", "bass"}))
+@pytest.mark.parametrize("beat", [0.5, 1.0, 1.5])
+def test_notes_belong_to_the_chord_that_sounds(pattern, beat):
+    notes = PATTERNS[pattern](CHORDS, beat)
+    for chord in CHORDS:
+        end = chord.onset + chord.duration
+        struck = [n for n in notes if chord.onset <= n.onset < end]
+        assert {n.pitch % 12 for n in struck} == set(chord.pitch_classes)
+        assert all(n.end <= end + 1e-9 and n.duration > 0 for n in struck)
+
+
+def test_bass_has_the_root_on_every_change():
+    notes = PATTERNS["bass"](CHORDS, 1.0)
+    for chord in CHORDS:
+        assert next(n for n in notes if n.onset == chord.onset).pitch % 12 == chord.root
+
+
+def test_drums_alternate_kick_and_snare():
+    notes = PATTERNS["drums"]([Chord(0.0, 4.0, 0, False)], 1.0)
+    beats = [n.pitch for n in notes if n.pitch != 42]
+    assert beats == [36, 38, 36, 38]
+    assert sum(n.pitch == 42 for n in notes) == 8
+
+
+def test_pad_holds_through_equal_chords():
+    notes = PATTERNS["pad"]([Chord(0.0, 2.0, 0, False), Chord(2.0, 2.0, 0, False)], 1.0)
+    assert [(n.onset, n.duration) for n in notes] == [(0.0, 4.0)] * 3

@@ -1,0 +1,123 @@
+import csv
+import hashlib
+import json
+from collections import defaultdict
+
+import numpy as np
+import pytest
+import soundfile
+
+from bytecover_tf.feature_store import FeatureStore
+from bytecover_tf.synth import build_tunes
+from bytecover_tf.synth.arrange import Performance, Style
+from bytecover_tf.synth.score import Note, make_score
+
+
+def tune(number, collection="Aird's Airs"):
+    steps = np.random.default_rng(number).choice([-5, -3, -2, -1, 1, 2, 3, 4], 128)
+    pitches = 66 + np.cumsum(steps) % 19
+    notes = [Note(float(i), 1.0, int(p)) for i, p in enumerate(pitches)]
+    bars = [4.0 * i for i in range(33)]
+    return make_score(f"Tune {number}", collection, notes, bars)
+
+
+@pytest.fixture
+def works():
+    return build_tunes.select_works([tune(i) for i in range(30)], 133, seed=0)
+
+
+def test_works_are_split_by_share(works):
+    counts = defaultdict(int)
+    for work in works:
+        counts[work.split] += 1
+    # 133 works give this collection a quota of 20.
+    assert counts == {"train": 14, "validation": 2, "test": 4}
+    assert len({work.id for work in works}) == 20
+
+
+def test_versions_are_named_and_seeded_by_work_and_number(works):
+    versions = build_tunes.list_versions(works, 3, seed=0)
+    again = build_tunes.list_versions(works[5:], 3, seed=0)
+    assert versions[15:] == again
+    assert len({v.seed for v in versions}) == len(versions) == 60
+    assert versions[1].id == f"{works[0].id}-1"
+
+
+def test_a_version_takes_turns_with_the_works_scores():
+    work = build_tunes.Work("w", "train", (tune(0), tune(1)))
+    titles = [v.score.title for v in build_tunes.list_versions([work], 3, 0)]
+    assert titles == ["Tune 0", "Tune 1", "Tune 0"]
+
+
+def test_features_are_made_once_and_packed(works, tmp_path, monkeypatch):
+    calls = []
+
+    def perform(version):
+        calls.append(version.id)
+        rng = np.random.default_rng(version.seed)
+        samples = rng.uniform(-0.5, 0.5, 6 * 22050).astype(np.float32)
+        return Performance((), ((0, 0.0),), 6.0, 0.0), Style(), "none", samples
+
+    monkeypatch.setattr(build_tunes, "perform", perform)
+    versions = build_tunes.list_versions(works[:2], 2, seed=0)
+    for name in ("pool20", "facts"):
+        (tmp_path / name).mkdir()
+    for version in versions * 2:
+        assert build_tunes.make_features(tmp_path, version) is None
+    assert calls == [version.id for version in versions]
+
+    out = tmp_path / "tunes"
+    for pool in (20, 100):
+        build_tunes.pack(versions, works[:2], tmp_path, out, pool)
+        store = FeatureStore(out / "store")
+        assert store.frontend.pool == pool
+        for version in versions:
+            features = store.features(version.id)
+            cqt = np.load(tmp_path / "pool20" / f"{version.id}.npy")
+            blocks = cqt.shape[1] // (pool // 20)
+            expected = np.stack(
+                [
+                    cqt[:, i * pool // 20 : (i + 1) * pool // 20].mean(axis=1)
+                    for i in range(blocks)
+                ],
+                axis=1,
+            )
+            expected /= expected.max()
+            np.testing.assert_allclose(features, expected, atol=1e-3)
+
+    with open(out / "tracks.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["id", "work", "path", "split", "role", "title"]
+    assert [row["path"] for row in rows] == [version.id for version in versions]
+    with open(out / "sources.csv", newline="") as file:
+        assert {row["work"] for row in csv.DictReader(file)} == {
+            w.id for w in works[:2]
+        }
+    facts = json.loads((tmp_path / "facts" / f"{versions[0].id}.json").read_text())
+    samples = perform(versions[0])[3]
+    assert facts["key"] == hashlib.sha256(samples.tobytes()).hexdigest()
+
+
+def test_excerpts_begin_with_the_first_section_and_skip_other_licences(
+    works, tmp_path, monkeypatch
+):
+    def perform(version):
+        font = "TimGM6mb" if version.work == skipped else "FluidR3_GM"
+        samples = np.zeros(40 * 22050, np.float32)
+        samples[10 * 22050 :] = np.random.default_rng(0).uniform(-0.5, 0.5, 30 * 22050)
+        sections = ((1, 0.0), (0, 10.0))
+        return Performance((), sections, 40.0, 0.0), Style(), font, samples
+
+    skipped = next(work.id for work in works if work.split == "test")
+    monkeypatch.setattr(build_tunes, "perform", perform)
+    versions = build_tunes.list_versions(works, 5, seed=0)
+    build_tunes.write_excerpts(versions, tmp_path)
+    files = sorted((tmp_path / "audio").iterdir())
+    others = {work.id for work in works if work.split == "test"} - {skipped}
+    assert {path.stem for path in files} == {
+        f"{w}-{i}" for w in others for i in range(4)
+    }
+    samples, rate = soundfile.read(files[0])
+    assert rate == 22050
+    assert len(samples) == 17 * 22050
+    assert np.abs(samples[:2205]).max() > 0.1

@@ -1,0 +1,39 @@
+import pytest
+
+from bytecover_tf.synth.harmony import Chord, estimate_key, infer_chords
+from bytecover_tf.synth.score import Note
+
+
+def scale(tonic, steps):
+    return [Note(float(i), 1.0, 60 + tonic + step) for i, step in enumerate(steps)]
+
+
+@pytest.mark.parametrize("tonic", range(12))
+def test_key_of_cadences(tonic):
+    major = scale(tonic, [0, 4, 7, 5, 9, 0, 7, 11, 2, 0, 4, 7, 0])
+    minor = scale(tonic, [0, 3, 7, 5, 8, 0, 7, 11, 2, 0, 3, 7, 0])
+    assert estimate_key(major) == (tonic, False)
+    assert estimate_key(minor) == (tonic, True)
+
+
+def test_signature_restricts_the_key():
+    # Dwelling on B alone suggests B; one sharp allows G, E minor, D or A dorian.
+    notes = scale(0, [7, 11, 11, 11, 11, 2, 7])
+    assert estimate_key(notes, sharps=1) == (7, False)
+
+
+def test_chords_of_a_cadence_are_found():
+    triads = [(0, False), (5, False), (7, False), (9, True), (0, False)]
+    notes = [
+        Note(3.0 * i, 3.0, 48 + pitch_class)
+        for i, (root, minor) in enumerate(triads)
+        for pitch_class in Chord(0.0, 3.0, root, minor).pitch_classes
+    ]
+    chords = infer_chords(notes, [3.0 * i for i in range(6)], 0, False)
+    assert [(chord.root, chord.minor) for chord in chords] == triads
+
+
+def test_long_bars_are_halved_and_empty_bars_get_a_chord():
+    chords = infer_chords([], [0.0, 1.0, 5.0, 8.0], 0, False)
+    spans = [(chord.onset, chord.duration) for chord in chords]
+    assert spans == [(0.0, 1.0), (1.0, 2.0), (3.0, 2.0), (5.0, 3.0)]
