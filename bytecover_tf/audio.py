@@ -21,7 +21,7 @@ import soxr
 
 from bytecover_tf.errors import AudioError
 
-# A peak of -80 dBFS: below the dither of any 16-bit recording with music in it.
+# A peak of -80 dBFS: above the dither of 16-bit silence, far below any music.
 _SILENCE = 1e-4
 # Samples per channel that are decoded before they are handed on: 24 s at 44.1 kHz.
 _BLOCK = 2**20

@@ -12,6 +12,7 @@ from typing import Any
 
 from bytecover_tf import cli
 from bytecover_tf.config import Config, config_names, load_config, override
+from bytecover_tf.data.track import Track
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.feature_store import write_atomically
 
@@ -30,6 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--waveforms",
         action="store_true",
         help="crop audio files on the fly instead of stored features; for small sets",
+    )
+    parser.add_argument(
+        "--without-datacos",
+        type=Path,
+        metavar="DIR",
+        help="for shs100k: leave out of training what the Da-TACOS benchmark, whose "
+        "metadata is in DIR, contains",
     )
     parser.add_argument(
         "--run-dir",
@@ -66,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     wanted = argparse.Namespace(**request)
     root = wanted.data_root and Path(wanted.data_root)
-    tracks = cli.read_tracks(wanted)
+    tracks = _tracks(wanted)
     features = wanted.features or default_store(wanted.data, root, config.frontend)
     usable, store = open_features(
         tracks, Path(features), config.frontend, options.workers, wanted.source_pool
@@ -92,14 +100,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return cli.OK if len(usable) == len(tracks) else cli.SOME_FAILED
 
 
+def _tracks(wanted: argparse.Namespace) -> list[Track]:
+    tracks = cli.read_tracks(wanted)
+    if not wanted.without_datacos:
+        return tracks
+    if wanted.data != "shs100k":
+        raise ConfigError("--without-datacos is for --data shs100k only")
+    from bytecover_tf.data.datacos import without_overlap
+
+    unseen = [track for track in tracks if track.split != "train"]
+    train = [track for track in tracks if track.split == "train"]
+    kept = without_overlap(train, Path(wanted.data_root), Path(wanted.without_datacos))
+    print(f"left out {len(train) - len(kept)} recordings that Da-TACOS has")
+    return kept + unseen
+
+
 def _new(options: argparse.Namespace) -> dict[str, Any]:
     name = options.config or ("tunes" if options.data == "tunes" else "bytecover")
     return {
         "config_name": Path(name).stem,
         "config": load_config(name).to_dict(),
         "data": options.data,
-        "data_root": options.data_root and os.path.abspath(options.data_root),
-        "features": options.features and os.path.abspath(options.features),
+        **{
+            name: getattr(options, name) and os.path.abspath(getattr(options, name))
+            for name in ("data_root", "features", "without_datacos")
+        },
         "split_seed": options.split_seed,
         "source_pool": options.source_pool,
         "waveforms": options.waveforms,

@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,7 @@ def train(
             verbose=1 if sys.stdout.isatty() else 2,
             callbacks=[
                 recorder,
-                keras.callbacks.TensorBoard(str(run_dir / "tensorboard")),
+                *_tensorboard(run_dir),
                 keras.callbacks.TerminateOnNaN(),
             ],
         )
@@ -265,6 +266,13 @@ def _batches(
         store.frontend.n_bins,
         seed,
     )
+
+
+def _tensorboard(run_dir: Path) -> list[keras.callbacks.Callback]:
+    # TensorFlow writes the logs; a machine that trains on JAX may not have it.
+    if find_spec("tensorflow") is None:
+        return []
+    return [keras.callbacks.TensorBoard(str(run_dir / "tensorboard"))]
 
 
 def _stream(batches: CropBatches, start: int, stop: int) -> Any:

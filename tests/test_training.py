@@ -1,3 +1,4 @@
+import argparse
 import json
 import os
 import signal
@@ -212,3 +213,33 @@ def test_the_command_killed_and_resumed(small_set, tmp_path):
     assert json.loads((run / "metrics.json").read_text())["epochs"] == 3
     log = (run / "log.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in log[1:]] == ["1", "2", "3"]
+
+
+def test_recordings_of_datacos_are_left_out_of_training(tmp_path, capsys):
+    from bytecover_tf.train import _tracks
+
+    root, benchmark = tmp_path / "shs", tmp_path / "datacos"
+    (root / "audio").mkdir(parents=True)
+    benchmark.mkdir()
+    rows = [("1", "0", "Song", "A"), ("1", "1", "Song", "B"), ("2", "0", "Tune", "C")]
+    (root / "list").write_text(
+        "".join("\t".join((*row, "", "True")) + "\n" for row in rows)
+    )
+    for split, lines in [("TRAIN", "1\t0\n1\t1\n"), ("VAL", ""), ("TEST", "2\t0\n")]:
+        (root / f"SHS100K-{split}").write_text(lines)
+    for name in ("1_0", "1_1", "2_0"):
+        (root / "audio" / f"{name}.mp3").touch()
+    entry = {"perf_title": "song", "perf_artist": "b"}
+    other = {"perf_title": "Tune", "perf_artist": "C"}
+    (benchmark / "da-tacos_benchmark_subset_metadata.json").write_text(
+        json.dumps({"W_1": {"P_1": entry, "P_2": other}})
+    )
+    options = argparse.Namespace(
+        data="shs100k", data_root=root, split_seed=None, without_datacos=benchmark
+    )
+    # The test split is the benchmark's own affair.
+    assert [track.id for track in _tracks(options)] == ["1_0", "2_0"]
+    assert "left out 1" in capsys.readouterr().out
+    options.data = "folder"
+    with pytest.raises((ConfigError, DataError)):
+        _tracks(options)

@@ -27,8 +27,10 @@ class Augment:
         mask_bins_max: widest band.
         mask_frames: probability of silencing a stretch of frames; drawn twice.
         mask_frames_max: longest stretch, as a share of the crop.
-        tilt: probability of a gain that grows or falls with frequency.
-        tilt_decibels: largest gain at the outermost bins.
+        tilt: probability of a gain that varies with frequency, like an equaliser's.
+        tilt_knots: frequencies at which the gain is drawn; between them it is a
+            straight line in decibels. Two make a plain tilt.
+        tilt_decibels: largest gain or loss at a knot.
         noise: probability of additive noise.
         noise_level: its largest standard deviation, as a share of the crop's
             maximum.
@@ -47,6 +49,7 @@ class Augment:
     mask_frames: float = 0.0
     mask_frames_max: float = 0.2
     tilt: float = 0.0
+    tilt_knots: int = 2
     tilt_decibels: float = 6.0
     noise: float = 0.0
     noise_level: float = 0.02
@@ -97,7 +100,8 @@ class Augment:
             shift = rng.integers(-self.transpose_bins, self.transpose_bins + 1)
             crop = transpose(crop, int(shift))
         if rng.random() < self.tilt:
-            crop *= _tilt(bins, rng.uniform(-1, 1) * self.tilt_decibels)[:, None]
+            knots = rng.uniform(-1, 1, self.tilt_knots) * self.tilt_decibels
+            crop *= _gain(bins, knots)[:, None]
         if rng.random() < self.noise:
             level = rng.uniform(0, self.noise_level) * crop.max()
             crop += level * np.abs(rng.standard_normal(crop.shape, np.float32))
@@ -134,8 +138,12 @@ def resize_frames(crop: np.ndarray, frames: int) -> np.ndarray:
     return crop[:, left] * (1 - weight) + crop[:, right] * weight
 
 
-def _tilt(bins: int, decibels: float) -> np.ndarray:
-    return (10 ** (np.linspace(-decibels, decibels, bins) / 20)).astype(np.float32)
+def _gain(bins: int, knots: np.ndarray) -> np.ndarray:
+    """Return the factor of each bin from decibels at evenly spaced knots."""
+    decibels = np.interp(
+        np.linspace(0, len(knots) - 1, bins), np.arange(len(knots)), knots
+    )
+    return (10 ** (decibels / 20)).astype(np.float32)
 
 
 def _span(length: int, widest: int, rng: np.random.Generator) -> tuple[int, int]:

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import get_args
 
 from bytecover_tf.data import files
-from bytecover_tf.data.split import by_work
 from bytecover_tf.data.track import Split, Track
 from bytecover_tf.errors import DataError
 
 _SPLITS: tuple[Split, ...] = get_args(Split)
 
 
-def load(root: Path, split_seed: int | None = None) -> list[Track]:
+def load(root: Path) -> list[Track]:
     """Read every recording under a folder.
 
     Audio of any format and `.npy` features count; other files and hidden ones are
@@ -28,12 +27,10 @@ def load(root: Path, split_seed: int | None = None) -> list[Track]:
 
     Args:
         root: the folder.
-        split_seed: None puts all tracks in `test`, so that an evaluation uses them
-            all; a number splits them 8:1:1 by work for training. It has no effect on
-            a folder with a split of its own.
 
     Returns:
-        Tracks, sorted, whose id is the path below `root`.
+        Tracks, sorted, whose id is the path below `root`. Without a split of its own
+        all are in `test`; `split.by_work` divides them for training.
 
     Raises:
         DataError: if there is no recording, one lies elsewhere than in the folder of
@@ -50,8 +47,6 @@ def load(root: Path, split_seed: int | None = None) -> list[Track]:
         )
     else:
         tracks = _read(root)
-        if tracks and split_seed is not None:
-            tracks = by_work(tracks, seed=split_seed)
     if not tracks:
         raise DataError(f"{root}: expected <work>/<recording>.<ext>, found none")
     return tracks

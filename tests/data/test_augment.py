@@ -73,12 +73,18 @@ def test_masks_silence_whole_bins_or_frames_up_to_their_width(crop):
     assert mask.all(axis=0).sum() <= 2 * 5
 
 
-def test_tilt_is_a_straight_line_in_decibels(crop):
+@pytest.mark.parametrize("knots", [2, 4])
+def test_tilt_is_straight_in_decibels_between_its_knots(knots, crop):
     rng = np.random.default_rng(0)
-    gain = 20 * np.log10(Augment(tilt=1.0, tilt_decibels=6.0)(crop, rng) / crop)
+    augment = Augment(tilt=1.0, tilt_decibels=6.0, tilt_knots=knots)
+    gain = 20 * np.log10(augment(crop, rng) / crop)
     np.testing.assert_allclose(gain, np.repeat(gain[:, :1], 50, axis=1), atol=1e-3)
-    np.testing.assert_allclose(np.diff(gain[:, 0], 2), 0, atol=1e-3)
+    bends = np.abs(np.diff(gain[:, 0], 2)) > 1e-3
+    assert bends.sum() <= 2 * (knots - 2)  # a knot between two bins bends twice
+    assert bends.any() == (knots > 2)
     assert np.abs(gain).max() <= 6.001
+    other = 20 * np.log10(augment(crop, rng) / crop)
+    assert not np.allclose(other, gain)
 
 
 def test_stretch_factors_lie_in_the_range_and_are_balanced():

@@ -24,26 +24,12 @@ def test_all_tracks_are_test(tmp_path):
 
 def test_split_of_its_own(tmp_path):
     touch(tmp_path, "train/a/1.mp3", "validation/b/1.mp3", "test/c/1.mp3", "info.txt")
-    for seed in None, 3:
-        tracks = folder.load(tmp_path, split_seed=seed)
-        assert [(track.id, track.work, track.split) for track in tracks] == [
-            ("train/a/1.mp3", "a", "train"),
-            ("validation/b/1.mp3", "b", "validation"),
-            ("test/c/1.mp3", "c", "test"),
-        ]
-
-
-def test_split_on_request(tmp_path):
-    touch(tmp_path, *(f"w{w}/{v}.mp3" for w in range(20) for v in range(3)))
-    tracks = folder.load(tmp_path, split_seed=1)
-    works = {
-        split: {track.work for track in tracks if track.split == split}
-        for split in ("train", "validation", "test")
-    }
-    assert [len(part) for part in works.values()] == [16, 2, 2]
-    assert len(set.union(*works.values())) == 20
-    assert tracks == folder.load(tmp_path, split_seed=1)
-    assert tracks != folder.load(tmp_path, split_seed=2)
+    tracks = folder.load(tmp_path)
+    assert [(track.id, track.work, track.split) for track in tracks] == [
+        ("train/a/1.mp3", "a", "train"),
+        ("validation/b/1.mp3", "b", "validation"),
+        ("test/c/1.mp3", "c", "test"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,76 @@
+"""The same model on another Keras backend."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from bytecover_tf.artifact import save_model
+from bytecover_tf.encoder import load_encoder
+from bytecover_tf.frontend import Frontend
+from bytecover_tf.models.bytecover import ByteCover
+
+pytest.importorskip("jax")
+
+
+def on_jax(code, *arguments):
+    result = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_an_encoder_embeds_alike_on_jax(tmp_path, rng):
+    model = ByteCover(blocks=(1, 2, 1, 1), width=8, embedding_dim=64)
+    model.build((None, 84, None, 1))
+    save_model(model, tmp_path / "encoder.keras", Frontend(), {})
+    features = [rng.random((84, n)).astype(np.float32) for n in (3, 30, 30)]
+    np.savez(tmp_path / "features.npz", *features)
+    on_jax(
+        "import sys, keras, numpy as np\n"
+        "from bytecover_tf import load_encoder\n"
+        "assert keras.backend.backend() == 'jax'\n"
+        "arrays = np.load(sys.argv[1] + '/features.npz')\n"
+        "result = load_encoder(sys.argv[1]).embed_features(arrays.values())\n"
+        "np.save(sys.argv[1] + '/result.npy', result)",
+        tmp_path,
+    )
+    expected = load_encoder(tmp_path).embed_features(features)
+    np.testing.assert_allclose(np.load(tmp_path / "result.npy"), expected, atol=1e-4)
+
+
+def test_training_runs_and_resumes_on_jax(small_set, tmp_path):
+    tracks, store = small_set
+    rows = ["id,work,path,split"]
+    for track in tracks:
+        np.save(tmp_path / f"{track.id}.npy", store.features(track.path))
+        rows.append(f"{track.id},{track.work},{track.id}.npy,{track.split}")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows))
+    code = (
+        "import sys, keras\n"
+        "from bytecover_tf.train import main\n"
+        "assert keras.backend.backend() == 'jax'\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    settings = ["blocks=(1,1,1,1)", "width=4", "crop_frames=(16,)", "steps_per_epoch=8",
+                "works_per_batch=4", "learning_rate=1e-3", "epochs=2"]  # fmt: skip
+    run = tmp_path / "run"
+    data = ["--data", "manifest", "--data-root", tmp_path / "manifest.csv"]
+    overrides = [part for setting in settings for part in ("--set", setting)]
+    on_jax(code, *data, "--source-pool", "100", "--run-dir", run, *overrides)
+    on_jax(code, "--run-dir", run, "--resume", "--set", "epochs=4")
+    figures = json.loads((run / "metrics.json").read_text())
+    assert figures["epochs"] == 4
+    assert "jax" in figures["versions"]
+    log = [line.split(",") for line in (run / "log.csv").read_text().splitlines()]
+    losses = [float(row[log[0].index("loss")]) for row in log[1:]]
+    assert losses[-1] < losses[0]
