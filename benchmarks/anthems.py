@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.report import table, with_interval, write_section
 from bytecover_tf import train
 from bytecover_tf.data import load_dataset
-from bytecover_tf.evaluate import search
+from bytecover_tf.evaluation import search
 from bytecover_tf.feature_store import FeatureStore
 
 SETTINGS = [

@@ -38,6 +38,8 @@ class Config:
         embedding_dim: size after a projection, or None for `32 * width`.
         input_power: exponent applied to the features.
         margin: of the triplet loss, or None to train by classification alone.
+        triplet_from_epoch: first epoch, counted from 0, in which the triplet loss
+            takes part.
         label_smoothing: share of the target spread over all works.
         works_per_batch: P.
         versions_per_work: K.
@@ -66,6 +68,7 @@ class Config:
     embedding_dim: int | None = None
     input_power: float = 1.0
     margin: float | None = 0.3
+    triplet_from_epoch: int = 0
     label_smoothing: float = 0.0
     works_per_batch: int = 8
     versions_per_work: int = 4

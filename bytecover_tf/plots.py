@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from bytecover_tf.evaluate import Evaluation
+    from bytecover_tf.evaluation import Evaluation
 
 _BLOCK = 256
 

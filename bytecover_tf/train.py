@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "another --run-dir"
         )
 
-    from bytecover_tf.features import default_store, open_features
+    from bytecover_tf.extraction import default_store, open_features
 
     wanted = argparse.Namespace(**request)
     root = wanted.data_root and Path(wanted.data_root)

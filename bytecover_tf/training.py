@@ -43,7 +43,7 @@ from bytecover_tf.data.sampler import PKSampler
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoder import Encoder, KerasNetwork, load_encoder
 from bytecover_tf.errors import ConfigError, DataError, EncoderError
-from bytecover_tf.evaluate import content_mark, describe, evaluate_tracks
+from bytecover_tf.evaluation import content_mark, describe, evaluate_tracks
 from bytecover_tf.feature_store import FeatureStore, write_atomically
 from bytecover_tf.models.bytecover import ByteCover
 
@@ -309,6 +309,9 @@ class _Recorder(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._began = time.monotonic()
+        if self.model.triplet_weight is not None:
+            joins = self._config.triplet_from_epoch
+            self.model.triplet_weight.assign(float(epoch >= joins))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = {} if logs is None else logs

@@ -14,7 +14,7 @@ from bytecover_tf.config import Config, override
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoder import load_encoder
 from bytecover_tf.errors import ConfigError, DataError
-from bytecover_tf.evaluate import evaluate_tracks
+from bytecover_tf.evaluation import evaluate_tracks
 from bytecover_tf.feature_store import FeatureStoreWriter
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.training import Splits, train
@@ -94,6 +94,16 @@ def test_continuing_gives_the_same_result_as_never_stopping(small_set, tmp_path)
     ]
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
     assert parts["before"] == whole["before"]
+
+
+def test_the_triplet_loss_joins_at_its_epoch(small_set, tmp_path):
+    tracks, store = small_set
+    config = override(SMALL, ["triplet_from_epoch=2", "augment.transpose=0.0"])
+    train(config, tracks, store, tmp_path)
+    for row in read_info(tmp_path / "checkpoint.keras")["history"]:
+        assert row["triplet"] > 0
+        counted = row["classification"] + row["triplet"] * (row["epoch"] > 2)
+        assert row["loss"] == pytest.approx(counted, rel=1e-4)
 
 
 def train_until(epoch, tracks, store, run):

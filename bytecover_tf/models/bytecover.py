@@ -111,6 +111,14 @@ class ByteCover(keras.Model):
                 dtype="float32",
             )
         )
+        # 1 in the paper; a trainer may let the triplet loss join later.
+        self.triplet_weight = (
+            None
+            if margin is None or num_works is None
+            else self.add_weight(
+                name="triplet_weight", shape=(), initializer="ones", trainable=False
+            )
+        )
         self.trackers = {
             name: keras.metrics.Mean(name=name)
             for name in ("loss", "classification", "triplet", "accuracy")
@@ -187,12 +195,10 @@ class ByteCover(keras.Model):
                 self._targets(y, logits), logits, from_logits=True
             )
         )
-        triplet = (
-            ops.zeros(())
-            if self.margin is None
-            else batch_hard_triplet(y_pred["f_t"], y, self.margin)
-        )
-        loss = classification + triplet
+        triplet, loss = ops.zeros(()), classification
+        if self.triplet_weight is not None:
+            triplet = batch_hard_triplet(y_pred["f_t"], y, self.margin)
+            loss = classification + self.triplet_weight * triplet
         hits = ops.equal(ops.cast(ops.argmax(logits, axis=1), y.dtype), y)
         self.trackers["loss"].update_state(loss)
         self.trackers["classification"].update_state(classification)

@@ -79,6 +79,16 @@ def test_loss_is_the_sum_of_both(batch, margin, smoothing):
     assert float(results["accuracy"]) == pytest.approx(hits)
 
 
+def test_triplet_loss_can_be_switched_off_and_on(batch):
+    model = built()
+    output = model(batch[0], training=True)
+    both = float(model.compute_loss(y=batch[1], y_pred=output))
+    model.triplet_weight.assign(0.0)
+    one = float(model.compute_loss(y=batch[1], y_pred=output))
+    triplet = float(batch_hard_triplet(output["f_t"], batch[1]))
+    assert both - one == pytest.approx(triplet, rel=1e-4)
+
+
 def test_classifier_has_no_bias_and_starts_near_zero():
     model = built(num_works=500)
     (kernel,) = model.classifier.get_weights()
@@ -97,7 +107,8 @@ def test_a_step_moves_every_part_and_training_lowers_the_loss(batch, precision):
     for _ in range(15):
         last = model.train_on_batch(*batch, return_dict=True)
     for weight in model.variables:
-        assert not np.array_equal(weight.numpy(), before[weight.path]), weight.path
+        if weight is not model.triplet_weight:
+            assert not np.array_equal(weight.numpy(), before[weight.path]), weight.path
     assert set(last) == {"loss", "classification", "triplet", "accuracy"}
     assert last["loss"] < first["loss"]
 
@@ -151,7 +162,8 @@ def test_encoder_is_a_copy_without_classifier(batch):
     encoder = model.encoder()
     assert encoder.classifier is None
     assert encoder.compute_dtype == "float32"
-    kept = [w for w in model.variables if "classifier" not in w.path]
+    heads = [*model.classifier.variables, model.triplet_weight]
+    kept = [w for w in model.variables if not any(w is head for head in heads)]
     for ours, theirs in zip(encoder.variables, kept, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     with pytest.raises(ValueError, match="num_works=None"):

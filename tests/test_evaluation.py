@@ -8,11 +8,11 @@ from bytecover_tf.artifact import save_model
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoder import load_encoder
 from bytecover_tf.errors import DataError, FrontendMismatch
-from bytecover_tf.evaluate import (
+from bytecover_tf.evaluate import main
+from bytecover_tf.evaluation import (
     check_unseen,
     choose_split,
     evaluate_tracks,
-    main,
     search,
 )
 from bytecover_tf.frontend import Frontend

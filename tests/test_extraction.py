@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from bytecover_tf import features as features_module
+from bytecover_tf import extraction
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError, FrontendMismatch
+from bytecover_tf.extraction import content_hash, extract_features, open_features
 from bytecover_tf.feature_store import FeatureStore
-from bytecover_tf.features import content_hash, extract_features, main, open_features
+from bytecover_tf.features import main
 from bytecover_tf.frontend import Frontend
 
 FRONTEND = Frontend(pool=20)
@@ -98,7 +99,7 @@ def test_precomputed_transforms_are_pooled(tmp_path, music):
 
 def test_a_crashing_decoder_costs_only_its_file(songs, tmp_path, monkeypatch):
     # Workers are new processes, so the crash must come from the file's name.
-    monkeypatch.setattr(features_module, "_extract", _crash_on_3)
+    monkeypatch.setattr(extraction, "_extract", _crash_on_3)
     report = extract_features(songs, tmp_path / "store", FRONTEND, workers=2)
     assert report.extracted == 5
     assert list(report.failed.values()) == [f"{songs[3]}: the decoder crashed"]
@@ -107,7 +108,7 @@ def test_a_crashing_decoder_costs_only_its_file(songs, tmp_path, monkeypatch):
 def _crash_on_3(path, frontend, source_pool, known):
     if path.endswith("3.flac"):
         os.kill(os.getpid(), signal.SIGKILL)
-    return features_module._Extracted(path, 1, 1, np.ones((84, 3)))
+    return extraction._Extracted(path, 1, 1, np.ones((84, 3)))
 
 
 def test_killed_and_run_again_loses_nothing(songs, tmp_path, music):
