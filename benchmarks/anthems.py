@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report import table, with_interval, write_section
+from benchmarks.report import cells, table, write_section
 from bytecover_tf import train
 from bytecover_tf.data import load_dataset
 from bytecover_tf.evaluation import search
@@ -93,10 +93,10 @@ def main() -> None:
         train.main(["--run-dir", str(run_dir), *request])
         runs.append(json.loads((run_dir / "metrics.json").read_text()))
 
-    rows = [["mean spectrum", *_cells(mean_spectrum(manifest, FeatureStore(features)))]]
+    rows = [["mean spectrum", *cells(mean_spectrum(manifest, FeatureStore(features)))]]
     for seed, run in enumerate(runs):
-        rows.append([f"untrained network, seed {seed}", *_cells(run["before"])])
-        rows.append([f"trained network, seed {seed}", *_cells(run)])
+        rows.append([f"untrained network, seed {seed}", *cells(run["before"])])
+        rows.append([f"trained network, seed {seed}", *cells(run)])
     queries = runs[0]["queries"]
     body = (
         f"Real recordings of national anthems: {queries} validation recordings, each "
@@ -115,14 +115,6 @@ def main() -> None:
         "python -m benchmarks.anthems --source DIR",
         body,
     )
-
-
-def _cells(figures: dict) -> list[str]:
-    return [
-        with_interval(figures),
-        f"{figures['p_at_10']:.3f}",
-        f"{figures['mr1']:.2f}",
-    ]
 
 
 if __name__ == "__main__":

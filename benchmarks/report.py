@@ -62,6 +62,15 @@ def with_interval(figures: dict) -> str:
     return f"{figures['map']:.3f} [{low:.3f}, {high:.3f}]"
 
 
+def cells(figures: dict) -> list[str]:
+    """Return MAP with its interval, P@10 and MR1, as a row's cells."""
+    return [
+        with_interval(figures),
+        f"{figures['p_at_10']:.3f}",
+        f"{figures['mr1']:.2f}",
+    ]
+
+
 def _processor() -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

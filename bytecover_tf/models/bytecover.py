@@ -196,7 +196,7 @@ class ByteCover(keras.Model):
             )
         )
         triplet, loss = ops.zeros(()), classification
-        if self.triplet_weight is not None:
+        if self.margin is not None:
             triplet = batch_hard_triplet(y_pred["f_t"], y, self.margin)
             loss = classification + self.triplet_weight * triplet
         hits = ops.equal(ops.cast(ops.argmax(logits, axis=1), y.dtype), y)
