@@ -38,8 +38,12 @@ def test_root_as_text_and_options(tmp_path):
     assert load_dataset("folder", str(tmp_path))[0] == Track(
         "a/1.mp3", "a", str(tmp_path / "a" / "1.mp3")
     )
-    splits = {track.split for track in load_dataset("folder", tmp_path, split_seed=0)}
-    assert splits == {"train", "validation", "test"}
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    (videos / "0_0.mp3").touch()
+    for originals, role in [((0, 1), "reference"), ((5, 6), "query")]:
+        (track,) = load_dataset("youtube350", videos, originals=originals)
+        assert track.role == role
 
 
 def test_tunes_needs_no_root(monkeypatch):
