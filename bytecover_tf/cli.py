@@ -20,7 +20,12 @@ OK, SOME_FAILED, NOTHING_DONE = 0, 1, 2
 class HelpFormatter(
     argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
 ):
-    """Keeps a description's lines and shows each default."""
+    """Keeps a description's lines and shows each default that says something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False, []):
+            return action.help
+        return super()._get_help_string(action)
 
 
 def parser(module: str, description: str) -> argparse.ArgumentParser:

@@ -32,7 +32,7 @@ import numpy as np
 
 from bytecover_tf.artifact import load_model, save_model
 from bytecover_tf.config import Config
-from bytecover_tf.data.leakage import check_leakage
+from bytecover_tf.data.leakage import check_leakage, near_duplicates
 from bytecover_tf.data.pipeline import (
     CropBatches,
     StoreReader,
@@ -144,6 +144,7 @@ def train(
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     splits = Splits.of(tracks, store)
+    _warn_of_copies(splits, store)
     works = sorted({track.work for track in splits.train})
     keras.utils.set_random_seed(seed)
     with _strategy_scope():
@@ -182,6 +183,27 @@ def train(
     return _conclude(run_dir, splits, store, state, data)
 
 
+def _warn_of_copies(splits: Splits, store: FeatureStore) -> None:
+    """Name recordings that seem to be in training and in test in two encodings.
+
+    Likeness is no proof, so this does not stop the training.
+    """
+    unseen = list(dict.fromkeys([*splits.validation, *splits.test]))
+    pairs = near_duplicates(
+        (store.features(track.path) for track in splits.train),
+        (store.features(track.path) for track in unseen),
+    )
+    for ours, theirs in pairs[:10]:
+        print(
+            f"warning: {splits.train[ours].path} (train) sounds like "
+            f"{unseen[theirs].path} ({unseen[theirs].split}); a copy would make the "
+            "figures too good",
+            file=sys.stderr,
+        )
+    if len(pairs) > 10:
+        print(f"warning: and {len(pairs) - 10} pairs more", file=sys.stderr)
+
+
 def _strategy_scope() -> Any:
     """Return a scope that spreads the model over all local GPUs, if there are any."""
     if keras.backend.backend() != "tensorflow":
@@ -210,6 +232,8 @@ def _start(
                 f"{checkpoint}: was trained on {info['num_works']} works, "
                 f"the data has {num_works}"
             )
+        # The settings may have been changed for the rest of the run.
+        model.optimizer.learning_rate = _learning_rate(config)
         return model, _State(info["before"], info["history"])
     model = ByteCover(num_works, dtype=config.precision, **config.model_arguments())
     model.build((None, store.frontend.n_bins, None, 1))
@@ -221,18 +245,22 @@ def _start(
 
 
 def _optimizer(config: Config) -> keras.optimizers.Optimizer:
+    rate = _learning_rate(config)
+    if config.optimizer == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+    return keras.optimizers.Adam(rate)
+
+
+def _learning_rate(config: Config) -> keras.optimizers.schedules.CosineDecay:
     warmup = config.warmup_steps
     # A cosine that ends where it begins is a constant after its warm-up.
-    rate = keras.optimizers.schedules.CosineDecay(
+    return keras.optimizers.schedules.CosineDecay(
         0.0 if warmup else config.learning_rate,
         max(config.total_steps - warmup, 1),
         alpha=0.0 if config.decay == "cosine" else 1.0,
         warmup_target=config.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
-    if config.optimizer == "adamw":
-        return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
-    return keras.optimizers.Adam(rate)
 
 
 def _batches(

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from bytecover_tf.artifact import read_info
+from bytecover_tf.artifact import load_model, read_info
 from bytecover_tf.config import Config, override
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoder import load_encoder
@@ -139,6 +139,17 @@ def test_a_finished_run_resumes_to_its_figures(small_set, tmp_path):
         train(longer, fewer, store, tmp_path, resume=True)
 
 
+def test_a_longer_run_gets_a_longer_schedule(small_set, tmp_path):
+    tracks, store = small_set
+    for epochs in (1, 2):
+        config = override(SMALL, [f"epochs={epochs}"])
+        train(config, tracks, store, tmp_path, resume=True)
+        model, _ = load_model(tmp_path / "checkpoint.keras", training=True)
+        schedule = model.optimizer.get_config()["learning_rate"]["config"]
+        assert schedule["decay_steps"] == 6 * epochs - 3
+    assert int(model.optimizer.iterations) == 12
+
+
 def test_a_loss_that_is_not_a_number_ends_the_run_with_a_reason(small_set, tmp_path):
     tracks, store = small_set
     config = override(SMALL, ["learning_rate=1e30", "warmup_steps=0"])
@@ -172,6 +183,22 @@ def test_leaks_between_splits_are_refused(small_set, tmp_path):
     reopened = type(store)(store.path)
     with pytest.raises(DataError, match=r"/copy\.wav"):
         Splits.of([*tracks, copy], reopened)
+
+
+def test_likely_copies_are_named_but_do_not_stop(small_set, tmp_path, capsys, rng):
+    tracks, store = small_set
+    config = override(SMALL, ["epochs=1", "steps_per_epoch=1"])
+    train(config, tracks, store, tmp_path / "clean")
+    assert "sounds like" not in capsys.readouterr().err
+    features = store.features(tracks[0].path)
+    with FeatureStoreWriter(store.path, Frontend()) as writer:
+        noisy = features * rng.uniform(0.95, 1.05, features.shape)
+        writer.add("/copy.mp3", "other bytes", noisy / noisy.max())
+    copy = Track("copy", "another work", "/copy.mp3", "test")
+    reopened = type(store)(store.path)
+    train(config, [*tracks, copy], reopened, tmp_path / "copied")
+    err = capsys.readouterr().err
+    assert f"{tracks[0].path} (train) sounds like /copy.mp3 (test)" in err
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
