@@ -18,12 +18,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from benchmarks.baselines import mean_spectrum
 from benchmarks.report import cells, table, write_section
 from bytecover_tf import train
 from bytecover_tf.config import load_config, override
 from bytecover_tf.data import load_dataset
+from bytecover_tf.data.track import Track
 from bytecover_tf.encoder import Encoder, KerasNetwork
-from bytecover_tf.evaluation import evaluate_tracks, search
+from bytecover_tf.evaluation import choose_split, evaluate_tracks
 from bytecover_tf.feature_store import FeatureStore
 from bytecover_tf.models.bytecover import ByteCover
 
@@ -63,21 +65,12 @@ def write_manifest(source: Path, work_dir: Path) -> Path:
     return manifest
 
 
-def mean_spectrum(manifest: Path, store: FeatureStore) -> dict:
-    """Search by the cosine of the mean over time."""
-    tracks = [t for t in load_dataset("manifest", manifest) if t.split == "validation"]
-    means = np.stack([store.features(track.path).mean(axis=1) for track in tracks])
-    means /= np.linalg.norm(means, axis=1, keepdims=True)
-    return search(tracks, means).metrics
-
-
-def untrained(manifest: Path, store: FeatureStore, seed: int) -> dict:
+def untrained(tracks: list[Track], store: FeatureStore, seed: int) -> dict:
     """Search by the embeddings of a network with random weights."""
     keras.utils.set_random_seed(seed)
     config = override(load_config("tunes"), SETTINGS)
     model = ByteCover(**config.model_arguments())
     model.build((None, 84, None, 1))
-    tracks = [t for t in load_dataset("manifest", manifest) if t.split == "validation"]
     encoder = Encoder(KerasNetwork(model, store.frontend))
     return evaluate_tracks(encoder, tracks, store).metrics
 
@@ -109,9 +102,10 @@ def main() -> None:
         runs.append(json.loads((run_dir / "metrics.json").read_text()))
 
     store = FeatureStore(features)
-    rows = [["mean spectrum", *cells(mean_spectrum(manifest, store))]]
+    tracks = choose_split(load_dataset("manifest", manifest), "validation")
+    rows = [["mean spectrum", *cells(mean_spectrum(tracks, store))]]
     for seed in UNTRAINED_SEEDS:
-        figures = untrained(manifest, store, seed)
+        figures = untrained(tracks, store, seed)
         rows.append([f"untrained network, weights of seed {seed}", *cells(figures)])
     for seed, run in enumerate(runs):
         rows.append([f"untrained network, seed {seed}", *cells(run["before"])])

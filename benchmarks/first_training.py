@@ -13,23 +13,12 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
-
+from benchmarks.baselines import chance, mean_spectrum
 from benchmarks.report import cells, table, write_section
 from bytecover_tf import train
 from bytecover_tf.data import tunes
-from bytecover_tf.evaluation import search
+from bytecover_tf.evaluation import choose_split
 from bytecover_tf.feature_store import FeatureStore
-
-
-def chance(tracks: list) -> dict:
-    """Search by random vectors."""
-    vectors = np.random.default_rng(0).standard_normal((len(tracks), 64))
-    return search(tracks, _unit_norm(vectors)).metrics
-
-
-def _unit_norm(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def main() -> None:
@@ -45,12 +34,10 @@ def main() -> None:
         train.main(["--run-dir", str(run_dir), *request])
         runs.append(json.loads((run_dir / "metrics.json").read_text()))
 
-    test = [track for track in tunes.load() if track.split == "test"]
-    store = FeatureStore(tunes.STORE)
-    means = np.stack([store.features(track.path).mean(axis=1) for track in test])
+    test = choose_split(tunes.load(), "test")
     rows = [
         ["random vectors", *cells(chance(test))],
-        ["mean spectrum", *cells(search(test, _unit_norm(means)).metrics)],
+        ["mean spectrum", *cells(mean_spectrum(test, FeatureStore(tunes.STORE)))],
     ]
     for seed, run in enumerate(runs):
         rows.append([f"untrained network, seed {seed}", *cells(run["before"])])

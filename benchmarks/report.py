@@ -56,16 +56,11 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def with_interval(figures: dict) -> str:
-    """Return MAP with its 95% interval."""
-    low, high = figures["map_interval"]
-    return f"{figures['map']:.3f} [{low:.3f}, {high:.3f}]"
-
-
 def cells(figures: dict) -> list[str]:
     """Return MAP with its interval, P@10 and MR1, as a row's cells."""
+    low, high = figures["map_interval"]
     return [
-        with_interval(figures),
+        f"{figures['map']:.3f} [{low:.3f}, {high:.3f}]",
         f"{figures['p_at_10']:.3f}",
         f"{figures['mr1']:.2f}",
     ]
