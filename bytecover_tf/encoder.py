@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from bytecover_tf.errors import AudioError, EncoderError
 from bytecover_tf.frontend import Frontend
+from bytecover_tf.networks import (
+    MANIFEST,
+    KerasNetwork,
+    Network,
+    OnnxNetwork,
+    SavedModelNetwork,
+)
 
 # Most frames in one batch, which bounds memory: 32 tracks of four minutes.
 _BATCH_FRAMES = 32 * 104
-
-
-class Network(Protocol):
-    """What an encoder needs of a trained network."""
-
-    frontend: Frontend
-    dim: int
-
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Return f_c (batch, dim) of features (batch, n_bins, frames, 1)."""
 
 
 class Encoder:
@@ -123,42 +121,65 @@ def _unit_norm(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(norms, np.finfo(np.float32).tiny)
 
 
-class KerasNetwork:
-    """A ByteCover model in memory.
+def load_encoder(
+    path: str | Path,
+    providers: Sequence[str] | None = None,
+    threads: int | None = None,
+) -> Encoder:
+    """Return a trained encoder, whichever form it was saved in.
 
     Args:
-        model: the trained model.
-        frontend: parameters of its features.
-    """
-
-    def __init__(self, model: Any, frontend: Frontend) -> None:
-        self._model = model
-        self.frontend = frontend
-        self.dim = model.dim
-
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Return f_c (batch, dim) of features (batch, n_bins, frames, 1)."""
-        return self._model.predict_on_batch(features)["f_c"]
-
-
-def load_encoder(path: str | Path) -> Encoder:
-    """Return the encoder of a training run or of a `.keras` file.
-
-    Args:
-        path: a run directory of `bytecover_tf.train`, or the `encoder.keras` in it.
+        path: a run directory of `bytecover_tf.train` or the `encoder.keras` in it;
+            or a bundle of `python -m export`, or an `.onnx` file in one. A bundle
+            runs in ONNX Runtime if it has a graph from features, else in
+            TensorFlow.
+        providers: for ONNX Runtime, its execution providers, the preferred one
+            first.
+        threads: for ONNX Runtime, the threads of one operation.
 
     Raises:
         EncoderError: there is no encoder, or it cannot be read.
     """
-    from bytecover_tf.artifact import load_model
-
     path = Path(path)
     if path.is_dir():
-        if not (path / "encoder.keras").exists():
-            raise EncoderError(
-                f"{path}: no run directory of an encoder (encoder.keras is missing)"
-            )
-        path = path / "encoder.keras"
+        return _from_folder(path, providers, threads)
+    if path.suffix == ".onnx":
+        return _from_onnx(path, providers, threads)
+    return _from_keras(path)
+
+
+def _from_folder(
+    path: Path, providers: Sequence[str] | None, threads: int | None
+) -> Encoder:
+    if (path / "encoder.keras").exists():
+        return _from_keras(path / "encoder.keras")
+    manifest = path / MANIFEST
+    if not manifest.exists():
+        raise EncoderError(
+            f"{path}: no run directory of train (encoder.keras is missing) and no "
+            f"bundle of export ({MANIFEST} is missing)"
+        )
+    if (path / "encoder_features.onnx").exists():
+        return _from_onnx(path / "encoder_features.onnx", providers, threads)
+    try:
+        info = json.loads(manifest.read_text())
+        frontend = Frontend.from_dict(info["frontend"])
+    except (ValueError, KeyError) as error:
+        raise EncoderError(f"{manifest}: not a manifest of export ({error})") from None
+    network = SavedModelNetwork(path / "saved_model" / "1", frontend)
+    return Encoder(network, info)
+
+
+def _from_onnx(
+    path: Path, providers: Sequence[str] | None, threads: int | None
+) -> Encoder:
+    network = OnnxNetwork(path, providers, threads)
+    return Encoder(network, network.info)
+
+
+def _from_keras(path: Path) -> Encoder:
+    from bytecover_tf.artifact import load_model
+
     model, info = load_model(path)
     frontend = Frontend.from_dict(info["frontend"])
     return Encoder(KerasNetwork(model, frontend), info)

@@ -1,5 +1,9 @@
 import os
+import sys
+from pathlib import Path
 
+# Last, so that the package under test is the installed one.
+sys.path.append(str(Path(__file__).parents[1]))
 # Before TensorFlow is imported: no remarks on the machine in test output.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
