@@ -20,6 +20,7 @@ class TorchIBN(nn.Module):
         self.BN = nn.BatchNorm2d(planes - self.half)
 
     def forward(self, x: Any) -> Any:
+        """Run the layer."""
         return torch.cat([self.IN(x[:, : self.half]), self.BN(x[:, self.half :])], 1)
 
 
@@ -40,6 +41,7 @@ class TorchBlock(nn.Module):
             self.short_norm = nn.BatchNorm2d(4 * planes)
 
     def forward(self, x: Any) -> Any:
+        """Run the layer."""
         y = torch.relu(self.norm1(self.conv1(x)))
         y = torch.relu(self.norm2(self.conv2(y)))
         y = self.norm3(self.conv3(y))
@@ -64,6 +66,7 @@ class TorchResNetIBN(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Any) -> Any:
+        """Run the layer."""
         x = self.pool(torch.relu(self.norm(self.conv(x))))
         for layer in self.layers:
             x = layer(x)
@@ -93,6 +96,7 @@ class TorchByteCover(nn.Module):
         self.eval()
 
     def forward(self, features: Any) -> Any:
+        """Return unit-norm f_c (batch, dim)."""
         x = self.backbone(features[:, None] ** self.power)
         f_t = x.clamp(min=1e-6).pow(self.p).mean(dim=(2, 3)).pow(1 / self.p)
         return nn.functional.normalize(self.neck(f_t))

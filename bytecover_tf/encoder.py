@@ -144,7 +144,8 @@ def load_encoder(
     if path.is_dir():
         return _from_folder(path, providers, threads)
     if path.suffix == ".onnx":
-        return _from_onnx(path, providers, threads)
+        network = OnnxNetwork(path, providers, threads)
+        return Encoder(network, network.info)
     return _from_keras(path)
 
 
@@ -159,22 +160,16 @@ def _from_folder(
             f"{path}: no run directory of train (encoder.keras is missing) and no "
             f"bundle of export ({MANIFEST} is missing)"
         )
-    if (path / "encoder_features.onnx").exists():
-        return _from_onnx(path / "encoder_features.onnx", providers, threads)
     try:
-        info = json.loads(manifest.read_text())
-        frontend = Frontend.from_dict(info["frontend"])
+        facts = json.loads(manifest.read_text())
+        frontend = Frontend.from_dict(facts["frontend"])
+        info = {**facts["encoder"], "encoder_sha256": facts["encoder_sha256"]}
     except (ValueError, KeyError) as error:
         raise EncoderError(f"{manifest}: not a manifest of export ({error})") from None
-    network = SavedModelNetwork(path / "saved_model" / "1", frontend)
-    return Encoder(network, info)
-
-
-def _from_onnx(
-    path: Path, providers: Sequence[str] | None, threads: int | None
-) -> Encoder:
-    network = OnnxNetwork(path, providers, threads)
-    return Encoder(network, network.info)
+    onnx = path / "encoder_features.onnx"
+    if onnx.exists():
+        return Encoder(OnnxNetwork(onnx, providers, threads), info)
+    return Encoder(SavedModelNetwork(path / "saved_model" / "1", frontend), info)
 
 
 def _from_keras(path: Path) -> Encoder:

@@ -73,27 +73,7 @@ class OnnxNetwork:
         providers: Sequence[str] | None = None,
         threads: int | None = None,
     ) -> None:
-        import onnxruntime
-
-        available = onnxruntime.get_available_providers()
-        if providers is None:
-            preferred = ("CUDAExecutionProvider", "CPUExecutionProvider")
-            providers = [name for name in preferred if name in available]
-        unknown = [name for name in providers if name not in available]
-        if unknown:
-            raise EncoderError(
-                f"ONNX Runtime has no {', '.join(unknown)} here; available are "
-                + ", ".join(available)
-            )
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3  # errors, not remarks on a missing GPU
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=list(providers)
-            )
-        except Exception as error:  # its classes share no root of their own
-            raise EncoderError(f"{path}: cannot be loaded ({error})") from None
+        self._session = _session(path, providers, threads)
         self.info = self._read_info(path)
         self.frontend = Frontend.from_dict(self.info["frontend"])
         self.dim = self.info["dim"]
@@ -125,6 +105,34 @@ class OnnxNetwork:
         binding.bind_output("embedding")
         self._session.run_with_iobinding(binding)
         return binding.copy_outputs_to_cpu()[0]
+
+
+def _session(
+    path: str | Path, providers: Sequence[str] | None, threads: int | None
+) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3
+    available = onnxruntime.get_available_providers()
+    preferred = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    chosen = providers or [name for name in preferred if name in available]
+    # Without a GPU the runtime falls back to the CPU, which needs no remarks.
+    onnxruntime.set_default_logger_severity(4)
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=chosen)
+    except Exception as error:  # its classes share no root of their own
+        raise EncoderError(f"{path}: cannot be loaded ({error})") from None
+    finally:
+        onnxruntime.set_default_logger_severity(2)
+    missing = [name for name in providers or () if name not in session.get_providers()]
+    if missing:
+        raise EncoderError(
+            f"ONNX Runtime cannot use {', '.join(missing)} here; it has "
+            + ", ".join(available)
+        )
+    return session
 
 
 class SavedModelNetwork:

@@ -4,10 +4,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from bytecover_tf.artifact import save_model
+from bytecover_tf.data.tunes import audio_files
+from bytecover_tf.encoder import load_encoder
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.models.bytecover import ByteCover
+from export.bundle import export
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -21,25 +25,34 @@ def test_python_examples_run(tmp_path, monkeypatch, capsys):
     model.build((None, 84, None, 1))
     (tmp_path / "runs" / "tunes").mkdir(parents=True)
     save_model(model, tmp_path / "runs/tunes/encoder.keras", Frontend(), {})
+    export(tmp_path / "runs/tunes", tmp_path / "bundle", ["onnx"], ["waveform"])
+    for name, path in zip("ab", audio_files(), strict=False):
+        samples, rate = soundfile.read(path)
+        soundfile.write(tmp_path / f"{name}.mp3", samples, rate)
     monkeypatch.chdir(tmp_path)
     examples = blocks("python")
     assert examples
     for example in examples:
         exec(compile(example, str(README), "exec"), {})
-    assert "(16, 16) {}" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "(16, 16) {}" in printed
+    similarity = float(re.search(r"similarity: (\S+)", printed).group(1))
+    a, b = load_encoder("runs/tunes").embed_audio(["a.mp3", "b.mp3"])
+    assert similarity == pytest.approx(float(a @ b), abs=1e-3)
 
 
 COMMANDS = [
     shlex.split(line)
     for block in blocks("bash")
     for line in block.splitlines()
-    if line.startswith("python -m bytecover_tf.")
+    if line.startswith("python -m ")
 ]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_commands_use_options_that_exist(command, capsys):
-    module = importlib.import_module(command[2])
+    name = {"export": "export.__main__"}.get(command[2], command[2])
+    module = importlib.import_module(name)
     with pytest.raises(SystemExit):
         module.main(["--help"])
     text = capsys.readouterr().out

@@ -1,0 +1,388 @@
+"""How long does an embedding take in each runtime, and how far is it from the model?
+
+    python -m benchmarks.latency [--encoder RUN_OR_FILE] [--seconds 4]
+
+Exports an encoder (by default a ResNet50-IBN of the paper's size with random weights)
+and runs it in Keras, TensorFlow, ONNX Runtime and PyTorch, each in a process of its
+own. For every batch size and length the processes take turns, so that whatever else
+the machine does falls on all alike. Speeds are given as ratios to PyTorch's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.report import table, write_section
+from bytecover_tf.encoder import Encoder, load_encoder
+
+BATCHES = (1, 8, 32)
+SECONDS = {"30 s": 30, "4 min": 240, "10 min": 600}
+# Longer batches of waveforms than this do not fit beside each other in memory.
+MOST_WAVEFORM_SECONDS = 8 * 600
+TITLE = "Latency of exported encoders"
+PLOT = Path(__file__).with_name("latency.png")
+INTRODUCTION = (
+    "ResNet50-IBN of the paper's size, each runtime in a process of its own with as "
+    "many threads as it chooses, taking turns. Errors are those of unit-norm "
+    "embeddings to the Keras model on librosa's features. From waveforms, PyTorch "
+    "is given librosa's transform, one recording after another; the others run the "
+    "transform in the graph. Peak is the process's resident memory.\n\n"
+)
+
+Run = Callable[[np.ndarray], np.ndarray]
+
+
+# -- runtimes: each returns a function from a batch to embeddings ------------------
+
+
+def keras_predict(bundle: Path, encoder: Path, source: str) -> Run:
+    import keras
+
+    model, frontend = _model(encoder)
+    if source == "features":
+        return lambda x: _unit(model.predict_on_batch(x[..., None])["f_c"])
+    from bytecover_tf.layers.cqt import CQT
+
+    whole = keras.Sequential([CQT(frontend), model])
+    return lambda x: _unit(whole.predict_on_batch(x)["f_c"])
+
+
+def tf_function(bundle: Path, encoder: Path, source: str) -> Run:
+    import tensorflow as tf
+
+    from bytecover_tf.layers.cqt import CQT
+
+    model, frontend = _model(encoder)
+    cqt = CQT(frontend)
+
+    @tf.function(reduce_retracing=True)
+    def run(x: Any) -> Any:
+        features = x[..., None] if source == "features" else cqt(x)
+        f_c = model(features, training=False)["f_c"]
+        return tf.math.l2_normalize(f_c, -1)
+
+    return lambda x: run(tf.constant(x)).numpy()
+
+
+def saved_model(bundle: Path, encoder: Path, source: str) -> Run:
+    import tensorflow as tf
+
+    model = tf.saved_model.load(str(bundle / "saved_model/1"))
+    key = "features" if source == "features" else "serving_default"
+    run = model.signatures[key]
+    return lambda x: run(**{source: tf.constant(x)})["embedding"].numpy()
+
+
+def onnx_runtime(suffix: str, provider: str) -> Callable[[Path, Path, str], Run]:
+    def load(bundle: Path, encoder: Path, source: str) -> Run:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(
+            bundle / f"encoder_{source}{suffix}.onnx", options, providers=[provider]
+        )
+        return lambda x: session.run(None, {source: x})[0]
+
+    return load
+
+
+def pytorch(bundle: Path, encoder: Path, source: str) -> Run:
+    import torch
+
+    from benchmarks.torch_model import TorchByteCover
+
+    model, frontend = _model(encoder)
+    theirs = TorchByteCover(model).to(memory_format=torch.channels_last)
+    del model
+
+    def run(x: np.ndarray) -> np.ndarray:
+        if source == "waveform":  # what a PyTorch user has: librosa
+            x = np.stack([frontend.features(row) for row in x])
+        with torch.inference_mode():
+            return theirs(torch.from_numpy(x)).numpy()
+
+    return run
+
+
+RUNTIMES: dict[str, Callable[[Path, Path, str], Run]] = {
+    "PyTorch, channels last": pytorch,
+    "Keras predict": keras_predict,
+    "tf.function": tf_function,
+    "SavedModel": saved_model,
+    "ONNX Runtime float32": onnx_runtime("", "CPUExecutionProvider"),
+    "ONNX Runtime float16": onnx_runtime("_float16", "CPUExecutionProvider"),
+    "ONNX Runtime int8": onnx_runtime("_int8", "CPUExecutionProvider"),
+    "ONNX Runtime CUDA float32": onnx_runtime("", "CUDAExecutionProvider"),
+    "ONNX Runtime CUDA float16": onnx_runtime("_float16", "CUDAExecutionProvider"),
+}
+EMBED = {"features": Encoder.embed_features, "waveform": Encoder.embed_waveforms}
+REFERENCE = "PyTorch, channels last"
+
+
+def available() -> list[str]:
+    """Return the runtimes that this machine has."""
+    import onnxruntime
+
+    cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    return [name for name in RUNTIMES if "CUDA" not in name or (cuda and _has_gpu())]
+
+
+def _has_gpu() -> bool:
+    return Path("/dev/nvidia0").exists()
+
+
+def _model(encoder: Path) -> Any:
+    from bytecover_tf.artifact import load_model
+    from bytecover_tf.frontend import Frontend
+
+    model, info = load_model(encoder)
+    return model, Frontend.from_dict(info["frontend"])
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+# -- one process a runtime ---------------------------------------------------------
+
+
+def serve(name: str, bundle: Path, encoder: Path, source: str, pipe: Any) -> None:
+    """Load a runtime and answer `(file, repetitions)` with times and results."""
+    run = RUNTIMES[name](bundle, encoder, source)
+    while (request := pipe.recv()) is not None:
+        path, repetitions = request
+        batch = np.load(path)
+        _reset_peak()
+        seconds = []
+        for _ in range(repetitions):
+            start = time.perf_counter()
+            embedding = run(batch)
+            seconds.append(time.perf_counter() - start)
+        pipe.send((seconds, embedding, _peak_bytes()))
+
+
+def _reset_peak() -> None:
+    # Where it is not allowed, the peak is that of the process's life.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_bytes() -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return 1024 * int(line.split()[1])
+    return 0
+
+
+class Workers:
+    """A process for each runtime, asked in turn."""
+
+    def __init__(self, names: list[str], *arguments: Any) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipes, self._processes = {}, []
+        for name in names:
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=serve, args=(name, *arguments, theirs), daemon=True
+            )
+            process.start()
+            theirs.close()
+            self._pipes[name] = ours
+            self._processes.append(process)
+
+    def ask(self, name: str, path: Path, repetitions: int) -> Any:
+        """Return seconds, embeddings and peak memory of `repetitions` runs."""
+        self._pipes[name].send((path, repetitions))
+        answer = self._pipes[name].recv()
+        time.sleep(0.05)  # threads that spin after their work go to sleep
+        return answer
+
+    def close(self) -> None:
+        """Stop the processes."""
+        for pipe, process in zip(self._pipes.values(), self._processes, strict=True):
+            pipe.send(None)
+            process.join()
+
+
+def measure(
+    workers: Workers, names: list[str], batch: Path, budget: float
+) -> dict[str, Any]:
+    """Return seconds, embedding and peak memory of each runtime for one batch.
+
+    Args:
+        workers: the processes.
+        names: of the runtimes.
+        batch: an .npy file with their input.
+        budget: seconds that each may take.
+    """
+    first = {name: workers.ask(name, batch, 1) for name in names}  # also warms up
+    typical = {name: workers.ask(name, batch, 1)[0][0] for name in names}
+    rounds = 5
+    results: dict[str, Any] = {name: ([], first[name][1], 0) for name in names}
+    for _ in range(rounds):
+        for name in names:
+            repetitions = int(np.clip(budget / rounds / typical[name], 1, 40))
+            seconds, embedding, peak = workers.ask(name, batch, repetitions)
+            results[name] = (
+                results[name][0] + seconds,
+                embedding,
+                max(results[name][2], peak),
+            )
+    return results
+
+
+def rows_of(results: dict[str, Any], reference: np.ndarray) -> list[list[str]]:
+    """Return the table's cells for one batch size and length."""
+    base = np.median(results[REFERENCE][0])
+    rows = []
+    for name, (seconds, embedding, peak) in results.items():
+        p50, p95, p99 = 1e3 * np.percentile(seconds, [50, 95, 99])
+        error = np.abs(embedding - reference).max()
+        cosine = (embedding * reference).sum(axis=1).min()
+        rows.append(
+            [
+                name,
+                f"{p50:.1f} / {p95:.1f} / {p99:.1f}",
+                f"{1e3 * len(embedding) / p50:.1f}",
+                f"{1e3 * base / p50:.2f}",
+                f"{error:.1e}",
+                f"{cosine:.5f}",
+                f"{peak / 2**20:.0f}",
+            ]
+        )
+    return rows
+
+
+HEADER = [
+    "runtime",
+    "p50 / p95 / p99 ms",
+    "tracks/s",
+    "speed, PyTorch = 1",
+    "largest error",
+    "least cosine",
+    "peak MiB",
+]
+
+
+def make_encoder(path: Path) -> None:
+    """Write a full-size encoder: random weights, statistics of real features."""
+    import keras
+
+    from bytecover_tf.artifact import save_model
+    from bytecover_tf.data import tunes
+    from bytecover_tf.feature_store import FeatureStore
+    from bytecover_tf.models.bytecover import ByteCover
+
+    keras.utils.set_random_seed(0)
+    model = ByteCover()
+    model.build((None, 84, None, 1))
+    store = FeatureStore(tunes.STORE)
+    tracks = [track for track in tunes.load() if track.split == "train"][::5]
+    for start in range(0, 160, 16):
+        batch = [store.features(t.path)[:, :20] for t in tracks[start : start + 16]]
+        model(np.stack(batch)[..., None].astype(np.float32), training=True)
+    save_model(model, path, store.frontend, {"seed": 0})
+
+
+def inputs(frontend: Any, source: str, seconds: int, batch: int) -> np.ndarray:
+    """Return a batch of music: the embedded recordings, one after another."""
+    from bytecover_tf.audio import load_audio
+    from bytecover_tf.data import tunes
+
+    music = np.concatenate([load_audio(path) for path in tunes.audio_files()])
+    samples = seconds * frontend.sample_rate
+    starts = np.linspace(0, len(music), batch, endpoint=False, dtype=int)
+    waveforms = [
+        np.take(music, range(start, start + samples), mode="wrap") for start in starts
+    ]
+    if source == "waveform":
+        return np.stack(waveforms)
+    return np.stack([frontend.features(waveform) for waveform in waveforms])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--encoder", metavar="RUN_OR_FILE")
+    parser.add_argument(
+        "--seconds", type=float, default=4, help="for each runtime and batch"
+    )
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        run(options, Path(folder))
+
+
+def run(options: argparse.Namespace, folder: Path) -> None:
+    from export import PRECISIONS
+    from export.bundle import export
+
+    encoder = Path(options.encoder or folder / "encoder.keras")
+    if options.encoder is None:
+        make_encoder(encoder)
+    elif encoder.is_dir():
+        encoder = encoder / "encoder.keras"
+    bundle = folder / "bundle"
+    export(encoder, bundle, precisions=PRECISIONS, report=print)
+    reference = load_encoder(encoder)
+    names = available()
+    sections, points = [], []
+    for source in ("features", "waveform"):
+        workers = Workers(names, bundle, encoder, source)
+        for label, seconds in SECONDS.items():
+            for batch in BATCHES:
+                if source == "waveform" and batch * seconds > MOST_WAVEFORM_SECONDS:
+                    continue
+                array = inputs(reference.frontend, source, seconds, batch)
+                np.save(folder / "batch.npy", array)
+                results = measure(workers, names, folder / "batch.npy", options.seconds)
+                rows = rows_of(results, EMBED[source](reference, list(array)))
+                title = f"{source}, batch {batch}, {label}"
+                text = f"**{title}** {array.shape}\n\n{table(HEADER, rows)}"
+                print(text, flush=True)
+                sections.append(text)
+                points.append((source, batch, label, results))
+        workers.close()
+    plot(points)
+    write_section(
+        TITLE,
+        "python -m benchmarks.latency",
+        INTRODUCTION + f"![speeds]({PLOT.name})\n\n" + "\n\n".join(sections),
+    )
+
+
+def plot(points: list[Any]) -> None:
+    """Draw the speed of each runtime relative to PyTorch."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    panels = figure.subplots(2, 1)
+    for panel, source in zip(panels, ("features", "waveform"), strict=True):
+        chosen = [point for point in points if point[0] == source]
+        names = list(chosen[0][3])
+        for offset, name in enumerate(names):
+            speeds = [
+                np.median(results[REFERENCE][0]) / np.median(results[name][0])
+                for _, _, _, results in chosen
+            ]
+            left = np.arange(len(chosen)) + 0.8 * (offset / len(names) - 0.5)
+            panel.bar(left, speeds, 0.8 / len(names), align="edge", label=name)
+        panel.axhline(1, color="black", linewidth=0.8)
+        panel.set_xticks(
+            range(len(chosen)), [f"{batch} x {label}" for _, batch, label, _ in chosen]
+        )
+        panel.set(title=f"from {source}", ylabel="speed, PyTorch = 1")
+    panels[0].legend(fontsize="small", ncols=2)
+    figure.savefig(PLOT, dpi=100)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""A bundle: a folder of exported variants of one encoder and what was measured.
+
+    saved_model/1/              for TensorFlow and TensorFlow Serving
+    models.config, batching_parameters.txt      for TensorFlow Serving
+    encoder_features.onnx       from pooled features
+    encoder_waveform.onnx       from samples at 22 050 Hz
+    encoder_*_float16.onnx, encoder_*_int8.onnx
+    manifest.json               frontend, versions, checksums, parity
+
+The folder appears when everything in it has been compared with the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import bytecover_tf
+from bytecover_tf.artifact import load_model
+from bytecover_tf.data import tunes
+from bytecover_tf.encoder import Encoder
+from bytecover_tf.errors import EncoderError
+from bytecover_tf.evaluation import choose_split, evaluate_tracks
+from bytecover_tf.feature_store import FeatureStore
+from bytecover_tf.frontend import Frontend
+from bytecover_tf.networks import MANIFEST, KerasNetwork, OnnxNetwork
+from export import FORMATS, INPUTS, onnx_graphs, parity
+from export.graphs import Graphs, write_saved_model
+from export.serving import write_serving_files
+
+_FORMAT = 1
+_CALIBRATION_TRACKS = 100
+
+
+def export(
+    encoder: str | Path,
+    out: str | Path,
+    formats: Sequence[str] = FORMATS,
+    inputs: Sequence[str] = INPUTS,
+    precisions: Sequence[str] = ("float32",),
+    report: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Write a bundle and return its manifest.
+
+    Args:
+        encoder: a run directory of train, or an encoder.keras.
+        out: the bundle's folder, which must not exist.
+        formats: of `FORMATS`; a SavedModel is always float32.
+        inputs: of `INPUTS`.
+        precisions: of `PRECISIONS`, for the ONNX graphs.
+        report: called with a line for each file that is done.
+
+    Raises:
+        EncoderError: there is no encoder, or `out` exists.
+        ParityError: a variant differs from the model. No folder is left.
+    """
+    path, out = Path(encoder), Path(out)
+    if path.is_dir():
+        path = path / "encoder.keras"
+    model, info = load_model(path)
+    if out.exists():
+        raise EncoderError(f"{out}: exists; a bundle needs a folder of its own")
+    frontend = Frontend.from_dict(info["frontend"])
+    original = Encoder(KerasNetwork(model, frontend), info)
+    identity = {
+        "frontend": frontend.to_dict(),
+        "dim": model.dim,
+        "encoder_sha256": _sha256(path),
+    }
+    beside = out.with_name(f".{out.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        writer = _Writer(beside, original, Graphs(model, frontend), identity, report)
+        if "saved_model" in formats:
+            writer.saved_model(tuple(inputs))
+        if "onnx" in formats:
+            writer.onnx(inputs, precisions)
+        manifest = {
+            "format": _FORMAT,
+            **identity,
+            "versions": _versions(),
+            "files": writer.files,
+            "encoder": info,
+        }
+        (beside / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        os.replace(beside, out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return manifest
+
+
+class _Writer:
+    """Writes variants into a folder and compares each with the model."""
+
+    def __init__(
+        self,
+        folder: Path,
+        original: Encoder,
+        graphs: Graphs,
+        identity: dict[str, Any],
+        report: Callable[[str], None],
+    ) -> None:
+        self._folder = folder
+        self._original = original
+        self._graphs = graphs
+        self._identity = identity
+        self._report = report
+        self._cases = parity.make_cases(original)
+        self.files: list[dict[str, Any]] = []
+
+    def saved_model(self, inputs: tuple[str, ...]) -> None:
+        import tensorflow as tf
+
+        name = "saved_model/1"
+        write_saved_model(self._graphs, self._folder / name, inputs)
+        keys = {"features": "features", "waveform": "serving_default"}
+        # One shortest and one long request for each signature.
+        samples = (self._cases[0], self._cases[-1])
+        write_serving_files(
+            self._folder,
+            {
+                keys[source]: [getattr(case, source)[0] for case in samples]
+                for source in inputs
+            },
+        )
+        signatures = tf.saved_model.load(str(self._folder / name)).signatures
+        for source in inputs:
+            function = signatures[keys[source]]
+
+            def run(batch: np.ndarray, function: Any = function, source: str = source):
+                return function(**{source: tf.constant(batch)})["embedding"].numpy()
+
+            self._add(f"{name}/saved_model.pb", run, source, "float32")
+
+    def onnx(self, inputs: Sequence[str], precisions: Sequence[str]) -> None:
+        encoder = onnx_graphs.convert(self._graphs.encoder)
+        transform = (
+            onnx_graphs.convert(self._graphs.transform, length="samples")
+            if "waveform" in inputs
+            else None
+        )
+        for precision in precisions:
+            graph = encoder
+            if precision == "float16":
+                graph = onnx_graphs.to_float16(encoder)
+            elif precision == "int8":
+                graph = onnx_graphs.to_int8(encoder, self._calibration())
+            if "features" in inputs:
+                self._onnx_file(graph, "features", precision)
+            if transform is not None:
+                joined = onnx_graphs.join(transform, graph)
+                self._onnx_file(joined, "waveform", precision)
+
+    def _onnx_file(self, graph: Any, source: str, precision: str) -> None:
+        import onnxruntime
+
+        suffix = "" if precision == "float32" else f"_{precision}"
+        path = self._folder / f"encoder_{source}{suffix}.onnx"
+        onnx_graphs.write(
+            graph, path, {**self._identity, "input": source, "precision": precision}
+        )
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        self._add(
+            path.name,
+            lambda batch: session.run(None, {source: batch})[0],
+            source,
+            precision,
+        )
+        if source == "features" and precision != "float32":
+            self.files[-1]["tunes"] = self._map_on_tunes(path)
+
+    def _add(self, name: str, run: Any, source: str, precision: str) -> None:
+        measured = parity.check(run, self._cases, source, precision, name)
+        path = self._folder / name
+        self.files.append(
+            {
+                "path": name,
+                "input": source,
+                "precision": precision,
+                "bytes": path.stat().st_size,
+                "sha256": _sha256(path),
+                "parity": measured,
+            }
+        )
+        self._report(
+            f"{name} from {source}: {path.stat().st_size / 1e6:.1f} MB, cosine to the "
+            f"model {measured['min_cosine']:.6f}, largest difference "
+            f"{measured['max_abs']:.1e}"
+        )
+
+    def _calibration(self) -> list[np.ndarray]:
+        """Return features of recordings that no test looks at."""
+        if FeatureStore(tunes.STORE).frontend != self._original.frontend:
+            return [row for case in self._cases for row in case.features]
+        tracks = choose_split(tunes.load(), "train")
+        store = FeatureStore(tunes.STORE)
+        step = len(tracks) // _CALIBRATION_TRACKS
+        return [store.features(track.path) for track in tracks[::step]]
+
+    def _map_on_tunes(self, path: Path) -> dict[str, float] | None:
+        """Return MAP on the test works of `tunes`, of the variant and the model.
+
+        None if the encoder reads other features than the embedded ones.
+        """
+        store = FeatureStore(tunes.STORE)
+        if store.frontend != self._original.frontend:
+            return None
+        tracks = choose_split(tunes.load(), "test")
+        exact = evaluate_tracks(self._original, tracks, store).metrics["map"]
+        variant = Encoder(OnnxNetwork(path, ["CPUExecutionProvider"]))
+        figure = evaluate_tracks(variant, tracks, store).metrics["map"]
+        self._report(f"{path.name}: MAP on tunes {figure:.4f}, the model's {exact:.4f}")
+        return {"map": figure, "map_of_model": exact, "loss": exact - figure}
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    names = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "librosa")
+    found = {"bytecover_tf": bytecover_tf.__version__}
+    for name in names:
+        if name == "onnxruntime":
+            import onnxruntime
+
+            found[name] = onnxruntime.__version__
+        else:
+            found[name] = version(name)
+    return found

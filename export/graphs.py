@@ -1,0 +1,73 @@
+"""The TensorFlow functions that are exported: from features and from waveforms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from bytecover_tf.frontend import Frontend
+from bytecover_tf.layers.cqt import CQT
+from bytecover_tf.models.bytecover import ByteCover
+from export.inference import inference_network
+
+
+class Graphs:
+    """An encoder as traced functions with named and typed ends.
+
+    Weights are constants of the graph, not variables: TensorFlow then lays them out
+    for its kernels once, which makes the SavedModel about a fifth faster on a CPU.
+
+    Args:
+        model: the trained model.
+        frontend: parameters of its features.
+
+    Attributes:
+        encoder: from `features` (batch, n_bins, frames) to `embedding` (batch, dim),
+            unit-norm f_c.
+        transform: from `waveform` (batch, samples) to `features`.
+        whole: from `waveform` to `embedding`.
+    """
+
+    def __init__(self, model: ByteCover, frontend: Frontend) -> None:
+        network = inference_network(model)
+        cqt = CQT(frontend)
+        waveform = tf.TensorSpec((None, None), tf.float32, "waveform")
+        features = tf.TensorSpec((None, frontend.n_bins, None), tf.float32, "features")
+
+        def transform(waveform: Any) -> Any:
+            return tf.squeeze(cqt(waveform), -1)
+
+        self.encoder = tf.function(
+            lambda features: {"embedding": network(features)},
+            input_signature=[features],
+        )
+        self.transform = tf.function(
+            lambda waveform: {"features": transform(waveform)},
+            input_signature=[waveform],
+        )
+        self.whole = tf.function(
+            # By way of the traced function, so that the weights are stored once.
+            lambda waveform: self.encoder(transform(waveform)),
+            input_signature=[waveform],
+        )
+
+
+def write_saved_model(graphs: Graphs, path: Path, inputs: tuple[str, ...]) -> None:
+    """Write a SavedModel.
+
+    Args:
+        graphs: of the encoder.
+        path: a version's folder, such as `saved_model/1`.
+        inputs: `waveform` for the signature `serving_default`, `features` for the
+            signature `features`.
+    """
+    signatures = {}
+    if "waveform" in inputs:
+        signatures["serving_default"] = graphs.whole
+    if "features" in inputs:
+        signatures["features"] = graphs.encoder
+    module = tf.Module()
+    module.functions = list(signatures.values())
+    tf.saved_model.save(module, str(path), signatures)

@@ -1,0 +1,156 @@
+"""ByteCover as inference runs it: batch normalisation folded into convolutions.
+
+At inference a batch normalisation is a fixed scale and shift of each channel, so it
+can be multiplied into the convolution before it; what remains of an IBN layer is
+the instance normalisation of its first channels. The classifier is left out and the
+embedding leaves at unit norm. Everything is written in `keras.ops`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from bytecover_tf.layers.gem import GeM
+from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.resnet_ibn import Bottleneck
+
+Step = Callable[[Any], Any]
+
+
+def inference_network(model: ByteCover) -> Step:
+    """Return the function from features to embeddings.
+
+    Args:
+        model: a trained model; its weights are copied as constants.
+
+    Returns:
+        A function of features (batch, bins, frames) that returns unit-norm f_c
+        (batch, dim), both float32.
+    """
+    backbone = model.backbone
+    stem = _convolution(backbone.stem_conv, _affine(backbone.stem_norm), pad=3)
+    blocks = [_bottleneck(block) for block in backbone.bottlenecks]
+    head = _head(model)
+
+    def network(features: Any) -> Any:
+        x = features[..., None]
+        if model.input_power != 1:
+            x = ops.power(x, model.input_power)
+        x = _pad(ops.relu(stem(x)), 1)
+        x = ops.max_pool(x, 3, strides=2)
+        for block in blocks:
+            x = block(x)
+        return head(x)
+
+    return network
+
+
+def _bottleneck(block: Bottleneck) -> Step:
+    conv1, norm1 = _first(block)
+    conv2 = _convolution(block.conv2, _affine(block.norm2), pad=1)
+    conv3 = _convolution(block.conv3, _affine(block.norm3))
+    shortcut = (
+        None
+        if block.shortcut is None
+        else _convolution(block.shortcut, _affine(block.shortcut_norm))
+    )
+
+    def run(x: Any) -> Any:
+        y = ops.relu(norm1(conv1(x)))
+        y = conv3(ops.relu(conv2(y)))
+        return ops.relu(y + (x if shortcut is None else shortcut(x)))
+
+    return run
+
+
+def _first(block: Bottleneck) -> tuple[Step, Step]:
+    """Return a block's first convolution and what is left of its normalisation."""
+    if not block.ibn:
+        return _convolution(block.conv1, _affine(block.norm1)), lambda x: x
+    instance = block.norm1.instance_norm
+    scale, shift = _affine(block.norm1.batch_norm)
+    split = block.filters - len(scale)
+    untouched = (
+        np.concatenate([np.ones(split), scale]),
+        np.concatenate([np.zeros(split), shift]),
+    )
+    gamma, beta = _float32(instance.gamma), _float32(instance.beta)
+
+    def norm(x: Any) -> Any:
+        first, rest = x[..., :split], x[..., split:]
+        mean = ops.mean(first, axis=(1, 2), keepdims=True)
+        centred = first - mean
+        variance = ops.mean(ops.square(centred), axis=(1, 2), keepdims=True)
+        scale = gamma * ops.rsqrt(variance + instance.epsilon)
+        return ops.concatenate([centred * scale + beta, rest], axis=-1)
+
+    return _convolution(block.conv1, untouched), norm
+
+
+def _head(model: ByteCover) -> Step:
+    pool = model.pool
+    p = float(_float64(pool.p)) if isinstance(pool, GeM) else None
+    scale, shift = (
+        (np.ones(model.dim), np.zeros(model.dim))
+        if model.neck is None
+        else _affine(model.neck.batch_norm)
+    )
+    # A projection is linear, so the neck folds into it.
+    kernel, bias = None, shift
+    if model.projection is not None:
+        kernel = _float32(_float64(model.projection.kernel) * scale)
+        bias = _float64(model.projection.bias) * scale + shift
+        scale = np.ones(model.dim)
+    scale, bias = scale.astype(np.float32), bias.astype(np.float32)
+
+    def run(x: Any) -> Any:
+        if p is not None:
+            x = ops.power(ops.maximum(x, pool.epsilon), p)
+            x = ops.power(ops.mean(x, axis=(1, 2)), 1 / p)
+        else:
+            x = ops.mean(x, axis=(1, 2))
+        x = x * scale if kernel is None else ops.matmul(x, kernel)
+        x = x + bias
+        return x * ops.rsqrt(ops.sum(ops.square(x), axis=-1, keepdims=True))
+
+    return run
+
+
+def _convolution(
+    layer: Any, affine: tuple[np.ndarray, np.ndarray], pad: int = 0
+) -> Step:
+    scale, shift = affine
+    kernel = _float32(_float64(layer.kernel) * scale)
+    bias = shift.astype(np.float32)
+
+    def run(x: Any) -> Any:
+        return ops.conv(_pad(x, pad), kernel, strides=layer.strides) + bias
+
+    return run
+
+
+def _affine(norm: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scale and shift that a batch normalisation has at inference."""
+    scale = 1 / np.sqrt(_float64(norm.moving_variance) + norm.epsilon)
+    if norm.scale:
+        scale = scale * _float64(norm.gamma)
+    shift = -_float64(norm.moving_mean) * scale
+    if norm.center:
+        shift = shift + _float64(norm.beta)
+    return scale, shift
+
+
+def _pad(x: Any, size: int) -> Any:
+    return ops.pad(x, [[0, 0], [size, size], [size, size], [0, 0]]) if size else x
+
+
+def _float64(variable: Any) -> np.ndarray:
+    return ops.convert_to_numpy(variable).astype(np.float64)
+
+
+def _float32(value: Any) -> np.ndarray:
+    return ops.convert_to_numpy(value).astype(np.float32)

@@ -1,0 +1,136 @@
+"""ONNX graphs: converted by tf2onnx, then joined, halved or quantised.
+
+Only standard operations of opset 17 are used, so that ONNX Runtime runs them on the
+CPU, on CUDA and in a browser.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import compose
+
+from bytecover_tf.networks import METADATA
+
+OPSET = 17
+
+# Kept in float32: powers overflow half precision, and the statistics of a whole
+# recording lose too many digits in it.
+_KEPT = [
+    "GlobalAveragePool",
+    "Max",
+    "Pow",
+    "ReduceMean",
+    "ReduceSum",
+    "Reciprocal",
+    "Sqrt",
+]
+
+
+def convert(function: Any, batch: str = "batch", length: str = "frames") -> Any:
+    """Return a traced function as an ONNX model.
+
+    Args:
+        function: a tf.function with an input signature.
+        batch: name of the first axis of each end.
+        length: name of the input's last axis.
+    """
+    import tf2onnx
+
+    for name in ("tf2onnx", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    model, _ = tf2onnx.convert.from_function(
+        function, input_signature=function.input_signature, opset=OPSET
+    )
+    for end in (*model.graph.input, *model.graph.output):
+        end.type.tensor_type.shape.dim[0].dim_param = batch
+    model.graph.input[0].type.tensor_type.shape.dim[-1].dim_param = length
+    return model
+
+
+def join(transform: onnx.ModelProto, encoder: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the graph from waveforms: the transform, then the encoder."""
+    prefixed = compose.add_prefix(
+        transform, "cqt/", rename_inputs=False, rename_outputs=False
+    )
+    prefixed.ir_version = encoder.ir_version
+    return compose.merge_models(
+        prefixed, encoder, io_map=[("features", "features")], name="bytecover"
+    )
+
+
+def to_float16(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy with weights in half precision, its ends still float32."""
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    wrapped = OnnxModel(copy)
+    wrapped.convert_float_to_float16(keep_io_types=True, op_block_list=_KEPT)
+    wrapped.topological_sort()
+    return wrapped.model
+
+
+def to_int8(
+    model: onnx.ModelProto, calibration: Sequence[np.ndarray]
+) -> onnx.ModelProto:
+    """Return a copy whose convolutions multiply 8-bit integers.
+
+    Weights are signed with a scale for each channel, activations unsigned with a
+    fixed range for each tensor (static quantisation): the pair that processors with
+    VNNI multiply fastest.
+
+    Args:
+        model: the graph from features.
+        calibration: feature arrays (n_bins, frames) that set the ranges.
+    """
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self._arrays = iter(calibration)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            array = next(self._arrays, None)
+            return None if array is None else {"features": array[None]}
+
+    logging.getLogger().setLevel(logging.ERROR)  # it logs through the root
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "source.onnx", Path(folder) / "target.onnx"
+        onnx.save(model, source)
+        quantize_static(
+            source,
+            target,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["Conv"],
+        )
+        return onnx.load(target)
+
+
+def write(model: onnx.ModelProto, path: Path, info: dict[str, Any]) -> None:
+    """Check a graph and write it with what it says of itself.
+
+    Args:
+        model: to be written.
+        path: ends in `.onnx`.
+        info: JSON that goes into the metadata: frontend, dim, precision, ...
+    """
+    onnx.helper.set_model_props(model, {METADATA: json.dumps(info)})
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)

@@ -1,0 +1,133 @@
+"""Whether an exported encoder gives the embeddings of the model it was made from.
+
+Every variant is run on real recordings at several batch sizes and lengths, because
+an exported graph that is right only at the traced shape is the usual mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bytecover_tf.audio import load_audio
+from bytecover_tf.data import tunes
+from bytecover_tf.encoder import Encoder
+from bytecover_tf.errors import ByteCoverError
+from bytecover_tf.frontend import Frontend
+
+BATCHES = (1, 3, 8)
+FRAMES = (2, 13, 40, 110)
+
+# Largest difference of any component of unit-norm embeddings, and least cosine. In
+# float32 only rounding may differ; the transform from waveforms has its own stated
+# tolerance to librosa's, which shows here.
+TOLERANCES = {
+    ("features", "float32"): (1e-4, 0.999999),
+    ("waveform", "float32"): (1e-2, 0.9999),
+    ("features", "float16"): (1e-2, 0.999),
+    ("waveform", "float16"): (1e-2, 0.999),
+    ("features", "int8"): (1.0, 0.95),
+    ("waveform", "int8"): (1.0, 0.95),
+}
+
+
+class ParityError(ByteCoverError):
+    """An exported graph does not give the model's embeddings."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One batch and the embeddings that the model gives for it.
+
+    Attributes:
+        waveform: (batch, samples).
+        features: (batch, n_bins, frames), by the reference transform.
+        embedding: (batch, dim), by the Keras model.
+    """
+
+    waveform: np.ndarray
+    features: np.ndarray
+    embedding: np.ndarray
+
+
+def make_cases(encoder: Encoder) -> list[Case]:
+    """Return batches of every size and length, cut from the embedded recordings."""
+    frontend = encoder.frontend
+    music = np.concatenate(
+        [load_audio(path, frontend.sample_rate) for path in tunes.audio_files()]
+    )
+    rng = np.random.default_rng(0)
+    cases = []
+    for frames in FRAMES:
+        # A tail that fills no frame must be dropped by the graph as well.
+        tail = frontend.hop_length * frontend.pool // 3 + 1
+        samples = frontend.min_samples + (frames - 1) * _frame_samples(frontend) + tail
+        for batch in BATCHES:
+            starts = rng.integers(0, len(music) - 1, batch)
+            waveform = np.stack(
+                [np.take(music, range(s, s + samples), mode="wrap") for s in starts]
+            )
+            features = np.stack([frontend.features(row) for row in waveform])
+            embedding = encoder.embed_features(features)
+            cases.append(Case(waveform, features, embedding))
+    return cases
+
+
+def _frame_samples(frontend: Frontend) -> int:
+    return frontend.pool * frontend.hop_length
+
+
+def check(
+    run: Callable[[np.ndarray], np.ndarray],
+    cases: list[Case],
+    source: str,
+    precision: str,
+    name: str,
+) -> dict[str, Any]:
+    """Compare a variant with the model on every case.
+
+    Args:
+        run: maps a batch of `source` to embeddings.
+        cases: by `make_cases`.
+        source: `features` or `waveform`.
+        precision: of the variant.
+        name: of the variant, for the error.
+
+    Returns:
+        `max_abs` and `min_cosine` over all cases, the tolerances, and the shapes.
+
+    Raises:
+        ParityError: a case lies outside the tolerance.
+    """
+    largest, least = TOLERANCES[source, precision]
+    max_abs, min_cosine = 0.0, 1.0
+    for case in cases:
+        batch = getattr(case, source)
+        embedding = run(batch)
+        if embedding.shape != case.embedding.shape:
+            raise ParityError(
+                f"{name}: {source} {batch.shape} gave {embedding.shape}, the model "
+                f"{case.embedding.shape}; nothing was exported"
+            )
+        difference = np.abs(embedding - case.embedding).max()
+        cosine = (embedding * case.embedding).sum(axis=1).min()
+        # Written so that NaN fails.
+        if not (difference <= largest and cosine >= least):
+            raise ParityError(
+                f"{name}: differs from the model on {source} {batch.shape} by "
+                f"{difference:.2g} (allowed {largest:g}), cosine {cosine:.6f} "
+                f"(at least {least:g}); nothing was exported"
+            )
+        max_abs = max(max_abs, float(difference))
+        min_cosine = min(min_cosine, float(cosine))
+    return {
+        "max_abs": max_abs,
+        "min_cosine": min_cosine,
+        "allowed_max_abs": largest,
+        "required_cosine": least,
+        "batches": BATCHES,
+        "frames": FRAMES,
+    }

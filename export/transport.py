@@ -1,0 +1,252 @@
+"""Calls to one model on a TensorFlow Serving server, by gRPC or REST."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+from urllib.parse import SplitResult, quote, urlsplit
+
+import grpc
+import numpy as np
+from google.protobuf import json_format
+
+from bytecover_tf.errors import ConfigError, EncoderError
+from export import protos
+
+# Seconds before the first retry; each further one waits twice as long.
+_BACKOFF = 0.1
+
+_Result = TypeVar("_Result")
+
+
+class _Unavailable(Exception):
+    """The server cannot answer now; the same request may succeed later."""
+
+
+class _Refused(Exception):
+    """The server answered, and would answer the same again."""
+
+
+class ServedModel:
+    """One model on a server.
+
+    Args:
+        address: `grpc://HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`.
+        name: of the model.
+        timeout: seconds that a call may take, retries included.
+        retries: how often a call is repeated when the server is unavailable.
+
+    Raises:
+        ConfigError: the address has another form.
+    """
+
+    def __init__(self, address: str, name: str, timeout: float, retries: int) -> None:
+        self.where = f"{address} (model {name!r})"
+        self._transport = _connect(address, name)
+        self._timeout = timeout
+        self._retries = retries
+
+    def signatures(self) -> dict[str, Any]:
+        """Return the `SignatureDef` messages by name.
+
+        Raises:
+            EncoderError: as `predict`, or the server does not know the model.
+        """
+        return dict(self._call(self._transport.signatures).signature_def)
+
+    def predict(
+        self, signature: str, name: str, array: np.ndarray, output: str
+    ) -> np.ndarray:
+        """Run a signature.
+
+        Args:
+            signature: its name.
+            name: of its only input.
+            array: float32 value of the input, finite.
+            output: name of the output to return.
+
+        Returns:
+            float32 array.
+
+        Raises:
+            EncoderError: the server is unavailable after all retries, does not
+                answer in time, or refuses the request.
+        """
+        return self._call(
+            lambda timeout: self._transport.predict(
+                signature, name, array, output, timeout
+            )
+        )
+
+    def _call(self, attempt: Callable[[float], _Result]) -> _Result:
+        end = time.monotonic() + self._timeout
+        tries = 0
+        while True:
+            try:
+                return attempt(end - time.monotonic())
+            except _Unavailable as error:
+                # With jitter, so that clients do not come back all at once.
+                pause = _BACKOFF * 2**tries * random.uniform(0.5, 1)
+                tries += 1
+                if tries > self._retries or time.monotonic() + pause >= end:
+                    raise EncoderError(
+                        f"{self.where}: unavailable after {tries} tries ({error})"
+                    ) from None
+                time.sleep(pause)
+            except TimeoutError:
+                raise EncoderError(
+                    f"{self.where}: no answer within {self._timeout:g} s"
+                ) from None
+            except _Refused as error:
+                raise EncoderError(f"{self.where}: {error}") from None
+
+
+class _Transport(Protocol):
+    """A protocol; every call raises `_Unavailable`, `_Refused` or TimeoutError."""
+
+    def signatures(self, timeout: float) -> Any:
+        """Return a `SignatureDefMap`."""
+
+    def predict(
+        self, signature: str, name: str, array: np.ndarray, output: str, timeout: float
+    ) -> np.ndarray:
+        """Return one output of a signature."""
+
+
+def _connect(address: str, model: str) -> _Transport:
+    parts = urlsplit(address)
+    if parts.netloc and parts.scheme == "grpc":
+        return _Grpc(parts.netloc, model)
+    if parts.netloc and parts.scheme in ("http", "https"):
+        return _Rest(parts, model)
+    raise ConfigError(
+        f"{address!r} is no server's address; expected grpc://HOST:PORT, "
+        "http://HOST:PORT or https://HOST:PORT"
+    )
+
+
+class _Grpc:
+    """`tensorflow_serving/apis/prediction_service.proto`."""
+
+    def __init__(self, target: str, model: str) -> None:
+        # By default a lost connection is not tried again for a second, and an
+        # answer may not exceed 4 MB.
+        options = [
+            ("grpc.initial_reconnect_backoff_ms", int(_BACKOFF * 1000)),
+            ("grpc.min_reconnect_backoff_ms", int(_BACKOFF * 1000)),
+            ("grpc.max_receive_message_length", -1),
+        ]
+        self._channel = grpc.insecure_channel(target, options)
+        self._model = model
+
+    def signatures(self, timeout: float) -> Any:
+        request = protos.GetModelMetadataRequest()
+        request.model_spec.name = self._model
+        request.metadata_field.append("signature_def")
+        response = self._call(
+            "GetModelMetadata", request, protos.GetModelMetadataResponse, timeout
+        )
+        return protos.SignatureDefMap.FromString(
+            response.metadata["signature_def"].value
+        )
+
+    def predict(
+        self, signature: str, name: str, array: np.ndarray, output: str, timeout: float
+    ) -> np.ndarray:
+        request = protos.predict_request(self._model, signature, name, array, output)
+        response = self._call("Predict", request, protos.PredictResponse, timeout)
+        if output not in response.outputs:
+            raise _Refused(f"expected the output {output!r} in the answer to Predict")
+        try:
+            return protos.to_array(response.outputs[output])
+        except ValueError as error:
+            raise _Refused(f"the output {output!r} cannot be read ({error})") from None
+
+    def _call(self, method: str, request: Any, response: Any, timeout: float) -> Any:
+        call = self._channel.unary_unary(
+            f"/tensorflow.serving.PredictionService/{method}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=response.FromString,
+        )
+        try:
+            return call(request, timeout=timeout)
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.UNAVAILABLE:
+                raise _Unavailable(error.details()) from None
+            if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise TimeoutError from None
+            raise _Refused(f"{error.code().name}: {error.details()}") from None
+
+
+class _Rest:
+    """https://www.tensorflow.org/tfx/serving/api_rest, in the columnar format."""
+
+    def __init__(self, address: SplitResult, model: str) -> None:
+        self._connect = {
+            "http": http.client.HTTPConnection,
+            "https": http.client.HTTPSConnection,
+        }[address.scheme]
+        self._host = address.netloc
+        self._url = f"{address.path.rstrip('/')}/v1/models/{quote(model, safe='')}"
+
+    def signatures(self, timeout: float) -> Any:
+        answer = self._call("GET", f"{self._url}/metadata", None, timeout)
+        try:
+            return json_format.ParseDict(
+                answer["metadata"]["signature_def"],
+                protos.SignatureDefMap(),
+                ignore_unknown_fields=True,
+            )
+        except (KeyError, TypeError, json_format.ParseError) as error:
+            raise _Refused(f"not a model's metadata: {answer!s:.200}") from error
+
+    def predict(
+        self, signature: str, name: str, array: np.ndarray, output: str, timeout: float
+    ) -> np.ndarray:
+        body = (
+            f'{{"signature_name":{json.dumps(signature)},'
+            f'"inputs":{{{json.dumps(name)}:{_to_json(array)}}}}}'
+        )
+        answer = self._call("POST", f"{self._url}:predict", body.encode(), timeout)
+        try:
+            outputs = answer["outputs"]
+            # The server leaves the name out if there is only one output.
+            values = outputs[output] if isinstance(outputs, dict) else outputs
+            return np.array(values, np.float32)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _Refused(f"not a prediction: {answer!s:.200}") from error
+
+    def _call(self, method: str, url: str, body: bytes | None, timeout: float) -> Any:
+        connection = self._connect(self._host, timeout=timeout)
+        try:
+            connection.request(method, url, body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            text = response.read()
+        except ConnectionError as error:  # refused, reset or closed
+            raise _Unavailable(error) from None
+        except TimeoutError:
+            raise
+        except (OSError, http.client.HTTPException) as error:
+            raise _Refused(error) from None
+        finally:
+            connection.close()
+        try:
+            answer = json.loads(text)
+        except ValueError:
+            answer = text.decode(errors="replace")[:200]
+        if response.status == 200:
+            return answer
+        message = answer.get("error", answer) if isinstance(answer, dict) else answer
+        kind = _Unavailable if response.status == 503 else _Refused
+        raise kind(f"{response.status} {response.reason}: {message}")
+
+
+def _to_json(array: np.ndarray) -> str:
+    """Return nested lists; nine digits are enough for any float32 to survive."""
+    if array.ndim == 1:
+        return "[" + ",".join(map("{:.9g}".format, array.tolist())) + "]"
+    return "[" + ",".join(map(_to_json, array)) + "]"

@@ -1,0 +1,295 @@
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import tensorflow as tf
+
+from bytecover_tf.data import tunes
+from bytecover_tf.encoder import load_encoder
+from bytecover_tf.errors import EncoderError
+from bytecover_tf.frontend import Frontend
+from export import bundle as bundle_module
+from export import inference
+from export.__main__ import main
+from export.parity import ParityError
+
+VARIANTS = [
+    (f"encoder_{source}{suffix}.onnx", source, precision)
+    for source in ("features", "waveform")
+    for suffix, precision in (
+        ("", "float32"),
+        ("_float16", "float16"),
+        ("_int8", "int8"),
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def manifest(bundle):
+    return json.loads((bundle / "manifest.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def recordings():
+    return tunes.audio_files()[:3]
+
+
+@pytest.fixture(scope="module")
+def expected(encoder_path, recordings):
+    return load_encoder(encoder_path).embed_audio(recordings)
+
+
+def test_manifest_names_what_is_there(bundle, manifest, encoder_path):
+    listed = {file["path"] for file in manifest["files"]}
+    assert listed == {name for name, _, _ in VARIANTS} | {
+        "saved_model/1/saved_model.pb"
+    }
+    for file in manifest["files"]:
+        content = (bundle / file["path"]).read_bytes()
+        assert file["sha256"] == hashlib.sha256(content).hexdigest()
+        assert file["bytes"] == len(content)
+        assert file["parity"]["min_cosine"] >= file["parity"]["required_cosine"]
+    assert Frontend.from_dict(manifest["frontend"]) == Frontend()
+    assert manifest["dim"] == 256
+    assert manifest["encoder"]["seed"] == 3
+    original = encoder_path.read_bytes()
+    assert manifest["encoder_sha256"] == hashlib.sha256(original).hexdigest()
+    assert {"tensorflow", "keras", "tf2onnx", "onnxruntime"} <= set(
+        manifest["versions"]
+    )
+
+
+def test_int8_reports_its_loss_of_map(manifest):
+    reports = [file["tunes"] for file in manifest["files"] if "tunes" in file]
+    assert len(reports) == 2  # both lower precisions, from features
+    for report in reports:
+        assert report["loss"] == report["map_of_model"] - report["map"]
+        assert abs(report["loss"]) < 0.02
+
+
+@pytest.mark.parametrize(("name", "source", "precision"), VARIANTS)
+def test_graph_is_typed_named_and_standard(bundle, name, source, precision):
+    model = onnx.load(bundle / name)
+    onnx.checker.check_model(model, full_check=True)
+    assert {o.domain for o in model.opset_import} <= {"", "ai.onnx.ml"}
+    session = onnxruntime.InferenceSession(
+        bundle / name, providers=["CPUExecutionProvider"]
+    )
+    (inputs,), (output,) = session.get_inputs(), session.get_outputs()
+    axes = ["batch", 84, "frames"] if source == "features" else ["batch", "samples"]
+    assert (inputs.name, inputs.type, inputs.shape) == (source, "tensor(float)", axes)
+    assert (output.name, output.type) == ("embedding", "tensor(float)")
+    assert output.shape == ["batch", 256]
+    info = json.loads(session.get_modelmeta().custom_metadata_map["bytecover"])
+    assert Frontend.from_dict(info["frontend"]) == Frontend()
+    assert (info["dim"], info["input"], info["precision"]) == (256, source, precision)
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("encoder_waveform.onnx", 0.9999),
+        ("encoder_waveform_float16.onnx", 0.999),
+        ("encoder_waveform_int8.onnx", 0.95),
+    ],
+)
+def test_waveforms_give_the_embedding_of_the_file(
+    bundle, name, least, recordings, expected
+):
+    from bytecover_tf.audio import load_audio
+
+    session = onnxruntime.InferenceSession(
+        bundle / name, providers=["CPUExecutionProvider"]
+    )
+    for path, embedding in zip(recordings, expected, strict=True):
+        (found,) = session.run(None, {"waveform": load_audio(path)[None]})
+        assert found[0] @ embedding >= least
+
+
+@pytest.mark.parametrize("form", ["bundle", "onnx", "saved_model"])
+def test_load_encoder_reads_every_form(
+    bundle, form, recordings, expected, tmp_path, encoder_path
+):
+    path = {"bundle": bundle, "onnx": bundle / "encoder_features.onnx"}.get(form)
+    if path is None:  # a bundle without ONNX
+        path = tmp_path / "bundle"
+        shutil.copytree(bundle, path, ignore=shutil.ignore_patterns("*.onnx"))
+    encoder = load_encoder(path)
+    assert encoder.dim == 256
+    assert encoder.frontend == Frontend()
+    np.testing.assert_allclose(encoder.embed_audio(recordings), expected, atol=1e-5)
+    checksum = hashlib.sha256(encoder_path.read_bytes()).hexdigest()
+    assert encoder.info["encoder_sha256"] == checksum
+    if form != "onnx":
+        original = load_encoder(encoder_path).info
+        assert encoder.info == {**original, "encoder_sha256": checksum}
+
+
+def test_onnx_needs_no_tensorflow(bundle, recordings, expected, tmp_path):
+    script = """
+import sys
+for name in ("tensorflow", "keras", "tf2onnx"):
+    sys.modules[name] = None
+import numpy, bytecover_tf
+encoder = bytecover_tf.load_encoder(sys.argv[1], threads=1)
+numpy.save(sys.argv[2], encoder.embed_audio(sys.argv[3:]))
+"""
+    out = tmp_path / "out.npy"
+    subprocess.run([sys.executable, "-c", script, bundle, out, *recordings], check=True)
+    np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
+
+
+def test_saved_model_needs_only_tensorflow(bundle, recordings, expected, tmp_path):
+    from bytecover_tf.audio import load_audio
+
+    script = """
+import sys
+for name in ("keras", "bytecover_tf", "librosa"):
+    sys.modules[name] = None
+import numpy, tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+waveform = tf.constant(numpy.load(sys.argv[2])[None])
+result = model.signatures["serving_default"](waveform=waveform)
+numpy.save(sys.argv[3], result["embedding"].numpy())
+"""
+    np.save(tmp_path / "waveform.npy", load_audio(recordings[0]))
+    subprocess.run(
+        [
+            sys.executable,
+            *("-c", script, bundle / "saved_model/1"),
+            *(tmp_path / "waveform.npy", tmp_path / "out.npy"),
+        ],
+        check=True,
+        cwd=tmp_path,
+        env={key: os.environ[key] for key in os.environ if key != "PYTHONPATH"},
+    )
+    assert np.load(tmp_path / "out.npy")[0] @ expected[0] >= 0.9999
+
+
+def test_saved_model_signatures_by_tensorflows_own_tool(bundle):
+    tool = Path(sys.executable).with_name("saved_model_cli")
+    shown = subprocess.run(
+        [
+            tool,
+            "show",
+            "--dir",
+            bundle / "saved_model/1",
+            "--tag_set",
+            "serve",
+            "--all",
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    shown = re.sub(r"\s+", " ", shown)
+    for key, source, shape in (
+        ("serving_default", "waveform", "(-1, -1)"),
+        ("features", "features", "(-1, 84, -1)"),
+    ):
+        assert re.search(
+            rf"signature_def\['{key}'\]: The given SavedModel SignatureDef contains "
+            rf"the following input\(s\): inputs\['{source}'\] tensor_info: "
+            rf"dtype: DT_FLOAT shape: {re.escape(shape)} .{{,60}} The given SavedModel "
+            r"SignatureDef contains the following output\(s\): "
+            r"outputs\['embedding'\] tensor_info: dtype: DT_FLOAT shape: \(-1, 256\)",
+            shown,
+        ), shown
+
+
+def test_raw_graphs_on_bad_input(bundle):
+    session = onnxruntime.InferenceSession(
+        bundle / "encoder_waveform.onnx", providers=["CPUExecutionProvider"]
+    )
+    rng = np.random.default_rng(0)
+    good = rng.standard_normal(Frontend().min_samples * 2).astype(np.float32)
+    poisoned = good.copy()
+    poisoned[1000] = np.nan
+    batch = np.stack([good, np.zeros_like(good), poisoned])
+    (found,) = session.run(None, {"waveform": batch})
+    assert np.isfinite(found[0]).all()
+    assert np.isnan(found[1:]).all()
+
+
+def swap_two_channels(original):
+    def swapped(layer, affine, pad=0):
+        scale, shift = affine
+        scale, shift = scale.copy(), shift.copy()
+        for array in (scale, shift):
+            array[[0, 1]] = array[[1, 0]]
+        return original(layer, (scale, shift), pad)
+
+    return swapped
+
+
+def test_a_broken_graph_is_refused(encoder_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        inference, "_convolution", swap_two_channels(inference._convolution)
+    )
+    with pytest.raises(ParityError, match="differs from the model"):
+        bundle_module.export(encoder_path, tmp_path / "bundle", formats=["onnx"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nan_is_refused(encoder_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        bundle_module,
+        "Graphs",
+        lambda model, frontend: Broken(bundle_module_graphs(model, frontend)),
+    )
+    with pytest.raises(ParityError, match="nan"):
+        bundle_module.export(
+            encoder_path, tmp_path / "bundle", ["saved_model"], ["features"]
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+bundle_module_graphs = bundle_module.Graphs
+
+
+class Broken:
+    def __init__(self, graphs):
+        self.encoder = tf.function(
+            lambda features: {
+                "embedding": graphs.encoder(features)["embedding"] * np.nan
+            },
+            input_signature=graphs.encoder.input_signature,
+        )
+
+
+def test_command_writes_what_is_asked(encoder_path, tmp_path, capsys):
+    out = tmp_path / "bundle"
+    arguments = ["--encoder", str(encoder_path), "--out", str(out)]
+    assert main([*arguments, "--formats", "onnx", "--inputs", "features"]) == 0
+    assert {path.name for path in out.iterdir()} == {
+        "manifest.json",
+        "encoder_features.onnx",
+    }
+    assert "cosine to the model 1.000000" in capsys.readouterr().out
+    with pytest.raises(EncoderError, match="exists"):
+        main(arguments)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--formats", "pb"), ("--inputs", "features,audio"), ("--precision", "")],
+)
+def test_command_names_a_wrong_choice(option, value, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--encoder", "x", "--out", "y", option, value])
+    assert stop.value.code == 2
+    assert "is none of" in capsys.readouterr().err
+
+
+def test_refuses_what_is_no_encoder(tmp_path):
+    with pytest.raises(EncoderError, match=r"encoder\.keras"):
+        bundle_module.export(tmp_path, tmp_path / "bundle")

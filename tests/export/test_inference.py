@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+
+from export.inference import inference_network
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"ibn": False},
+        {"pooling": "average"},
+        {"bnneck": False},
+        {"embedding_dim": 16},
+        {"embedding_dim": 16, "bnneck": False},
+        {"input_power": 0.5},
+        {"num_works": 5},
+        {"blocks": (2, 1, 2, 1), "width": 6},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("shape", [(1, 84, 1), (3, 84, 47)])
+def test_folding_changes_nothing(arguments, shape, make_model, rng):
+    model = make_model(**arguments)
+    features = rng.random(shape).astype(np.float32)
+    f_c = np.asarray(model(features[..., None], training=False)["f_c"])
+    expected = f_c / np.linalg.norm(f_c, axis=1, keepdims=True)
+    found = np.asarray(inference_network(model)(features))
+    np.testing.assert_allclose(found, expected, atol=2e-6)
