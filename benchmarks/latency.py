@@ -1,9 +1,8 @@
 """How long does an embedding take in each runtime, and how far is it from the model?
 
-    python -m benchmarks.latency [--encoder RUN_OR_FILE] [--seconds 4]
+    python -m benchmarks.latency --encoder RUN [--double] [--map-of RUN]
 
-Exports an encoder (by default a ResNet50-IBN of the paper's size with random weights)
-and runs it in Keras, TensorFlow, ONNX Runtime and PyTorch, each in a process of its
+Exports an encoder and runs it in Keras, TensorFlow, ONNX Runtime and PyTorch, each in a process of its
 own. For every batch size and length the processes take turns, so that whatever else
 the machine does falls on all alike. Speeds are given as ratios to PyTorch's.
 """
@@ -13,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import multiprocessing
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,7 +31,7 @@ MOST_WAVEFORM_SECONDS = 8 * 600
 TITLE = "Latency of exported encoders"
 PLOT = Path(__file__).with_name("latency.png")
 INTRODUCTION = (
-    "ResNet50-IBN of the paper's size, each runtime in a process of its own with as "
+    "Each runtime in a process of its own with as "
     "many threads as it chooses, taking turns. Errors are those of unit-norm "
     "embeddings to the Keras model on librosa's features. From waveforms, PyTorch "
     "is given librosa's transform, one recording after another; the others run the "
@@ -274,24 +274,28 @@ HEADER = [
 ]
 
 
-def make_encoder(path: Path) -> None:
-    """Write a full-size encoder: random weights, statistics of real features."""
-    import keras
+def double(encoder: Path, path: Path) -> Path:
+    """Write an encoder with every channel twice: the same embeddings, twice as wide.
 
-    from bytecover_tf.artifact import save_model
-    from bytecover_tf.data import tunes
-    from bytecover_tf.feature_store import FeatureStore
+    A network of half the paper's width, which a CPU can train, then has the paper's
+    cost and the numerical behaviour of a trained network.
+    """
+    from bytecover_tf.artifact import load_model, save_model
+    from bytecover_tf.frontend import Frontend
     from bytecover_tf.models.bytecover import ByteCover
 
-    keras.utils.set_random_seed(0)
-    model = ByteCover()
-    model.build((None, 84, None, 1))
-    store = FeatureStore(tunes.STORE)
-    tracks = [track for track in tunes.load() if track.split == "train"][::5]
-    for start in range(0, 160, 16):
-        batch = [store.features(t.path)[:, :20] for t in tracks[start : start + 16]]
-        model(np.stack(batch)[..., None].astype(np.float32), training=True)
-    save_model(model, path, store.frontend, {"seed": 0})
+    model, info = load_model(encoder)
+    wide = ByteCover(**{**model.get_config(), "name": "wide", "width": 2 * model.width})
+    wide.build((None, 84, None, 1))
+    for source, target in zip(model.variables, wide.variables, strict=True):
+        value = source.numpy()
+        if value.ndim:
+            value = np.repeat(value, 2, axis=-1)
+        if value.ndim == 4 and value.shape[2] > 1:
+            value = np.repeat(value, 2, axis=2) / 2
+        target.assign(value)
+    save_model(wide, path, Frontend.from_dict(info["frontend"]), {"doubled": True})
+    return path
 
 
 def inputs(frontend: Any, source: str, seconds: int, batch: int) -> np.ndarray:
@@ -312,7 +316,20 @@ def inputs(frontend: Any, source: str, seconds: int, batch: int) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--encoder", metavar="RUN_OR_FILE")
+    parser.add_argument(
+        "--encoder", type=Path, required=True, metavar="RUN", help="a run directory"
+    )
+    parser.add_argument(
+        "--double",
+        action="store_true",
+        help="time the network with every channel twice, which computes the same",
+    )
+    parser.add_argument(
+        "--map-of",
+        type=Path,
+        metavar="RUN",
+        help="another run, whose loss of MAP in lower precisions is reported too",
+    )
     parser.add_argument(
         "--seconds", type=float, default=4, help="for each runtime and batch"
     )
@@ -322,16 +339,31 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, folder: Path) -> None:
+    from bytecover_tf.artifact import load_model
     from export import PRECISIONS
     from export.bundle import export
 
-    encoder = Path(options.encoder or folder / "encoder.keras")
-    if options.encoder is None:
-        make_encoder(encoder)
-    elif encoder.is_dir():
-        encoder = encoder / "encoder.keras"
+    encoder = options.encoder / "encoder.keras"
+    if options.double:
+        encoder = double(encoder, folder / "encoder.keras")
     bundle = folder / "bundle"
-    export(encoder, bundle, precisions=PRECISIONS, report=print)
+    manifest = export(encoder, bundle, precisions=PRECISIONS, report=print)
+    model = load_model(encoder)[0]
+    size = f"{model.count_params() / 1e6:.1f} million weights, stages of "
+    size += f"{'-'.join(map(str, model.blocks))} bottlenecks, width {model.width}"
+    if options.double:
+        size += ", trained at half that width and doubled"
+    losses = map_losses(f"The network timed below ({size})", manifest)
+    if options.map_of:
+        other = export(
+            options.map_of,
+            folder / "other",
+            ["onnx"],
+            ["features"],
+            PRECISIONS,
+            report=print,
+        )
+        losses += map_losses(f"The network of `{options.map_of}`", other)
     reference = load_encoder(encoder)
     names = available()
     sections, points = [], []
@@ -354,9 +386,20 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     plot(points)
     write_section(
         TITLE,
-        "python -m benchmarks.latency",
-        INTRODUCTION + f"![speeds]({PLOT.name})\n\n" + "\n\n".join(sections),
+        "python -m benchmarks.latency " + " ".join(sys.argv[1:]),
+        INTRODUCTION + losses + f"\n![speeds]({PLOT.name})\n\n" + "\n\n".join(sections),
     )
+
+
+def map_losses(name: str, manifest: dict[str, Any]) -> str:
+    """Return a line on what lower precisions cost on the embedded test works."""
+    parts = [
+        f"{file['tunes']['map']:.4f} in {file['precision']}"
+        for file in manifest["files"]
+        if "tunes" in file
+    ]
+    exact = next(f["tunes"]["map_of_model"] for f in manifest["files"] if "tunes" in f)
+    return f"{name}: MAP on `tunes` {exact:.4f}, {', '.join(parts)}.\n"
 
 
 def plot(points: list[Any]) -> None:

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ def make_model():
 
 
 def _make_model(**arguments):
+    keras.utils.set_random_seed(0)
     model = ByteCover(**{"blocks": (1, 1, 1, 1), "width": 8, **arguments})
     model.build((None, 84, None, 1))
     rng = np.random.default_rng(0)

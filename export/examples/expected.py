@@ -1,0 +1,12 @@
+"""Print the embeddings that the examples must give: python expected.py RUN SONG ..."""
+
+import json
+import sys
+
+from bytecover_tf import load_encoder
+
+encoder = load_encoder(sys.argv[1])
+embeddings = encoder.embed_audio(sys.argv[2:])
+if encoder.errors:
+    sys.exit("\n".join(encoder.errors.values()))
+print(json.dumps(embeddings.tolist()))

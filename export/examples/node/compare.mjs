@@ -1,0 +1,40 @@
+// Compare two songs: node compare.mjs encoder_waveform.onnx SONG.wav OTHER.wav
+// With --json it also prints the embeddings.
+import { InferenceSession, Tensor } from "onnxruntime-node";
+import { parseArgs } from "node:util";
+import { readWav } from "./wav.mjs";
+
+const MIN_SAMPLES = 50688; // that fill one frame of the features
+
+async function embed(encoder, path) {
+  const samples = await readWav(path);
+  if (samples.length < MIN_SAMPLES) throw new Error(`${path}: shorter than 2.3 s`);
+  const waveform = new Tensor("float32", samples, [1, samples.length]);
+  const { embedding } = await encoder.run({ waveform });
+  if (Number.isNaN(embedding.data[0])) throw new Error(`${path}: is silent`);
+  return embedding.data;
+}
+
+const { values, positionals } = parseArgs({
+  options: { json: { type: "boolean", default: false } },
+  allowPositionals: true,
+});
+const [model, ...songs] = positionals;
+if (songs.length !== 2) {
+  console.error("usage: node compare.mjs [--json] ENCODER.onnx SONG.wav OTHER.wav");
+  process.exit(2);
+}
+try {
+  const encoder = await InferenceSession.create(model);
+  const first = await embed(encoder, songs[0]);
+  const second = await embed(encoder, songs[1]);
+  const cosine = first.reduce((sum, value, i) => sum + value * second[i], 0);
+  if (values.json) {
+    console.log(JSON.stringify({ cosine, embeddings: [[...first], [...second]] }));
+  } else {
+    console.log(`cosine similarity ${cosine.toFixed(4)}`);
+  }
+} catch (error) {
+  console.error(error.message);
+  process.exit(1);
+}
