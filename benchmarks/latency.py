@@ -2,9 +2,10 @@
 
     python -m benchmarks.latency --encoder RUN [--double] [--map-of RUN]
 
-Exports an encoder and runs it in Keras, TensorFlow, ONNX Runtime and PyTorch, each in a process of its
-own. For every batch size and length the processes take turns, so that whatever else
-the machine does falls on all alike. Speeds are given as ratios to PyTorch's.
+Exports an encoder and runs it in Keras, TensorFlow, ONNX Runtime and PyTorch, each in a
+process of its own. For every batch size and length the processes take turns, so that
+whatever else the machine does falls on all alike. Speeds are given as ratios to
+PyTorch's.
 """
 
 from __future__ import annotations

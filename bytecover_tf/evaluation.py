@@ -145,8 +145,7 @@ def check_unseen(
         raise DataError(
             f"{name}: the encoder was trained on {len(works)} of these works and "
             f"{len(copies)} of these recordings, such as "
-            f"{', '.join([*works[:3], *copies[:3]])}; figures on them mean nothing. "
-            "Choose another --split, or measure all the same with --allow-leakage"
+            f"{', '.join([*works[:3], *copies[:3]])}; figures on them mean nothing"
         )
 
 

@@ -46,6 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="where results go (default: runs/DATA-CONFIG, numbered if it exists)",
     )
     parser.add_argument(
+        "--init",
+        type=Path,
+        metavar="PATH",
+        help="start from the weights of an encoder of the same architecture, a run "
+        "directory or .keras file, instead of random ones; the classifier is new",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -56,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="continue the run in --run-dir with the settings and data it has",
+        help="continue the run in --run-dir with the settings, data and weights it has",
     )
     parser.add_argument("--seed", type=int, default=0, help="of all randomness")
     options = parser.parse_args(arguments)
@@ -86,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from bytecover_tf.training import train
 
+    # Runs from before there was --init do not name it.
+    init = request.get("init")
     train(
         config,
         usable,
@@ -95,6 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.resume,
         wanted.data,
         wanted.waveforms,
+        init and Path(init),
     )
     print(_next_steps(run_dir))
     return cli.OK if len(usable) == len(tracks) else cli.SOME_FAILED
@@ -123,7 +133,7 @@ def _new(options: argparse.Namespace) -> dict[str, Any]:
         "data": options.data,
         **{
             name: getattr(options, name) and os.path.abspath(getattr(options, name))
-            for name in ("data_root", "features", "without_datacos")
+            for name in ("data_root", "features", "without_datacos", "init")
         },
         "split_seed": options.split_seed,
         "source_pool": options.source_pool,
@@ -178,6 +188,8 @@ examples:
   python -m bytecover_tf.train
   python -m bytecover_tf.train --config bytecover --data shs100k --data-root SHS100K
   python -m bytecover_tf.train --set epochs=3 --set augment.noise=0.5
+  python -m bytecover_tf.train --data folder --data-root MY --split-seed 0 \\
+      --config tunes --init runs/tunes --set learning_rate=5e-4
   python -m bytecover_tf.train --resume --run-dir runs/tunes
 """
 

@@ -42,9 +42,15 @@ from bytecover_tf.data.pipeline import (
 from bytecover_tf.data.sampler import PKSampler
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoder import Encoder, KerasNetwork, load_encoder
-from bytecover_tf.errors import ConfigError, DataError, EncoderError
-from bytecover_tf.evaluation import content_mark, describe, evaluate_tracks
+from bytecover_tf.errors import ConfigError, DataError
+from bytecover_tf.evaluation import (
+    check_unseen,
+    content_mark,
+    describe,
+    evaluate_tracks,
+)
 from bytecover_tf.feature_store import FeatureStore, write_atomically
+from bytecover_tf.frontend import Frontend
 from bytecover_tf.models.bytecover import ByteCover
 
 
@@ -100,11 +106,14 @@ class _State:
     """What a checkpoint holds beside weights and optimiser.
 
     Attributes:
+        before: figures on unseen works before the first step.
+        init: which encoder it started from, and what that was trained on; None
+            for random weights.
         history: one record an epoch, in order.
-        before: figures of the untrained network on unseen works.
     """
 
     before: dict[str, Any]
+    init: dict[str, Any] | None = None
     history: list[dict[str, float]] = field(default_factory=list)
 
     @property
@@ -121,6 +130,7 @@ def train(
     resume: bool = False,
     data: str = "",
     waveforms: bool = False,
+    init: Path | None = None,
 ) -> dict[str, Any]:
     """Train an encoder and measure it on unseen works.
 
@@ -133,32 +143,38 @@ def train(
         resume: continue from the checkpoint in `run_dir`, if there is one.
         data: name of the data set, recorded with the encoder.
         waveforms: crop audio files instead of the features in the store.
+        init: an encoder whose weights to start from, as a run directory or a
+            `.keras` file; without it they are random. A continued run has its own.
 
     Returns:
         What `metrics.json` holds: `map`, `p_at_10`, `mr1`, `map_interval` on
-        unseen works, and the same under `before` for the untrained network.
+        unseen works, and the same under `before` for the network at the start.
 
     Raises:
-        DataError: the splits cannot be used.
-        ConfigError: the settings do not fit the data, or the checkpoint.
+        DataError: the splits cannot be used, or `init` was trained on unseen works.
+        ConfigError: the settings do not fit the data, the checkpoint or `init`.
+        EncoderError: `init` cannot be read.
+        FrontendMismatch: `init` reads other features.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     splits = Splits.of(tracks, store)
     _warn_of_copies(splits, store)
     works = sorted({track.work for track in splits.train})
+    checkpoint = run_dir / "checkpoint.keras"
     keras.utils.set_random_seed(seed)
     with _strategy_scope():
-        model, state = _start(config, len(works), run_dir, splits, store, resume)
+        model, state = (
+            _continued(config, len(works), checkpoint)
+            if resume and checkpoint.exists()
+            else _new(config, len(works), splits, store, data, init)
+        )
     done = len(state.history)
     if done < config.epochs:
         facts = {
             "config": config.to_dict(),
             "seed": seed,
-            "trained_on": {
-                "data": data,
-                "works": works,
-                "content": sorted(content_mark(store, t) for t in splits.train),
-            },
+            "init": state.init,
+            "trained_on": _trained_on(splits.train, store, data, state.init),
         }
         batches = _batches(config, splits.train, works, store, seed, waveforms)
         recorder = _Recorder(run_dir, config, facts, splits.validation, store, state)
@@ -215,33 +231,89 @@ def _strategy_scope() -> Any:
     return tf.distribute.MirroredStrategy().scope()
 
 
-def _start(
+def _continued(
+    config: Config, num_works: int, checkpoint: Path
+) -> tuple[ByteCover, _State]:
+    """Return a checkpoint's model and state."""
+    model, info = load_model(checkpoint, training=True)
+    if info["num_works"] != num_works:
+        raise ConfigError(
+            f"{checkpoint}: was trained on {info['num_works']} works, "
+            f"the data has {num_works}"
+        )
+    # The settings may have been changed for the rest of the run.
+    model.optimizer.learning_rate = _learning_rate(config)
+    return model, _State(info["before"], info.get("init"), info["history"])
+
+
+def _new(
     config: Config,
     num_works: int,
-    run_dir: Path,
     splits: Splits,
     store: FeatureStore,
-    resume: bool,
+    data: str,
+    init: Path | None,
 ) -> tuple[ByteCover, _State]:
-    """Return a new model, or the checkpoint's."""
-    checkpoint = run_dir / "checkpoint.keras"
-    if resume and checkpoint.exists():
-        model, info = load_model(checkpoint, training=True)
-        if info["num_works"] != num_works:
-            raise ConfigError(
-                f"{checkpoint}: was trained on {info['num_works']} works, "
-                f"the data has {num_works}"
-            )
-        # The settings may have been changed for the rest of the run.
-        model.optimizer.learning_rate = _learning_rate(config)
-        return model, _State(info["before"], info["history"])
+    """Return a model that has not taken a step, and its state."""
     model = ByteCover(num_works, dtype=config.precision, **config.model_arguments())
     model.build((None, store.frontend.n_bins, None, 1))
     model.compile(_optimizer(config), jit_compile=False)
-    network = KerasNetwork(model, store.frontend)
-    before = evaluate_tracks(Encoder(network), splits.test, store).metrics
-    print(f"untrained, {splits.unseen} works: {describe(before)}")
-    return model, _State(before)
+    origin = None
+    if init is not None:
+        info = _take_weights(model, init, store)
+        unseen = [*splits.validation, *splits.test]
+        check_unseen(_encoder(model, store, info), data, unseen, store)
+        origin = {"path": str(init), "trained_on": info.get("trained_on")}
+    before = evaluate_tracks(_encoder(model, store), splits.test, store).metrics
+    print(f"before training, {splits.unseen} works: {describe(before)}")
+    return model, _State(before, origin)
+
+
+def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str, Any]:
+    """Copy an encoder's weights, the classifier's excepted; return its facts."""
+    path = init / "encoder.keras" if init.is_dir() else init
+    source, info = load_model(path)
+    Frontend.from_dict(info["frontend"]).check_same(store.frontend, str(store.path))
+    wanted, found = model.get_config(), source.get_config()
+    differing = [
+        f"{name}: {found[name]} in {path}, {wanted[name]} in the settings"
+        for name in ("blocks", "width", "ibn", "pooling", "bnneck", "embedding_dim",
+                     "input_power")
+        if found[name] != wanted[name]
+    ]  # fmt: skip
+    if differing:
+        raise ConfigError(
+            f"{path}: its weights do not fit, the architecture is another ("
+            + "; ".join(differing)
+            + ")"
+        )
+    for part in ("backbone", "pool", "projection", "neck"):
+        if getattr(model, part) is not None:
+            getattr(model, part).set_weights(getattr(source, part).get_weights())
+    return info
+
+
+def _encoder(
+    model: ByteCover, store: FeatureStore, info: dict[str, Any] | None = None
+) -> Encoder:
+    return Encoder(KerasNetwork(model, store.frontend), info)
+
+
+def _trained_on(
+    tracks: Sequence[Track],
+    store: FeatureStore,
+    data: str,
+    init: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Return what later evaluations must not measure on."""
+    works = {track.work for track in tracks}
+    content = {content_mark(store, track) for track in tracks}
+    earlier = init and init["trained_on"]
+    if earlier:
+        content.update(earlier["content"])
+        # Another data set has names of its own.
+        works.update(earlier["works"] if earlier["data"] == data else [])
+    return {"data": data, "works": sorted(works), "content": sorted(content)}
 
 
 def _optimizer(config: Config) -> keras.optimizers.Optimizer:
@@ -347,7 +419,7 @@ class _Recorder(keras.callbacks.Callback):
             self.model.stop_training = True
             return
         frontend = self._store.frontend
-        encoder = Encoder(KerasNetwork(self.model, frontend))
+        encoder = _encoder(self.model, self._store)
         figures = evaluate_tracks(encoder, self._validation, self._store).metrics
         # TensorBoard's callback, which comes next, writes what is in the logs.
         logs["validation_map"] = figures["map"]
@@ -397,8 +469,6 @@ def _conclude(
 ) -> dict[str, Any]:
     """Measure the best epoch's encoder on unseen works and write the figures."""
     encoder = load_encoder(run_dir)
-    if "epoch" not in encoder.info:
-        raise EncoderError(f"{run_dir}: encoder.keras is not of a training run")
     after = evaluate_tracks(encoder, splits.test, store).metrics
     figures = {
         **after,

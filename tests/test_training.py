@@ -9,14 +9,20 @@ import time
 import numpy as np
 import pytest
 
-from bytecover_tf.artifact import load_model, read_info
+from bytecover_tf.artifact import load_model, read_info, save_model
 from bytecover_tf.config import Config, override
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoder import load_encoder
-from bytecover_tf.errors import ConfigError, DataError
-from bytecover_tf.evaluation import evaluate_tracks
+from bytecover_tf.errors import (
+    ConfigError,
+    DataError,
+    EncoderError,
+    FrontendMismatch,
+)
+from bytecover_tf.evaluation import content_mark, evaluate_tracks
 from bytecover_tf.feature_store import FeatureStoreWriter
 from bytecover_tf.frontend import Frontend
+from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.training import Splits, train
 
 SMALL = override(
@@ -250,6 +256,111 @@ def test_the_command_killed_and_resumed(small_set, tmp_path):
     assert json.loads((run / "metrics.json").read_text())["epochs"] == 3
     log = (run / "log.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in log[1:]] == ["1", "2", "3"]
+
+
+def given_encoder(path, store, tracks):
+    """An encoder with weights of its own, as if it had been trained on the tracks."""
+    model = ByteCover(**SMALL.model_arguments())
+    model.build((None, 84, None, 1))
+    seen = {
+        "data": "small",
+        "works": sorted({track.work for track in tracks}),
+        "content": [content_mark(store, track) for track in tracks],
+    }
+    save_model(model, path, store.frontend, {"trained_on": seen})
+    return path
+
+
+def test_weights_of_another_encoder_are_the_start(small_set, tmp_path):
+    tracks, store = small_set
+    earlier = [track for track in tracks if track.work in ("work 0", "work 1")]
+    later = [track for track in tracks if track not in earlier]
+    path = given_encoder(tmp_path / "given.keras", store, earlier)
+    # A rate too small to change a weight.
+    still = override(SMALL, ["epochs=1", "learning_rate=1e-30"])
+    run = tmp_path / "run"
+    figures = train(still, later, store, run, seed=5, data="small", init=path)
+
+    test = [track for track in tracks if track.split == "test"]
+    measured = evaluate_tracks(load_encoder(path), test, store).metrics
+    assert figures["before"]["map"] == pytest.approx(measured["map"])
+    source, _ = load_model(path)
+    model, _ = load_model(run / "checkpoint.keras")
+    for part in ("backbone", "pool", "neck"):
+        for mine, theirs in zip(
+            getattr(model, part).trainable_variables,
+            getattr(source, part).trainable_variables,
+            strict=True,
+        ):
+            np.testing.assert_allclose(mine, theirs, atol=1e-6)
+
+    # Where the weights came from, and all that they have seen, is remembered.
+    info = read_info(run / "encoder.keras")
+    assert info["init"]["path"] == str(path)
+    trained = {track.work for track in later if track.split == "train"}
+    assert set(info["trained_on"]["works"]) == trained | {"work 0", "work 1"}
+    assert len(info["trained_on"]["content"]) == 4 * len(trained) + 8
+
+
+def test_a_continued_run_does_not_need_the_encoder_it_started_from(small_set, tmp_path):
+    tracks, store = small_set
+    path = given_encoder(tmp_path / "given.keras", store, [])
+    run = tmp_path / "run"
+    config = override(SMALL, ["epochs=1"])
+    first = train(config, tracks, store, run, init=path)
+    path.unlink()
+    longer = override(config, ["epochs=2"])
+    second = train(longer, tracks, store, run, resume=True, init=path)
+    assert second["before"] == first["before"]
+    assert read_info(run / "checkpoint.keras")["init"]["path"] == str(path)
+
+
+def test_an_encoder_that_does_not_fit_is_refused_by_name(small_set, tmp_path):
+    tracks, store = small_set
+    run = tmp_path / "run"
+    path = given_encoder(tmp_path / "given.keras", store, [])
+    wide = override(SMALL, ["width=8", "input_power=0.5"])
+    with pytest.raises(
+        ConfigError,
+        match=r"width: 4 in .*given\.keras, 8 in the settings; input_power: 1\.0 in",
+    ):
+        train(wide, tracks, store, run, init=path)
+    with FeatureStoreWriter(tmp_path / "finer", Frontend(pool=50)) as writer:
+        for track in tracks:
+            writer.add(track.path, track.id, store.features(track.path))
+    finer = type(store)(tmp_path / "finer")
+    with pytest.raises(FrontendMismatch, match="pool: expected 100, found 50"):
+        train(SMALL, tracks, finer, run, init=path)
+    with pytest.raises(EncoderError, match=r"nothing\.keras: no such file"):
+        train(SMALL, tracks, store, run, init=tmp_path / "nothing.keras")
+
+
+def test_an_encoder_trained_on_unseen_works_is_refused(small_set, tmp_path):
+    tracks, store = small_set
+    unseen = [track for track in tracks if track.split != "train"]
+    path = given_encoder(tmp_path / "given.keras", store, unseen)
+    with pytest.raises(DataError, match="trained on 4 of these works and 16 of these"):
+        train(SMALL, tracks, store, tmp_path / "run", data="small", init=path)
+
+
+def test_the_command_starts_from_an_encoder(small_set, tmp_path):
+    from bytecover_tf.train import main
+
+    tracks, store = small_set
+    path = given_encoder(tmp_path / "encoder.keras", store, [])
+    data = manifest(tracks, store, tmp_path)
+    run = tmp_path / "run"
+    command = ["--data", "manifest", "--data-root", str(data), "--source-pool", "100"]
+    for setting in ("blocks=(1,1,1,1)", "width=4", "crop_frames=(16,)", "epochs=1",
+                    "steps_per_epoch=1"):  # fmt: skip
+        command += ["--set", setting]
+    # A run directory is as good as its encoder.
+    assert main([*command, "--run-dir", str(run), "--init", str(tmp_path)]) == 0
+    assert json.loads((run / "run.json").read_text())["init"] == str(tmp_path)
+    test = [track for track in tracks if track.split == "test"]
+    measured = evaluate_tracks(load_encoder(path), test, store).metrics
+    before = json.loads((run / "metrics.json").read_text())["before"]
+    assert before["map"] == pytest.approx(measured["map"])
 
 
 def test_recordings_of_datacos_are_left_out_of_training(tmp_path, capsys):
