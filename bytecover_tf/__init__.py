@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "ByteCover": "bytecover_tf.models.bytecover",
     "ByteCoverError": "bytecover_tf.errors",
+    "Catalogue": "bytecover_tf.retrieval",
     "Config": "bytecover_tf.config",
     "FeatureStore": "bytecover_tf.feature_store",
     "Frontend": "bytecover_tf.frontend",
@@ -20,6 +21,7 @@ _PUBLIC = {
     "load_audio": "bytecover_tf.audio",
     "load_dataset": "bytecover_tf.data",
     "load_encoder": "bytecover_tf.encoder",
+    "open_catalogue": "bytecover_tf.retrieval",
 }
 
 __all__ = sorted(_PUBLIC)

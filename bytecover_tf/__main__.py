@@ -13,6 +13,12 @@ COMMANDS = {
     "features": "extract the features of a data set into a feature store",
     "train": "train an encoder and measure it on unseen works",
     "evaluate": "measure an encoder on a data set by its protocol",
+    "index": "put a music library into a catalogue",
+    "identify": "tell which works of a catalogue a recording is a version of",
+    "compare": "tell whether two recordings are versions, and where they match",
+    "group": "find the groups of versions inside a catalogue",
+    "catalogue": "show, verify or change a catalogue",
+    "calibrate": "fit the probabilities to an encoder and labelled recordings",
 }
 
 USAGE = (

@@ -31,3 +31,7 @@ class ConfigError(ByteCoverError):
 
 class EncoderError(ByteCoverError):
     """A trained encoder cannot be read."""
+
+
+class CatalogueError(ByteCoverError):
+    """A catalogue cannot be reached, is damaged, or was made with something else."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bytecover_tf import cli
+from bytecover_tf import chroma, cli
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import AudioError, ByteCoverError, DataError
 from bytecover_tf.feature_store import Entry, FeatureStore, FeatureStoreWriter
@@ -38,11 +38,22 @@ class Report:
 
 
 @dataclass(frozen=True)
-class _Extracted:
+class Extracted:
+    """What was read of a file.
+
+    Attributes:
+        key: SHA-256 of its content.
+        size: in bytes.
+        mtime_ns: when it was last changed, in nanoseconds.
+        features: (n_bins, T), or None if this content was known already.
+        chroma: uint8 (12, n), or None if it was not asked for.
+    """
+
     key: str
     size: int
     mtime_ns: int
-    features: np.ndarray | None  # None if the store has this content already
+    features: np.ndarray | None
+    chroma: np.ndarray | None = None
 
 
 def extract_features(
@@ -84,7 +95,7 @@ def extract_features(
             return report
         bar = cli.progress(total=len(todo), unit="file", desc="features")
         with bar:
-            for path, result in _Pool(frontend, source_pool, writer.keys, workers).map(
+            for path, result in Pool(frontend, source_pool, writer.keys, workers).map(
                 todo
             ):
                 bar.update()
@@ -123,47 +134,81 @@ def content_hash(path: str | Path) -> str:
 
 
 def _extract(
-    path: str, frontend: Frontend, source_pool: int, known: frozenset[str]
-) -> _Extracted | str:
+    path: str,
+    frontend: Frontend,
+    source_pool: int,
+    known: frozenset[str],
+    with_chroma: bool,
+) -> Extracted | str:
     """Return a file's features, or the reason why there are none."""
     try:
-        return _read(path, frontend, source_pool, known)
+        return read_file(path, frontend, source_pool, known, with_chroma)
     except ByteCoverError as error:
         return str(error)
     except Exception as error:  # one bad file must not stop a batch
         return f"{path}: {type(error).__name__}: {error}"
 
 
-def _read(
-    path: str, frontend: Frontend, source_pool: int, known: frozenset[str]
-) -> _Extracted:
+def read_file(
+    path: str,
+    frontend: Frontend,
+    source_pool: int = 1,
+    known: frozenset[str] = frozenset(),
+    with_chroma: bool = False,
+) -> Extracted:
+    """Read one recording.
+
+    Args:
+        path: an audio file, or a `.npy` file with |CQT| of shape (n_bins, frames).
+        frontend: parameters of the features.
+        source_pool: how many frames a column of a `.npy` file averages.
+        known: content that needs no features.
+        with_chroma: whether to return chroma too.
+
+    Raises:
+        AudioError: the file cannot be used.
+    """
     if not os.path.isfile(path) or not os.path.getsize(path):
         frontend.extract(path)  # raises with the reason
     status = os.stat(path)
     key = content_hash(path)
-    if key in known:
-        features = None
-    elif path.endswith(".npy"):
-        try:
-            magnitudes = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise AudioError(f"{path}: not a readable .npy array ({error})") from None
-        features = frontend.from_cqt(magnitudes, source_pool, path)
-    else:
-        features = frontend.extract(path)
-    return _Extracted(key, status.st_size, status.st_mtime_ns, features)
+    features, folded = None, None
+    if key not in known:
+        features, folded = _transform(path, frontend, source_pool, with_chroma)
+    if folded is not None and not folded.shape[1]:
+        raise AudioError(f"{path}: shorter than one frame of chroma")
+    return Extracted(key, status.st_size, status.st_mtime_ns, features, folded)
+
+
+def _transform(
+    path: str, frontend: Frontend, source_pool: int, with_chroma: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    if not path.endswith(".npy"):
+        if with_chroma:
+            return frontend.extract_with_chroma(path)
+        return frontend.extract(path), None
+    try:
+        magnitudes = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise AudioError(f"{path}: not a readable .npy array ({error})") from None
+    features = frontend.from_cqt(magnitudes, source_pool, path)
+    if not with_chroma:
+        return features, None
+    folded = chroma.chroma_of_cqt(magnitudes, source_pool, frontend, path)
+    return features, folded
 
 
 @dataclass(frozen=True)
-class _Pool:
+class Pool:
     """Runs `_extract` over processes, surviving the death of one."""
 
     frontend: Frontend
     source_pool: int
     known: frozenset[str]
     workers: int | None
+    with_chroma: bool = False
 
-    def map(self, paths: Sequence[str]) -> Iterator[tuple[str, _Extracted | str]]:
+    def map(self, paths: Sequence[str]) -> Iterator[tuple[str, Extracted | str]]:
         """Yield each path with its result, in the order of completion."""
         waiting = deque(paths)
         while True:
@@ -179,7 +224,7 @@ class _Pool:
 
     def _map(
         self, waiting: deque[str], pending: dict[Future, str]
-    ) -> Iterator[tuple[str, _Extracted | str]]:
+    ) -> Iterator[tuple[str, Extracted | str]]:
         count = self.workers or os.cpu_count() or 1
         with self._executor(count) as pool:
             while waiting or pending:
@@ -193,7 +238,7 @@ class _Pool:
                     result = future.result()
                     yield pending.pop(future), result
 
-    def _alone(self, path: str) -> _Extracted | str:
+    def _alone(self, path: str) -> Extracted | str:
         with self._executor(1) as pool:
             try:
                 return self._submit(pool, path).result()
@@ -207,7 +252,14 @@ class _Pool:
     def _submit(self, pool: ProcessPoolExecutor, path: str) -> Future:
         # The hashes that the store had at the start; those added since only save
         # work for doubles within this run.
-        return pool.submit(_extract, path, self.frontend, self.source_pool, self.known)
+        return pool.submit(
+            _extract,
+            path,
+            self.frontend,
+            self.source_pool,
+            self.known,
+            self.with_chroma,
+        )
 
 
 def print_failures(report: Report) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bytecover_tf import chroma
 from bytecover_tf.audio import check_waveform, iter_audio
 from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
 
@@ -167,9 +168,26 @@ class Frontend:
             AudioError: the samples are not one-dimensional, not finite, silent or
                 fewer than `min_samples`.
         """
-        samples = np.asarray(samples)
-        check_waveform(samples, name)
-        return self._features(iter([samples.astype(np.float32, copy=False)]), name)
+        return self._features(self._blocks(samples, name), name)
+
+    def features_with_chroma(
+        self, samples: np.ndarray, name: str = "waveform"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the features and the chroma of a whole recording.
+
+        Args:
+            samples: float array (samples,) at `sample_rate`.
+            name: what an error message calls the recording.
+
+        Returns:
+            What `features` returns, and uint8 chroma (12, n) with
+            `chroma.seconds_per_frame` a frame.
+
+        Raises:
+            AudioError: as `features`.
+            ConfigError: `bins_per_octave` is not a multiple of 12.
+        """
+        return self._features_with_chroma(self._blocks(samples, name), name)
 
     def extract(self, path: str | Path) -> np.ndarray:
         """Return the features of an audio file of any length in bounded memory.
@@ -184,6 +202,21 @@ class Frontend:
             AudioError: as `load_audio`, or shorter than one pooled frame.
         """
         return self._features(iter_audio(path, self.sample_rate), str(path))
+
+    def extract_with_chroma(self, path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+        """Return the features and the chroma of an audio file in one pass over it.
+
+        Args:
+            path: any file that `load_audio` reads.
+
+        Returns:
+            As `features_with_chroma`.
+
+        Raises:
+            AudioError: as `extract`.
+            ConfigError: `bins_per_octave` is not a multiple of 12.
+        """
+        return self._features_with_chroma(iter_audio(path, self.sample_rate), str(path))
 
     def from_cqt(
         self, magnitudes: np.ndarray, source_pool: int = 1, name: str = "CQT"
@@ -218,12 +251,37 @@ class Frontend:
             raise AudioError(f"{name}: a |CQT| must be finite and not negative")
         return self._normalize(_mean_blocks(magnitudes, self.pool // source_pool), name)
 
+    def _blocks(self, samples: np.ndarray, name: str) -> Iterator[np.ndarray]:
+        samples = np.asarray(samples)
+        check_waveform(samples, name)
+        return iter([samples.astype(np.float32, copy=False)])
+
     def _features(self, blocks: Iterator[np.ndarray], name: str) -> np.ndarray:
-        pooled = np.concatenate(
-            [_mean_blocks(chunk, self.pool) for chunk in self._cqt_chunks(blocks)],
-            axis=1,
-        )
+        (pooled,) = self._pooled(blocks, self.pool)
         return self._normalize(pooled, name)
+
+    def _features_with_chroma(
+        self, blocks: Iterator[np.ndarray], name: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        size = chroma.pool(self)
+        pooled, fine = self._pooled(blocks, self.pool, size)
+        features = self._normalize(pooled, name)
+        return features, chroma.chroma_of_cqt(fine, size, self, name)
+
+    def _pooled(
+        self, blocks: Iterator[np.ndarray], *sizes: int
+    ) -> tuple[np.ndarray, ...]:
+        """Return the mean of |CQT| over blocks of each size."""
+        means: list[list[np.ndarray]] = [[] for _ in sizes]
+        rests = [np.empty((self.n_bins, 0), np.float32) for _ in sizes]
+        for chunk in self._cqt_chunks(blocks):
+            for index, size in enumerate(sizes):
+                # A chunk is a multiple of `pool`, not of every size.
+                frames = np.concatenate([rests[index], chunk], axis=1)
+                mean = _mean_blocks(frames, size)
+                means[index].append(mean)
+                rests[index] = frames[:, mean.shape[1] * size :]
+        return tuple(np.concatenate(parts, axis=1) for parts in means)
 
     def _normalize(self, pooled: np.ndarray, name: str) -> np.ndarray:
         if pooled.shape[1] == 0:

@@ -9,9 +9,15 @@ import pytest
 import soundfile
 
 from bytecover_tf import extraction
+from bytecover_tf.chroma import chroma_of_cqt
 from bytecover_tf.data.track import Track
-from bytecover_tf.errors import DataError, FrontendMismatch
-from bytecover_tf.extraction import content_hash, extract_features, open_features
+from bytecover_tf.errors import AudioError, DataError, FrontendMismatch
+from bytecover_tf.extraction import (
+    content_hash,
+    extract_features,
+    open_features,
+    read_file,
+)
 from bytecover_tf.feature_store import FeatureStore
 from bytecover_tf.features import main
 from bytecover_tf.frontend import Frontend
@@ -105,10 +111,10 @@ def test_a_crashing_decoder_costs_only_its_file(songs, tmp_path, monkeypatch):
     assert list(report.failed.values()) == [f"{songs[3]}: the decoder crashed"]
 
 
-def _crash_on_3(path, frontend, source_pool, known):
+def _crash_on_3(path, *_):
     if path.endswith("3.flac"):
         os.kill(os.getpid(), signal.SIGKILL)
-    return extraction._Extracted(path, 1, 1, np.ones((84, 3)))
+    return extraction.Extracted(path, 1, 1, np.ones((84, 3)))
 
 
 def test_killed_and_run_again_loses_nothing(songs, tmp_path, music):
@@ -172,3 +178,28 @@ def test_exit_status_tells_all_some_or_nothing(songs, tmp_path, capsys):
     (bad / "work").mkdir(parents=True)
     (bad / "work" / "a.wav").write_bytes(b"RIFF")
     assert run(bad) == 2
+
+
+def test_chroma_is_read_where_it_is_asked_for(songs, tmp_path, rng):
+    features, chroma = FRONTEND.extract_with_chroma(songs[0])
+    read = read_file(str(songs[0]), FRONTEND, with_chroma=True)
+    np.testing.assert_array_equal(read.features, features)
+    np.testing.assert_array_equal(read.chroma, chroma)
+    assert read_file(str(songs[0]), FRONTEND).chroma is None
+    known = frozenset([read.key])
+    again = read_file(str(songs[0]), FRONTEND, known=known, with_chroma=True)
+    assert (again.key, again.features, again.chroma) == (read.key, None, None)
+
+
+def test_chroma_of_a_precomputed_transform(tmp_path, rng):
+    path = str(tmp_path / "cqt.npy")
+    cqt = rng.random((84, 130)).astype(np.float32)
+    np.save(path, cqt)
+    for source_pool, frames in ((1, 6), (10, 65), (20, 130)):
+        read = read_file(path, FRONTEND, source_pool, with_chroma=True)
+        expected = chroma_of_cqt(cqt, source_pool)
+        np.testing.assert_array_equal(read.chroma, expected)
+        assert read.chroma.shape == (12, frames)
+    np.save(path, cqt[:, :15])
+    with pytest.raises(AudioError, match=r"cqt\.npy: shorter than one frame of chroma"):
+        read_file(path, Frontend(pool=10), with_chroma=True)

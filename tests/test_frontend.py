@@ -3,7 +3,9 @@ import dataclasses
 import librosa
 import numpy as np
 import pytest
+import soundfile
 
+from bytecover_tf import chroma
 from bytecover_tf import frontend as frontend_module
 from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
 from bytecover_tf.frontend import Frontend
@@ -48,6 +50,37 @@ def test_long_recordings_in_chunks_equal_one_piece(music, monkeypatch):
     chunked = Frontend(pool=20)._features(blocks, "music")
     assert chunked.shape == whole.shape
     np.testing.assert_allclose(chunked, whole, atol=3e-6)
+
+
+@pytest.mark.parametrize("pool", [100, 20, 30])
+def test_chroma_leaves_the_features_as_they_are(pool, music, tmp_path, monkeypatch):
+    path = tmp_path / "music.wav"
+    soundfile.write(path, music(60), 22050)
+    monkeypatch.setattr(frontend_module, "_CHUNK_FRAMES", 500)
+    frontend = Frontend(pool=pool)
+    features, found = frontend.extract_with_chroma(path)
+    np.testing.assert_array_equal(features, frontend.extract(path))
+    cqt = librosa.cqt(music(60), sr=22050, hop_length=512, fmin=frontend.fmin)
+    expected = chroma.chroma_of_cqt(np.abs(cqt))
+    assert found.shape == expected.shape == (12, 129)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_chroma_of_a_waveform_is_that_of_its_file(music, tmp_path):
+    path = tmp_path / "music.wav"
+    soundfile.write(path, music(20), 22050, subtype="FLOAT")
+    features, found = Frontend().features_with_chroma(music(20))
+    np.testing.assert_array_equal(features, Frontend().features(music(20)))
+    np.testing.assert_array_equal(found, Frontend().extract_with_chroma(path)[1])
+
+
+def test_chroma_is_refused_as_the_features_are(music):
+    with pytest.raises(AudioError, match=r"clip\.wav.*at least 2\.30 s"):
+        Frontend().features_with_chroma(music(1), "clip.wav")
+    odd = Frontend(bins_per_octave=14)
+    assert odd.features(music(5)).shape == (84, 2)
+    with pytest.raises(ConfigError, match="clip.*multiple of 12"):
+        odd.features_with_chroma(music(5), "clip")
 
 
 @pytest.mark.parametrize("frames", [100, 199, 200])

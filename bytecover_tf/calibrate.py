@@ -1,0 +1,101 @@
+"""The command line of calibration; the work is in `retrieval.calibrating`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bytecover_tf import cli
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fit an encoder's calibration; return the exit status."""
+    parser = cli.parser("calibrate", DESCRIPTION)
+    parser.add_argument(
+        "--catalogue",
+        required=True,
+        metavar="ADDRESS",
+        help="a catalogue whose works are known, of recordings that the encoder was "
+        "not trained on",
+    )
+    parser.add_argument(
+        "--encoder",
+        metavar="RUN_OR_FILE",
+        help="the encoder (default: the one that the catalogue was made with)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="where to write (default: calibration.json beside the encoder, where "
+        "identify, compare and group look for it)",
+    )
+    parser.add_argument(
+        "--queries",
+        type=int,
+        default=300,
+        metavar="N",
+        help="recordings to ask for, chosen at random",
+    )
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="draw how often what had some probability was right, as PNG",
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="threads (default: one a core)"
+    )
+    options = parser.parse_args(arguments)
+
+    from bytecover_tf.retrieval.calibrating import calibrate
+    from bytecover_tf.retrieval.calibration import calibration_beside
+    from bytecover_tf.retrieval.catalogue import open_with_encoder
+
+    catalogue, encoder = open_with_encoder(options.catalogue, options.encoder)
+    with catalogue:
+        path = options.out or calibration_beside(
+            options.encoder or catalogue.identity.encoder_path
+        )
+        fitted, failed = calibrate(catalogue, encoder, options.queries, options.workers)
+    for reason in failed.values():
+        print(f"skipped: {reason}", file=sys.stderr)
+    fitted.save(path)
+    if options.plot:
+        from bytecover_tf.retrieval.picture import plot_reliability
+
+        plot_reliability(fitted, options.plot)
+    figures = fitted.origin
+    print(
+        f"written: {path}\n"
+        f"{figures['queries']} queries, {figures['pairs']} pairs, of which "
+        f"{figures['versions']} of versions\n"
+        f"calibration error {figures['calibration_error']:.3f}, "
+        f"Brier score {figures['brier']:.3f}\n"
+        f"version from {fitted.version:.2f}: {figures['found']:.0%} of versions found, "
+        f"{figures['false_versions']:.0%} false alarms\n"
+        f"unsure from {fitted.unsure:.2f}: {figures['noticed']:.0%} of versions "
+        f"noticed, {figures['false_alarms']:.0%} false alarms"
+    )
+    return cli.SOME_FAILED if failed else cli.OK
+
+
+DESCRIPTION = """\
+Fit the probabilities of an encoder on recordings whose works are known.
+
+Without this, probabilities rest on alignment alone, by a fit that comes with the
+package. Index a manifest of works that the encoder was not trained on, its validation
+split for example; this command then asks for its recordings, whole and as clips, and
+fits how similarity and alignment together tell versions from others. Some hundred
+recordings are enough. The figures printed are those of the fit itself.
+
+examples:
+  python -m bytecover_tf.index --catalogue known.catalogue --encoder bundle \\
+      --manifest validation.csv
+  python -m bytecover_tf.calibrate --catalogue known.catalogue
+"""
+
+
+if __name__ == "__main__":
+    cli.run(main)

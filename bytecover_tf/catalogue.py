@@ -1,0 +1,104 @@
+"""The command line of a catalogue's upkeep; the work is in `bytecover_tf.retrieval`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bytecover_tf import cli
+
+if TYPE_CHECKING:
+    from bytecover_tf.retrieval import Catalogue
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Show, verify or change a catalogue; return the exit status."""
+    parser = cli.parser("catalogue", DESCRIPTION)
+    parser.add_argument("action", choices=_ACTIONS, help="what to do")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="verify: folders that should be in it; remove: paths or ids of recordings",
+    )
+    parser.add_argument(
+        "--catalogue",
+        required=True,
+        metavar="ADDRESS",
+        help="a folder, or milvus://host:port/collection",
+    )
+    options = parser.parse_intermixed_args(arguments)
+
+    from bytecover_tf.retrieval import open_catalogue
+
+    with open_catalogue(options.catalogue) as catalogue:
+        return _ACTIONS[options.action](catalogue, options.names)
+
+
+def _info(catalogue: Catalogue, _names: Sequence[str]) -> int:
+    identity = catalogue.identity
+    works = {recording.work for recording in catalogue.recordings()}
+    print(f"catalogue:  {catalogue.address}")
+    print(f"recordings: {catalogue.count()} of {len(works)} works")
+    print(f"encoder:    {identity.encoder_path} (SHA-256 {identity.encoder})")
+    print(f"embeddings: {identity.dim} values, {identity.segmenting}")
+    print(f"frontend:   {identity.frontend.to_json()}")
+    return cli.OK
+
+
+def _verify(catalogue: Catalogue, names: Sequence[str]) -> int:
+    from bytecover_tf.indexing import find_files
+
+    paths = find_files(names)[0] if names else []
+    found = catalogue.verify(paths)
+    for problem, files in (
+        ("missing", found.missing),
+        ("changed", found.changed),
+        ("not indexed", found.unindexed),
+        ("damaged", found.damaged),
+    ):
+        for file in files:
+            print(f"{problem}: {file}")
+    print(
+        f"{catalogue.address}: {found.recordings} recordings, "
+        f"{len(found.missing)} missing, {len(found.changed)} changed, "
+        f"{len(found.unindexed)} not indexed, {len(found.damaged)} damaged"
+    )
+    return cli.OK if found.is_sound else cli.SOME_FAILED
+
+
+def _remove(catalogue: Catalogue, names: Sequence[str]) -> int:
+    ids = {}
+    for recording in catalogue.recordings():
+        ids[recording.id] = ids[recording.path] = recording.id
+    known = [ids.get(name) or ids.get(os.path.abspath(name)) for name in names]
+    for name, found in zip(names, known, strict=True):
+        if found is None:
+            print(f"not there: {name}", file=sys.stderr)
+    chosen = {found for found in known if found}
+    catalogue.remove(sorted(chosen))
+    print(f"{catalogue.address}: {len(chosen)} removed, {catalogue.count()} left")
+    if None not in known:
+        return cli.OK
+    return cli.SOME_FAILED if chosen else cli.NOTHING_DONE
+
+
+_ACTIONS = {"info": _info, "verify": _verify, "remove": _remove}
+
+DESCRIPTION = """\
+Look after a catalogue of recordings.
+
+  info    what it holds, and which encoder made it
+  verify  whether it agrees with the files: which are gone, changed or not in it
+  remove  take recordings out; their files stay
+
+examples:
+  python -m bytecover_tf.catalogue info --catalogue music.catalogue
+  python -m bytecover_tf.catalogue verify --catalogue music.catalogue ~/Music
+"""
+
+
+if __name__ == "__main__":
+    cli.run(main)

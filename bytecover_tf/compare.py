@@ -1,0 +1,174 @@
+"""The command line that compares two recordings."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bytecover_tf import cli
+from bytecover_tf.identify import add_calibration_argument, place
+
+if TYPE_CHECKING:
+    from bytecover_tf.encoder import Encoder
+    from bytecover_tf.frontend import Frontend
+    from bytecover_tf.retrieval.identification import Comparison, Match, Query
+    from bytecover_tf.retrieval.picture import Pictured
+
+# Frames of the transform in one column of the picture.
+_POOL = 5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare two recordings; return the exit status."""
+    parser = cli.parser("compare", DESCRIPTION)
+    parser.add_argument("first", metavar="A", help="a recording of any format")
+    parser.add_argument("second", metavar="B", help="another one")
+    parser.add_argument(
+        "--encoder",
+        metavar="RUN_OR_FILE",
+        help="compare embeddings too: a run directory of train, an encoder.keras or "
+        "an export",
+    )
+    add_calibration_argument(parser)
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw where they match, as PNG"
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+    options = parser.parse_args(arguments)
+
+    from bytecover_tf.encoder import load_encoder
+    from bytecover_tf.frontend import Frontend
+    from bytecover_tf.retrieval.calibration import choose_calibration
+    from bytecover_tf.retrieval.identification import Query
+    from bytecover_tf.retrieval.identity import Identity
+
+    encoder, checksum = None, ""
+    if options.encoder:
+        encoder = load_encoder(options.encoder)
+        checksum = Identity.of(encoder, options.encoder).encoder
+    calibration = choose_calibration(
+        checksum, options.encoder or "", options.calibration
+    )
+    frontend = encoder.frontend if encoder else Frontend()
+    first = Query.read(options.first, frontend)
+    second = Query.read(options.second, frontend)
+    compared = _compare(first, second, frontend, encoder)
+    (match,) = compared.matches(calibration)
+    facts = _facts(first, match, encoder is not None)
+    if options.json:
+        print(json.dumps(facts, ensure_ascii=False))
+    else:
+        print(f"A: {first.name}\nB: {second.name}\n{_text(facts, match)}")
+    if options.plot:
+        _plot(compared, second, frontend, _text(facts, match), options.plot)
+    return cli.OK
+
+
+def _compare(
+    first: Query, second: Query, frontend: Frontend, encoder: Encoder | None
+) -> Comparison:
+    """Compare the first with a catalogue that holds the second alone."""
+    import numpy as np
+
+    from bytecover_tf.chroma import seconds_per_frame
+    from bytecover_tf.retrieval.alignment import align
+    from bytecover_tf.retrieval.calibration import Pairs
+    from bytecover_tf.retrieval.identification import Comparison, embed
+    from bytecover_tf.retrieval.recording import Recording
+
+    similarity = np.zeros(1)
+    if encoder:
+        similarity = np.max(embed(encoder, first) @ embed(encoder, second).T)[None]
+    alignment = align(first.chroma, second.chroma)
+    seconds = seconds_per_frame(frontend)
+    recording = Recording(
+        id=second.content[:16],
+        work=second.content[:16],
+        title=Path(second.name).stem,
+        artist="",
+        album="",
+        path=second.name,
+        duration=second.chroma.shape[1] * seconds,
+        content=second.content,
+        size=0,
+        mtime_ns=0,
+    )
+    shorter = min(first.chroma.shape[1], second.chroma.shape[1])
+    pairs = Pairs(
+        score=np.array([alignment.score]),
+        seconds=np.array([shorter * seconds]),
+        similarity=similarity,
+        among=1,
+    )
+    return Comparison(first, [recording], [alignment], pairs, seconds)
+
+
+def _facts(first: Query, match: Match, has_encoder: bool) -> dict[str, Any]:
+    known = match.to_dict()
+    measured = (
+        *("probability", "score", "same_recording", "transposition", "tempo_ratio"),
+        *("query_start", "query_end", "recording_start", "recording_end"),
+    )
+    return {
+        "query": first.name,
+        "recording": known["recording"],
+        "similarity": known["similarity"] if has_encoder else None,
+        **{name: known[name] for name in measured},
+    }
+
+
+def _figures(facts: dict[str, Any]) -> str:
+    parts = [f"probability {facts['probability']:.2f}", f"score {facts['score']:.2f}"]
+    if facts["similarity"] is not None:
+        parts.append(f"similarity {facts['similarity']:.2f}")
+    return ", ".join(parts)
+
+
+def _text(facts: dict[str, Any], match: Match) -> str:
+    where, key, tempo = place(match)
+    if match.is_same:
+        found = "the same recording"
+    elif match.tempo_ratio is None:
+        found = "nothing matches"
+    else:
+        found = f"A {where} B; B relative to A: key {key}, tempo {tempo}"
+    return f"{_figures(facts)}\n{found}"
+
+
+def _plot(
+    compared: Comparison, second: Query, frontend: Frontend, title: str, path: Path
+) -> None:
+    from bytecover_tf.retrieval.picture import Pictured, plot_comparison
+
+    fine = replace(frontend, pool=_POOL)
+
+    def pictured(query: Query) -> Pictured:
+        name = Path(query.name).name
+        return Pictured(name, fine.extract(query.name), fine, query.chroma)
+
+    (alignment,) = compared.alignments
+    plot_comparison(pictured(compared.query), pictured(second), alignment, title, path)
+    print(f"written: {path}", file=sys.stderr)
+
+
+DESCRIPTION = """\
+Compare two recordings: do they perform the same work, and where do they match?
+
+Chroma is aligned in all keys; with an encoder, the embeddings are compared too. The
+probability takes the two, before they are heard, to be as likely versions as not. Key
+and tempo are those of B relative to A.
+
+The picture shows both transforms, how alike each two moments are once A is raised to
+the key of B, and the path along which they match.
+
+examples:
+  python -m bytecover_tf.compare original.flac cover.mp3 --plot match.png
+"""
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,153 @@
+"""The command line of grouping; the work is in `retrieval.grouping`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bytecover_tf import cli
+
+if TYPE_CHECKING:
+    from bytecover_tf.retrieval.grouping import Group
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Find groups of versions; return the exit status."""
+    from bytecover_tf.identify import add_calibration_argument
+
+    parser = cli.parser("group", DESCRIPTION)
+    parser.add_argument(
+        "--catalogue",
+        required=True,
+        metavar="ADDRESS",
+        help="a folder, or milvus://host:port/collection",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        default=0.9,
+        metavar="P",
+        help="probability from which two recordings are linked",
+    )
+    parser.add_argument(
+        "--candidates",
+        type=int,
+        default=100,
+        metavar="N",
+        help="recordings to compare each with, those of the nearest embeddings",
+    )
+    add_calibration_argument(parser)
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write groups and links there"
+    )
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE", help="write one line per link there"
+    )
+    parser.add_argument(
+        "--merge",
+        action="store_true",
+        help="give the recordings of a group the same work in the catalogue",
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="threads (default: one a core)"
+    )
+    options = parser.parse_args(arguments)
+    if not 0 < options.threshold <= 1:
+        parser.error("--threshold is a probability: above 0, at most 1")
+
+    from bytecover_tf.feature_store import write_atomically
+    from bytecover_tf.retrieval import open_catalogue
+    from bytecover_tf.retrieval.calibration import choose_calibration
+    from bytecover_tf.retrieval.grouping import find_groups, merge
+
+    with open_catalogue(options.catalogue) as catalogue:
+        made_with = catalogue.identity
+        calibration = choose_calibration(
+            made_with.encoder, made_with.encoder_path, options.calibration
+        )
+        groups = find_groups(
+            catalogue,
+            calibration,
+            options.threshold,
+            options.candidates,
+            options.workers,
+        )
+        for group in groups:
+            _print(group)
+        if options.json:
+            facts = [group.to_dict() for group in groups]
+            text = json.dumps(facts, indent=1, ensure_ascii=False)
+            write_atomically(options.json, text + "\n")
+        if options.csv:
+            write_atomically(options.csv, _csv(groups))
+        grouped = sum(len(group.recordings) for group in groups)
+        print(
+            f"{catalogue.address}: {len(groups)} groups of {grouped} recordings "
+            f"({calibration})"
+        )
+        if options.merge:
+            print(f"{merge(catalogue, groups)} recordings have another work now")
+    return cli.OK
+
+
+def _print(group: Group) -> None:
+    from bytecover_tf.identify import place, print_columns
+
+    if group.work is None:
+        names = f"several works, which are not merged: {', '.join(group.works)}"
+    else:
+        names = f"work {group.work}"
+    print(f"{names} ({len(group.recordings)} recordings)")
+    for recording in group.recordings:
+        print(f"  {recording.label}  {recording.path}")
+    print_columns(
+        [
+            (
+                f"{link.match.probability:.2f}",
+                link.recording.label,
+                link.match.recording.label,
+                *place(link.match),
+            )
+            for link in group.links
+        ]
+    )
+    print()
+
+
+def _csv(groups: Sequence[Group]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    rows = [
+        {"group": number, "work": group.work or "", **link.to_dict()}
+        for number, group in enumerate(groups, 1)
+        for link in group.links
+    ]
+    writer.writerow(rows[0] if rows else ("group", "work"))
+    writer.writerows(row.values() for row in rows)
+    return text.getvalue()
+
+
+DESCRIPTION = """\
+Find the groups of versions inside a catalogue.
+
+Each recording is compared with its nearest neighbours; two are linked from a threshold
+of probability on, and what is linked, or has the same work already, is a group. Every
+link is shown with its evidence: the stretches that match, by how many semitones the
+second is higher, and its tempo over the first's.
+
+--merge gives the recordings of a group one work: the named one if there is one, else
+the id of a recording. Groups that hold several named works are left as they are. The
+same command again changes nothing.
+
+examples:
+  python -m bytecover_tf.group --catalogue music.catalogue --csv links.csv
+  python -m bytecover_tf.group --catalogue music.catalogue --threshold 0.95 --merge
+"""
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,242 @@
+"""The command line of identification; the work is in `retrieval.identification`."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bytecover_tf import cli
+
+if TYPE_CHECKING:
+    from bytecover_tf.retrieval.identification import Answer, Match
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Identify recordings; return the exit status."""
+    parser = cli.parser("identify", DESCRIPTION)
+    parser.add_argument(
+        "queries",
+        nargs="+",
+        metavar="QUERY",
+        help="a recording of any length and format, or a folder of them",
+    )
+    parser.add_argument(
+        "--catalogue",
+        required=True,
+        metavar="ADDRESS",
+        help="a folder, or milvus://host:port/collection",
+    )
+    parser.add_argument(
+        "--encoder",
+        metavar="RUN_OR_FILE",
+        help="a run directory of train, an encoder.keras or an export, which starts "
+        "fastest (default: the one that the catalogue was made with)",
+    )
+    add_calibration_argument(parser)
+    parser.add_argument(
+        "--top", type=int, default=10, metavar="N", help="matches to show of each query"
+    )
+    parser.add_argument(
+        "--candidates",
+        type=int,
+        metavar="N",
+        help="recordings to align a query with (default: 100 for four minutes, more "
+        "for less)",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--json", action="store_true", help="one JSON object per query and line"
+    )
+    form.add_argument("--csv", action="store_true", help="one line per match")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="threads (default: one a core)"
+    )
+    options = parser.parse_intermixed_args(arguments)
+
+    from bytecover_tf.retrieval.calibration import choose_calibration
+    from bytecover_tf.retrieval.catalogue import open_with_encoder
+    from bytecover_tf.retrieval.identification import identify
+
+    paths = _files(options.queries)
+    catalogue, encoder = open_with_encoder(options.catalogue, options.encoder)
+    write = _write_json if options.json else _write_csv if options.csv else _write_table
+    failed = 0
+    with catalogue:
+        made_with = catalogue.identity
+        calibration = choose_calibration(
+            made_with.encoder,
+            options.encoder or made_with.encoder_path,
+            options.calibration,
+        )
+        print(calibration, file=sys.stderr)
+        answers = identify(
+            catalogue,
+            encoder,
+            paths,
+            calibration,
+            options.top,
+            options.candidates,
+            options.workers,
+        )
+        for number, answer in enumerate(answers):
+            failed += bool(answer.error)
+            write(answer, number == 0)
+    if not failed:
+        return cli.OK
+    return cli.NOTHING_DONE if failed == len(paths) else cli.SOME_FAILED
+
+
+def add_calibration_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a calibration."""
+    parser.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="what `calibrate` wrote (default: calibration.json beside the "
+        "encoder, else one that comes with the package and heeds alignment alone)",
+    )
+
+
+def _files(queries: Iterable[str]) -> list[str]:
+    """Return the queries, with the recordings in folders in place of these."""
+    from bytecover_tf.data.files import recordings
+    from bytecover_tf.errors import DataError
+
+    paths: list[str] = []
+    for query in queries:
+        found = recordings(Path(query)) if os.path.isdir(query) else [query]
+        paths.extend(map(str, found))
+    if not paths:
+        raise DataError(f"{', '.join(queries)}: expected recordings, found none")
+    return paths
+
+
+# -- output -----------------------------------------------------------------------
+
+
+def _write_json(answer: Answer, _is_first: bool) -> None:
+    print(json.dumps(answer.to_dict(), ensure_ascii=False), flush=True)
+
+
+_COLUMNS = (
+    *("query", "verdict", "rank", "work", "recording", "similarity", "probability"),
+    *("title", "artist", "id", "same_recording", "score", "query_start", "query_end"),
+    *("recording_start", "recording_end", "transposition", "tempo_ratio", "error"),
+)
+
+
+def _write_csv(answer: Answer, is_first: bool) -> None:
+    writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
+    if is_first:
+        writer.writeheader()
+    shared = {"query": answer.query, "verdict": answer.verdict, "error": answer.error}
+    # A query without a match has a line too.
+    matches: list[dict[str, Any]] = [match.to_dict() for match in answer.matches]
+    for rank, match in enumerate(matches or [{}], 1):
+        writer.writerow({**shared, "rank": rank if match else "", **match})
+    sys.stdout.flush()
+
+
+def _write_table(answer: Answer, is_first: bool) -> None:
+    if answer.error:
+        print(f"failed: {answer.error}", file=sys.stderr)
+        return
+    if not is_first:
+        print()
+    print(f"{answer.query}: {_verdict(answer)}")
+    if answer.matches:
+        head = ("prob.", "similar", "recording", "work", "where", "key", "tempo")
+        print_columns([head, *map(_cells, answer.matches)])
+    sys.stdout.flush()
+
+
+def _verdict(answer: Answer) -> str:
+    if not answer.matches:
+        return "none; the catalogue is empty"
+    best = answer.matches[0]
+    sure = f"probability {best.probability:.2f}"
+    if best.is_same:
+        return f"the same recording as {best.recording.path}"
+    return {
+        "version": f"a version of {best.recording.label} ({sure})",
+        "unsure": f"unsure, perhaps a version of {best.recording.label} ({sure})",
+        "none": f"none; no version in the catalogue (best {sure})",
+    }[answer.verdict]
+
+
+def _cells(match: Match) -> tuple[str, ...]:
+    recording = match.recording
+    return (
+        f"{match.probability:.2f}",
+        f"{match.similarity:.2f}",
+        recording.label,
+        recording.work if recording.has_named_work else "",
+        *place(match),
+    )
+
+
+def place(match: Match) -> tuple[str, str, str]:
+    """Return where two recordings match, and in which key and tempo.
+
+    The key is in semitones from the first to the second, the tempo is the second's
+    over the first's.
+    """
+    if match.is_same:
+        return "same recording", "", ""
+    if match.tempo_ratio is None:
+        return "nowhere", "", ""
+    here = f"{clock(match.query_start)}-{clock(match.query_end)}"
+    there = f"{clock(match.recording_start)}-{clock(match.recording_end)}"
+    key = f"{match.transposition:+d}" if match.transposition else "same"
+    return f"{here} = {there}", key, f"x {match.tempo_ratio:.2f}"
+
+
+def clock(seconds: float) -> str:
+    """Return a time as 1:23, or 1:02:03 from an hour."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of a table, indented."""
+    rows = [[_cut(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = map(str.ljust, row, widths)
+        print("  " + "  ".join(cells).rstrip())
+
+
+def _cut(text: str, most: int = 40) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+DESCRIPTION = """\
+Tell which recordings of a catalogue a recording is a version of, and how sure that is.
+
+A query may be a whole track, a clip of some seconds, or a long set. Its embedding
+chooses candidates, alignment of the chroma compares them and says where they match.
+
+The table names for each match its probability, the similarity of the embeddings, the
+stretches that match (of the query = of the recording), by how many semitones the
+recording is higher, and its tempo over the query's. The verdict is `version` from a
+probability of 0.5 that hardly any stranger reaches (1 in 100 of the queries without a
+version that the probabilities were fitted on), `unsure` from one that few reach (5 in
+100), else `none`.
+
+--json prints {"query", "verdict", "matches": [{"work", "recording", "similarity",
+"probability", ...}]}, the most probable first, or {"query", "error"}.
+
+examples:
+  python -m bytecover_tf.identify --catalogue music.catalogue unknown.mp3
+  python -m bytecover_tf.identify --catalogue music.catalogue clips --json > found.jsonl
+"""
+
+
+if __name__ == "__main__":
+    cli.run(main)

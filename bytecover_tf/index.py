@@ -1,0 +1,157 @@
+"""The command line of indexing; the work is in `bytecover_tf.indexing`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bytecover_tf import cli
+
+if TYPE_CHECKING:
+    from bytecover_tf.encoder import Encoder
+    from bytecover_tf.indexing import Report
+    from bytecover_tf.retrieval import Catalogue
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Index folders or a manifest; return the exit status."""
+    parser = cli.parser("index", DESCRIPTION)
+    parser.add_argument(
+        "folders", nargs="*", metavar="FOLDER", help="music, subfolders included"
+    )
+    parser.add_argument(
+        "--catalogue",
+        required=True,
+        metavar="ADDRESS",
+        help="a folder, or milvus://host:port/collection; made if there is none",
+    )
+    parser.add_argument(
+        "--encoder",
+        metavar="RUN_OR_FILE",
+        help="a run directory of train, an encoder.keras or an export "
+        "(default: the one that the catalogue was made with)",
+    )
+    parser.add_argument(
+        "--manifest",
+        type=Path,
+        metavar="FILE",
+        help="a list of recordings with their works, .csv or .jsonl",
+    )
+    parser.add_argument(
+        "--segments",
+        type=float,
+        nargs=2,
+        metavar=("SECONDS", "HOP"),
+        help="for a new catalogue: embed windows of this length too, one every HOP "
+        "seconds",
+    )
+    parser.add_argument(
+        "--prune",
+        action="store_true",
+        help="remove recordings below the folders whose file is gone",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that decode and transform (default: one a core)",
+    )
+    options = parser.parse_intermixed_args(arguments)
+    if not options.folders and not options.manifest:
+        parser.error("expected a FOLDER or --manifest")
+
+    from bytecover_tf.indexing import find_files, index_files, prune
+
+    paths, works = find_files(options.folders, options.manifest)
+    catalogue, load = _open(options)
+    with catalogue:
+        report = index_files(catalogue, load, paths, works, options.workers)
+        pruned = prune(catalogue, options.folders) if options.prune else 0
+        _print(report, pruned, catalogue)
+        if pruned or report.has_changed_something:
+            index = catalogue.optimize()
+            if index is not None:
+                print(
+                    f"approximate index over {index.rows} rows: "
+                    f"recall@10 {index.recall:.3f}"
+                )
+    if not report.failed:
+        return cli.OK
+    return cli.NOTHING_DONE if len(report.failed) == len(paths) else cli.SOME_FAILED
+
+
+def _open(
+    options: argparse.Namespace,
+) -> tuple[Catalogue, Callable[[], Encoder]]:
+    """Return the catalogue, and what loads its encoder.
+
+    An encoder is slow to load, so it is not when its checksum already shows that it
+    made the catalogue.
+    """
+    from bytecover_tf.encoder import load_encoder
+    from bytecover_tf.errors import CatalogueError
+    from bytecover_tf.retrieval import Identity, Segmenting, open_catalogue
+    from bytecover_tf.retrieval.catalogue import CatalogueMissing
+    from bytecover_tf.retrieval.identity import encoder_checksum
+
+    segmenting = Segmenting(*options.segments) if options.segments else None
+    try:
+        catalogue = open_catalogue(options.catalogue)
+    except CatalogueMissing:
+        if options.encoder is None:
+            raise CatalogueError(
+                f"{options.catalogue}: a new catalogue needs --encoder"
+            ) from None
+        encoder = load_encoder(options.encoder)
+        identity = Identity.of(encoder, options.encoder, segmenting)
+        made = open_catalogue(options.catalogue, identity, create=True)
+        return made, lambda: encoder
+    found = catalogue.identity
+    path = options.encoder or found.encoder_path
+    if encoder_checksum(path) == found.encoder and segmenting is None:
+        return catalogue, lambda: load_encoder(path)
+    encoder = load_encoder(path)
+    identity = Identity.of(encoder, path, segmenting or found.segmenting)
+    identity.check_same(found, options.catalogue)
+    return catalogue, lambda: encoder
+
+
+def _print(report: Report, pruned: int, catalogue: Catalogue) -> None:
+    for reason in report.failed.values():
+        print(f"skipped: {reason}", file=sys.stderr)
+    for copy, original in report.copies.items():
+        print(f"copy: {copy} is the same as {original}", file=sys.stderr)
+    counts = {
+        "added": report.added,
+        "changed": report.changed,
+        "moved": report.moved,
+        "of another work": report.renamed,
+        "removed": pruned,
+        "already there": report.present,
+        "copies": len(report.copies),
+        "failed": len(report.failed),
+    }
+    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    print(f"{catalogue.address}: {told}; {catalogue.count()} recordings")
+
+
+DESCRIPTION = """\
+Put the recordings of a music library into a catalogue, to identify covers among them.
+
+Files are decoded, transformed and embedded in parallel. Run again, it adds what is
+new, replaces what has changed and follows what has moved; killed at any moment, the
+same command continues. A file that cannot be used is named and skipped. Works come
+from the manifest; without one, each recording is its own work.
+
+examples:
+  python -m bytecover_tf.index --catalogue music.catalogue --encoder runs/tunes ~/Music
+  python -m bytecover_tf.index --catalogue milvus://db:19530/music --manifest all.csv \\
+      --encoder encoder.keras
+"""
+
+
+if __name__ == "__main__":
+    cli.run(main)

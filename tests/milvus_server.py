@@ -1,0 +1,40 @@
+"""A Milvus server of the tests' own, from the PyPI package `milvus`."""
+
+import atexit
+import socket
+import tempfile
+import uuid
+from functools import cache
+
+
+@cache
+def start():
+    """Start the server once, on free ports; return its `host:port`."""
+    from milvus import MilvusServer, MilvusServerConfig
+
+    folder = tempfile.TemporaryDirectory(prefix="milvus-")
+    config = MilvusServerConfig()
+    names = [name for name in config.configurable_items if name.endswith("_port")]
+    server = MilvusServer(config, data_dir=folder.name)
+    server.config.update(**dict(zip(names, free_ports(len(names)), strict=True)))
+    # Milliseconds that a strongly consistent read waits for.
+    server.config.set("proxy.timeTickInterval", 50)
+    server.webservice_port = free_ports(1)[0]
+    atexit.register(folder.cleanup)
+    atexit.register(server.stop)
+    server.start()
+    return f"127.0.0.1:{server.listen_port}"
+
+
+def free_ports(count):
+    """Return ports that nothing listened on a moment ago."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [opened.getsockname()[1] for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+def new_address():
+    """Return the address of a collection that does not exist yet."""
+    return f"milvus://{start()}/test_{uuid.uuid4().hex}"

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from bytecover_tf.retrieval.qmax import cross_recurrence, qmax
+
+
+def reference_qmax(recurrence, onset, extension):
+    """The recursion of the paper's section 3.3, with one-based indices."""
+    n, m = recurrence.shape
+    r = np.zeros((n + 1, m + 1))
+    r[1:, 1:] = recurrence
+    scores = {}
+
+    def q(i, j):
+        return scores.get((i, j), 0)
+
+    def cost(i, j):
+        return onset if i >= 1 and j >= 1 and r[i, j] else extension
+
+    for i in range(1, n + 1):
+        for j in range(1, m + 1):
+            steps = [(i - 1, j - 1), (i - 2, j - 1), (i - 1, j - 2)]
+            if r[i, j]:
+                scores[i, j] = max(q(*step) for step in steps) + 1
+            else:
+                scores[i, j] = max(0, *(q(*step) - cost(*step) for step in steps))
+    return max(scores.values())
+
+
+@pytest.mark.parametrize("costs", [(0.5, 0.5), (5, 0.5), (0.3, 0.7)])
+def test_qmax_equals_the_plain_recursion(costs, rng):
+    recurrence = rng.random((30, 40)) < 0.2
+    recurrence[np.arange(5, 25), np.arange(10, 30)] = True
+    recurrence[15:17] = False
+    assert qmax(recurrence, *costs) == pytest.approx(
+        reference_qmax(recurrence, *costs), abs=1e-9
+    )
+
+
+def test_a_diagonal_counts_its_cells():
+    assert qmax(np.eye(12, 20, dtype=bool)) == 12
+    gap = np.eye(12, dtype=bool)
+    gap[5, 5] = False
+    assert qmax(gap) == 10.5
+    assert qmax(np.zeros((3, 4), bool)) == 0
+
+
+def test_cross_recurrence_equals_plain_loops(rng):
+    query, reference = rng.random((12, 40)), rng.random((12, 50))
+    reference[:, 20:40] = np.roll(query[:, 10:30], 4, axis=0)
+    reference[4] += 1.0
+    query[0] += 1.0
+    found = cross_recurrence(query, reference, stack=3, nearest=0.1)
+    raised = np.roll(query, 4, axis=0)
+    distance = np.zeros((38, 48))
+    for i in range(38):
+        for j in range(48):
+            difference = raised[:, i : i + 3] - reference[:, j : j + 3]
+            distance[i, j] = np.sqrt((difference**2).sum())
+    for i in range(38):
+        for j in range(48):
+            near_in_row = (distance[i] < distance[i, j]).sum() <= 0.1 * 47
+            near_in_column = (distance[:, j] < distance[i, j]).sum() <= 0.1 * 37
+            assert found[i, j] == (near_in_row and near_in_column)

@@ -1,0 +1,64 @@
+import json
+from dataclasses import replace
+
+import pytest
+from matplotlib.image import imread
+
+from bytecover_tf.artifact import save_model
+from bytecover_tf.calibrate import main
+from bytecover_tf.data import tunes
+from bytecover_tf.errors import DataError
+from bytecover_tf.frontend import Frontend
+from bytecover_tf.index import main as index_main
+from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.retrieval import open_catalogue
+from bytecover_tf.retrieval.calibration import choose_calibration
+
+pytest.importorskip("lancedb")
+
+
+def test_an_encoder_gets_a_calibration_of_its_own(tmp_path, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model.build((None, 84, None, 1))
+    save_model(model, run / "encoder.keras", Frontend(), {})
+    files = tunes.audio_files()
+    lines = ["work,path", *(f"{path.stem.rpartition('-')[0]},{path}" for path in files)]
+    (tmp_path / "known.csv").write_text("\n".join(lines))
+    address = str(tmp_path / "catalogue")
+    made = index_main(
+        [
+            *("--catalogue", address, "--encoder", str(run)),
+            *("--manifest", str(tmp_path / "known.csv"), "--workers", "2"),
+        ]
+    )
+    assert made == 0
+    with open_catalogue(address) as catalogue:
+        identity = catalogue.identity
+        recordings = list(catalogue.recordings())
+    options = ["--catalogue", address, "--plot", str(tmp_path / "reliability.png")]
+    capsys.readouterr()
+    assert main(options) == 0
+    assert f"written: {run / 'calibration.json'}" in capsys.readouterr().out
+    assert imread(tmp_path / "reliability.png").std() > 0.05
+    found = choose_calibration(identity.encoder, run)
+    assert found.encoder == identity.encoder
+    assert found.score > 0
+    # Each of 16 with the 15 others, 3 of them versions.
+    facts = json.loads((run / "calibration.json").read_text())["origin"]
+    assert (facts["queries"], facts["pairs"], facts["versions"]) == (16, 240, 48)
+
+    # Some files are gone, which is told.
+    moved = [replace(item, path=f"{item.path}.gone") for item in recordings[:2]]
+    with open_catalogue(address) as catalogue:
+        catalogue.update(moved)
+    other = tmp_path / "other.json"
+    assert main([*options, "--out", str(other), "--queries", "16"]) == 1
+    assert capsys.readouterr().err.count("skipped: ") == 2
+    assert json.loads(other.read_text())["origin"]["queries"] == 14
+
+    with open_catalogue(address) as catalogue:
+        catalogue.update([replace(item, work=item.id) for item in recordings])
+    with pytest.raises(DataError, match="works with several recordings"):
+        main(options)

@@ -1,0 +1,88 @@
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from matplotlib.image import imread
+
+from bytecover_tf.artifact import save_model
+from bytecover_tf.chroma import seconds_per_frame
+from bytecover_tf.compare import main
+from bytecover_tf.data import tunes
+from bytecover_tf.encoder import load_encoder
+from bytecover_tf.errors import AudioError
+from bytecover_tf.frontend import Frontend
+from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.retrieval.alignment import align
+from bytecover_tf.retrieval.picture import chroma_similarity, match_path
+
+FILES = tunes.audio_files()
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """Seconds 4 to 14 of a recording."""
+    samples, rate = soundfile.read(FILES[0])
+    path = tmp_path / "clip.flac"
+    soundfile.write(path, samples[4 * rate : 14 * rate], rate)
+    return path
+
+
+def test_two_recordings_and_where_they_match(clip, tmp_path, capsys):
+    plot = tmp_path / "match.png"
+    assert main([str(FILES[0]), str(clip), "--json", "--plot", str(plot)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["query"], found["recording"]) == (str(FILES[0]), str(clip))
+    assert found["similarity"] is None
+    assert not found["same_recording"]
+    assert found["transposition"] == 0
+    assert found["query_start"] == pytest.approx(4, abs=1)
+    assert found["query_end"] == pytest.approx(14, abs=1)
+    assert found["recording_start"] == pytest.approx(0, abs=1)
+    assert found["recording_end"] == pytest.approx(10, abs=1)
+    picture = imread(plot)
+    assert min(picture.shape[:2]) > 800
+    assert picture.std() > 0.1
+
+
+def test_versions_are_more_probable_than_strangers(capsys):
+    probabilities = []
+    # Two versions of one work, then two works.
+    for other in (FILES[6], FILES[15]):
+        assert main([str(FILES[5]), str(other), "--json"]) == 0
+        probabilities.append(json.loads(capsys.readouterr().out)["probability"])
+    assert probabilities[0] > 0.8 > probabilities[1]
+
+
+def test_an_encoder_adds_the_similarity(tmp_path, capsys):
+    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model.build((None, 84, None, 1))
+    save_model(model, tmp_path / "encoder.keras", Frontend(), {})
+    a, b = map(str, FILES[:2])
+    assert main([a, b, "--encoder", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    first, second = load_encoder(tmp_path).embed_audio([a, b])
+    assert found["similarity"] == pytest.approx(float(first @ second), abs=1e-3)
+    assert main([a, a, "--encoder", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "probability 1.00" in told
+    assert "similarity 1.00" in told
+    assert "the same recording" in told
+
+
+def test_a_missing_file_is_named(clip):
+    with pytest.raises(AudioError, match=r"none\.mp3"):
+        main([str(clip), "none.mp3"])
+
+
+def test_the_path_follows_the_match(rng):
+    step = seconds_per_frame(Frontend())
+    assert step == pytest.approx(0.4644, abs=1e-4)
+    first = rng.integers(0, 256, (12, 40), np.uint8)
+    second = np.roll(first[:, 10:30], 4, axis=0)
+    alignment = align(first, second)
+    similarity = chroma_similarity(first, second, alignment.transposition)
+    assert similarity.shape == (40, 20)
+    np.testing.assert_allclose(np.diag(similarity[10:30]), 1, atol=1e-6)
+    path = match_path(similarity, alignment)
+    np.testing.assert_array_equal(path, [[10 + i, i] for i in range(20)])
