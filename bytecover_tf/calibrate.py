@@ -12,12 +12,8 @@ from bytecover_tf import cli
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fit an encoder's calibration; return the exit status."""
     parser = cli.parser("calibrate", DESCRIPTION)
-    parser.add_argument(
-        "--catalogue",
-        required=True,
-        metavar="ADDRESS",
-        help="a catalogue whose works are known, of recordings that the encoder was "
-        "not trained on",
+    cli.add_catalogue_argument(
+        parser, " of known works and recordings that the encoder was not trained on"
     )
     parser.add_argument(
         "--encoder",

@@ -23,12 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="NAME",
         help="verify: folders that should be in it; remove: paths or ids of recordings",
     )
-    parser.add_argument(
-        "--catalogue",
-        required=True,
-        metavar="ADDRESS",
-        help="a folder, or milvus://host:port/collection",
-    )
+    cli.add_catalogue_argument(parser)
     options = parser.parse_intermixed_args(arguments)
 
     from bytecover_tf.retrieval import open_catalogue

@@ -85,6 +85,21 @@ def add_data_arguments(arguments: argparse.ArgumentParser, default: str | None) 
     )
 
 
+def add_catalogue_argument(arguments: argparse.ArgumentParser, more: str = "") -> None:
+    """Add the option that names a catalogue.
+
+    Args:
+        arguments: the command's parser.
+        more: what else its help says.
+    """
+    arguments.add_argument(
+        "--catalogue",
+        required=True,
+        metavar="ADDRESS",
+        help=f"a folder, or milvus://host:port/collection{more}",
+    )
+
+
 def read_tracks(options: argparse.Namespace) -> list[Track]:
     """Return the tracks that the data options name."""
     from bytecover_tf.data import load_dataset

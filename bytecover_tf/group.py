@@ -20,12 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.identify import add_calibration_argument
 
     parser = cli.parser("group", DESCRIPTION)
-    parser.add_argument(
-        "--catalogue",
-        required=True,
-        metavar="ADDRESS",
-        help="a folder, or milvus://host:port/collection",
-    )
+    cli.add_catalogue_argument(parser)
     parser.add_argument(
         "--threshold",
         type=float,

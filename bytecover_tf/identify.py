@@ -26,12 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="QUERY",
         help="a recording of any length and format, or a folder of them",
     )
-    parser.add_argument(
-        "--catalogue",
-        required=True,
-        metavar="ADDRESS",
-        help="a folder, or milvus://host:port/collection",
-    )
+    cli.add_catalogue_argument(parser)
     parser.add_argument(
         "--encoder",
         metavar="RUN_OR_FILE",

@@ -22,12 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "folders", nargs="*", metavar="FOLDER", help="music, subfolders included"
     )
-    parser.add_argument(
-        "--catalogue",
-        required=True,
-        metavar="ADDRESS",
-        help="a folder, or milvus://host:port/collection; made if there is none",
-    )
+    cli.add_catalogue_argument(parser, "; made if there is none")
     parser.add_argument(
         "--encoder",
         metavar="RUN_OR_FILE",
