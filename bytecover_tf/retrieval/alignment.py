@@ -152,20 +152,21 @@ def _best_score(query, reference, threshold):
     before = np.zeros(length + 2, np.float32)
     last = np.zeros(length + 2, np.float32)
     here = np.zeros(length + 2, np.float32)
-    best = np.float32(0)
+    highest = np.zeros(length, np.float32)
     for i in range(len(query)):
         now, then = weights[i % 2], weights[1 - i % 2]
         _weigh(i, query, reference, rows, in_query, in_reference, threshold, now)
-        # No step stays within a row, so that many columns are worked on at once.
+        # No step stays within a row, and each column has its own maximum, so that the
+        # compiler has many columns done at once.
         for j in range(length):
             straight = last[j + 1]
             across = last[j] + np.float32(_SKIPPED) * now[j]
             down = before[j + 1] + np.float32(_SKIPPED) * then[j + 1]
             score = max(max(straight, max(across, down)) + now[j + 1], np.float32(0))
             here[j + 2] = score
-            best = max(best, score)
+            highest[j] = max(highest[j], score)
         before, last, here = last, here, before
-    return best
+    return highest.max()
 
 
 @_compiled

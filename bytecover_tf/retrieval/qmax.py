@@ -57,20 +57,17 @@ def qmax(recurrence, onset=0.5, extension=0.5):
         extension: what each further cell costs.
     """
     rows, columns = recurrence.shape
-    scores = np.zeros((rows + 2, columns + 2))
+    scores = np.zeros((rows, columns))
     best = 0.0
-    for i in range(rows):
-        for j in range(columns):
+    # As published, the first two rows and columns stay zero.
+    for i in range(2, rows):
+        for j in range(2, columns):
             reached = 0.0
-            for up, left in ((1, 1), (2, 1), (1, 2)):
-                score = scores[i + 2 - up, j + 2 - left]
+            for row, column in ((i - 1, j - 1), (i - 2, j - 1), (i - 1, j - 2)):
+                score = scores[row, column]
                 if not recurrence[i, j]:
-                    inside = i >= up and j >= left
-                    follows = inside and recurrence[i - up, j - left]
-                    score -= onset if follows else extension
+                    score -= onset if recurrence[row, column] else extension
                 reached = max(reached, score)
-            if recurrence[i, j]:
-                reached += 1.0
-            scores[i + 2, j + 2] = reached
-            best = max(best, reached)
+            scores[i, j] = reached + recurrence[i, j]
+            best = max(best, scores[i, j])
     return best
