@@ -37,6 +37,10 @@ CANDIDATES = 100
 # ten seconds.
 _FRAMES = CANDIDATES * 520
 
+# Few recordings are no reason to expect a version among them: with so few strangers a
+# score that many of them reach would do.
+_LEAST = 100
+
 # A query of more seconds is embedded by windows too.
 _LONG = 360.0
 _WINDOWS = Segmenting(180.0, 90.0)
@@ -364,7 +368,7 @@ def align_hits(
         catalogue: where the recordings are.
         query: what to align.
         hits: in different recordings.
-        among: number of recordings in the catalogue.
+        among: number of recordings in the catalogue; at least 100 are assumed.
         workers: threads; by default one a core.
     """
     chroma = catalogue.chroma([hit.recording.id for hit in hits])
@@ -378,7 +382,7 @@ def align_hits(
         score=np.array([alignment.score for alignment in alignments]),
         seconds=seconds * np.minimum(lengths, query.chroma.shape[1]),
         similarity=np.array([hit.similarity for hit in hits]),
-        among=max(among, 1),
+        among=max(among, _LEAST),
     )
     recordings = [hit.recording for hit in hits]
     return Comparison(query, recordings, alignments, pairs, seconds)

@@ -197,6 +197,8 @@ def test_nearest_takes_the_best_of_each_recordings_rows(catalogue, rng):
         expected = sorted(best.values(), reverse=True)[:count]
         np.testing.assert_allclose(found, expected, atol=1e-5)
     found = align_hits(catalogue, Query("q", None, rows[0].chroma), hits, 20)
+    # So few count as a hundred.
+    assert found.pairs.among == 100
     matches = {m.recording.id: m for m in found.matches(default_calibration())}
     scores = {name: match.score for name, match in matches.items()}
     assert max(scores, key=scores.get) == rows[0].recording.id
