@@ -338,11 +338,11 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, folder: Path) -> None:
-    from bytecover_tf.artifact import load_model
+    from bytecover_tf.artifact import encoder_file, load_model
     from export import PRECISIONS
     from export.bundle import export
 
-    encoder = options.encoder / "encoder.keras"
+    encoder = encoder_file(options.encoder)
     if options.double:
         encoder = double(encoder, folder / "encoder.keras")
     bundle = folder / "bundle"

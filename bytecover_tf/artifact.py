@@ -15,7 +15,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import bytecover_tf
 from bytecover_tf.errors import EncoderError
 from bytecover_tf.frontend import Frontend
 
@@ -43,7 +42,7 @@ def save_model(
     record = {
         "format": _FORMAT,
         "frontend": frontend.to_dict(),
-        "versions": _versions(),
+        "versions": versions("bytecover_tf", "keras", _backend(), "librosa"),
         **info,
     }
     with zipfile.ZipFile(beside, "a", zipfile.ZIP_DEFLATED) as archive:
@@ -53,13 +52,21 @@ def save_model(
     os.replace(beside, path)
 
 
-def _versions() -> dict[str, str]:
-    import keras
-    import librosa
+def encoder_file(path: str | Path) -> Path:
+    """Return the `encoder.keras` of a run directory, and any other path as it is."""
+    path = Path(path)
+    return path / "encoder.keras" if path.is_dir() else path
 
-    backend = import_module(keras.backend.backend())
-    modules = (bytecover_tf, keras, backend, librosa)
-    return {module.__name__: module.__version__ for module in modules}
+
+def versions(*modules: str) -> dict[str, str]:
+    """Return the version of each module by its name."""
+    return {name: import_module(name).__version__ for name in modules}
+
+
+def _backend() -> str:
+    import keras
+
+    return keras.backend.backend()
 
 
 def read_info(path: Path) -> dict[str, Any]:

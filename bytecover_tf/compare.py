@@ -75,36 +75,16 @@ def _compare(
     import numpy as np
 
     from bytecover_tf.chroma import seconds_per_frame
-    from bytecover_tf.retrieval.alignment import align
-    from bytecover_tf.retrieval.calibration import Pairs
     from bytecover_tf.retrieval.identification import Comparison, embed
     from bytecover_tf.retrieval.recording import Recording
 
     similarity = np.zeros(1)
     if encoder:
         similarity = np.max(embed(encoder, first) @ embed(encoder, second).T)[None]
-    alignment = align(first.chroma, second.chroma)
     seconds = seconds_per_frame(frontend)
-    recording = Recording(
-        id=second.content[:16],
-        work=second.content[:16],
-        title=Path(second.name).stem,
-        artist="",
-        album="",
-        path=second.name,
-        duration=second.chroma.shape[1] * seconds,
-        content=second.content,
-        size=0,
-        mtime_ns=0,
-    )
-    shorter = min(first.chroma.shape[1], second.chroma.shape[1])
-    pairs = Pairs(
-        score=np.array([alignment.score]),
-        seconds=np.array([shorter * seconds]),
-        similarity=similarity,
-        among=1,
-    )
-    return Comparison(first, [recording], [alignment], pairs, seconds)
+    duration = second.chroma.shape[1] * seconds
+    recording = Recording.of_content(second.content, second.name, duration)
+    return Comparison.of(first, [recording], [second.chroma], similarity, 1, seconds)
 
 
 def _facts(first: Query, match: Match, has_encoder: bool) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bytecover_tf.errors import AudioError, EncoderError
+from bytecover_tf.errors import EncoderError, explain
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.networks import (
     MANIFEST,
@@ -70,18 +70,23 @@ class Encoder:
             lambda index, samples: self.frontend.features(samples, f"waveform {index}"),
         )
 
-    def embed_features(self, features: Iterable[np.ndarray]) -> np.ndarray:
+    def embed_features(
+        self, features: Iterable[np.ndarray], names: Sequence[str] | None = None
+    ) -> np.ndarray:
         """Embed pooled features.
 
         Args:
             features: arrays (n_bins, T), any T from 1, as `Frontend.features`
                 returns them.
+            names: what `errors` calls each; by default `features` and its number.
         """
         return self._embed(
             list(features),
             # Pooled already; normalising what is normalised changes nothing.
             lambda index, array: self.frontend.from_cqt(
-                array, self.frontend.pool, f"features {index}"
+                array,
+                self.frontend.pool,
+                names[index] if names else f"features {index}",
             ),
         )
 
@@ -91,10 +96,8 @@ class Encoder:
         def attempt(item: tuple[int, Any]) -> np.ndarray | str:
             try:
                 return prepare(*item)
-            except AudioError as error:
-                return str(error)
             except Exception as error:  # one bad input must not stop a batch
-                return f"{item[1]!s:.200}: {type(error).__name__}: {error}"
+                return explain(error, f"{item[1]!s:.200}")
 
         by_length: dict[int, list[tuple[int, np.ndarray]]] = defaultdict(list)
         # Decoding and the transform's FFTs run outside Python's lock.

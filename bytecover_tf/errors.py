@@ -35,3 +35,16 @@ class EncoderError(ByteCoverError):
 
 class CatalogueError(ByteCoverError):
     """A catalogue cannot be reached, is damaged, or was made with something else."""
+
+
+def explain(error: Exception, name: object) -> str:
+    """Return why an input failed, for a batch that goes on without it.
+
+    Args:
+        error: an error of this package names the input itself; of any other, a
+            decoder's for example, kind and text follow the name.
+        name: of the input.
+    """
+    if isinstance(error, ByteCoverError):
+        return str(error)
+    return f"{name}: {type(error).__name__}: {error}"

@@ -17,7 +17,7 @@ import numpy as np
 
 from bytecover_tf import chroma, cli
 from bytecover_tf.data.track import Track
-from bytecover_tf.errors import AudioError, ByteCoverError, DataError
+from bytecover_tf.errors import AudioError, DataError, explain
 from bytecover_tf.feature_store import Entry, FeatureStore, FeatureStoreWriter
 from bytecover_tf.frontend import Frontend
 
@@ -112,16 +112,22 @@ def extract_features(
 
 def _is_present(writer: FeatureStoreWriter, path: str) -> bool:
     entry = writer.find(path)
-    return entry is not None and os.path.exists(path) and not _has_changed(entry)
+    return entry is not None and is_unchanged(path, entry.size, entry.mtime_ns)
 
 
 def _has_changed(entry: Entry) -> bool:
     """Whether an entry's file is there and is not the one that was read."""
+    path = entry.source
+    return os.path.exists(path) and not is_unchanged(path, entry.size, entry.mtime_ns)
+
+
+def is_unchanged(path: str, size: int | None, mtime_ns: int | None) -> bool:
+    """Tell whether a file is there and has this size and time; None is no size."""
     try:
-        status = os.stat(entry.source)
+        status = os.stat(path)
     except OSError:
         return False
-    return (entry.size, entry.mtime_ns) != (status.st_size, status.st_mtime_ns)
+    return (size, mtime_ns) == (status.st_size, status.st_mtime_ns)
 
 
 def content_hash(path: str | Path) -> str:
@@ -143,10 +149,8 @@ def _extract(
     """Return a file's features, or the reason why there are none."""
     try:
         return read_file(path, frontend, source_pool, known, with_chroma)
-    except ByteCoverError as error:
-        return str(error)
     except Exception as error:  # one bad file must not stop a batch
-        return f"{path}: {type(error).__name__}: {error}"
+        return explain(error, path)
 
 
 def read_file(

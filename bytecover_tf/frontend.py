@@ -152,6 +152,25 @@ class Frontend:
         """Samples that fill the first pooled frame."""
         return (self.pool - 1) * self.hop_length
 
+    def check_length(self, samples: int, name: str) -> None:
+        """Refuse a waveform that fills no pooled frame.
+
+        Args:
+            samples: their number.
+            name: what an error message calls the recording.
+
+        Raises:
+            AudioError: fewer than `min_samples`.
+        """
+        if samples < self.min_samples:
+            raise self._too_short(name)
+
+    def _too_short(self, name: str) -> AudioError:
+        return AudioError(
+            f"{name}: shorter than one pooled frame; at least "
+            f"{self.min_samples / self.sample_rate:.2f} s are needed"
+        )
+
     # -- features ---------------------------------------------------------------
 
     def features(self, samples: np.ndarray, name: str = "waveform") -> np.ndarray:
@@ -285,10 +304,7 @@ class Frontend:
 
     def _normalize(self, pooled: np.ndarray, name: str) -> np.ndarray:
         if pooled.shape[1] == 0:
-            raise AudioError(
-                f"{name}: shorter than one pooled frame; at least "
-                f"{self.min_samples / self.sample_rate:.2f} s are needed"
-            )
+            raise self._too_short(name)
         peak = pooled.max()
         if not peak > 0:
             raise AudioError(

@@ -89,7 +89,7 @@ def _open(
     from bytecover_tf.encoder import load_encoder
     from bytecover_tf.errors import CatalogueError
     from bytecover_tf.retrieval import Identity, Segmenting, open_catalogue
-    from bytecover_tf.retrieval.catalogue import CatalogueMissing
+    from bytecover_tf.retrieval.catalogue import CatalogueMissing, encoder_of
     from bytecover_tf.retrieval.identity import encoder_checksum
 
     segmenting = Segmenting(*options.segments) if options.segments else None
@@ -108,10 +108,8 @@ def _open(
     path = options.encoder or found.encoder_path
     if encoder_checksum(path) == found.encoder and segmenting is None:
         return catalogue, lambda: load_encoder(path)
-    encoder = load_encoder(path)
-    identity = Identity.of(encoder, path, segmenting or found.segmenting)
-    identity.check_same(found, options.catalogue)
-    return catalogue, lambda: encoder
+    loaded = encoder_of(catalogue, path, segmenting)
+    return catalogue, lambda: loaded
 
 
 def _print(report: Report, pruned: int, catalogue: Catalogue) -> None:

@@ -14,7 +14,7 @@ from bytecover_tf.data.manifest import load as read_manifest
 from bytecover_tf.encoder import Encoder
 from bytecover_tf.errors import DataError
 from bytecover_tf.extraction import Extracted, Pool
-from bytecover_tf.retrieval.catalogue import Catalogue, holds, is_unchanged
+from bytecover_tf.retrieval.catalogue import Catalogue, holds
 from bytecover_tf.retrieval.recording import Recording
 from bytecover_tf.retrieval.segments import embed_rows
 from bytecover_tf.tags import read_tags
@@ -128,7 +128,7 @@ class _Indexing:
         for recording in catalogue.recordings():
             self._by_content[recording.content] = recording
             # A run killed while a file changed left its old content there too.
-            if recording.path not in self._by_path or is_unchanged(recording):
+            if recording.path not in self._by_path or recording.is_unchanged:
                 self._by_path[recording.path] = recording
         # Content of each file that this run knows.
         self._seen: dict[str, str] = {}
@@ -155,7 +155,7 @@ class _Indexing:
 
     def _is_present(self, path: str) -> bool:
         known = self._by_path.get(path)
-        if known is None or not is_unchanged(known):
+        if known is None or not known.is_unchanged:
             return False
         self._seen[path] = known.content
         work = self._works.get(path, known.work)
@@ -194,24 +194,11 @@ class _Indexing:
 
     def _add(self, path: str, result: Extracted) -> None:
         assert result.features is not None  # only content known before has none
-        name = result.key[:16]
+        duration = result.features.shape[1] * self._frontend.seconds_per_frame
+        blank = Recording.of_content(result.key, path, duration)
         replaced = self._by_path.get(path)
-        work = name
         if replaced is not None and replaced.work != replaced.id:
-            work = replaced.work
-        seconds = self._frontend.seconds_per_frame
-        blank = Recording(
-            id=name,
-            work=work,
-            title="",
-            artist="",
-            album="",
-            path=path,
-            duration=result.features.shape[1] * seconds,
-            content=result.key,
-            size=0,
-            mtime_ns=0,
-        )
+            blank = replace(blank, work=replaced.work)
         recording = self._placed(blank, path, result)
         self._new[recording.id] = (recording, result)
         self._by_content[recording.content] = recording

@@ -30,7 +30,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bytecover_tf.artifact import load_model, save_model
+from bytecover_tf.artifact import encoder_file, load_model, save_model
 from bytecover_tf.config import Config
 from bytecover_tf.data.leakage import check_leakage, near_duplicates
 from bytecover_tf.data.pipeline import (
@@ -271,7 +271,7 @@ def _new(
 
 def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str, Any]:
     """Copy an encoder's weights, the classifier's excepted; return its facts."""
-    path = init / "encoder.keras" if init.is_dir() else init
+    path = encoder_file(init)
     source, info = load_model(path)
     Frontend.from_dict(info["frontend"]).check_same(store.frontend, str(store.path))
     wanted, found = model.get_config(), source.get_config()

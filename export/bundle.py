@@ -12,23 +12,22 @@ The folder appears when everything in it has been compared with the model.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import bytecover_tf
-from bytecover_tf.artifact import load_model
+from bytecover_tf.artifact import encoder_file, load_model, versions
 from bytecover_tf.data import tunes
 from bytecover_tf.encoder import Encoder
 from bytecover_tf.errors import EncoderError
 from bytecover_tf.evaluation import choose_split, evaluate_tracks
+from bytecover_tf.extraction import content_hash
 from bytecover_tf.feature_store import FeatureStore
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.networks import MANIFEST, KerasNetwork, OnnxNetwork
@@ -38,6 +37,10 @@ from export.serving import write_serving_files
 
 _FORMAT = 1
 _CALIBRATION_TRACKS = 100
+_MODULES = (
+    *("bytecover_tf", "tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime"),
+    "librosa",
+)
 
 
 def export(
@@ -62,9 +65,7 @@ def export(
         EncoderError: there is no encoder, or `out` exists.
         ParityError: a variant differs from the model. No folder is left.
     """
-    path, out = Path(encoder), Path(out)
-    if path.is_dir():
-        path = path / "encoder.keras"
+    path, out = encoder_file(encoder), Path(out)
     model, info = load_model(path)
     if out.exists():
         raise EncoderError(f"{out}: exists; a bundle needs a folder of its own")
@@ -73,7 +74,7 @@ def export(
     identity = {
         "frontend": frontend.to_dict(),
         "dim": model.dim,
-        "encoder_sha256": _sha256(path),
+        "encoder_sha256": content_hash(path),
     }
     beside = out.with_name(f".{out.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
@@ -87,7 +88,7 @@ def export(
         manifest = {
             "format": _FORMAT,
             **identity,
-            "versions": _versions(),
+            "versions": versions(*_MODULES),
             "files": writer.files,
             "encoder": info,
         }
@@ -115,6 +116,7 @@ class _Writer:
         self._identity = identity
         self._report = report
         self._cases = parity.make_cases(original)
+        self._tunes = FeatureStore(tunes.STORE)
         self.files: list[dict[str, Any]] = []
 
     def saved_model(self, inputs: tuple[str, ...]) -> None:
@@ -187,7 +189,7 @@ class _Writer:
                 "input": source,
                 "precision": precision,
                 "bytes": path.stat().st_size,
-                "sha256": _sha256(path),
+                "sha256": content_hash(path),
                 "parity": measured,
             }
         )
@@ -199,45 +201,32 @@ class _Writer:
 
     def _calibration(self) -> list[np.ndarray]:
         """Return features of recordings that no test looks at."""
-        if FeatureStore(tunes.STORE).frontend != self._original.frontend:
+        if not self._reads_tunes:
             return [row for case in self._cases for row in case.features]
         tracks = choose_split(tunes.load(), "train")
-        store = FeatureStore(tunes.STORE)
         step = len(tracks) // _CALIBRATION_TRACKS
-        return [store.features(track.path) for track in tracks[::step]]
+        return [self._tunes.features(track.path) for track in tracks[::step]]
 
     def _map_on_tunes(self, path: Path) -> dict[str, float] | None:
         """Return MAP on the test works of `tunes`, of the variant and the model.
 
         None if the encoder reads other features than the embedded ones.
         """
-        store = FeatureStore(tunes.STORE)
-        if store.frontend != self._original.frontend:
+        if not self._reads_tunes:
             return None
-        tracks = choose_split(tunes.load(), "test")
-        exact = evaluate_tracks(self._original, tracks, store).metrics["map"]
-        variant = Encoder(OnnxNetwork(path, ["CPUExecutionProvider"]))
-        figure = evaluate_tracks(variant, tracks, store).metrics["map"]
+        exact = self._map_of_model
+        figure = self._map_of(Encoder(OnnxNetwork(path, ["CPUExecutionProvider"])))
         self._report(f"{path.name}: MAP on tunes {figure:.4f}, the model's {exact:.4f}")
         return {"map": figure, "map_of_model": exact, "loss": exact - figure}
 
+    @cached_property
+    def _map_of_model(self) -> float:
+        return self._map_of(self._original)
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    def _map_of(self, encoder: Encoder) -> float:
+        tracks = choose_split(tunes.load(), "test")
+        return evaluate_tracks(encoder, tracks, self._tunes).metrics["map"]
 
-
-def _versions() -> dict[str, str]:
-    names = ("tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime", "librosa")
-    found = {"bytecover_tf": bytecover_tf.__version__}
-    for name in names:
-        if name == "onnxruntime":
-            import onnxruntime
-
-            found[name] = onnxruntime.__version__
-        else:
-            found[name] = version(name)
-    return found
+    @property
+    def _reads_tunes(self) -> bool:
+        return self._tunes.frontend == self._original.frontend

@@ -11,7 +11,7 @@ import numpy as np
 
 from bytecover_tf.audio import check_waveform, load_audio
 from bytecover_tf.encoder import Encoder
-from bytecover_tf.errors import AudioError, ConfigError, EncoderError, FrontendMismatch
+from bytecover_tf.errors import ConfigError, EncoderError, FrontendMismatch, explain
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.networks import MANIFEST
 from export import protos
@@ -134,20 +134,13 @@ class ServingClient(Encoder):
 
     def _read_audio(self, index: int, path: str | Path) -> np.ndarray:
         samples = load_audio(path, self.frontend.sample_rate)
-        return self._long_enough(samples, str(path))
+        self.frontend.check_length(len(samples), str(path))
+        return samples
 
     def _read_samples(self, index: int, samples: np.ndarray) -> np.ndarray:
         samples = np.asarray(samples)
         check_waveform(samples, f"waveform {index}")
-        return self._long_enough(samples, f"waveform {index}")
-
-    def _long_enough(self, samples: np.ndarray, name: str) -> np.ndarray:
-        if len(samples) < self.frontend.min_samples:
-            raise AudioError(
-                f"{name}: shorter than one pooled frame; at least "
-                f"{self.frontend.min_samples / self.frontend.sample_rate:.2f} s "
-                "are needed"
-            )
+        self.frontend.check_length(len(samples), f"waveform {index}")
         return samples
 
     def _embed_remotely(
@@ -158,10 +151,8 @@ class ServingClient(Encoder):
         for index, item in enumerate(inputs):
             try:
                 samples = read(index, item)
-            except AudioError as error:
-                self.errors[index] = str(error)
             except Exception as error:  # one bad input must not stop the others
-                self.errors[index] = f"{item!s:.200}: {type(error).__name__}: {error}"
+                self.errors[index] = explain(error, f"{item!s:.200}")
             rows.append(
                 np.full(self.dim, np.nan, np.float32)
                 if index in self.errors

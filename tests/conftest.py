@@ -1,4 +1,5 @@
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -53,3 +54,22 @@ def small_set(tmp_path):
                 split = "train" if work < 8 else "validation" if work < 10 else "test"
                 tracks.append(Track(f"{work}-{version}", f"work {work}", name, split))
     return tracks, FeatureStore(tmp_path / "store")
+
+
+@pytest.fixture
+def on_jax():
+    """Run Python code on Keras's JAX backend; return what it prints."""
+
+    def run(code, *arguments):
+        result = subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    return run

@@ -25,6 +25,7 @@ from bytecover_tf.retrieval.recording import Hit, Recording, Row
 
 if TYPE_CHECKING:
     from bytecover_tf.encoder import Encoder
+    from bytecover_tf.retrieval.segments import Segmenting
 
 # Rows up to which every search compares with all of them.
 EXACT_ROWS = 50_000
@@ -277,18 +278,9 @@ def _is_chroma(chroma: np.ndarray | None) -> bool:
     )
 
 
-def is_unchanged(recording: Recording) -> bool:
-    """Tell whether a recording's file has the size and time that it had."""
-    try:
-        status = os.stat(recording.path)
-    except OSError:
-        return False
-    return (recording.size, recording.mtime_ns) == (status.st_size, status.st_mtime_ns)
-
-
 def holds(recording: Recording) -> bool:
     """Tell whether a recording's file is there and has its content."""
-    if is_unchanged(recording):
+    if recording.is_unchanged:
         return True
     try:
         return content_hash(recording.path) == recording.content
@@ -345,16 +337,36 @@ def open_with_encoder(
         CatalogueError: there is no catalogue, or another encoder made it.
         EncoderError: there is no encoder.
     """
-    from bytecover_tf.encoder import load_encoder
-
     catalogue = open_catalogue(address)
     try:
-        found = catalogue.identity
-        path = encoder or found.encoder_path
-        loaded = load_encoder(path)
-        identity = Identity.of(loaded, path, found.segmenting)
-        identity.check_same(found, str(address))
+        return catalogue, encoder_of(catalogue, encoder)
     except ByteCoverError:
         catalogue.close()
         raise
-    return catalogue, loaded
+
+
+def encoder_of(
+    catalogue: Catalogue,
+    encoder: str | Path | None = None,
+    segmenting: Segmenting | None = None,
+) -> Encoder:
+    """Load the encoder that made a catalogue.
+
+    Args:
+        catalogue: what it made.
+        encoder: what `load_encoder` takes; by default from where it was when the
+            catalogue was made.
+        segmenting: what the catalogue must hold; by default what it does.
+
+    Raises:
+        CatalogueError: another encoder made it, or of other segments.
+        EncoderError: there is no encoder.
+    """
+    from bytecover_tf.encoder import load_encoder
+
+    found = catalogue.identity
+    path = encoder or found.encoder_path
+    loaded = load_encoder(path)
+    identity = Identity.of(loaded, path, segmenting or found.segmenting)
+    identity.check_same(found, catalogue.address)
+    return loaded

@@ -20,7 +20,7 @@ import numpy as np
 
 from bytecover_tf.chroma import seconds_per_frame
 from bytecover_tf.encoder import Encoder
-from bytecover_tf.errors import AudioError, ByteCoverError
+from bytecover_tf.errors import AudioError, explain
 from bytecover_tf.extraction import read_file
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.retrieval.alignment import Alignment, align_many
@@ -202,10 +202,8 @@ def identify(
     def attempt(path: str | Path) -> Query | str:
         try:
             return Query.read(path, encoder.frontend)
-        except ByteCoverError as error:
-            return str(error)
         except Exception as error:  # one bad file must not stop a batch
-            return f"{path}: {type(error).__name__}: {error}"
+            return explain(error, path)
 
     paths = list(paths)
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
@@ -240,6 +238,38 @@ class Comparison:
     alignments: Sequence[Alignment]
     pairs: Pairs
     frame_seconds: float
+
+    @classmethod
+    def of(
+        cls,
+        query: Query,
+        recordings: Sequence[Recording],
+        chroma: Sequence[np.ndarray],
+        similarity: np.ndarray,
+        among: int,
+        frame_seconds: float,
+        workers: int | None = None,
+    ) -> Comparison:
+        """Align a query with recordings.
+
+        Args:
+            query: what to align.
+            recordings: N candidates.
+            chroma: uint8 (12, m) of each.
+            similarity: (N,), cosine of its embedding to the query's.
+            among: number of recordings in the catalogue.
+            frame_seconds: duration of a frame of chroma.
+            workers: threads; by default one a core.
+        """
+        alignments = align_many(query.chroma, chroma, workers)
+        lengths = np.array([array.shape[1] for array in chroma])
+        pairs = Pairs(
+            score=np.array([alignment.score for alignment in alignments]),
+            seconds=frame_seconds * np.minimum(lengths, query.chroma.shape[1]),
+            similarity=similarity,
+            among=among,
+        )
+        return cls(query, recordings, alignments, pairs, frame_seconds)
 
     def matches(self, calibration: Calibration) -> list[Match]:
         """Return the candidates, the most probable first."""
@@ -323,10 +353,11 @@ def embed(encoder: Encoder, query: Query) -> np.ndarray:
     if frames * seconds > _LONG:
         spans += _WINDOWS.windows(frames, seconds)
     vectors = encoder.embed_features(
-        [query.features[:, start:end] for start, end in spans]
+        [query.features[:, start:end] for start, end in spans],
+        [query.name] * len(spans),
     )
     if 0 in encoder.errors:
-        raise AudioError(encoder.errors[0].replace("features 0", query.name))
+        raise AudioError(encoder.errors[0])
     # A silent window has none.
     return vectors[[index not in encoder.errors for index in range(len(spans))]]
 
@@ -375,14 +406,12 @@ def align_hits(
     # Between the two reads a recording may have been removed.
     hits = [hit for hit in hits if hit.recording.id in chroma]
     references = [chroma[hit.recording.id] for hit in hits]
-    alignments = align_many(query.chroma, references, workers)
-    seconds = seconds_per_frame(catalogue.identity.frontend)
-    lengths = np.array([reference.shape[1] for reference in references])
-    pairs = Pairs(
-        score=np.array([alignment.score for alignment in alignments]),
-        seconds=seconds * np.minimum(lengths, query.chroma.shape[1]),
-        similarity=np.array([hit.similarity for hit in hits]),
-        among=max(among, _LEAST),
+    return Comparison.of(
+        query,
+        [hit.recording for hit in hits],
+        references,
+        np.array([hit.similarity for hit in hits]),
+        max(among, _LEAST),
+        seconds_per_frame(catalogue.identity.frontend),
+        workers,
     )
-    recordings = [hit.recording for hit in hits]
-    return Comparison(query, recordings, alignments, pairs, seconds)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bytecover_tf.artifact import encoder_file
 from bytecover_tf.errors import CatalogueError, EncoderError
 from bytecover_tf.extraction import content_hash
 from bytecover_tf.frontend import Frontend
@@ -129,7 +130,6 @@ def encoder_checksum(path: str | Path) -> str | None:
     Args:
         path: what `load_encoder` takes; for anything else the result is None.
     """
-    path = Path(path)
-    path = path / "encoder.keras" if path.is_dir() else path
+    path = encoder_file(path)
     is_model = path.suffix == ".keras" and path.is_file()
     return content_hash(path) if is_model else None

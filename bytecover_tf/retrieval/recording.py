@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bytecover_tf.extraction import is_unchanged
 from bytecover_tf.retrieval.packing import pack, unpack
 
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -45,6 +47,24 @@ class Recording:
     content: str
     size: int
     mtime_ns: int
+
+    @classmethod
+    def of_content(cls, content: str, path: str, duration: float) -> Recording:
+        """Build a recording of which nothing else is known.
+
+        Args:
+            content: SHA-256 of the file; its beginning is id and work.
+            path: the file; its name is the title.
+            duration: in seconds.
+        """
+        name = content[:16]
+        title = Path(path).stem
+        return cls(name, name, title, "", "", path, duration, content, 0, 0)
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the file has the size and time that it had."""
+        return is_unchanged(self.path, self.size, self.mtime_ns)
 
     @property
     def has_named_work(self) -> bool:

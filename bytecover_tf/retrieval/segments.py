@@ -95,11 +95,9 @@ def embed_rows(
         for number, (start, end) in enumerate(spans):
             parts.append((recording, number, start, end, None if number else chroma))
             arrays.append(features[:, start:end])
-    embeddings = encoder.embed_features(arrays)
+    embeddings = encoder.embed_features(arrays, [part[0].path for part in parts])
     failed = {
-        recording.path: encoder.errors[index].replace(
-            f"features {index}", recording.path
-        )
+        recording.path: encoder.errors[index]
         for index, (recording, number, *_) in enumerate(parts)
         if number == 0 and index in encoder.errors
     }

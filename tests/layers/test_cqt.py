@@ -1,9 +1,5 @@
 """The transform in the graph against librosa's."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -202,7 +198,7 @@ def test_onnx_gives_the_same_at_other_lengths(traced, music):
     assert result.shape == (3, 84, 0, 1)
 
 
-def test_jax_gives_the_same(music, tmp_path):
+def test_jax_gives_the_same(on_jax, music, tmp_path):
     pytest.importorskip("jax")
     samples = music(5)
     np.save(tmp_path / "samples.npy", samples[np.newaxis])
@@ -215,13 +211,5 @@ def test_jax_gives_the_same(music, tmp_path):
         "result = jax.jit(layer)(np.load(sys.argv[1] + '/samples.npy'))\n"
         "np.save(sys.argv[1] + '/result.npy', result)"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert result.returncode == 0, result.stderr
+    on_jax(code, tmp_path)
     check(np.load(tmp_path / "result.npy")[0], Frontend(), samples)

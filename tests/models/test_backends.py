@@ -1,9 +1,6 @@
 """The same model on another Keras backend."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,20 +13,7 @@ from bytecover_tf.models.bytecover import ByteCover
 pytest.importorskip("jax")
 
 
-def on_jax(code, *arguments):
-    result = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-def test_an_encoder_embeds_alike_on_jax(tmp_path, rng):
+def test_an_encoder_embeds_alike_on_jax(on_jax, tmp_path, rng):
     model = ByteCover(blocks=(1, 2, 1, 1), width=8, embedding_dim=64)
     model.build((None, 84, None, 1))
     save_model(model, tmp_path / "encoder.keras", Frontend(), {})
@@ -48,7 +32,7 @@ def test_an_encoder_embeds_alike_on_jax(tmp_path, rng):
     np.testing.assert_allclose(np.load(tmp_path / "result.npy"), expected, atol=1e-4)
 
 
-def test_training_runs_and_resumes_on_jax(small_set, tmp_path):
+def test_training_runs_and_resumes_on_jax(on_jax, small_set, tmp_path):
     tracks, store = small_set
     rows = ["id,work,path,split"]
     for track in tracks:
