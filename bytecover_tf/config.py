@@ -21,7 +21,7 @@ from bytecover_tf.errors import ConfigError
 from bytecover_tf.frontend import Frontend
 
 # Settings that None switches off.
-_OPTIONAL = ("embedding_dim", "margin")
+_OPTIONAL = ("embedding_dim", "margin", "salience", "temperature")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,12 @@ class Config:
         bnneck: False makes f_c the same vector as f_t.
         embedding_dim: size after a projection, or None for `32 * width`.
         input_power: exponent applied to the features.
+        salience: channels of a layer before the backbone that learns to hear notes
+            from scores, which the data must have; None, as in the paper, for none.
+        score_share: share of the crops of which the backbone reads the score itself,
+            reached after `easy_steps`; before, there are more.
+        easy_steps: steps in which training with scores goes from easy to hard.
+        temperature: of a contrastive loss in place of the paper's two, or None.
         margin: of the triplet loss, or None to train by classification alone.
         triplet_from_epoch: first epoch, counted from 0, in which the triplet loss
             takes part.
@@ -67,6 +73,10 @@ class Config:
     bnneck: bool = True
     embedding_dim: int | None = None
     input_power: float = 1.0
+    salience: int | None = None
+    score_share: float = 0.15
+    easy_steps: int = 0
+    temperature: float | None = None
     margin: float | None = 0.3
     triplet_from_epoch: int = 0
     label_smoothing: float = 0.0
@@ -119,7 +129,8 @@ class Config:
     def model_arguments(self) -> dict[str, Any]:
         """Return the arguments of `ByteCover`, its number of works excepted."""
         names = ("blocks", "width", "ibn", "pooling", "bnneck", "embedding_dim",
-                 "margin", "label_smoothing", "input_power")  # fmt: skip
+                 "margin", "label_smoothing", "input_power", "salience",
+                 "temperature")  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
     def to_dict(self) -> dict[str, Any]:

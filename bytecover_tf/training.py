@@ -34,12 +34,14 @@ from bytecover_tf.artifact import encoder_file, load_model, save_model
 from bytecover_tf.config import Config
 from bytecover_tf.data.leakage import check_leakage, near_duplicates
 from bytecover_tf.data.pipeline import (
+    Batches,
     CropBatches,
     StoreReader,
     WaveformReader,
     tf_dataset,
 )
 from bytecover_tf.data.sampler import PKSampler
+from bytecover_tf.data.scored import ScoredBatches, ScoredReader
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoder import Encoder, KerasNetwork, load_encoder
 from bytecover_tf.errors import ConfigError, DataError
@@ -52,6 +54,7 @@ from bytecover_tf.evaluation import (
 from bytecover_tf.feature_store import FeatureStore, write_atomically
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.score_store import ScoreStore, has_scores
 
 
 @dataclass(frozen=True)
@@ -278,7 +281,7 @@ def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str
     differing = [
         f"{name}: {found[name]} in {path}, {wanted[name]} in the settings"
         for name in ("blocks", "width", "ibn", "pooling", "bnneck", "embedding_dim",
-                     "input_power")
+                     "input_power", "salience")
         if found[name] != wanted[name]
     ]  # fmt: skip
     if differing:
@@ -287,7 +290,7 @@ def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str
             + "; ".join(differing)
             + ")"
         )
-    for part in ("backbone", "pool", "projection", "neck"):
+    for part in ("salience", "backbone", "pool", "projection", "neck"):
         if getattr(model, part) is not None:
             getattr(model, part).set_weights(getattr(source, part).get_weights())
     return info
@@ -342,7 +345,7 @@ def _batches(
     store: FeatureStore,
     seed: int,
     waveforms: bool,
-) -> CropBatches:
+) -> Batches:
     number = {work: index for index, work in enumerate(works)}
     labels = np.array([number[track.work] for track in tracks])
     sampler = PKSampler(
@@ -352,20 +355,24 @@ def _batches(
         seed,
         config.weighting,
     )
-    reader = (
-        WaveformReader(store.frontend, tracks)
-        if waveforms
-        else StoreReader(store, tracks)
-    )
-    return CropBatches(
-        reader,
-        labels,
-        sampler,
-        config.crop_frames,
-        config.augment,
-        store.frontend.n_bins,
-        seed,
-    )
+    crops: dict[str, Any] = {
+        "works": labels,
+        "sampler": sampler,
+        "crop_frames": config.crop_frames,
+        "augment": config.augment,
+        "n_bins": store.frontend.n_bins,
+        "seed": seed,
+    }
+    if config.salience is not None and has_scores(store):
+        return ScoredBatches(
+            ScoredReader(store, ScoreStore(store), tracks),
+            score_share=config.score_share,
+            easy_steps=config.easy_steps,
+            **crops,
+        )
+    if waveforms:
+        return CropBatches(WaveformReader(store.frontend, tracks), **crops)
+    return CropBatches(StoreReader(store, tracks), **crops)
 
 
 def _tensorboard(run_dir: Path) -> list[keras.callbacks.Callback]:
@@ -375,11 +382,11 @@ def _tensorboard(run_dir: Path) -> list[keras.callbacks.Callback]:
     return [keras.callbacks.TensorBoard(str(run_dir / "tensorboard"))]
 
 
-def _stream(batches: CropBatches, start: int, stop: int) -> Any:
+def _stream(batches: Batches, start: int, stop: int) -> Any:
     if keras.backend.backend() == "tensorflow":
         return tf_dataset(batches, start, stop - start)
 
-    def generate() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def generate() -> Iterator[tuple[Any, np.ndarray]]:
         for number in range(start, stop):
             yield batches(number)
 

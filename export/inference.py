@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from bytecover_tf.layers.gem import GeM
+from bytecover_tf.layers.salience import Salience, stack_harmonics
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.resnet_ibn import Bottleneck
 
@@ -32,6 +33,7 @@ def inference_network(model: ByteCover) -> Step:
         (batch, dim), both float32.
     """
     backbone = model.backbone
+    hear = None if model.salience is None else _salience(model.salience)
     stem = _convolution(backbone.stem_conv, _affine(backbone.stem_norm), pad=3)
     blocks = [_bottleneck(block) for block in backbone.bottlenecks]
     head = _head(model)
@@ -40,6 +42,8 @@ def inference_network(model: ByteCover) -> Step:
         x = features[..., None]
         if model.input_power != 1:
             x = ops.power(x, model.input_power)
+        if hear is not None:
+            x = hear(x)
         x = _pad(ops.relu(stem(x)), 1)
         x = ops.max_pool(x, 3, strides=2)
         for block in blocks:
@@ -47,6 +51,25 @@ def inference_network(model: ByteCover) -> Step:
         return head(x)
 
     return network
+
+
+def _salience(layer: Salience) -> Step:
+    hidden = [
+        _convolution(convolution, _affine(norm), pad=size // 2)
+        for convolution, norm, size in zip(
+            layer.convolutions, layer.norms, layer.kernels, strict=True
+        )
+    ]
+    last = layer.output_conv
+    output = _convolution(last, (np.ones(2), _float64(last.bias)))
+
+    def run(x: Any) -> Any:
+        x = stack_harmonics(x)
+        for convolution in hidden:
+            x = ops.relu(convolution(x))
+        return ops.sigmoid(output(x))
+
+    return run
 
 
 def _bottleneck(block: Bottleneck) -> Step:

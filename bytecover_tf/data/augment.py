@@ -6,11 +6,13 @@ is applied with a probability of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bytecover_tf.errors import ConfigError
+
+_PROBABILITIES = ("stretch", "transpose", "mask_bins", "mask_frames", "tilt", "noise")
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,7 @@ class Augment:
     noise_level: float = 0.02
 
     def __post_init__(self) -> None:
-        for name in (
-            "stretch",
-            "transpose",
-            "mask_bins",
-            "mask_frames",
-            "tilt",
-            "noise",
-        ):
+        for name in _PROBABILITIES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(
                     f"augment.{name} is a probability, not {getattr(self, name)}"
@@ -73,6 +68,18 @@ class Augment:
                 "augment.stretch_range must be two positive factors in ascending "
                 f"order, not {self.stretch_range}"
             )
+
+    def scaled(self, factor: float) -> Augment:
+        """Return the same changes, each `factor` (0 to 1) times as probable."""
+        return replace(
+            self, **{name: factor * getattr(self, name) for name in _PROBABILITIES}
+        )
+
+    def draw_shift(self, rng: np.random.Generator) -> int:
+        """Return by how many bins the crop is to be transposed."""
+        if rng.random() >= self.transpose:
+            return 0
+        return int(rng.integers(-self.transpose_bins, self.transpose_bins + 1))
 
     def draw_stretch(self, rng: np.random.Generator) -> float:
         """Return a factor by which the crop's duration is to change."""
@@ -96,9 +103,7 @@ class Augment:
         """
         crop = crop.copy()
         bins, frames = crop.shape
-        if rng.random() < self.transpose:
-            shift = rng.integers(-self.transpose_bins, self.transpose_bins + 1)
-            crop = transpose(crop, int(shift))
+        crop = transpose(crop, self.draw_shift(rng))
         if rng.random() < self.tilt:
             knots = rng.uniform(-1, 1, self.tilt_knots) * self.tilt_decibels
             crop *= _gain(bins, knots)[:, None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -22,6 +22,10 @@ from bytecover_tf.frontend import Frontend
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+Shape = tuple[int | None, ...]
+# Shape and type of each array of a batch: the inputs, one or by name, and the works.
+Spec = tuple[tuple[Shape, str] | dict[str, tuple[Shape, str]], tuple[Shape, str]]
 
 
 class CropReader(Protocol):
@@ -109,6 +113,12 @@ class CropBatches:
     n_bins: int
     seed: int = 0
 
+    @property
+    def spec(self) -> Spec:
+        """Shapes and types of a batch."""
+        size = self.sampler.batch_size
+        return ((size, self.n_bins, None, 1), "float32"), ((size,), "int32")
+
     def __call__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Return batch `number`.
 
@@ -134,7 +144,18 @@ class CropBatches:
         return self.augment(resize_frames(crop, length), rng)
 
 
-def tf_dataset(batches: CropBatches, start: int, count: int) -> tf.data.Dataset:
+class Batches(Protocol):
+    """Makes training batches by number."""
+
+    @property
+    def spec(self) -> Spec:
+        """Shape, None for what varies, and type of each array of a batch."""
+
+    def __call__(self, number: int) -> tuple[Any, np.ndarray]:
+        """Return batch `number`: inputs and works."""
+
+
+def tf_dataset(batches: Batches, start: int, count: int) -> tf.data.Dataset:
     """Return batches `start` to `start + count` as a dataset, in order.
 
     Args:
@@ -143,19 +164,28 @@ def tf_dataset(batches: CropBatches, start: int, count: int) -> tf.data.Dataset:
         count: how many.
 
     Returns:
-        Elements of float32 (batch, n_bins, None, 1) and int32 (batch,), made ahead
-        in parallel; the order and content do not depend on the threads.
+        Elements as `batches` makes them, made ahead in parallel; the order and
+        content do not depend on the threads.
     """
     import tensorflow as tf
 
-    def load(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        features, works = tf.numpy_function(
-            batches, [number], (tf.float32, tf.int32), stateful=False
+    inputs, works = batches.spec
+    single = not isinstance(inputs, dict)
+    named = inputs if isinstance(inputs, dict) else {"": inputs}
+    arrays = [*named.values(), works]
+
+    def make(number: np.ndarray) -> list[np.ndarray]:
+        made, labels = batches(int(number))
+        return [*([made] if single else (made[name] for name in named)), labels]
+
+    def load(number: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        tensors = tf.numpy_function(
+            make, [number], [kind for _, kind in arrays], stateful=False
         )
-        size = batches.sampler.batch_size
-        features.set_shape((size, batches.n_bins, None, 1))
-        works.set_shape((size,))
-        return features, works
+        for tensor, (shape, _) in zip(tensors, arrays, strict=True):
+            tensor.set_shape(shape)
+        *made, labels = tensors
+        return made[0] if single else dict(zip(named, made, strict=True)), labels
 
     return (
         tf.data.Dataset.range(start, start + count)

@@ -36,6 +36,17 @@ def load(root: Path | None = None) -> list[Track]:
         raise DataError(f"{path}: no such file, so this is no `tunes` folder") from None
 
 
+def unseen_sources() -> set[tuple[str, str]]:
+    """Return title and collection of all scores of validation and test works."""
+    unseen = {track.work for track in load() if track.split != "train"}
+    with open(FOLDER / "sources.csv", newline="", encoding="utf-8") as file:
+        return {
+            (row["title"], row["collection"])
+            for row in csv.DictReader(file)
+            if row["work"] in unseen
+        }
+
+
 def audio_files() -> list[Path]:
     """Return the embedded recordings, `<work>-<version>.ogg`, in order."""
     return sorted(AUDIO.glob("*.ogg"))

@@ -1,6 +1,7 @@
 """Losses on embeddings, on any Keras backend."""
 
+from bytecover_tf.losses.contrastive import supervised_contrastive
 from bytecover_tf.losses.distances import pairwise_euclidean
 from bytecover_tf.losses.triplet import batch_hard_triplet
 
-__all__ = ["batch_hard_triplet", "pairwise_euclidean"]
+__all__ = ["batch_hard_triplet", "pairwise_euclidean", "supervised_contrastive"]

@@ -10,6 +10,8 @@ from keras import ops
 
 from bytecover_tf.layers.bnneck import BNNeck
 from bytecover_tf.layers.gem import GeM
+from bytecover_tf.layers.salience import Salience
+from bytecover_tf.losses.contrastive import supervised_contrastive
 from bytecover_tf.losses.triplet import batch_hard_triplet
 from bytecover_tf.models.resnet_ibn import ResNetIBN
 
@@ -36,10 +38,19 @@ class ByteCover(keras.Model):
         label_smoothing: share of the target spread over all works.
         input_power: exponent applied to the features; 0.5 compresses loud bins,
             1 is the paper's plain amplitude.
+        salience: channels of a `Salience` layer before the backbone, which then reads
+            the notes that the layer hears; None, as in the paper, for none.
+        temperature: of a supervised contrastive loss on f_c that takes the place of
+            both losses of the paper; None for the paper's.
         **kwargs: as for any Keras model.
 
     Input shape:
-        `(batch, bins, frames, 1)`, any number of frames from 1.
+        `(batch, bins, frames, 1)`, any number of frames from 1. In training, a model
+        with `salience` also takes a dictionary of these `features`, the `score` of
+        what is played, `(batch, bins, frames, 2)` as `Salience` should return it, and
+        `given`, booleans (batch,): recordings of which the backbone reads the score
+        itself. The layer then learns from the score, and the backbone has notes to
+        learn from before the layer hears any.
 
     Output:
         `{"f_t": (batch, dim), "f_c": (batch, dim)}` in float32. Compare
@@ -63,6 +74,8 @@ class ByteCover(keras.Model):
         margin: float | None = 0.3,
         label_smoothing: float = 0.0,
         input_power: float = 1.0,
+        salience: int | None = None,
+        temperature: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -84,7 +97,13 @@ class ByteCover(keras.Model):
         self.margin = margin
         self.label_smoothing = label_smoothing
         self.input_power = input_power
+        self.temperature = temperature
 
+        self.salience = (
+            None
+            if salience is None
+            else Salience(salience, name="salience", dtype=self.dtype_policy)
+        )
         self.backbone = ResNetIBN(
             blocks, width, ibn, name="backbone", dtype=self.dtype_policy
         )
@@ -102,7 +121,7 @@ class ByteCover(keras.Model):
         self.neck = BNNeck(name="neck") if bnneck else None
         self.classifier = (
             None
-            if num_works is None
+            if num_works is None or temperature is not None
             else keras.layers.Dense(
                 num_works,
                 use_bias=False,
@@ -114,23 +133,32 @@ class ByteCover(keras.Model):
         # 1 in the paper; a trainer may let the triplet loss join later.
         self.triplet_weight = (
             None
-            if margin is None or num_works is None
+            if margin is None or num_works is None or temperature is not None
             else self.add_weight(
                 name="triplet_weight", shape=(), initializer="ones", trainable=False
             )
         )
-        self.trackers = {
-            name: keras.metrics.Mean(name=name)
-            for name in ("loss", "classification", "triplet", "accuracy")
-        }
+        names = ["loss"]
+        if temperature is None:
+            names += ["classification", "triplet", "accuracy"]
+        else:
+            names += ["contrastive"]
+        if salience is not None:
+            names += ["hearing"]
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     @property
     def dim(self) -> int:
         """Size of an embedding."""
         return self.embedding_dim or 32 * self.width
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: Any) -> None:
         """Create the weights."""
+        if isinstance(input_shape, dict):
+            input_shape = input_shape["features"]
+        if self.salience is not None:
+            self.salience.build(input_shape)
+            input_shape = self.salience.compute_output_shape(input_shape)
         self.backbone.build(input_shape)
         features = self.backbone.compute_output_shape(input_shape)
         self.pool.build(features)
@@ -143,12 +171,22 @@ class ByteCover(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> dict[str, Any]:
         """Return f_t and f_c of each recording."""
-        x = inputs if self.input_power == 1 else ops.power(inputs, self.input_power)
+        outputs = {}
+        x = inputs["features"] if isinstance(inputs, dict) else inputs
+        x = x if self.input_power == 1 else ops.power(x, self.input_power)
+        if self.salience is not None:
+            x = self.salience(x, training=training, logits=True)
+            if isinstance(inputs, dict):
+                outputs["heard"] = x
+            x = ops.sigmoid(x)
+            if isinstance(inputs, dict):
+                given = inputs["given"][:, None, None, None]
+                x = ops.where(given, ops.cast(inputs["score"], x.dtype), x)
         f_t = self.pool(self.backbone(x, training=training))
         if self.projection is not None:
             f_t = self.projection(f_t)
         f_c = f_t if self.neck is None else self.neck(f_t, training=training)
-        return {"f_t": f_t, "f_c": f_c}
+        return {"f_t": f_t, "f_c": f_c, **outputs}
 
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...]
@@ -172,24 +210,38 @@ class ByteCover(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Return the sum of both losses and record each.
+        """Return the sum of the losses and record each.
 
         Args:
-            x: not used.
+            x: what `call` was given; read only for the score.
             y: integer label of each recording's work, (batch,).
             y_pred: what `call` returned.
             sample_weight: not used.
             training: not used.
 
         Raises:
-            ValueError: the model has no classifier.
+            ValueError: the model has neither a classifier nor a contrastive loss.
         """
+        y = ops.reshape(y, (-1,))
+        if self.temperature is not None:
+            loss = supervised_contrastive(y_pred["f_c"], y, self.temperature)
+            self.trackers["contrastive"].update_state(loss)
+        else:
+            loss = self._paper_losses(y, y_pred)
+        if "heard" in y_pred:
+            hearing = self._hearing_loss(x["score"], y_pred["heard"])
+            self.trackers["hearing"].update_state(hearing)
+            loss = loss + hearing
+        self.trackers["loss"].update_state(loss)
+        return loss
+
+    def _paper_losses(self, y: Any, y_pred: Any) -> Any:
+        """Return classification on f_c plus triplet on f_t (paper, equation 2)."""
         if self.classifier is None:
             raise ValueError(
                 "Training needs a classifier. Received: num_works=None at construction"
             )
         logits = self.classifier(y_pred["f_c"])
-        y = ops.reshape(y, (-1,))
         classification = ops.mean(
             ops.categorical_crossentropy(
                 self._targets(y, logits), logits, from_logits=True
@@ -200,11 +252,16 @@ class ByteCover(keras.Model):
             triplet = batch_hard_triplet(y_pred["f_t"], y, self.margin)
             loss = classification + self.triplet_weight * triplet
         hits = ops.equal(ops.cast(ops.argmax(logits, axis=1), y.dtype), y)
-        self.trackers["loss"].update_state(loss)
         self.trackers["classification"].update_state(classification)
         self.trackers["triplet"].update_state(triplet)
         self.trackers["accuracy"].update_state(ops.cast(hits, "float32"))
         return loss
+
+    def _hearing_loss(self, score: Any, heard: Any) -> Any:
+        """Return the cross-entropy of a frame's notes, summed over its pitches."""
+        logits, score = ops.cast(heard, "float32"), ops.cast(score, "float32")
+        each = ops.softplus(logits) - score * logits
+        return ops.mean(ops.sum(each, axis=(1, 3)))
 
     def _targets(self, y: Any, logits: Any) -> Any:
         one_hot = ops.one_hot(y, logits.shape[-1], dtype=logits.dtype)
@@ -224,7 +281,10 @@ class ByteCover(keras.Model):
         features, works, _ = keras.utils.unpack_x_y_sample_weight(*args)
         with tf.GradientTape() as tape:
             loss = self.compute_loss(
-                y=works, y_pred=self(features, training=True), training=True
+                x=features,
+                y=works,
+                y_pred=self(features, training=True),
+                training=True,
             )
             # Under mixed precision, small float16 gradients would vanish.
             scaled = self.optimizer.scale_loss(loss)
@@ -239,6 +299,7 @@ class ByteCover(keras.Model):
     def encoder(self) -> ByteCover:
         """Return a float32 copy without the classifier, with weights of its own."""
         config = {**self.get_config(), "num_works": None, "dtype": "float32"}
+        config["temperature"] = None
         copy = type(self).from_config(config)
         copy.build((None, 84, None, 1))
         kept = {self._relative(variable): variable for variable in self.variables}
@@ -266,4 +327,6 @@ class ByteCover(keras.Model):
             "margin": self.margin,
             "label_smoothing": self.label_smoothing,
             "input_power": self.input_power,
+            "salience": None if self.salience is None else self.salience.filters,
+            "temperature": self.temperature,
         }

@@ -143,7 +143,7 @@ class ResNetIBN(layers.Layer):
         **kwargs: as for any Keras layer.
 
     Input shape:
-        `(batch, bins, frames, 1)`, any number of frames from 1.
+        `(batch, bins, frames, channels)`, any number of frames from 1.
 
     Output shape:
         `(batch, ceil(bins / 16), ceil(frames / 16), 32 * width)`
@@ -190,12 +190,12 @@ class ResNetIBN(layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights."""
-        if len(input_shape) != 4 or input_shape[-1] != 1:
+        if len(input_shape) != 4:
             raise ValueError(
-                "ResNetIBN needs input of shape (batch, bins, frames, 1). "
+                "ResNetIBN needs input of shape (batch, bins, frames, channels). "
                 f"Received: input_shape={input_shape}"
             )
-        self.stem_conv.build((None, None, None, 1))
+        self.stem_conv.build((None, None, None, input_shape[-1]))
         shape: tuple[int | None, ...] = (None, None, None, self.width)
         self.stem_norm.build(shape)
         for bottleneck in self.bottlenecks:

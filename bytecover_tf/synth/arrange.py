@@ -175,7 +175,7 @@ def draw_style(
     """
     # Most covers stay near the original: a third keeps the key.
     factor = np.clip(np.exp(rng.normal(0.0, 0.2)), 0.6, 1.6)
-    tempo = float(np.clip(_usual_tempo(score) * factor, *TEMPO_RANGE))
+    tempo = float(np.clip(usual_tempo(score) * factor, *TEMPO_RANGE))
     key_shift = 0
     if rng.random() > 0.3:
         key_shift = int(np.clip(np.rint(rng.normal(0.0, 2.5)), -6, 6))
@@ -258,7 +258,7 @@ def arrange(score: Score, style: Style, rng: np.random.Generator) -> Performance
     )
 
 
-def _usual_tempo(score: Score) -> float:
+def usual_tempo(score: Score) -> float:
     """Quarter notes per minute at which the melody has 3 notes a second."""
     sung = sum(score.bars[b] - score.bars[a] for a, b in score.sections)
     return float(np.clip(60 * REFERENCE_DENSITY * sung / len(score.melody), 60, 130))

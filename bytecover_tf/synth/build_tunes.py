@@ -10,10 +10,8 @@ only packs again, and a run that was killed goes on where it stopped.
 """
 
 import argparse
-import csv
 import hashlib
 import json
-import random
 import re
 import shutil
 import zlib
@@ -28,20 +26,16 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from bytecover_tf.errors import AudioError, ByteCoverError, DataError
+from bytecover_tf.errors import AudioError, ByteCoverError
 from bytecover_tf.feature_store import FeatureStoreWriter, write_atomically
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.synth.arrange import Performance, Style, arrange, draw_style
-from bytecover_tf.synth.corpora import (
-    COLLECTIONS,
-    LIEDER,
-    Collection,
-    list_files,
-    read_file,
-)
+from bytecover_tf.synth.corpora import COLLECTIONS, LIEDER
+from bytecover_tf.synth.library import read_scores
 from bytecover_tf.synth.recording import record
 from bytecover_tf.synth.render import SAMPLE_RATE, SOUNDFONTS, render
-from bytecover_tf.synth.score import Score, score_from_dict
+from bytecover_tf.synth.score import Score
+from bytecover_tf.synth.tables import write_csv
 from bytecover_tf.synth.variants import group_works, plain_title
 
 RENDER_POOL = 20
@@ -88,47 +82,6 @@ class Version:
     split: str
     score: Score
     seed: int
-
-
-def read_scores(work_dir: Path, lieder: Path, seed: int) -> list[Score]:
-    """Read all collections, or what an earlier run kept of them.
-
-    Args:
-        work_dir: holds `scores.jsonl`, one score a line, once they are read.
-        lieder: the archive of OpenScore Lieder, of which a sample is read.
-        seed: draws the sample.
-    """
-    cache = work_dir / "scores.jsonl"
-    if not cache.exists():
-        tasks: list[tuple[Collection, str]] = []
-        for collection in COLLECTIONS:
-            files = list_files(collection, lieder)
-            if collection.name == LIEDER:
-                random.Random(seed).shuffle(files)
-                files = files[:LIEDER_SAMPLE]
-            tasks += [(collection, file) for file in files]
-        lines: list[str] = []
-        with ProcessPoolExecutor(PROCESSES) as pool:
-            read = pool.map(partial(_read_lines, lieder), tasks, chunksize=4)
-            for scores, errors in tqdm(read, total=len(tasks), desc="scores"):
-                lines += scores
-                for error in errors:
-                    tqdm.write(f"skipped: {error}")
-        write_atomically(cache, "".join(lines))
-    with open(cache, encoding="utf-8") as file:
-        return [score_from_dict(json.loads(line)) for line in file]
-
-
-def _read_lines(
-    lieder: Path, task: tuple[Collection, str]
-) -> tuple[list[str], list[str]]:
-    scores, errors = [], []
-    for item in read_file(*task, lieder):
-        if isinstance(item, DataError):
-            errors.append(str(item))
-        else:
-            scores.append(json.dumps(asdict(item)) + "\n")
-    return scores, errors
 
 
 def select_works(scores: Sequence[Score], count: int, seed: int) -> list[Work]:
@@ -285,9 +238,9 @@ def pack(
     (beside / "lock").unlink(missing_ok=True)
     shutil.rmtree(store, ignore_errors=True)
     beside.rename(store)
-    _write_csv(out / "tracks.csv", [_track(version) for version in done])
+    write_csv(out / "tracks.csv", [_track(version) for version in done])
     rights = {collection.name: collection.rights for collection in COLLECTIONS}
-    _write_csv(
+    write_csv(
         out / "sources.csv",
         [
             {
@@ -352,13 +305,6 @@ def _facts(work_dir: Path, version: Version) -> dict[str, Any]:
     return json.loads((work_dir / "facts" / f"{version.id}.json").read_text())
 
 
-def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns 0, or 1 if some versions could not be made."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -377,7 +323,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     for name in (f"pool{RENDER_POOL}", "facts"):
         (options.work_dir / name).mkdir(parents=True, exist_ok=True)
-    scores = read_scores(options.work_dir, options.lieder, options.seed)
+    scores = read_scores(
+        options.work_dir / "scores.jsonl",
+        {LIEDER: options.lieder},
+        PROCESSES,
+        {LIEDER: LIEDER_SAMPLE},
+        options.seed,
+    )
     works = select_works(scores, options.works, options.seed)
     versions = list_versions(works, options.versions, options.seed)
     failed = 0

@@ -1,8 +1,8 @@
 """Collections of scores in the public domain, and how each is read.
 
 music21 brings transcriptions of printed tune books and of Bach's chorales; the
-OpenScore Lieder are an archive of their own. music21's Essen collection is left
-out: its terms allow non-commercial use only.
+OpenScore Lieder and POP909 are archives of their own. music21's Essen collection is
+left out: its terms allow non-commercial use only.
 """
 
 import re
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bytecover_tf.errors import DataError
+from bytecover_tf.synth.pop909 import POP909, list_songs, read_song
 from bytecover_tf.synth.score import (
     Score,
     chorale_title,
@@ -28,12 +29,14 @@ class Collection:
     Attributes:
         name: as cited.
         rights: why its music may be used.
-        pattern: files in music21's corpus folder; empty for OpenScore Lieder.
+        pattern: files in music21's corpus folder, if it is there.
+        option: of the command line that names the archive, if it is one.
     """
 
     name: str
     rights: str
     pattern: str = ""
+    option: str = ""
 
 
 PRINTED = "public domain: traditional tunes printed in {}; transcription from music21"
@@ -55,7 +58,8 @@ COLLECTIONS = (
         "public domain: J. S. Bach (1685-1750); transcription from music21",
         "bach/bwv*",
     ),
-    Collection(LIEDER, "CC0 1.0: OpenScore Lieder Corpus"),
+    Collection(LIEDER, "CC0 1.0: OpenScore Lieder Corpus", option="lieder"),
+    Collection(POP909, "MIT licence: arrangements by the Music X Lab", option="pop909"),
 )
 
 
@@ -66,38 +70,42 @@ def music21_corpus() -> Path:
     return Path(music21.__file__).parent / "corpus"
 
 
-def list_files(collection: Collection, lieder: Path | None) -> list[str]:
+def list_files(collection: Collection, archive: Path | None) -> list[str]:
     """Files of a collection, as `read_file` takes them, in alphabetical order.
 
     Args:
         collection: one of `COLLECTIONS`.
-        lieder: the archive of OpenScore Lieder, or None to go without.
+        archive: where the collection lies if it is an archive, or None to go without.
     """
     if collection.pattern:
         return sorted(str(path) for path in music21_corpus().glob(collection.pattern))
-    if lieder is None:
+    if archive is None:
         return []
-    with zipfile.ZipFile(lieder) as archive:
-        return sorted(name for name in archive.namelist() if name.endswith(".mxl"))
+    if collection.name == POP909:
+        return list_songs(archive)
+    with zipfile.ZipFile(archive) as opened:
+        return sorted(name for name in opened.namelist() if name.endswith(".mxl"))
 
 
 def read_file(
-    collection: Collection, file: str, lieder: Path | None
+    collection: Collection, file: str, archive: Path | None
 ) -> Iterator[Score | DataError]:
     """Read the pieces of one file.
 
     Args:
         collection: where the file belongs.
         file: as listed by `list_files`.
-        lieder: the archive of OpenScore Lieder.
+        archive: as there.
 
     Yields:
         Each piece's score, or the error that kept it from being read.
     """
-    if collection.name == LIEDER:
-        assert lieder is not None
-        with zipfile.ZipFile(lieder) as archive:
-            data = archive.read(file)
+    if collection.name == POP909:
+        yield _attempt(read_song, archive, file)
+    elif collection.name == LIEDER:
+        assert archive is not None
+        with zipfile.ZipFile(archive) as opened:
+            data = opened.read(file)
         composer, _, song, _ = file.split("/")
         title = f"{_plain(song)} ({_plain(composer).split(',')[0]})"
         yield _attempt(read_musicxml, data, title, collection.name)

@@ -93,7 +93,7 @@ def plain_title(title: str) -> str:
     return " ".join(text.split())
 
 
-def group_works(scores: Sequence[Score]) -> list[list[int]]:
+def group_works(scores: Sequence[Score], doubtful: float = DOUBTFUL) -> list[list[int]]:
     """Gather scores into works.
 
     Scores belong together if their melodies are very similar, or if their titles
@@ -103,12 +103,13 @@ def group_works(scores: Sequence[Score]) -> list[list[int]]:
 
     Args:
         scores: in order of preference.
+        doubtful: similarity from which two works might be one.
 
     Returns:
         Works as indices into `scores`, in order of their first score.
     """
     ngrams = [melody_ngrams(score.melody) for score in scores]
-    pairs = similar_pairs(ngrams, DOUBTFUL)
+    pairs = similar_pairs(ngrams, min(doubtful, SAME_TITLE))
     titles = [plain_title(score.title) for score in scores]
     parent = list(range(len(scores)))
 
@@ -126,7 +127,8 @@ def group_works(scores: Sequence[Score]) -> list[list[int]]:
     roots = [root(i) for i in range(len(scores))]
 
     rivals: dict[int, set[int]] = defaultdict(set)
-    for i, j in itertools.chain(pairs, _equal_pairs(titles)):
+    alike = (pair for pair, value in pairs.items() if value >= doubtful)
+    for i, j in itertools.chain(alike, _equal_pairs(titles)):
         if roots[i] != roots[j]:
             rivals[roots[i]].add(roots[j])
             rivals[roots[j]].add(roots[i])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bytecover_tf.layers import IBN, BNNeck, GeM
+from bytecover_tf.layers.salience import HARMONIC_BINS, Salience, stack_harmonics
 
 MAP_SHAPE = (3, 5, 7, 6)
 
@@ -20,6 +21,7 @@ def maps(rng):
         (IBN(instance_fraction=0.4, epsilon=1e-3, momentum=0.8), MAP_SHAPE, MAP_SHAPE),
         (GeM(p=2.0, epsilon=1e-4), MAP_SHAPE, (3, 6)),
         (BNNeck(epsilon=1e-3, momentum=0.8), (9, 6), (9, 6)),
+        (Salience(filters=3, kernels=(3, 5)), (2, 84, 7, 1), (2, 84, 7, 2)),
     ],
 )
 def test_shape_and_config_round_trip(layer, shape, output, rng):
@@ -35,7 +37,13 @@ def test_shape_and_config_round_trip(layer, shape, output, rng):
 
 @pytest.mark.parametrize(
     ("layer", "shape"),
-    [(IBN, (4, 8)), (IBN, (1, 2, 3, 1)), (GeM, (4, 8)), (BNNeck, MAP_SHAPE)],
+    [
+        (IBN, (4, 8)),
+        (IBN, (1, 2, 3, 1)),
+        (GeM, (4, 8)),
+        (BNNeck, MAP_SHAPE),
+        (Salience, MAP_SHAPE),
+    ],
 )
 def test_wrong_input_shape_is_refused(layer, shape):
     with pytest.raises(ValueError, match="Received"):
@@ -150,3 +158,25 @@ def test_layers_pass_gradients(layer, maps):
     for gradient in tape.gradient(loss, [x, *layer.trainable_weights]):
         assert np.isfinite(gradient).all()
         assert np.abs(gradient).max() > 0
+
+
+def test_harmonics_are_stacked_upon_their_note(rng):
+    inputs = rng.random((2, 84, 3, 1)).astype(np.float32)
+    stacked = np.asarray(stack_harmonics(inputs))
+    assert stacked.shape == (2, 84, 3, len(HARMONIC_BINS))
+    for channel, shift in enumerate(HARMONIC_BINS):
+        for k in range(84):
+            inside = 0 <= k + shift < 84
+            expected = inputs[:, k + shift, :, 0] if inside else 0.0
+            np.testing.assert_array_equal(stacked[:, k, :, channel], expected)
+
+
+def test_salience_without_hidden_layers_weighs_harmonics(rng):
+    layer = Salience(filters=8, kernels=())
+    inputs = rng.random((2, 84, 3, 1)).astype(np.float32)
+    layer.build(inputs.shape)
+    kernel, bias = rng.normal(size=(1, 1, 8, 2)), rng.normal(size=2)
+    layer.output_conv.set_weights([kernel, bias])
+    expected = np.asarray(stack_harmonics(inputs)) @ kernel[0, 0] + bias
+    np.testing.assert_allclose(layer(inputs, logits=True), expected, rtol=1e-4)
+    np.testing.assert_allclose(layer(inputs), 1 / (1 + np.exp(-expected)), rtol=1e-4)

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from bytecover_tf.losses import batch_hard_triplet
+from bytecover_tf.losses import batch_hard_triplet, supervised_contrastive
 from bytecover_tf.models.bytecover import ByteCover
 
 SMALL = {"blocks": (1, 1, 1, 1), "width": 4}
@@ -174,3 +174,70 @@ def test_encoder_is_a_copy_without_classifier(batch):
 def test_wrong_arguments_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ByteCover(**wrong)
+
+
+@pytest.fixture
+def scored(rng):
+    return {
+        "features": rng.random((8, 84, 20, 1)).astype(np.float32),
+        "score": (rng.random((8, 84, 20, 2)) < 0.1).astype(np.float32),
+        "given": np.arange(8) % 2 == 0,
+    }
+
+
+def test_the_backbone_reads_the_score_where_it_is_given(scored):
+    model = built(salience=3, input_power=0.5)
+    output = model(scored)
+    assert output["heard"].shape == (8, 84, 20, 2)
+    heard = np.asarray(model.salience(np.sqrt(scored["features"])))
+    np.testing.assert_allclose(
+        1 / (1 + np.exp(-np.asarray(output["heard"]))), heard, rtol=1e-4
+    )
+    read = np.where(scored["given"][:, None, None, None], scored["score"], heard)
+    f_t = model.pool(model.backbone(read))
+    np.testing.assert_allclose(output["f_t"], f_t, rtol=1e-3, atol=1e-5)
+    # Without a score it reads what it hears.
+    alone = model(scored["features"])
+    assert set(alone) == {"f_t", "f_c"}
+    np.testing.assert_allclose(alone["f_c"][1::2], output["f_c"][1::2], atol=1e-5)
+    assert not np.allclose(alone["f_c"][::2], output["f_c"][::2], atol=1e-3)
+
+
+def test_hearing_is_the_cross_entropy_of_each_frame(scored):
+    model = built(salience=3, temperature=0.1)
+    works = np.repeat(np.arange(4), 2)
+    output = model(scored)
+    loss = model.compute_loss(x=scored, y=works, y_pred=output)
+    p = 1 / (1 + np.exp(-np.asarray(output["heard"], np.float64)))
+    y = scored["score"]
+    hearing = -(y * np.log(p) + (1 - y) * np.log(1 - p)).sum(axis=(1, 3)).mean()
+    contrastive = float(supervised_contrastive(output["f_c"], works, 0.1))
+    results = {k: float(v) for k, v in model.get_metrics_result().items()}
+    assert results.keys() == {"loss", "contrastive", "hearing"}
+    assert results["hearing"] == pytest.approx(hearing, rel=1e-4)
+    assert results["contrastive"] == pytest.approx(contrastive, rel=1e-4)
+    assert float(loss) == pytest.approx(hearing + contrastive, rel=1e-4)
+
+
+def test_a_step_with_scores_teaches_both_parts(scored):
+    model = built(num_works=None, salience=3, temperature=0.1)
+    model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+    before = [w.numpy() for w in model.trainable_weights]
+    works = np.repeat(np.arange(4), 2)
+    first = model.train_step((scored, works))
+    for old, new in zip(before, model.trainable_weights, strict=True):
+        assert not np.array_equal(old, new), new.path
+    for _ in range(20):
+        last = model.train_step((scored, works))
+    assert float(last["loss"]) < float(first["loss"])
+
+
+def test_an_encoder_hears_without_scores(tmp_path, scored):
+    model = built(num_works=None, salience=3, temperature=0.1, input_power=0.5)
+    encoder = model.encoder()
+    assert encoder.temperature is None
+    expected = np.asarray(model(scored["features"])["f_c"])
+    np.testing.assert_array_equal(encoder(scored["features"])["f_c"], expected)
+    encoder.save(tmp_path / "encoder.keras")
+    copy = keras.saving.load_model(tmp_path / "encoder.keras")
+    np.testing.assert_array_equal(copy(scored["features"])["f_c"], expected)

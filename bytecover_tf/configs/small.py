@@ -1,0 +1,46 @@
+"""A small encoder for real recordings, taught by drawn ones: `bytecover-small`.
+
+    python -m bytecover_tf.synth.draw --out DIR --lieder ZIP --pop909 ZIP
+    python -m bytecover_tf.train --config small --data tunes --data-root DIR
+
+Metric learning alone does not get off the ground in some thousand steps on features
+of 0.46 s: telling tunes apart takes hearing them first. So a layer before the backbone
+learns from the scores which notes sound, and the backbone learns tunes from the
+scores themselves until that layer hears well enough. A contrastive loss replaces the
+classifier, which would need some steps for each of several thousand works.
+Cost and figures: `benchmarks/results.md` and `benchmarks/experiments.md`.
+"""
+
+from bytecover_tf.config import Config
+from bytecover_tf.data.augment import Augment
+from bytecover_tf.frontend import Frontend
+
+config = Config(
+    frontend=Frontend(pool=20),
+    blocks=(1, 2, 2, 1),
+    width=24,
+    input_power=0.5,
+    salience=16,
+    temperature=0.1,
+    easy_steps=1500,
+    score_share=0.15,
+    works_per_batch=16,
+    versions_per_work=4,
+    crop_frames=(128,),
+    augment=Augment(
+        stretch=0.4,
+        transpose=0.9,
+        transpose_bins=4,
+        tilt=0.9,
+        tilt_knots=8,
+        tilt_decibels=10.0,
+        mask_bins=0.2,
+        mask_frames=0.2,
+        noise=0.5,
+    ),
+    learning_rate=1e-3,
+    warmup_steps=100,
+    decay="cosine",
+    steps_per_epoch=500,
+    epochs=10,
+)

@@ -1,0 +1,121 @@
+"""Pitch salience: which notes sound, and which of them are the melody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+# Partials of a note in a constant-Q transform of 12 bins an octave: an octave below,
+# the note, and its harmonics 2 to 8 without the 7th.
+HARMONIC_BINS = (-12, 0, 12, 19, 24, 28, 31, 36)
+
+
+@keras.saving.register_keras_serializable(package="bytecover_tf")
+class Salience(layers.Layer):
+    """Hears notes in a constant-Q transform.
+
+    A few small convolutions over the transform and copies of it that are shifted so
+    that the harmonics of a note lie on top of each other, as in deep salience maps
+    for melody extraction. What comes out no longer depends on instruments, and is
+    what versions of a work share.
+
+    Args:
+        filters: channels of the hidden convolutions.
+        kernels: their sizes.
+        **kwargs: as for any Keras layer.
+
+    Input shape:
+        `(batch, bins, frames, 1)`, 12 bins an octave.
+
+    Output shape:
+        `(batch, bins, frames, 2)`: for the melody and for all notes together, the
+        share of the frame in which that pitch sounds, 0 to 1. With `logits=True`
+        in the call, before the logistic function.
+
+    Example:
+        >>> Salience()(keras.random.uniform((1, 84, 40, 1))).shape
+        TensorShape([1, 84, 40, 2])
+
+    Reference:
+        - Bittner et al., "Deep salience representations for F0 estimation in
+          polyphonic music", ISMIR 2017
+    """
+
+    def __init__(
+        self, filters: int = 16, kernels: Sequence[int] = (5, 5, 3), **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if filters < 1:
+            raise ValueError(
+                f"`filters` must be at least 1. Received: filters={filters}"
+            )
+        self.filters = filters
+        self.kernels = tuple(kernels)
+        policy = {"dtype": self.dtype_policy}
+        self.convolutions = [
+            layers.Conv2D(
+                filters, size, padding="same", use_bias=False, name=f"conv{i}", **policy
+            )
+            for i, size in enumerate(self.kernels, 1)
+        ]
+        self.norms = [
+            layers.BatchNormalization(momentum=0.95, name=f"norm{i}", **policy)
+            for i, _ in enumerate(self.kernels, 1)
+        ]
+        self.output_conv = layers.Conv2D(2, 1, name="output", **policy)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the weights."""
+        if len(input_shape) != 4 or input_shape[-1] != 1:
+            raise ValueError(
+                "Salience needs input of shape (batch, bins, frames, 1). "
+                f"Received: input_shape={input_shape}"
+            )
+        hidden = (None, None, None, self.filters)
+        shape = (None, None, None, len(HARMONIC_BINS))
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            convolution.build(shape)
+            norm.build(hidden)
+            shape = hidden
+        self.output_conv.build(hidden)
+
+    def call(
+        self, inputs: Any, training: bool | None = None, logits: bool = False
+    ) -> Any:
+        """Return the salience of each pitch."""
+        x = stack_harmonics(inputs)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            x = ops.relu(norm(convolution(x), training=training))
+        x = self.output_conv(x)
+        return x if logits else ops.sigmoid(x)
+
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        """Return `(batch, bins, frames, 2)`."""
+        return (*input_shape[:-1], 2)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernels": self.kernels,
+        }
+
+
+def stack_harmonics(inputs: Any) -> Any:
+    """Return `(batch, bins, frames, 8)`: at each bin what lies at its harmonics.
+
+    Beyond the lowest and the highest bin there is silence.
+    """
+    low, high = -min(HARMONIC_BINS), max(HARMONIC_BINS)
+    bins = inputs.shape[1]
+    padded = ops.pad(inputs, [[0, 0], [low, high], [0, 0], [0, 0]])
+    return ops.concatenate(
+        [padded[:, low + shift : low + shift + bins] for shift in HARMONIC_BINS],
+        axis=-1,
+    )

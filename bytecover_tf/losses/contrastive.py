@@ -1,0 +1,44 @@
+"""Supervised contrastive loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+
+def supervised_contrastive(
+    embeddings: Any, works: Any, temperature: float = 0.1
+) -> Any:
+    """Return the loss of telling an anchor's versions from all else in the batch.
+
+    For each anchor, `log sum exp(s / t)` over all other recordings minus the mean of
+    `s / t` over its versions, with s the cosine; averaged over the anchors that have
+    a version. It needs no classifier, so the number of works costs nothing.
+
+    Args:
+        embeddings: (batch, dim), of any norm.
+        works: integer labels, (batch,).
+        temperature: t; lower looks at the hardest pairs only.
+
+    Returns:
+        float32 scalar.
+
+    Reference:
+        - Khosla et al., "Supervised contrastive learning", NeurIPS 2020, equation 2
+    """
+    embeddings = ops.cast(embeddings, "float32")
+    squares = ops.sum(ops.square(embeddings), axis=1, keepdims=True)
+    unit = embeddings * ops.rsqrt(squares + 1e-9)
+    logits = ops.matmul(unit, ops.transpose(unit)) / temperature
+    works = ops.reshape(works, (-1,))
+    itself = ops.eye(ops.shape(works)[0], dtype="bool")
+    same = works[:, None] == works[None, :]
+    versions = ops.cast(ops.logical_and(same, ops.logical_not(itself)), "float32")
+    count = ops.sum(versions, axis=1)
+    valid = ops.cast(count > 0, "float32")
+    # A cosine cannot be below -1, so this leaves the anchor itself out.
+    others = ops.where(itself, -1e9, logits)
+    attraction = ops.sum(versions * logits, axis=1) / ops.maximum(count, 1.0)
+    losses = valid * (ops.logsumexp(others, axis=1) - attraction)
+    return ops.sum(losses) / ops.maximum(ops.sum(valid), 1.0)

@@ -1,0 +1,263 @@
+"""Draw a large training set from scores: features and what is played, no sound.
+
+    python -m bytecover_tf.synth.draw --out DIR --lieder openscore_lieder.zip
+        --pop909 pop909.zip
+
+Reads all collections of free scores, gathers them into works, and draws some versions
+of each (`bytecover_tf.synth.spectral`), several dozen a second and core. What is
+written has the layout of the embedded data set: train with `--data tunes --data-root
+DIR`. Works that may be in the embedded set's validation or test split are left out. A
+run that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from bytecover_tf import cli
+from bytecover_tf.data import tunes
+from bytecover_tf.feature_store import FeatureStoreWriter
+from bytecover_tf.frontend import Frontend
+from bytecover_tf.score_store import ScoreWriter
+from bytecover_tf.synth.arrange import Style, arrange, draw_style, usual_tempo
+from bytecover_tf.synth.corpora import COLLECTIONS
+from bytecover_tf.synth.library import read_scores
+from bytecover_tf.synth.score import Score
+from bytecover_tf.synth.spectral import draw_features, draw_score
+from bytecover_tf.synth.tables import write_csv
+from bytecover_tf.synth.variants import (
+    DOUBTFUL,
+    group_works,
+    melody_ngrams,
+    plain_title,
+    similar_pairs,
+)
+
+# Two tunes that share more melody than this are not both drawn.
+ALIKE = 0.3
+# What is played of a long score, at its usual tempo: versions then overlap.
+EXCERPT_SECONDS = 85.0
+SAME_ARRANGEMENT = 0.4
+VALIDATION_SHARE = 0.04
+
+
+@dataclass(frozen=True)
+class Work:
+    """A composition with the scores its versions are made from."""
+
+    id: str
+    split: str
+    scores: tuple[Score, ...]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bytecover_tf.synth.draw",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the data set's folder")
+    for collection in COLLECTIONS:
+        if collection.option:
+            parser.add_argument(
+                f"--{collection.option}",
+                type=Path,
+                help=f"archive of {collection.name}; without it, none of it is drawn",
+            )
+    parser.add_argument("--versions", type=int, default=6, help="of each work")
+    parser.add_argument("--works", type=int, help="at most so many (default: all)")
+    parser.add_argument("--pool", type=int, default=20, help="a multiple of 5")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    options = parser.parse_args(arguments)
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    archives = {
+        collection.name: getattr(options, collection.option)
+        for collection in COLLECTIONS
+        if collection.option and getattr(options, collection.option)
+    }
+    scores = read_scores(options.out / "scores.jsonl", archives, options.workers)
+    works = choose_works(scores, options.seed)[: options.works]
+    draw(works, options.out, options.versions, options.pool, options.workers)
+    print(f"{len(works)} works, {options.versions} versions each: {options.out}")
+    return cli.OK
+
+
+def choose_works(scores: Sequence[Score], seed: int) -> list[Work]:
+    """Gather scores into works that are new to the embedded set, and split them.
+
+    Args:
+        scores: all that there are.
+        seed: draws the order of the works and with it the split.
+
+    Returns:
+        Works in random order. A long score is cut to its first sections.
+    """
+    fresh = [scores[i] for i in _unheld(scores)]
+    groups = group_works(fresh, doubtful=ALIKE)
+    order = np.random.default_rng(seed).permutation(len(groups))
+    every = round(1 / VALIDATION_SHARE)
+    return [
+        Work(
+            id=f"{number:05d}",
+            split="train" if number % every else "validation",
+            scores=tuple(excerpt(fresh[i]) for i in groups[index]),
+        )
+        for number, index in enumerate(order)
+    ]
+
+
+def _unheld(scores: Sequence[Score]) -> list[int]:
+    """Return the scores that resemble none of the embedded set's unseen works."""
+    held = tunes.unseen_sources()
+    named = [(score.title, score.collection) in held for score in scores]
+    titles = {plain_title(title) for title, _ in held}
+    dropped = {
+        i
+        for i, score in enumerate(scores)
+        if named[i] or plain_title(score.title) in titles
+    }
+    grams = [melody_ngrams(score.melody) for score in scores]
+    for i, j in similar_pairs(grams, DOUBTFUL):
+        if named[i]:
+            dropped.add(j)
+        if named[j]:
+            dropped.add(i)
+    return [i for i in range(len(scores)) if i not in dropped]
+
+
+def excerpt(score: Score) -> Score:
+    """Return a score with as many of its first sections as last `EXCERPT_SECONDS`."""
+    tempo = usual_tempo(score)
+    seconds = [(score.bars[b] - score.bars[a]) * 60 / tempo for a, b in score.sections]
+    kept = int(np.searchsorted(np.cumsum(seconds), EXCERPT_SECONDS, side="right"))
+    sections = score.sections[: max(kept, 1)]
+    spans = [(score.bars[first], score.bars[last]) for first, last in sections]
+    # The usual tempo follows from the notes, so those beyond must go.
+    melody = tuple(
+        note
+        for note in score.melody
+        if any(start <= note.onset < end for start, end in spans)
+    )
+    return replace(score, sections=sections, melody=melody)
+
+
+def draw(
+    works: Sequence[Work], out: Path, versions: int, pool: int, workers: int
+) -> None:
+    """Write the data set: store with scores, `tracks.csv` and `sources.csv`.
+
+    Args:
+        works: what is played.
+        out: the data set's folder.
+        versions: of each work; a work's scores take turns.
+        pool: frames averaged into one.
+        workers: processes.
+    """
+    frontend = Frontend(pool=pool)
+    store = out / "store"
+    with (
+        FeatureStoreWriter(store, frontend) as writer,
+        ScoreWriter(store, frontend.n_bins) as scores,
+        ProcessPoolExecutor(workers) as processes,
+        cli.progress(total=len(works), unit="work", desc="drawn") as bar,
+    ):
+        # Some hundred works at a time, so that few results wait in memory.
+        for batch in _batches(works, 50 * workers):
+            todo = []
+            for work in batch:
+                entry = writer.find(f"{work.id}-{versions - 1}")
+                if entry is None or entry not in scores:
+                    todo.append(work)
+            drawn = processes.map(
+                _draw_work, todo, [versions] * len(todo), [frontend] * len(todo)
+            )
+            for work, recordings in zip(todo, drawn, strict=True):
+                for number, (features, score) in enumerate(recordings):
+                    name = f"{work.id}-{number}"
+                    entry = writer.find(name) or writer.add(
+                        name, hashlib.sha256(features.tobytes()).hexdigest(), features
+                    )
+                    scores.add(entry, score)
+            bar.update(len(batch))
+    write_csv(
+        out / "tracks.csv",
+        [
+            {
+                "id": f"{work.id}-{number}",
+                "work": work.id,
+                "path": f"{work.id}-{number}",
+                "split": work.split,
+                "role": "both",
+                "title": work.scores[number % len(work.scores)].title,
+            }
+            for work in works
+            for number in range(versions)
+        ],
+    )
+    rights = {collection.name: collection.rights for collection in COLLECTIONS}
+    write_csv(
+        out / "sources.csv",
+        [
+            {
+                "work": work.id,
+                "title": score.title,
+                "collection": score.collection,
+                "rights": rights[score.collection],
+            }
+            for work in works
+            for score in work.scores
+        ],
+    )
+
+
+def _batches(works: Sequence[Work], size: int) -> Iterator[Sequence[Work]]:
+    for start in range(0, len(works), size):
+        yield works[start : start + size]
+
+
+def _draw_work(
+    work: Work, versions: int, frontend: Frontend
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return features (n_bins, T) and score (2, n_bins, T) of each version."""
+    drawn = []
+    first: Style | None = None
+    for number in range(versions):
+        score = work.scores[number % len(work.scores)]
+        seed = f"{score.title}/{score.collection}/{number}".encode()
+        rng = np.random.default_rng(zlib.crc32(seed))
+        style = draw_style(score, rng)
+        first = first or style
+        # Covers often keep the accompaniment of the version that they cover.
+        if score is work.scores[0] and rng.random() < SAME_ARRANGEMENT:
+            style = replace(
+                style,
+                layers=first.layers,
+                written=first.written,
+                intro_bars=first.intro_bars,
+            )
+        performance = arrange(score, style, rng)
+        lead_in = float(rng.uniform(0.0, 2.0))
+        features = draw_features(performance, frontend, rng, lead_in)
+        drawn.append(
+            (
+                features,
+                draw_score(performance, frontend, lead_in, features.shape[1]),
+            )
+        )
+    return drawn
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,248 @@
+"""Draw the features of a performance, without rendering any sound.
+
+A note becomes harmonics at their places among the constant-Q bins, with an
+instrument's spectrum and decay drawn at random; notes, drums and noise add up as
+energies, and a room and an equaliser shape the sum. That takes some hundredths of a
+second where rendering and transforming audio takes a second, so thousands of works
+can be had in minutes. It is an approximation: phases, attacks and the long windows
+of the low bins are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from bytecover_tf.errors import DataError
+from bytecover_tf.frontend import Frontend
+from bytecover_tf.synth.arrange import Part, Performance
+
+# Frames of the transform in one step of the drawing, about a tenth of a second.
+STEP_FRAMES = 5
+HARMONICS = np.arange(1, 17)
+# Quieter than the lead by so many decibels, by role.
+ROLE_DECIBELS = {"melody": 0.0, "doubling": -3.0, "drums": -27.0}
+ACCOMPANIMENT_DECIBELS = 0.0
+# Below the loudest step, in decibels.
+NOISE_RANGE = (-75.0, -38.0)
+
+
+def draw_features(
+    performance: Performance,
+    frontend: Frontend,
+    rng: np.random.Generator,
+    lead_in: float = 0.0,
+) -> np.ndarray:
+    """Draw pooled features of a performance, as of one of many recordings of it.
+
+    Args:
+        performance: what is played.
+        frontend: its `pool` must be a multiple of 5.
+        rng: source of the instruments, the room, the equaliser and the noise.
+        lead_in: seconds of near-silence before the performance.
+
+    Returns:
+        float32 array (n_bins, T), as `Frontend.features` returns it for audio.
+
+    Raises:
+        ConfigError: the frontend's `pool` does not fit.
+        DataError: the performance has no notes.
+    """
+    if not any(part.notes for part in performance.parts):
+        raise DataError("a performance without notes has no features")
+    step = STEP_FRAMES * frontend.hop_length / frontend.sample_rate
+    lead_out = rng.uniform(0.0, 2.0)
+    steps = math.ceil((lead_in + performance.duration + lead_out) / step)
+    # Old and amateur recordings are out of tune further than players are.
+    cents = performance.cents + float(np.clip(rng.normal(0.0, 15.0), -40.0, 40.0))
+    energy = np.zeros((frontend.n_bins, steps))
+    for part in performance.parts:
+        if part.notes:
+            energy += _draw_part(part, cents, lead_in, step, steps, frontend, rng)
+    energy = _reverberate(energy, step, rng)
+    energy *= 10 ** (_dynamics(steps * step, steps, rng) / 10)
+    # The beating of partials that share a bin.
+    energy *= rng.gamma(6.0, 1 / 6.0, energy.shape)
+    energy += _noise(energy, rng)
+    energy *= 10 ** (_equaliser(frontend.n_bins, rng) / 10)[:, None]
+    return frontend.from_cqt(np.sqrt(energy).astype(np.float32), STEP_FRAMES, "drawn")
+
+
+def draw_score(
+    performance: Performance, frontend: Frontend, lead_in: float, frames: int
+) -> np.ndarray:
+    """Return what is played in each frame of `draw_features`.
+
+    Args:
+        performance: what is played.
+        frontend: of the features.
+        lead_in: as given there.
+        frames: their number.
+
+    Returns:
+        float32 (2, n_bins, frames) in 0 to 1: the share of the frame in which each
+        pitch sounds in the melody, and in any part but the drums.
+    """
+    melody = [part for part in performance.parts if part.role == "melody"]
+    pitched = [part for part in performance.parts if part.role != "drums"]
+    return np.stack(
+        [_roll(parts, frontend, lead_in, frames) for parts in (melody, pitched)]
+    )
+
+
+def _roll(
+    parts: Sequence[Part], frontend: Frontend, lead_in: float, frames: int
+) -> np.ndarray:
+    roll = np.zeros((frontend.n_bins, frames), np.float32)
+    notes = [note for part in parts for note in part.notes]
+    seconds = frontend.pool * frontend.hop_length / frontend.sample_rate
+    lowest = 69 + 12 * np.log2(frontend.fmin / 440)
+    pitches = np.array([note.pitch for note in notes], dtype=float)
+    bins = np.rint((pitches - lowest) * frontend.bins_per_octave / 12).astype(int)
+    starts = (np.array([note.start for note in notes]) + lead_in) / seconds
+    ends = starts + np.array([note.duration for note in notes]) / seconds
+    inside = (bins >= 0) & (bins < frontend.n_bins)
+    bins, starts, ends = bins[inside], starts[inside], ends[inside]
+    note, at = _covered(starts, ends, frames)
+    shares = np.minimum(ends[note], at + 1) - np.maximum(starts[note], at)
+    np.add.at(roll, (bins[note], at), np.maximum(shares, 0.0))
+    return np.minimum(roll, 1.0)
+
+
+def _draw_part(
+    part: Part,
+    cents: float,
+    lead_in: float,
+    step: float,
+    steps: int,
+    frontend: Frontend,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return the energy (n_bins, steps) of one player."""
+    level = ROLE_DECIBELS.get(part.role, ACCOMPANIMENT_DECIBELS) + rng.normal(0.0, 5.0)
+    used, index = np.unique([note.pitch for note in part.notes], return_inverse=True)
+    if part.role == "drums":
+        decay, spectra = rng.uniform(0.03, 0.15), _drum_spectra(used, frontend, rng)
+    else:
+        # Struck and plucked strings decay, winds, bows and voices do not.
+        decay = rng.uniform(0.3, 2.0) if rng.random() < 0.5 else np.inf
+        spectra = _note_spectra(used + cents / 100, frontend, rng)
+    starts = np.array([note.start for note in part.notes]) + lead_in
+    lengths = np.array([note.duration for note in part.notes])
+    loudness = np.array([note.velocity / 100 for note in part.notes]) ** 4
+    weights = loudness * 10 ** (level / 10)
+    sounding = np.zeros((len(used), steps))
+    # Each note's energy in each step: how much of the step it fills, decayed.
+    note, at = _covered(starts / step, (starts + lengths) / step, steps)
+    edge = at * step
+    ends = np.minimum(edge + step, starts[note] + lengths[note])
+    shares = np.maximum(ends - np.maximum(edge, starts[note]), 0.0) / step
+    faded = np.exp(-2 * np.maximum(edge - starts[note], 0.0) / decay)
+    np.add.at(sounding, (index[note], at), weights[note] * shares * faded)
+    return spectra.T @ sounding
+
+
+def _covered(
+    starts: np.ndarray, ends: np.ndarray, steps: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each pair of a span and a whole step that it touches."""
+    first = np.clip(starts.astype(int), 0, steps)
+    counts = np.maximum(np.minimum(ends.astype(int) + 1, steps) - first, 0)
+    span = np.repeat(np.arange(len(starts)), counts)
+    within = np.arange(len(span)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return span, first[span] + within
+
+
+def _note_spectra(
+    pitches: np.ndarray, frontend: Frontend, rng: np.random.Generator
+) -> np.ndarray:
+    """Return one instrument's energies (pitches, n_bins)."""
+    slope = rng.uniform(1.0, 9.0)  # decibels an octave
+    decibels = -slope * np.log2(HARMONICS) + rng.normal(0.0, 4.0, len(HARMONICS))
+    if rng.random() < 0.15:  # a closed pipe
+        decibels[1::2] -= rng.uniform(6.0, 25.0)
+    octave = frontend.bins_per_octave
+    lowest = 69 + 12 * np.log2(frontend.fmin / 440)
+    at = (pitches[:, None] - lowest) * octave / 12 + octave * np.log2(HARMONICS)
+    body = np.interp(at, *_curve(frontend.n_bins, 6, 5.0, rng))
+    energies = 10 ** ((decibels + body) / 10)
+    # Vibrato, and the spread of many players on one part.
+    wobble = rng.uniform(0.0, 0.5) * octave / 12
+    responses = sum(
+        response(at + offset, frontend) for offset in (-wobble, 0.0, wobble)
+    )
+    single = np.einsum("ph,phk->pk", energies, responses) / 3
+    # An organ's stops or an orchestra's desks double a part in octaves.
+    doubled = single.copy()
+    for shift in (-octave, octave, 2 * octave):
+        if rng.random() < 0.5:
+            moved = np.roll(single, shift, axis=1)
+            moved[:, slice(shift) if shift > 0 else slice(shift, None)] = 0
+            doubled += 10 ** (rng.uniform(-25.0, 0.0) / 10) * moved
+    return doubled
+
+
+def response(at: np.ndarray, frontend: Frontend) -> np.ndarray:
+    """Return the energy that sinusoids at fractional bins leave in each bin."""
+    octave = frontend.bins_per_octave
+    quality = 1 / (2 ** (1 / octave) - 1)
+    x = (2 ** ((at[..., None] - np.arange(frontend.n_bins)) / octave) - 1) * quality
+    # The transform of a Hann window.
+    x = np.clip(x, -3.0, 3.0)
+    near = np.abs(np.abs(x) - 1) < 1e-6
+    shape = np.where(near, 0.5, np.sinc(x) / np.where(near, 1.0, 1 - x**2))
+    return shape**2
+
+
+def _drum_spectra(
+    pitches: np.ndarray, frontend: Frontend, rng: np.random.Generator
+) -> np.ndarray:
+    """Return energies (pitches, n_bins) of drums: each a band of noise."""
+    centres = rng.uniform(0, frontend.n_bins, (len(pitches), 1))
+    widths = rng.uniform(15, 60, (len(pitches), 1))
+    return np.exp(-(((np.arange(frontend.n_bins) - centres) / widths) ** 2))
+
+
+def _reverberate(
+    energy: np.ndarray, step: float, rng: np.random.Generator
+) -> np.ndarray:
+    from scipy import signal
+
+    seconds = rng.uniform(0.2, 2.5)  # until it has fallen by 60 dB
+    wet = rng.uniform(0.0, 0.5)
+    kept = 10 ** (-6 * step / seconds)
+    tail = signal.lfilter([1 - kept], [1, -kept], energy, axis=1)
+    return (1 - wet) * energy + wet * tail
+
+
+def _dynamics(seconds: float, steps: int, rng: np.random.Generator) -> np.ndarray:
+    """Return decibels for each step: players grow louder and softer."""
+    knots = max(round(seconds / 8), 2)
+    return np.interp(np.arange(steps), *_curve(steps, knots, 4.0, rng))
+
+
+def _noise(energy: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    bins, steps = energy.shape
+    level = rng.uniform(*NOISE_RANGE) + np.interp(
+        np.arange(bins), *_curve(bins, 5, 8.0, rng)
+    )
+    floor = energy.max() * 10 ** (level / 10)
+    return floor[:, None] * rng.gamma(4.0, 0.25, (bins, steps))
+
+
+def _equaliser(bins: int, rng: np.random.Generator) -> np.ndarray:
+    """Return decibels for each bin: a wavy response within band limits."""
+    at = np.arange(bins)
+    decibels = np.interp(at, *_curve(bins, 8, 6.0, rng))
+    low, high = rng.uniform(0, 18), rng.uniform(bins - 40, bins)
+    decibels -= np.maximum(low - at, 0) * rng.uniform(0.3, 2.0)
+    return decibels - np.maximum(at - high, 0) * rng.uniform(0.3, 2.0)
+
+
+def _curve(
+    bins: int, knots: int, decibels: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return places and heights of a random curve's knots, for `numpy.interp`."""
+    return np.linspace(0, bins - 1, knots), rng.normal(0.0, decibels, knots)
