@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bytecover_tf.errors import EncoderError
 from bytecover_tf.frontend import Frontend
+from bytecover_tf.pretrained import locate
 
 if TYPE_CHECKING:
     from bytecover_tf.models.bytecover import ByteCover
@@ -53,8 +54,13 @@ def save_model(
 
 
 def encoder_file(path: str | Path) -> Path:
-    """Return the `encoder.keras` of a run directory, and any other path as it is."""
-    path = Path(path)
+    """Return the `.keras` file of an encoder.
+
+    Args:
+        path: a name of `pretrained_names`, or a run directory; any other path is
+            returned as it is.
+    """
+    path = locate(path)
     return path / "encoder.keras" if path.is_dir() else path
 
 

@@ -21,6 +21,7 @@ from bytecover_tf.networks import (
     OnnxNetwork,
     SavedModelNetwork,
 )
+from bytecover_tf.pretrained import locate
 
 # Most frames in one batch, which bounds memory: 32 tracks of four minutes.
 _BATCH_FRAMES = 32 * 104
@@ -132,10 +133,11 @@ def load_encoder(
     """Return a trained encoder, whichever form it was saved in.
 
     Args:
-        path: a run directory of `bytecover_tf.train` or the `encoder.keras` in it;
-            or a bundle of `python -m export`, or an `.onnx` file in one. A bundle
-            runs in ONNX Runtime if it has a graph from features, else in
-            TensorFlow.
+        path: the name of an encoder that comes with the package, such as
+            `bytecover-small`; a run directory of `bytecover_tf.train` or the
+            `encoder.keras` in it; or a bundle of `python -m export`, or an `.onnx`
+            file in one. A bundle runs in ONNX Runtime if it has a graph from
+            features, else in TensorFlow.
         providers: for ONNX Runtime, its execution providers, the preferred one
             first.
         threads: for ONNX Runtime, the threads of one operation.
@@ -143,7 +145,7 @@ def load_encoder(
     Raises:
         EncoderError: there is no encoder, or it cannot be read.
     """
-    path = Path(path)
+    path = locate(path)
     if path.is_dir():
         return _from_folder(path, providers, threads)
     if path.suffix == ".onnx":
@@ -155,10 +157,10 @@ def load_encoder(
 def _from_folder(
     path: Path, providers: Sequence[str] | None, threads: int | None
 ) -> Encoder:
-    if (path / "encoder.keras").exists():
-        return _from_keras(path / "encoder.keras")
     manifest = path / MANIFEST
     if not manifest.exists():
+        if (path / "encoder.keras").exists():
+            return _from_keras(path / "encoder.keras")
         raise EncoderError(
             f"{path}: no run directory of train (encoder.keras is missing) and no "
             f"bundle of export ({MANIFEST} is missing)"

@@ -23,6 +23,7 @@ from bytecover_tf.evaluation import content_mark, evaluate_tracks
 from bytecover_tf.feature_store import FeatureStoreWriter
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.score_store import ScoreWriter
 from bytecover_tf.training import Splits, train
 
 SMALL = override(
@@ -391,3 +392,29 @@ def test_recordings_of_datacos_are_left_out_of_training(tmp_path, capsys):
     options.data = "folder"
     with pytest.raises((ConfigError, DataError)):
         _tracks(options)
+
+
+def test_training_with_scores_teaches_to_hear_and_resumes(small_set, tmp_path):
+    tracks, store = small_set
+    with ScoreWriter(store.path, 84) as writer:
+        for track in tracks:
+            features = store.features(track.path)
+            loud = (features > 0.3).astype(np.float32)
+            writer.add(store.entry(track.path), np.stack([loud, features]))
+    settings = ["salience=4", "temperature=0.1", "easy_steps=12", "learning_rate=0.02"]
+    config = override(SMALL, settings)
+    train(override(config, ["epochs=2"]), tracks, store, tmp_path / "run")
+    train(config, tracks, store, tmp_path / "run", resume=True)
+    rows = (tmp_path / "run" / "log.csv").read_text().splitlines()
+    hearing = rows[0].split(",").index("hearing")
+    losses = [float(row.split(",")[hearing]) for row in rows[1:]]
+    assert len(losses) == 4
+    assert losses[-1] < 0.9 * losses[0]
+
+    # The same architecture learns on from recordings without scores.
+    (store.path / "scores.u8").unlink()
+    fine = tmp_path / "fine"
+    figures = train(config, tracks, store, fine, init=tmp_path / "run")
+    assert figures["before"]["map"] == pytest.approx(
+        json.loads((tmp_path / "run" / "metrics.json").read_text())["map"]
+    )

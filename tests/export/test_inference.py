@@ -15,6 +15,7 @@ from export.inference import inference_network
         {"embedding_dim": 16, "bnneck": False},
         {"input_power": 0.5},
         {"num_works": 5},
+        {"salience": 3, "input_power": 0.5},
         {"blocks": (2, 1, 2, 1), "width": 6},
     ],
     ids=str,

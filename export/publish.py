@@ -1,0 +1,97 @@
+"""Put a trained encoder into the package, as one that `load_encoder` knows by name.
+
+    python -m export.publish --encoder RUN --name bytecover-small --card CARD.md
+
+Weights are rounded to float16, which halves the compressed file, and are then exported
+and compared as by `python -m export`. What is written replaces the encoder of that
+name and the checksums in `bytecover_tf/weights`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bytecover_tf import cli, pretrained
+from bytecover_tf.artifact import encoder_file, load_model, save_model
+from bytecover_tf.extraction import content_hash
+from bytecover_tf.feature_store import write_atomically
+from bytecover_tf.frontend import Frontend
+from export.bundle import export
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m export.publish",
+        description=__doc__,
+        formatter_class=cli.HelpFormatter,
+    )
+    parser.add_argument("--encoder", required=True, metavar="RUN_OR_FILE")
+    parser.add_argument("--name", required=True, help="begins with bytecover-")
+    parser.add_argument(
+        "--card", required=True, type=Path, help="what users should know of it"
+    )
+    options = parser.parse_args(arguments)
+    publish(options.encoder, options.name, options.card)
+    return cli.OK
+
+
+def publish(encoder: str | Path, name: str, card: Path) -> Path:
+    """Write `weights/NAME` and return it.
+
+    Args:
+        encoder: a run directory or an `encoder.keras`.
+        name: of the folder.
+        card: Markdown, copied beside the weights.
+
+    Raises:
+        EncoderError: there is no encoder.
+        ParityError: its export differs from it.
+    """
+    model, info = load_model(encoder_file(encoder))
+    for variable in model.variables:
+        value = np.asarray(variable)
+        variable.assign(value.astype(np.float16).astype(value.dtype))
+    # The training recordings are drawn and nobody else has them.
+    info["trained_on"] = {**info["trained_on"], "works": [], "content": []}
+    folder = pretrained.WEIGHTS / name
+    with tempfile.TemporaryDirectory() as beside:
+        rounded = Path(beside, "encoder.keras")
+        facts = {key: info[key] for key in info.keys() - {"format", "versions"}}
+        save_model(model, rounded, Frontend.from_dict(info["frontend"]), facts)
+        _deflate(rounded)
+        bundle = Path(beside, name)
+        export(rounded, bundle, ("onnx",), ("features",), report=print)
+        shutil.copy(rounded, bundle)
+        shutil.copy(card, bundle / "README.md")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(exist_ok=True)
+        shutil.copytree(bundle, folder)
+    files = sorted(p for p in pretrained.WEIGHTS.glob("*/*") if p.suffix != ".md")
+    lines = [f"{content_hash(p)}  {p.parent.name}/{p.name}\n" for p in files]
+    write_atomically(pretrained.WEIGHTS / pretrained.SUMS, "".join(lines))
+    return folder
+
+
+def _deflate(path: Path) -> None:
+    """Compress the members of an archive, which Keras only stores."""
+    beside = path.with_suffix(".part")
+    with (
+        zipfile.ZipFile(path) as stored,
+        zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as written,
+    ):
+        for member in stored.namelist():
+            written.writestr(member, stored.read(member))
+    os.replace(beside, path)
+
+
+if __name__ == "__main__":
+    cli.run(main)

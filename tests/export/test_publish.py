@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from bytecover_tf import load_encoder, pretrained
+from bytecover_tf.artifact import encoder_file, save_model
+from bytecover_tf.errors import EncoderError
+from bytecover_tf.frontend import Frontend
+from bytecover_tf.retrieval.identity import Identity
+from export.publish import publish
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch, make_model):
+    monkeypatch.setattr(pretrained, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.chdir(tmp_path)
+    model = make_model(salience=3, input_power=0.5)
+    trained = {"data": "drawn", "works": ["a"], "content": ["b"]}
+    facts = {"trained_on": trained, "seed": 3}
+    save_model(model, tmp_path / "encoder.keras", Frontend(pool=20), facts)
+    (tmp_path / "card.md").write_text("# A card")
+    return publish(tmp_path / "encoder.keras", "bytecover-toy", tmp_path / "card.md")
+
+
+def test_a_published_encoder_has_a_name(published, tmp_path, rng):
+    assert pretrained.pretrained_names() == ["bytecover-toy"]
+    features = [rng.random((84, n)).astype(np.float32) for n in (3, 30)]
+    expected = load_encoder(tmp_path / "encoder.keras").embed_features(features)
+    encoder = load_encoder("bytecover-toy")
+    found = encoder.embed_features(features)
+    # Rounded to float16.
+    assert np.all((found * expected).sum(axis=1) > 0.9999)
+    assert encoder.frontend == Frontend(pool=20)
+    assert encoder.info["seed"] == 3
+    # The file to train on from is the same encoder.
+    keras_file = encoder_file("bytecover-toy")
+    again = load_encoder(keras_file)
+    np.testing.assert_allclose(again.embed_features(features), found, atol=2e-4)
+    assert keras_file.stat().st_size < (tmp_path / "encoder.keras").stat().st_size
+    assert Identity.of(encoder, "bytecover-toy") == Identity.of(again, keras_file)
+
+
+def test_a_damaged_encoder_is_refused_and_a_path_of_that_name_preferred(
+    published, tmp_path
+):
+    with open(published / "encoder_features.onnx", "ab") as file:
+        file.write(b"x")
+    with pytest.raises(
+        EncoderError, match=r"features.onnx: missing or damaged"
+    ):
+        load_encoder("bytecover-toy")
+    (tmp_path / "bytecover-toy").mkdir()
+    assert pretrained.locate("bytecover-toy").resolve() == tmp_path / "bytecover-toy"
+
+
+def test_what_is_no_name_is_a_path(tmp_path):
+    assert pretrained.locate(tmp_path) == tmp_path
+    with pytest.raises(EncoderError, match="bytecover-none"):
+        load_encoder("bytecover-none.keras")
