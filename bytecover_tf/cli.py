@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,9 @@ def guarded(
     """Return a command's exit status, printing errors raised on purpose."""
     # TensorFlow's remarks on processor and missing GPU; its exceptions still show.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if isinstance(sys.stdout, TextIOWrapper):
+        # As on standard error: a name in no valid encoding must not end a command.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return main(arguments)
     except ByteCoverError as error:

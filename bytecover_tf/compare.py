@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from bytecover_tf.retrieval.identification import Comparison, Match, Query
     from bytecover_tf.retrieval.picture import Pictured
 
-# Frames of the transform in one column of the picture.
+# Frames of the transform in one column of the picture, if that divides the pooling.
 _POOL = 5
 
 
@@ -43,7 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.encoder import load_encoder
     from bytecover_tf.frontend import Frontend
     from bytecover_tf.retrieval.calibration import choose_calibration
-    from bytecover_tf.retrieval.identification import Query
     from bytecover_tf.retrieval.identity import Identity
 
     encoder, checksum = None, ""
@@ -54,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         checksum, options.encoder or "", options.calibration
     )
     frontend = encoder.frontend if encoder else Frontend()
-    first = Query.read(options.first, frontend)
-    second = Query.read(options.second, frontend)
+    first, first_picture = _read(options.first, frontend)
+    second, second_picture = _read(options.second, frontend)
     compared = _compare(first, second, frontend, encoder)
     (match,) = compared.matches(calibration)
     facts = _facts(first, match, encoder is not None)
@@ -64,8 +64,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print(f"A: {first.name}\nB: {second.name}\n{_text(facts, match)}")
     if options.plot:
-        _plot(compared, second, frontend, _text(facts, match), options.plot)
+        from bytecover_tf.retrieval.picture import plot_comparison
+
+        (alignment,) = compared.alignments
+        title = _text(facts, match)
+        plot_comparison(first_picture, second_picture, alignment, title, options.plot)
+        print(f"written: {options.plot}", file=sys.stderr)
     return cli.OK
+
+
+def _read(path: str, frontend: Frontend) -> tuple[Query, Pictured]:
+    """Read a recording once, to compare it and to draw it."""
+    from bytecover_tf.extraction import read_file
+    from bytecover_tf.retrieval.identification import Query
+    from bytecover_tf.retrieval.picture import Pictured
+
+    fine = replace(frontend, pool=gcd(_POOL, frontend.pool), normalization="none")
+    read = read_file(path, fine, with_chroma=True)
+    assert read.features is not None
+    assert read.chroma is not None
+    features = frontend.from_cqt(read.features, fine.pool, path)
+    pictured = Pictured(Path(path).name, read.features, fine, read.chroma)
+    return Query(path, features, read.chroma, read.key), pictured
 
 
 def _compare(
@@ -117,22 +137,6 @@ def _text(facts: dict[str, Any], match: Match) -> str:
     else:
         found = f"A {where} B; B relative to A: key {key}, tempo {tempo}"
     return f"{_figures(facts)}\n{found}"
-
-
-def _plot(
-    compared: Comparison, second: Query, frontend: Frontend, title: str, path: Path
-) -> None:
-    from bytecover_tf.retrieval.picture import Pictured, plot_comparison
-
-    fine = replace(frontend, pool=_POOL)
-
-    def pictured(query: Query) -> Pictured:
-        name = Path(query.name).name
-        return Pictured(name, fine.extract(query.name), fine, query.chroma)
-
-    (alignment,) = compared.alignments
-    plot_comparison(pictured(compared.query), pictured(second), alignment, title, path)
-    print(f"written: {path}", file=sys.stderr)
 
 
 DESCRIPTION = """\

@@ -33,6 +33,10 @@ class EncoderError(ByteCoverError):
     """A trained encoder cannot be read."""
 
 
+class ClusterError(ByteCoverError):
+    """A Ray cluster cannot be reached, or Ray is not installed."""
+
+
 class CatalogueError(ByteCoverError):
     """A catalogue cannot be reached, is damaged, or was made with something else."""
 

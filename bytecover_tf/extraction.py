@@ -95,9 +95,8 @@ def extract_features(
             return report
         bar = cli.progress(total=len(todo), unit="file", desc="features")
         with bar:
-            for path, result in Pool(frontend, source_pool, writer.keys, workers).map(
-                todo
-            ):
+            read = Reader(frontend, source_pool, writer.keys)
+            for path, result in Pool(read, workers).map(todo):
                 bar.update()
                 if isinstance(result, str):
                     report.failed[path] = result
@@ -139,18 +138,30 @@ def content_hash(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def _extract(
-    path: str,
-    frontend: Frontend,
-    source_pool: int,
-    known: frozenset[str],
-    with_chroma: bool,
-) -> Extracted | str:
-    """Return a file's features, or the reason why there are none."""
-    try:
-        return read_file(path, frontend, source_pool, known, with_chroma)
-    except Exception as error:  # one bad file must not stop a batch
-        return explain(error, path)
+@dataclass(frozen=True)
+class Reader:
+    """Turns a path into what a file holds, in any process of any machine.
+
+    Attributes:
+        frontend: parameters of the features.
+        source_pool: how many frames a column of a `.npy` file averages.
+        known: content that needs no features.
+        with_chroma: whether to return chroma too.
+    """
+
+    frontend: Frontend
+    source_pool: int = 1
+    known: frozenset[str] = frozenset()
+    with_chroma: bool = False
+
+    def __call__(self, path: str) -> Extracted | str:
+        """Return what was read, or the reason why nothing could be."""
+        try:
+            return read_file(
+                path, self.frontend, self.source_pool, self.known, self.with_chroma
+            )
+        except Exception as error:  # one bad file must not stop a batch
+            return explain(error, path)
 
 
 def read_file(
@@ -175,7 +186,10 @@ def read_file(
     if not os.path.isfile(path) or not os.path.getsize(path):
         frontend.extract(path)  # raises with the reason
     status = os.stat(path)
-    key = content_hash(path)
+    try:
+        key = content_hash(path)
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read: {error.strerror}") from error
     features, folded = None, None
     if key not in known:
         features, folded = _transform(path, frontend, source_pool, with_chroma)
@@ -204,13 +218,16 @@ def _transform(
 
 @dataclass(frozen=True)
 class Pool:
-    """Runs `_extract` over processes, surviving the death of one."""
+    """Runs a reader over processes, surviving the death of one.
 
-    frontend: Frontend
-    source_pool: int
-    known: frozenset[str]
-    workers: int | None
-    with_chroma: bool = False
+    Attributes:
+        read: what each process does. Its known content is that of the start; what is
+            added since only saves work for doubles within a run.
+        workers: processes; by default one a core.
+    """
+
+    read: Reader
+    workers: int | None = None
 
     def map(self, paths: Sequence[str]) -> Iterator[tuple[str, Extracted | str]]:
         """Yield each path with its result, in the order of completion."""
@@ -234,7 +251,7 @@ class Pool:
             while waiting or pending:
                 # A short queue, so that the features in memory stay few.
                 while waiting and len(pending) < 2 * count:
-                    future = self._submit(pool, waiting[0])
+                    future = pool.submit(self.read, waiting[0])
                     # Only now, as a broken pool raises at submission too.
                     pending[future] = waiting.popleft()
                 done, _ = wait(pending, return_when=FIRST_COMPLETED)
@@ -245,25 +262,13 @@ class Pool:
     def _alone(self, path: str) -> Extracted | str:
         with self._executor(1) as pool:
             try:
-                return self._submit(pool, path).result()
+                return pool.submit(self.read, path).result()
             except BrokenProcessPool:
                 return f"{path}: the decoder crashed"
 
     def _executor(self, count: int) -> ProcessPoolExecutor:
         # Not forked: the parent may have TensorFlow's threads.
         return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"))
-
-    def _submit(self, pool: ProcessPoolExecutor, path: str) -> Future:
-        # The hashes that the store had at the start; those added since only save
-        # work for doubles within this run.
-        return pool.submit(
-            _extract,
-            path,
-            self.frontend,
-            self.source_pool,
-            self.known,
-            self.with_chroma,
-        )
 
 
 def print_failures(report: Report) -> None:

@@ -257,12 +257,20 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     Args:
         path: where the finished file stands.
         content: its bytes, or text to encode as UTF-8.
+
+    Raises:
+        OSError: it cannot be written; what stood there is as it was.
     """
     beside = path.with_name(path.name + ".part")
-    with open(beside, "wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        _flush(file)
-    os.replace(beside, path)
+    try:
+        with open(beside, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            _flush(file)
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        # A full disk is reported without a name.
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _flush(file: Any) -> None:

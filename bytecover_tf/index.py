@@ -48,11 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="remove recordings below the folders whose file is gone",
     )
-    parser.add_argument(
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
         "--workers",
         type=int,
         metavar="N",
         help="processes that decode and transform (default: one a core)",
+    )
+    where.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="decode and transform on the machines of a Ray cluster, which need this "
+        "package and the files at the same paths: host:port, ray://host:port or auto",
     )
     options = parser.parse_intermixed_args(arguments)
     if not options.folders and not options.manifest:
@@ -63,7 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     paths, works = find_files(options.folders, options.manifest)
     catalogue, load = _open(options)
     with catalogue:
-        report = index_files(catalogue, load, paths, works, options.workers)
+        report = index_files(
+            catalogue, load, paths, works, options.workers, options.ray
+        )
         pruned = prune(catalogue, options.folders) if options.prune else 0
         _print(report, pruned, catalogue)
         if pruned or report.has_changed_something:
@@ -73,6 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     f"approximate index over {index.rows} rows: "
                     f"recall@10 {index.recall:.3f}"
                 )
+                if not index.is_good:
+                    print(
+                        "warning: a search misses more than 1 of 100 of the nearest "
+                        "embeddings",
+                        file=sys.stderr,
+                    )
     if not report.failed:
         return cli.OK
     return cli.NOTHING_DONE if len(report.failed) == len(paths) else cli.SOME_FAILED

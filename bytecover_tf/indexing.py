@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
 from bytecover_tf import cli
+from bytecover_tf.cluster import map_on_cluster
 from bytecover_tf.data.files import existing_folder, recordings
 from bytecover_tf.data.manifest import load as read_manifest
 from bytecover_tf.encoder import Encoder
 from bytecover_tf.errors import DataError
-from bytecover_tf.extraction import Extracted, Pool
+from bytecover_tf.extraction import Extracted, Pool, Reader
 from bytecover_tf.retrieval.catalogue import Catalogue, holds
 from bytecover_tf.retrieval.recording import Recording
 from bytecover_tf.retrieval.segments import embed_rows
@@ -57,6 +58,7 @@ def index_files(
     paths: Iterable[str],
     works: Mapping[str, str] | None = None,
     workers: int | None = None,
+    ray: str | None = None,
 ) -> Report:
     """Bring a catalogue up to date with files.
 
@@ -75,15 +77,18 @@ def index_files(
         works: label of the composition by absolute path. A recording that has none
             keeps the work that it has, and a new one is a work of its own.
         workers: processes that decode and transform; by default one a core.
+        ray: address of a Ray cluster that does it instead, see
+            `bytecover_tf.cluster`.
 
     Returns:
         What was done and what failed.
 
     Raises:
         CatalogueError: the catalogue cannot be read or written.
+        ClusterError: the cluster cannot be reached.
     """
     ordered = list(dict.fromkeys(os.path.abspath(path) for path in paths))
-    return _Indexing(catalogue, load, ordered, works or {}).run(workers)
+    return _Indexing(catalogue, load, ordered, works or {}).run(workers, ray)
 
 
 def prune(catalogue: Catalogue, folders: Iterable[str]) -> int:
@@ -135,12 +140,10 @@ class _Indexing:
         self._new: dict[str, tuple[Recording, Extracted]] = {}
         self._updated: dict[str, Recording] = {}
 
-    def run(self, workers: int | None) -> Report:
+    def run(self, workers: int | None, ray: str | None) -> Report:
         todo = [path for path in self._paths if not self._is_present(path)]
-        known = frozenset(self._by_content)
-        pool = Pool(self._frontend, 1, known, workers, with_chroma=True)
         with cli.progress(total=len(todo), unit="file", desc="index") as bar:
-            for path, result in pool.map(todo) if todo else ():
+            for path, result in self._read(todo, workers, ray) if todo else ():
                 bar.update()
                 if isinstance(result, str):
                     self._fail(path, result)
@@ -152,6 +155,15 @@ class _Indexing:
         self._store()
         self._remove_replaced()
         return self.report
+
+    def _read(
+        self, paths: Sequence[str], workers: int | None, ray: str | None
+    ) -> Iterator[tuple[str, Extracted | str]]:
+        known = frozenset(self._by_content)
+        read = Reader(self._frontend, known=known, with_chroma=True)
+        if ray is not None:
+            return map_on_cluster(ray, read, paths)
+        return Pool(read, workers).map(paths)
 
     def _is_present(self, path: str) -> bool:
         known = self._by_path.get(path)

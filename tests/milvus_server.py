@@ -1,15 +1,20 @@
 """A Milvus server of the tests' own, from the PyPI package `milvus`."""
 
 import atexit
+import os
 import socket
 import tempfile
 import uuid
 from functools import cache
+from pathlib import Path
 
 
 @cache
 def start():
-    """Start the server once, on free ports; return its `host:port`."""
+    """Start the server once, on free ports; return its `host:port`.
+
+    It listens on every interface and has no setting against that.
+    """
     from milvus import MilvusServer, MilvusServerConfig
 
     folder = tempfile.TemporaryDirectory(prefix="milvus-")
@@ -20,6 +25,15 @@ def start():
     # Milliseconds that a strongly consistent read waits for.
     server.config.set("proxy.timeTickInterval", 50)
     server.webservice_port = free_ports(1)[0]
+    # Its embedded etcd would take 2379 and 2380, which another server may have.
+    etcd = Path(folder.name, "etcd.yaml")
+    client, peer = (f"http://127.0.0.1:{port}" for port in free_ports(2))
+    etcd.write_text(
+        f"listen-client-urls: {client}\nadvertise-client-urls: {client}\n"
+        f"listen-peer-urls: {peer}\ninitial-advertise-peer-urls: {peer}\n"
+        f"initial-cluster: default={peer}\n"
+    )
+    os.environ["ETCD_CONFIG_PATH"] = str(etcd)
     atexit.register(folder.cleanup)
     atexit.register(server.stop)
     server.start()

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -101,3 +102,15 @@ def test_interruption_says_how_to_go_on(capsys):
 def test_wrong_use_is_explained(arguments, reason, capsys):
     assert bytecover.main(arguments) == 2
     assert reason in capsys.readouterr().err
+
+
+def test_names_that_are_not_utf8_are_printed(tmp_path):
+    code = "from bytecover_tf import cli\ncli.run(lambda _: print('a\\udcff.mp3') or 0)"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == b"a\\udcff.mp3\n"

@@ -5,6 +5,7 @@ import pytest
 import soundfile
 from matplotlib.image import imread
 
+from bytecover_tf import audio, frontend
 from bytecover_tf.artifact import save_model
 from bytecover_tf.chroma import seconds_per_frame
 from bytecover_tf.compare import main
@@ -86,3 +87,29 @@ def test_the_path_follows_the_match(rng):
     np.testing.assert_allclose(np.diag(similarity[10:30]), 1, atol=1e-6)
     path = match_path(similarity, alignment)
     np.testing.assert_array_equal(path, [[10 + i, i] for i in range(20)])
+
+
+def test_each_file_is_decoded_once(clip, tmp_path, monkeypatch, capsys):
+    decoded = []
+
+    def noted(path, sample_rate):
+        decoded.append(str(path))
+        return audio.iter_audio(path, sample_rate)
+
+    monkeypatch.setattr(frontend, "iter_audio", noted)
+    files = [str(FILES[0]), str(clip)]
+    assert main([*files, "--plot", str(tmp_path / "match.png")]) == 0
+    assert decoded == files
+
+
+def test_precomputed_transforms_are_compared_and_drawn(tmp_path, music, capsys):
+    fine = Frontend(pool=1, normalization="none")
+    np.save(tmp_path / "whole.npy", fine.features(music(20)))
+    np.save(tmp_path / "clip.npy", fine.features(music(20)[5 * 22050 : 15 * 22050]))
+    files = [str(tmp_path / "whole.npy"), str(tmp_path / "clip.npy")]
+    plot = tmp_path / "match.png"
+    assert main([*files, "--json", "--plot", str(plot)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["query_start"] == pytest.approx(5, abs=1)
+    assert found["query_end"] == pytest.approx(15, abs=1)
+    assert plot.exists()

@@ -105,16 +105,17 @@ def test_precomputed_transforms_are_pooled(tmp_path, music):
 
 def test_a_crashing_decoder_costs_only_its_file(songs, tmp_path, monkeypatch):
     # Workers are new processes, so the crash must come from the file's name.
-    monkeypatch.setattr(extraction, "_extract", _crash_on_3)
+    monkeypatch.setattr(extraction, "Reader", _CrashOn3)
     report = extract_features(songs, tmp_path / "store", FRONTEND, workers=2)
     assert report.extracted == 5
     assert list(report.failed.values()) == [f"{songs[3]}: the decoder crashed"]
 
 
-def _crash_on_3(path, *_):
-    if path.endswith("3.flac"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return extraction.Extracted(path, 1, 1, np.ones((84, 3)))
+class _CrashOn3(extraction.Reader):
+    def __call__(self, path):
+        if path.endswith("3.flac"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return extraction.Extracted(path, 1, 1, np.ones((84, 3)))
 
 
 def test_killed_and_run_again_loses_nothing(songs, tmp_path, music):
@@ -203,3 +204,12 @@ def test_chroma_of_a_precomputed_transform(tmp_path, rng):
     np.save(path, cqt[:, :15])
     with pytest.raises(AudioError, match=r"cqt\.npy: shorter than one frame of chroma"):
         read_file(path, Frontend(pool=10), with_chroma=True)
+
+
+def test_a_file_without_permission_is_one_reason(songs, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(extraction, "content_hash", refuse)
+    reason = extraction.Reader(FRONTEND)(str(songs[0]))
+    assert reason == f"{songs[0]}: cannot be read: Permission denied"

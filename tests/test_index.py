@@ -16,6 +16,8 @@ from bytecover_tf.frontend import Frontend
 from bytecover_tf.index import main
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.retrieval import open_catalogue
+from bytecover_tf.retrieval.catalogue import Index
+from bytecover_tf.retrieval.lance import LanceCatalogue
 
 pytest.importorskip("lancedb")
 
@@ -208,3 +210,15 @@ def test_two_at_once_end_as_one(address, tmp_path, run, folder, music):
     assert main(command(alone, run, folder)[3:]) == 0
     assert count(address) == 20
     assert_same(contents(address), contents(alone))
+
+
+@pytest.mark.parametrize(("recall", "is_told"), [(0.99, False), (0.98, True)])
+def test_a_poor_approximate_index_is_told(
+    recall, is_told, tmp_path, run, folder, monkeypatch, capsys
+):
+    index = Index(60_000, recall)
+    monkeypatch.setattr(LanceCatalogue, "optimize", lambda _: index)
+    assert main(command(tmp_path / "catalogue", run, folder)[3:]) == 0
+    told = capsys.readouterr()
+    assert f"recall@10 {recall:.3f}" in told.out
+    assert ("warning:" in told.err) == is_told

@@ -10,7 +10,7 @@ from bytecover_tf import indexing
 from bytecover_tf.data import tunes
 from bytecover_tf.encoder import Encoder
 from bytecover_tf.errors import DataError
-from bytecover_tf.extraction import _extract, content_hash
+from bytecover_tf.extraction import content_hash
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.indexing import find_files, index_files, prune
 from bytecover_tf.retrieval import Identity, Segmenting, open_catalogue
@@ -35,12 +35,12 @@ class Projection:
 class Serial:
     """Extracts in this process, which spares the start of others."""
 
-    def __init__(self, frontend, source_pool, known, workers, with_chroma):
-        self.options = frontend, source_pool, known, with_chroma
+    def __init__(self, read, workers):
+        self.read = read
 
     def map(self, paths):
         for path in paths:
-            yield path, _extract(path, *self.options)
+            yield path, self.read(path)
 
 
 @pytest.fixture(autouse=True)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # Rows up to which every search compares with all of them.
 EXACT_ROWS = 50_000
 
+_GOOD_RECALL = 0.99
+
 
 class CatalogueMissing(CatalogueError):
     """There is no catalogue at an address."""
@@ -46,6 +48,11 @@ class Index:
 
     rows: int
     recall: float
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the recall is what the index was chosen for."""
+        return self.recall >= _GOOD_RECALL
 
 
 @dataclass
@@ -163,7 +170,7 @@ class Catalogue(ABC):
         found.unindexed = [
             path
             for path in paths
-            if path not in known_paths and content_hash(path) not in known_content
+            if path not in known_paths and _content(path) not in known_content
         ]
         return found
 
@@ -280,12 +287,18 @@ def _is_chroma(chroma: np.ndarray | None) -> bool:
 
 def holds(recording: Recording) -> bool:
     """Tell whether a recording's file is there and has its content."""
-    if recording.is_unchanged:
-        return True
+    return recording.is_unchanged or _content(recording.path) == recording.content
+
+
+def _content(path: str) -> str | None:
+    """Return the content hash of a file, or None if there is none to be read."""
+    # Reading from a pipe would wait for ever.
+    if not os.path.isfile(path):
+        return None
     try:
-        return content_hash(recording.path) == recording.content
+        return content_hash(path)
     except OSError:
-        return False
+        return None
 
 
 def open_catalogue(

@@ -91,16 +91,20 @@ class LanceCatalogue(Catalogue):
 
     @property
     def _exists(self) -> bool:
-        return (self._folder / f"{_TABLE}.lance").is_dir()
+        # Without a version: whoever made it was killed, or the disk was full.
+        versions = self._folder / f"{_TABLE}.lance" / "_versions"
+        return any(versions.glob("*.manifest"))
 
     def _make(self, database: Any, identity: Identity) -> None:
-        others = {path.name for path in self._folder.iterdir()} - {"lock"}
+        names = {path.name for path in self._folder.iterdir()}
+        others = names - {"lock", f"{_TABLE}.lance"}
         if others:
             raise CatalogueError(
                 f"{self.address}: holds other files, such as {min(others)}; "
                 "a new catalogue needs a folder of its own"
             )
-        database.create_table(_TABLE, schema=_schema(identity))
+        mode = "overwrite" if names - {"lock"} else "create"
+        database.create_table(_TABLE, schema=_schema(identity), mode=mode)
 
     def remove(self, ids: Sequence[str]) -> None:
         """Remove recordings; ids that are not there are passed over."""
@@ -276,6 +280,7 @@ def _explained(address: str) -> Iterator[None]:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         # Where in LanceDB's source it happened helps no user.
         reason = re.sub(r",? *[^ ,]+\.rs:\d+:\d+", "", lines[0])
+        reason = re.sub(r"^lance error: LanceError\(\w+\): ", "", reason)
         raise CatalogueError(f"{address}: {reason}") from error
 
 

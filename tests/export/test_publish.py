@@ -44,9 +44,7 @@ def test_a_damaged_encoder_is_refused_and_a_path_of_that_name_preferred(
 ):
     with open(published / "encoder_features.onnx", "ab") as file:
         file.write(b"x")
-    with pytest.raises(
-        EncoderError, match=r"features.onnx: missing or damaged"
-    ):
+    with pytest.raises(EncoderError, match=r"features.onnx: missing or damaged"):
         load_encoder("bytecover-toy")
     (tmp_path / "bytecover-toy").mkdir()
     assert pretrained.locate("bytecover-toy").resolve() == tmp_path / "bytecover-toy"

@@ -1,6 +1,7 @@
 """The same model on another Keras backend."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from bytecover_tf.artifact import save_model
 from bytecover_tf.encoder import load_encoder
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.score_store import ScoreWriter
 
 pytest.importorskip("jax")
 
@@ -58,3 +60,33 @@ def test_training_runs_and_resumes_on_jax(on_jax, small_set, tmp_path):
     log = [line.split(",") for line in (run / "log.csv").read_text().splitlines()]
     losses = [float(row[log[0].index("loss")]) for row in log[1:]]
     assert losses[-1] < losses[0]
+
+
+def test_training_with_scores_runs_on_jax(on_jax, small_set, tmp_path):
+    tracks, store = small_set
+    with ScoreWriter(store.path, 84) as writer:
+        for track in tracks:
+            features = store.features(track.path)
+            writer.add(store.entry(track.path), np.stack([features > 0.3, features]))
+    (tmp_path / "tracks.json").write_text(json.dumps([asdict(t) for t in tracks]))
+    on_jax(
+        "import json, sys\n"
+        "from pathlib import Path\n"
+        "from bytecover_tf.config import Config, override\n"
+        "from bytecover_tf.data.track import Track\n"
+        "from bytecover_tf.feature_store import FeatureStore\n"
+        "from bytecover_tf.training import train\n"
+        "folder = Path(sys.argv[1])\n"
+        "listed = json.loads((folder / 'tracks.json').read_text())\n"
+        "tracks = [Track(**track) for track in listed]\n"
+        "config = override(Config(), sys.argv[2:])\n"
+        "train(config, tracks, FeatureStore(folder / 'store'), folder / 'run')",
+        tmp_path,
+        *("blocks=(1,1,1,1)", "width=4", "salience=4", "temperature=0.1"),
+        *("crop_frames=(16,)", "steps_per_epoch=8", "epochs=3", "works_per_batch=4"),
+        *("learning_rate=0.02", "easy_steps=8"),
+    )
+    rows = (tmp_path / "run" / "log.csv").read_text().splitlines()
+    hearing = rows[0].split(",").index("hearing")
+    losses = [float(row.split(",")[hearing]) for row in rows[1:]]
+    assert losses[-1] < 0.9 * losses[0]

@@ -1,5 +1,6 @@
 import json
 import multiprocessing
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -246,6 +247,18 @@ def test_verify_compares_with_the_files(catalogue, rng, tmp_path):
     assert found.unindexed == names[-1:]
     assert not found.damaged
     assert not found.is_sound
+
+
+def test_verify_passes_over_what_cannot_be_read(catalogue, rng, tmp_path):
+    row = whole(1, rng.standard_normal(DIM), path=str(tmp_path / "turned to a pipe"))
+    catalogue.add([row])
+    os.mkfifo(row.recording.path)
+    (tmp_path / "dangling.mp3").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe.mp3")
+    names = [str(tmp_path / "dangling.mp3"), str(tmp_path / "pipe.mp3")]
+    found = catalogue.verify(names)
+    assert found.unindexed == names
+    assert found.changed == [row.recording.path]
 
 
 def test_writers_in_several_processes(catalogue, address, rng):

@@ -8,6 +8,7 @@ from catalogue_rows import DIM, IDENTITY, whole
 
 from bytecover_tf.errors import CatalogueError
 from bytecover_tf.retrieval import lance, open_catalogue
+from bytecover_tf.retrieval.catalogue import CatalogueMissing
 
 pytest.importorskip("lancedb")
 
@@ -29,6 +30,19 @@ def test_a_damaged_catalogue_is_one_message(tmp_path, rng):
     with pytest.raises(CatalogueError, match=str(folder)) as caught:
         list(open_catalogue(folder).recordings())
     assert "\n" not in str(caught.value)
+
+
+def test_what_a_full_disk_left_of_a_new_catalogue_is_made_good(tmp_path, rng):
+    versions = tmp_path / "recordings.lance" / "_versions"
+    versions.mkdir(parents=True)
+    (tmp_path / "lock").touch()
+    with pytest.raises(CatalogueMissing):
+        open_catalogue(tmp_path)
+    row = whole(1, rng.standard_normal(DIM))
+    with open_catalogue(tmp_path, IDENTITY, create=True) as made:
+        made.add([row])
+    with open_catalogue(tmp_path) as opened:
+        assert [found.key for found in opened.rows()] == [row.key]
 
 
 def test_a_table_of_something_else_is_no_catalogue(tmp_path):
