@@ -1,12 +1,13 @@
-"""How sure is alignment alone, and is it right about that?
+"""How sure is alignment, alone or with an encoder, and is it right about that?
 
-    python -m benchmarks.calibration --source DIR [--write]
+    python -m benchmarks.calibration --source DIR [--encoder NAME] [--write]
 
 DIR holds `cqt_mean20.npz`, one (84, T) array of |CQT| averaged over 20 frames for
 each recording of a national anthem, and `recordings.csv` with recording, work and
 split. Fits the calibration on the train and validation splits, on whole recordings and
 clips of several lengths, measures it on the test split by length, and with --write
-stores it as the one that comes with the package.
+stores it as what comes with the package: for any encoder, or for the one named, which
+must not have been trained on these recordings.
 """
 
 from __future__ import annotations
@@ -28,51 +29,73 @@ from benchmarks.labelled import (
 )
 from benchmarks.report import table, write_section
 from bytecover_tf.chroma import chroma_of_cqt
+from bytecover_tf.encoder import Encoder, load_encoder
 from bytecover_tf.retrieval import calibration
 from bytecover_tf.retrieval.alignment import align_many
 from bytecover_tf.retrieval.calibration import Labels, Pairs
+from bytecover_tf.retrieval.identity import Identity
 from bytecover_tf.retrieval.packing import pack, unpack
 
 
-def aligned(recordings: list[Labelled], lengths: Lengths) -> tuple[Pairs, Labels]:
-    """Align clips of each recording, one of each length, with all others."""
+def aligned(
+    recordings: list[Labelled], lengths: Lengths, encoder: Encoder | None
+) -> tuple[Pairs, Labels]:
+    """Compare clips of each recording, one of each length, with all others."""
     rng = np.random.default_rng(0)
     # As a catalogue gives them back.
     references = [unpack(pack(chroma_of_cqt(item.cqt, 20))) for item in recordings]
     works = np.array([item.work for item in recordings])
     frames = np.array([item.cqt.shape[1] for item in recordings])
-    scores, shorter, queries, versions = [], [], [], []
+    embeddings = _embed(encoder, [item.cqt for item in recordings])
+    scores, shorter, similar, queries, versions = [], [], [], [], []
     for number, seconds in product(range(len(recordings)), lengths):
         part = clip(recordings[number].cqt, seconds, rng)
         found = align_many(chroma_of_cqt(part, 20), references)
         others = np.arange(len(recordings)) != number
         scores.append(np.array([alignment.score for alignment in found])[others])
         shorter.append(np.minimum(frames, part.shape[1])[others] * SECONDS)
+        similar.append((embeddings @ _embed(encoder, [part])[0])[others])
         queries.append(np.full(others.sum(), len(queries)))
         versions.append((works == works[number])[others])
     score = np.concatenate(scores)
     labels = Labels(np.concatenate(queries), np.concatenate(versions))
-    pairs = Pairs(score, np.concatenate(shorter), np.zeros(len(score)), len(recordings))
+    pairs = Pairs(
+        score, np.concatenate(shorter), np.concatenate(similar), len(recordings)
+    )
     return pairs, labels
+
+
+def _embed(encoder: Encoder | None, cqts: list[np.ndarray]) -> np.ndarray:
+    """Return embeddings of |CQT| at pool 20, or zeros without an encoder."""
+    if encoder is None:
+        return np.zeros((len(cqts), 1), np.float32)
+    frontend = encoder.frontend
+    embedded = encoder.embed_features([frontend.from_cqt(cqt, 20) for cqt in cqts])
+    assert not encoder.errors
+    return embedded
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--encoder", help="whose similarities count too")
     parser.add_argument("--write", action="store_true", help="keep the new calibration")
     options = parser.parse_args()
+    encoder = load_encoder(options.encoder) if options.encoder else None
+    checksum = Identity.of(encoder, options.encoder).encoder if encoder else ""
     splits = {
         split: read_anthems(options.source, split)
         for split in ("train", "validation", "test")
     }
     known = splits["train"] + splits["validation"]
     data = "the train and validation splits of national anthems"
-    fitted = calibration.fit(*aligned(known, LENGTHS), data)
+    fitted = calibration.fit(*aligned(known, LENGTHS, encoder), data, checksum)
     print(fitted, fitted.origin)
 
     rows = []
     for seconds in LENGTHS:
-        figures = calibration.quality(fitted, *aligned(splits["test"], (seconds,)))
+        pairs, labels = aligned(splits["test"], (seconds,), encoder)
+        figures = calibration.quality(fitted, pairs, labels)
         shares = ("found", "noticed", "false_versions", "false_alarms")
         rows.append(
             [
@@ -83,12 +106,16 @@ def main() -> None:
             ]
         )
     body = (
-        "Real recordings of national anthems, aligned without any encoder. Fitted on "
+        "Real recordings of national anthems, aligned "
+        + (f"and embedded by `{options.encoder}`" if encoder else "without any encoder")
+        + ". Fitted on "
         f"{len(known)} recordings of the train and validation splits at all lengths, "
         f"measured on {len(splits['test'])} of the test split, each asked once with "
         "one of its versions among the others and once without any. Log-odds: "
         f"{fitted.bias:.2f} + {fitted.score:.2f} score / cube root of the "
-        "seconds of the shorter - log(recordings); "
+        "seconds of the shorter "
+        + (f"+ {fitted.similarity:.2f} similarity " if encoder else "")
+        + "- log(recordings); "
         f"`version` from probability {fitted.version:.2f}, `unsure` from "
         f"{fitted.unsure:.2f}, which at most 1 % and 5 % of the queries of the fit "
         "reached without a version.\n\n"
@@ -105,13 +132,18 @@ def main() -> None:
             rows,
         )
     )
-    write_section(
-        "Calibration of alignment",
-        "python -m benchmarks.calibration --source DIR",
-        body,
-    )
+    command = "python -m benchmarks.calibration --source DIR"
+    if encoder:
+        title = f"Calibration of {Path(options.encoder).name} with alignment"
+        write_section(title, f"{command} --encoder {options.encoder}", body)
+    else:
+        write_section("Calibration of alignment", command, body)
     if options.write:
-        path = Path(calibration.__file__).with_name(calibration.FILE_NAME)
+        path = (
+            calibration.calibration_beside(options.encoder)
+            if encoder
+            else Path(calibration.__file__).with_name(calibration.FILE_NAME)
+        )
         fitted.save(path)
         print(f"written: {path}")
 

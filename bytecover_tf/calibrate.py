@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--encoder",
-        metavar="RUN_OR_FILE",
+        metavar="NAME|PATH",
         help="the encoder (default: the one that the catalogue was made with)",
     )
     parser.add_argument(
@@ -25,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=Path,
         metavar="FILE",
         help="where to write (default: calibration.json beside the encoder, where "
-        "identify, compare and group look for it)",
+        "identify, compare and group look for it; needed if the encoder came with the "
+        "package)",
     )
     parser.add_argument(
         "--queries",
@@ -45,15 +46,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
 
+    from bytecover_tf.errors import ConfigError
+    from bytecover_tf.pretrained import is_name
     from bytecover_tf.retrieval.calibrating import calibrate
     from bytecover_tf.retrieval.calibration import calibration_beside
     from bytecover_tf.retrieval.catalogue import open_with_encoder
 
     catalogue, encoder = open_with_encoder(options.catalogue, options.encoder)
     with catalogue:
-        path = options.out or calibration_beside(
-            options.encoder or catalogue.identity.encoder_path
-        )
+        used = options.encoder or catalogue.identity.encoder_path
+        if options.out is None and is_name(used):
+            raise ConfigError(
+                f"{used} came with the package; name a file of your own by --out"
+            )
+        path = options.out or calibration_beside(used)
         fitted, failed = calibrate(catalogue, encoder, options.queries, options.workers)
     for reason in failed.values():
         print(f"skipped: {reason}", file=sys.stderr)

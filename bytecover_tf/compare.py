@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bytecover_tf import cli
 from bytecover_tf.identify import add_calibration_argument, place
+from bytecover_tf.pretrained import DEFAULT
 
 if TYPE_CHECKING:
     from bytecover_tf.encoder import Encoder
@@ -30,9 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("second", metavar="B", help="another one")
     parser.add_argument(
         "--encoder",
-        metavar="RUN_OR_FILE",
-        help="compare embeddings too: a run directory of train, an encoder.keras or "
-        "an export",
+        default=DEFAULT,
+        metavar="NAME|PATH",
+        help="whose embeddings are compared: one that comes with the package, a run "
+        "directory of train, an encoder.keras or an export (default: %(default)s)",
     )
     add_calibration_argument(parser)
     parser.add_argument(
@@ -42,23 +44,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from bytecover_tf.encoder import load_encoder
-    from bytecover_tf.frontend import Frontend
     from bytecover_tf.retrieval.calibration import choose_calibration
     from bytecover_tf.retrieval.identity import Identity
 
-    encoder, checksum = None, ""
-    if options.encoder:
-        encoder = load_encoder(options.encoder)
-        checksum = Identity.of(encoder, options.encoder).encoder
-    calibration = choose_calibration(
-        checksum, options.encoder or "", options.calibration
-    )
-    frontend = encoder.frontend if encoder else Frontend()
-    first, first_picture = _read(options.first, frontend)
-    second, second_picture = _read(options.second, frontend)
-    compared = _compare(first, second, frontend, encoder)
+    encoder = load_encoder(options.encoder)
+    checksum = Identity.of(encoder, options.encoder).encoder
+    calibration = choose_calibration(checksum, options.encoder, options.calibration)
+    first, first_picture = _read(options.first, encoder.frontend)
+    second, second_picture = _read(options.second, encoder.frontend)
+    compared = _compare(first, second, encoder)
     (match,) = compared.matches(calibration)
-    facts = _facts(first, match, encoder is not None)
+    facts = _facts(first, match)
     if options.json:
         print(json.dumps(facts, ensure_ascii=False))
     else:
@@ -88,9 +84,7 @@ def _read(path: str, frontend: Frontend) -> tuple[Query, Pictured]:
     return Query(path, features, read.chroma, read.key), pictured
 
 
-def _compare(
-    first: Query, second: Query, frontend: Frontend, encoder: Encoder | None
-) -> Comparison:
+def _compare(first: Query, second: Query, encoder: Encoder) -> Comparison:
     """Compare the first with a catalogue that holds the second alone."""
     import numpy as np
 
@@ -98,34 +92,30 @@ def _compare(
     from bytecover_tf.retrieval.identification import Comparison, embed
     from bytecover_tf.retrieval.recording import Recording
 
-    similarity = np.zeros(1)
-    if encoder:
-        similarity = np.max(embed(encoder, first) @ embed(encoder, second).T)[None]
-    seconds = seconds_per_frame(frontend)
+    similarity = np.max(embed(encoder, first) @ embed(encoder, second).T)[None]
+    seconds = seconds_per_frame(encoder.frontend)
     duration = second.chroma.shape[1] * seconds
     recording = Recording.of_content(second.content, second.name, duration)
     return Comparison.of(first, [recording], [second.chroma], similarity, 1, seconds)
 
 
-def _facts(first: Query, match: Match, has_encoder: bool) -> dict[str, Any]:
+def _facts(first: Query, match: Match) -> dict[str, Any]:
     known = match.to_dict()
     measured = (
-        *("probability", "score", "same_recording", "transposition", "tempo_ratio"),
+        *("similarity", "probability", "score", "same_recording", "transposition"),
+        "tempo_ratio",
         *("query_start", "query_end", "recording_start", "recording_end"),
     )
     return {
         "query": first.name,
         "recording": known["recording"],
-        "similarity": known["similarity"] if has_encoder else None,
         **{name: known[name] for name in measured},
     }
 
 
 def _figures(facts: dict[str, Any]) -> str:
-    parts = [f"probability {facts['probability']:.2f}", f"score {facts['score']:.2f}"]
-    if facts["similarity"] is not None:
-        parts.append(f"similarity {facts['similarity']:.2f}")
-    return ", ".join(parts)
+    names = ("probability", "score", "similarity")
+    return ", ".join(f"{name} {facts[name]:.2f}" for name in names)
 
 
 def _text(facts: dict[str, Any], match: Match) -> str:
@@ -142,9 +132,9 @@ def _text(facts: dict[str, Any], match: Match) -> str:
 DESCRIPTION = """\
 Compare two recordings: do they perform the same work, and where do they match?
 
-Chroma is aligned in all keys; with an encoder, the embeddings are compared too. The
-probability takes the two, before they are heard, to be as likely versions as not. Key
-and tempo are those of B relative to A.
+Chroma is aligned in all keys, and the embeddings are compared. The probability takes
+the two, before they are heard, to be as likely versions as not. Key and tempo are those
+of B relative to A.
 
 The picture shows both transforms, how alike each two moments are once A is raised to
 the key of B, and the path along which they match.

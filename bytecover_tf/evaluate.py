@@ -16,8 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--encoder",
         required=True,
-        metavar="RUN_OR_FILE",
-        help="a run directory of train, or an encoder.keras",
+        metavar="NAME|PATH",
+        help="one that comes with the package (bytecover-small), a run directory of "
+        "train, or an encoder.keras",
     )
     cli.add_data_arguments(parser, default="tunes")
     parser.add_argument(

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cli.add_catalogue_argument(parser)
     parser.add_argument(
         "--encoder",
-        metavar="RUN_OR_FILE",
+        metavar="NAME|PATH",
         help="a run directory of train, an encoder.keras or an export, which starts "
         "fastest (default: the one that the catalogue was made with)",
     )

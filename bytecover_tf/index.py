@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bytecover_tf import cli
+from bytecover_tf.pretrained import DEFAULT
 
 if TYPE_CHECKING:
     from bytecover_tf.encoder import Encoder
@@ -25,9 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cli.add_catalogue_argument(parser, "; made if there is none")
     parser.add_argument(
         "--encoder",
-        metavar="RUN_OR_FILE",
-        help="a run directory of train, an encoder.keras or an export "
-        "(default: the one that the catalogue was made with)",
+        metavar="NAME|PATH",
+        help="an encoder that comes with the package, a run directory of train, an "
+        "encoder.keras or an export (default: the one that the catalogue was made "
+        f"with, {DEFAULT} for a new one)",
     )
     parser.add_argument(
         "--manifest",
@@ -102,7 +104,6 @@ def _open(
     made the catalogue.
     """
     from bytecover_tf.encoder import load_encoder
-    from bytecover_tf.errors import CatalogueError
     from bytecover_tf.retrieval import Identity, Segmenting, open_catalogue
     from bytecover_tf.retrieval.catalogue import CatalogueMissing, encoder_of
     from bytecover_tf.retrieval.identity import encoder_checksum
@@ -111,12 +112,9 @@ def _open(
     try:
         catalogue = open_catalogue(options.catalogue)
     except CatalogueMissing:
-        if options.encoder is None:
-            raise CatalogueError(
-                f"{options.catalogue}: a new catalogue needs --encoder"
-            ) from None
-        encoder = load_encoder(options.encoder)
-        identity = Identity.of(encoder, options.encoder, segmenting)
+        path = options.encoder or DEFAULT
+        encoder = load_encoder(path)
+        identity = Identity.of(encoder, path, segmenting)
         made = open_catalogue(options.catalogue, identity, create=True)
         return made, lambda: encoder
     found = catalogue.identity

@@ -7,10 +7,10 @@ their checksums.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from bytecover_tf.errors import EncoderError
-from bytecover_tf.extraction import content_hash
 
 WEIGHTS = Path(__file__).with_name("weights")
 SUMS = "SHA256SUMS"
@@ -32,9 +32,9 @@ def locate(path: str | Path) -> Path:
     Raises:
         EncoderError: a file that came with the package is missing or damaged.
     """
-    name = str(path)
-    if Path(path).exists() or name not in pretrained_names():
+    if not is_name(path):
         return Path(path)
+    name = str(path)
     for line in (WEIGHTS / SUMS).read_text().splitlines():
         expected, file = line.split("  ", 1)
         if file.startswith(f"{name}/"):
@@ -42,7 +42,20 @@ def locate(path: str | Path) -> Path:
     return WEIGHTS / name
 
 
+def lasting(path: str | Path) -> str:
+    """Return a name as it is, and a path such that it holds in any folder."""
+    return str(path) if is_name(path) else os.path.abspath(path)
+
+
+def is_name(path: str | Path) -> bool:
+    """Tell whether this is a name, and not a file or folder that is there."""
+    return str(path) in pretrained_names() and not Path(path).exists()
+
+
 def _check(path: Path, expected: str) -> None:
+    # Late, so that a command's help need not import all that reads audio.
+    from bytecover_tf.extraction import content_hash
+
     if not path.is_file() or content_hash(path) != expected:
         raise EncoderError(
             f"{path}: missing or damaged (its SHA-256 should be {expected}); install "

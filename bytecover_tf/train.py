@@ -15,6 +15,7 @@ from bytecover_tf.config import Config, config_names, load_config, override
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.feature_store import write_atomically
+from bytecover_tf.pretrained import lasting
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,8 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--init",
         type=Path,
         metavar="PATH",
-        help="start from the weights of an encoder of the same architecture, a run "
-        "directory or .keras file, instead of random ones; the classifier is new",
+        help="start from the weights of an encoder of the same architecture, one that "
+        "comes with the package (bytecover-small), a run directory or a .keras file, "
+        "instead of random ones; the classifier is new",
     )
     parser.add_argument(
         "--set",
@@ -133,8 +135,9 @@ def _new(options: argparse.Namespace) -> dict[str, Any]:
         "data": options.data,
         **{
             name: getattr(options, name) and os.path.abspath(getattr(options, name))
-            for name in ("data_root", "features", "without_datacos", "init")
+            for name in ("data_root", "features", "without_datacos")
         },
+        "init": options.init and lasting(options.init),
         "split_seed": options.split_seed,
         "source_pool": options.source_pool,
         "waveforms": options.waveforms,

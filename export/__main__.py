@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bytecover_tf import cli
+from bytecover_tf.pretrained import DEFAULT
 from export import FORMATS, INPUTS, PRECISIONS
 
 
@@ -19,9 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--encoder",
-        required=True,
-        metavar="RUN_OR_FILE",
-        help="a run directory of train, or an encoder.keras",
+        default=DEFAULT,
+        metavar="NAME|PATH",
+        help="one that comes with the package, a run directory of train, or an "
+        "encoder.keras (default: %(default)s)",
     )
     parser.add_argument(
         "--out", required=True, type=Path, metavar="DIR", help="a new folder"

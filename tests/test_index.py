@@ -118,7 +118,6 @@ def test_wrong_usage_is_told(tmp_path, run, folder):
 
     new = ["--catalogue", tmp_path / "catalogue"]
     assert "expected a FOLDER or --manifest" in told(*new)
-    assert "a new catalogue needs --encoder" in told(*new, folder)
     assert "expected a folder, found none" in told(*new, tmp_path / "none")
     assert not (tmp_path / "catalogue").exists()
 

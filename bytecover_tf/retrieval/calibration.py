@@ -28,6 +28,7 @@ import numpy as np
 
 from bytecover_tf.errors import DataError, EncoderError
 from bytecover_tf.feature_store import write_atomically
+from bytecover_tf.pretrained import locate
 
 FILE_NAME = "calibration.json"
 """Beside an encoder, the calibration that was fitted with it."""
@@ -168,7 +169,7 @@ def calibration_beside(encoder_path: str | Path) -> Path:
     Args:
         encoder_path: what `load_encoder` takes.
     """
-    path = Path(encoder_path)
+    path = locate(encoder_path)
     return (path if path.is_dir() else path.parent) / FILE_NAME
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from bytecover_tf.artifact import encoder_file
 from bytecover_tf.errors import CatalogueError, EncoderError
 from bytecover_tf.extraction import content_hash
 from bytecover_tf.frontend import Frontend
+from bytecover_tf.pretrained import lasting
 from bytecover_tf.retrieval.segments import Segmenting
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class Identity:
         frontend: parameters of the features that the encoder reads.
         dim: size of an embedding.
         segmenting: which segments have an embedding of their own.
-        encoder_path: where the encoder lay; tells the user, and is not compared.
+        encoder_path: where the encoder lay, or its name; tells the user, and is not
+            compared.
     """
 
     encoder: str
@@ -66,7 +67,7 @@ class Identity:
             encoder.frontend,
             encoder.dim,
             segmenting or Segmenting(),
-            os.path.abspath(path),
+            lasting(path),
         )
 
     def to_json(self) -> str:
