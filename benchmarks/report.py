@@ -17,23 +17,24 @@ Every section is written by the command that it names; do not edit by hand.
 """
 
 
-def write_section(title: str, command: str, body: str) -> None:
-    """Replace or append a section of the report.
+def write_section(title: str, command: str, body: str, report: Path = RESULTS) -> None:
+    """Replace or append a section of a report.
 
     Args:
         title: heading, which identifies the section.
         command: what to type to measure again.
         body: Markdown.
+        report: the file.
     """
-    text = RESULTS.read_text() if RESULTS.exists() else _HEAD
+    text = report.read_text() if report.exists() else _HEAD
     section = f"## {title}\n\n`{command}`, {conditions()}\n\n{body.strip()}\n"
     pattern = re.compile(rf"## {re.escape(title)}\n.*?(?=\n## |\Z)", re.S)
     if pattern.search(text):
         text = pattern.sub(lambda _: section, text)
     else:
         text = f"{text.rstrip()}\n\n{section}"
-    RESULTS.write_text(text.rstrip() + "\n")
-    print(f"written: {RESULTS} ({title})")
+    report.write_text(text.rstrip() + "\n")
+    print(f"written: {report} ({title})")
 
 
 def conditions() -> str:

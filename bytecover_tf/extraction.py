@@ -251,7 +251,7 @@ class Pool:
             while waiting or pending:
                 # A short queue, so that the features in memory stay few.
                 while waiting and len(pending) < 2 * count:
-                    future = pool.submit(self.read, waiting[0])
+                    future = pool.submit(_read, waiting[0])
                     # Only now, as a broken pool raises at submission too.
                     pending[future] = waiting.popleft()
                 done, _ = wait(pending, return_when=FIRST_COMPLETED)
@@ -262,13 +262,29 @@ class Pool:
     def _alone(self, path: str) -> Extracted | str:
         with self._executor(1) as pool:
             try:
-                return pool.submit(self.read, path).result()
+                return pool.submit(_read, path).result()
             except BrokenProcessPool:
                 return f"{path}: the decoder crashed"
 
     def _executor(self, count: int) -> ProcessPoolExecutor:
-        # Not forked: the parent may have TensorFlow's threads.
-        return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"))
+        # Not forked: the parent may have TensorFlow's threads. The reader is sent once
+        # a process and not with each file, as it knows all content of a catalogue.
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(
+            count, context, initializer=_set_reader, initargs=(self.read,)
+        )
+
+
+_reader: Reader
+
+
+def _set_reader(reader: Reader) -> None:
+    global _reader
+    _reader = reader
+
+
+def _read(path: str) -> Extracted | str:
+    return _reader(path)
 
 
 def print_failures(report: Report) -> None:

@@ -137,7 +137,7 @@ def _print(report: Report, pruned: int, catalogue: Catalogue) -> None:
         "of another work": report.renamed,
         "removed": pruned,
         "already there": report.present,
-        "copies": len(report.copies),
+        "left out as copies": len(report.copies),
         "failed": len(report.failed),
     }
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
@@ -153,7 +153,7 @@ same command continues. A file that cannot be used is named and skipped. Works c
 from the manifest; without one, each recording is its own work.
 
 examples:
-  python -m bytecover_tf.index --catalogue music.catalogue --encoder runs/tunes ~/Music
+  python -m bytecover_tf.index --catalogue music.catalogue ~/Music
   python -m bytecover_tf.index --catalogue milvus://db:19530/music --manifest all.csv \\
       --encoder encoder.keras
 """
