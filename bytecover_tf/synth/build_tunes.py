@@ -30,13 +30,13 @@ from bytecover_tf.errors import AudioError, ByteCoverError
 from bytecover_tf.feature_store import FeatureStoreWriter, write_atomically
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.synth.arrange import Performance, Style, arrange, draw_style
-from bytecover_tf.synth.corpora import COLLECTIONS, LIEDER
+from bytecover_tf.synth.corpora import LIEDER
 from bytecover_tf.synth.library import read_scores
 from bytecover_tf.synth.recording import record
 from bytecover_tf.synth.render import SAMPLE_RATE, SOUNDFONTS, render
 from bytecover_tf.synth.score import Score
-from bytecover_tf.synth.tables import write_csv
 from bytecover_tf.synth.variants import group_works, plain_title
+from bytecover_tf.synth.works import Work, write_csv, write_sources
 
 RENDER_POOL = 20
 SHORTEST_SECONDS, LONGEST_SECONDS = 45.0, 120.0
@@ -62,15 +62,6 @@ SOUNDFONT_WEIGHTS = {
     "TimGM6mb": 0.35,
 }
 PROCESSES = 2
-
-
-@dataclass(frozen=True)
-class Work:
-    """A composition with the scores its versions are made from."""
-
-    id: str
-    split: str
-    scores: tuple[Score, ...]
 
 
 @dataclass(frozen=True)
@@ -239,20 +230,7 @@ def pack(
     shutil.rmtree(store, ignore_errors=True)
     beside.rename(store)
     write_csv(out / "tracks.csv", [_track(version) for version in done])
-    rights = {collection.name: collection.rights for collection in COLLECTIONS}
-    write_csv(
-        out / "sources.csv",
-        [
-            {
-                "work": work.id,
-                "title": score.title,
-                "collection": score.collection,
-                "rights": rights[score.collection],
-            }
-            for work in works
-            for score in work.scores
-        ],
-    )
+    write_sources(out / "sources.csv", works)
 
 
 def write_excerpts(versions: Sequence[Version], out: Path) -> None:

@@ -18,7 +18,7 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,6 @@ from bytecover_tf.synth.corpora import COLLECTIONS
 from bytecover_tf.synth.library import read_scores
 from bytecover_tf.synth.score import Score
 from bytecover_tf.synth.spectral import draw_features, draw_score
-from bytecover_tf.synth.tables import write_csv
 from bytecover_tf.synth.variants import (
     DOUBTFUL,
     group_works,
@@ -41,6 +40,7 @@ from bytecover_tf.synth.variants import (
     plain_title,
     similar_pairs,
 )
+from bytecover_tf.synth.works import Work, write_csv, write_sources
 
 # Two tunes that share more melody than this are not both drawn.
 ALIKE = 0.3
@@ -48,15 +48,6 @@ ALIKE = 0.3
 EXCERPT_SECONDS = 85.0
 SAME_ARRANGEMENT = 0.4
 VALIDATION_SHARE = 0.04
-
-
-@dataclass(frozen=True)
-class Work:
-    """A composition with the scores its versions are made from."""
-
-    id: str
-    split: str
-    scores: tuple[Score, ...]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -206,20 +197,7 @@ def draw(
             for number in range(versions)
         ],
     )
-    rights = {collection.name: collection.rights for collection in COLLECTIONS}
-    write_csv(
-        out / "sources.csv",
-        [
-            {
-                "work": work.id,
-                "title": score.title,
-                "collection": score.collection,
-                "rights": rights[score.collection],
-            }
-            for work in works
-            for score in work.scores
-        ],
-    )
+    write_sources(out / "sources.csv", works)
 
 
 def _batches(works: Sequence[Work], size: int) -> Iterator[Sequence[Work]]:

@@ -1,0 +1,47 @@
+"""Works of a synthesised data set, and the tables that list them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bytecover_tf.synth.corpora import COLLECTIONS
+from bytecover_tf.synth.score import Score
+
+
+@dataclass(frozen=True)
+class Work:
+    """A composition with the scores its versions are made from."""
+
+    id: str
+    split: str
+    scores: tuple[Score, ...]
+
+
+def write_sources(path: Path, works: Sequence[Work]) -> None:
+    """Write which score of which collection each work is made from, as CSV."""
+    rights = {collection.name: collection.rights for collection in COLLECTIONS}
+    write_csv(
+        path,
+        [
+            {
+                "work": work.id,
+                "title": score.title,
+                "collection": score.collection,
+                "rights": rights[score.collection],
+            }
+            for work in works
+            for score in work.scores
+        ],
+    )
+
+
+def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Write rows of equal keys, the keys as the first line."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
