@@ -349,7 +349,7 @@ def default_store(name: str, root: Path | None, frontend: Frontend) -> Path:
     if name == "tunes":
         from bytecover_tf.data import tunes
 
-        return tunes.STORE
+        return tunes.STORE if root is None else root / tunes.STORE.name
     if root is None:
         raise DataError(f"--data {name} needs --data-root")
     folder = root if root.is_dir() else root.parent

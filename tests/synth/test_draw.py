@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,3 +105,26 @@ def test_a_second_run_draws_nothing_and_a_killed_one_goes_on(drawn, monkeypatch)
     monkeypatch.setattr(draw, "_draw_work", None)
     draw.draw(works, folder, versions=2, pool=20, workers=1)
     assert (folder / "store" / "features.f16").read_bytes() == expected
+
+
+def test_it_trains_by_the_readmes_command(tmp_path):
+    from bytecover_tf import train
+
+    works = draw.choose_works([tune(i) for i in range(26)], seed=0)[:10]
+    # Two of ten to validate with.
+    works = [replace(w, split="validation" if i < 2 else "train")
+             for i, w in enumerate(works)]  # fmt: skip
+    draw.draw(works, tmp_path / "drawn", versions=2, pool=20, workers=1)
+    settings = ["blocks=(1,1,1,1)", "width=4", "salience=2", "crop_frames=(32,)",
+                "works_per_batch=4", "versions_per_work=2", "steps_per_epoch=3",
+                "epochs=1"]  # fmt: skip
+    status = train.main(
+        [
+            *("--config", "small", "--data", "tunes"),
+            *("--data-root", str(tmp_path / "drawn"), "--run-dir", str(tmp_path / "r")),
+            *(part for setting in settings for part in ("--set", setting)),
+        ]
+    )
+    assert status == 0
+    columns = (tmp_path / "r" / "log.csv").read_text().splitlines()[0].split(",")
+    assert {"contrastive", "hearing"} <= set(columns)
