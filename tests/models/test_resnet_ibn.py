@@ -123,5 +123,5 @@ def test_wrong_blocks_are_refused(blocks):
 
 
 def test_wrong_input_is_refused():
-    with pytest.raises(ValueError, match=r"\(batch, bins, frames, 1\)"):
-        ResNetIBN((1, 1, 1, 1), 4).build((None, 84, None, 3))
+    with pytest.raises(ValueError, match=r"\(batch, bins, frames, channels\)"):
+        ResNetIBN((1, 1, 1, 1), 4).build((None, 84, None))
