@@ -69,8 +69,10 @@ def _embed(encoder: Encoder | None, cqts: list[np.ndarray]) -> np.ndarray:
     """Return embeddings of |CQT| at pool 20, or zeros without an encoder."""
     if encoder is None:
         return np.zeros((len(cqts), 1), np.float32)
-    frontend = encoder.frontend
-    embedded = encoder.embed_features([frontend.from_cqt(cqt, 20) for cqt in cqts])
+    heard = [number for number, cqt in enumerate(cqts) if cqt.any()]
+    features = [encoder.frontend.from_cqt(cqts[number], 20) for number in heard]
+    embedded = np.zeros((len(cqts), encoder.dim), np.float32)  # of silent clips
+    embedded[heard] = encoder.embed_features(features)
     assert not encoder.errors
     return embedded
 
