@@ -76,6 +76,35 @@ def write_manifest(source: Path, work_dir: Path) -> Path:
     return manifest
 
 
+def trained(
+    run_dir: Path,
+    manifest: Path,
+    features: Path,
+    settings: Sequence[str],
+    request: Sequence[str],
+) -> dict:
+    """Train, or continue what was begun; return the run's figures.
+
+    Args:
+        run_dir: of the run.
+        manifest: what `write_manifest` wrote.
+        features: folder of the store.
+        settings: changes to the config.
+        request: further arguments of a new run.
+    """
+    if (run_dir / "run.json").exists():
+        request = ["--resume"]
+    else:
+        request = [
+            *request,
+            *("--data", "manifest", "--data-root", str(manifest)),
+            *("--features", str(features), "--source-pool", "20"),
+            *(part for setting in settings for part in ("--set", setting)),
+        ]
+    train.main(["--run-dir", str(run_dir), *request])
+    return json.loads((run_dir / "metrics.json").read_text())
+
+
 def untrained(seed: int) -> Encoder:
     """Return a network with random weights."""
     keras.utils.set_random_seed(seed)
@@ -127,20 +156,8 @@ def main() -> None:
     runs = []
     for seed in range(options.seeds):
         run_dir = options.work_dir / f"run-{seed}"
-        started = (run_dir / "run.json").exists()
-        request = (
-            ["--resume"]
-            if started
-            else [
-                *("--config", "tunes", "--data", "manifest"),
-                *("--data-root", str(manifest)),
-                *("--features", str(features), "--source-pool", "20"),
-                *("--seed", str(seed)),
-                *(part for setting in SETTINGS for part in ("--set", setting)),
-            ]
-        )
-        train.main(["--run-dir", str(run_dir), *request])
-        runs.append(json.loads((run_dir / "metrics.json").read_text()))
+        request = ["--config", "tunes", "--seed", str(seed)]
+        runs.append(trained(run_dir, manifest, features, SETTINGS, request))
 
     store = FeatureStore(features)
     tracks = choose_split(load_dataset("manifest", manifest), "validation")

@@ -11,14 +11,12 @@ at.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from benchmarks.anthems import write_manifest
+from benchmarks.anthems import trained, write_manifest
 from benchmarks.labelled import read_anthems
 from benchmarks.pretrained import compare, mean_spectrum, untrained, with_encoder
 from benchmarks.report import table, write_section
-from bytecover_tf import train
 from bytecover_tf.encoder import load_encoder
 from bytecover_tf.pretrained import DEFAULT
 
@@ -39,18 +37,9 @@ def main() -> None:
     options = parser.parse_args()
     manifest = write_manifest(options.source, options.work_dir)
     run_dir = options.work_dir / "run"
-    request = ["--run-dir", str(run_dir)]
-    if (run_dir / "run.json").exists():
-        request += ["--resume"]
-    else:
-        request += [
-            *("--config", "small", "--init", options.init),
-            *("--data", "manifest", "--data-root", str(manifest)),
-            *("--features", str(options.work_dir / "features"), "--source-pool", "20"),
-            *(part for setting in SETTINGS for part in ("--set", setting)),
-        ]
-    train.main(request)
-    figures = json.loads((run_dir / "metrics.json").read_text())
+    features = options.work_dir / "features"
+    request = ["--config", "small", "--init", options.init]
+    figures = trained(run_dir, manifest, features, SETTINGS, request)
 
     items = read_anthems(options.source, "validation")
     rows = [

@@ -15,10 +15,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cli.add_catalogue_argument(
         parser, " of known works and recordings that the encoder was not trained on"
     )
-    parser.add_argument(
-        "--encoder",
-        metavar="NAME|PATH",
-        help="the encoder (default: the one that the catalogue was made with)",
+    cli.add_encoder_argument(
+        parser, " (default: the one that the catalogue was made with)"
     )
     parser.add_argument(
         "--out",

@@ -86,6 +86,25 @@ def add_data_arguments(arguments: argparse.ArgumentParser, default: str | None) 
     )
 
 
+def add_encoder_argument(
+    arguments: argparse.ArgumentParser, more: str, **options: Any
+) -> None:
+    """Add the option that names an encoder.
+
+    Args:
+        arguments: the command's parser.
+        more: what else its help says.
+        **options: of the argument, such as its default.
+    """
+    arguments.add_argument(
+        "--encoder",
+        metavar="NAME|PATH",
+        help="an encoder that comes with the package, such as bytecover-small, a run "
+        f"directory of train, an encoder.keras or an export{more}",
+        **options,
+    )
+
+
 def add_catalogue_argument(arguments: argparse.ArgumentParser, more: str = "") -> None:
     """Add the option that names a catalogue.
 

@@ -29,12 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = cli.parser("compare", DESCRIPTION)
     parser.add_argument("first", metavar="A", help="a recording of any format")
     parser.add_argument("second", metavar="B", help="another one")
-    parser.add_argument(
-        "--encoder",
+    cli.add_encoder_argument(
+        parser,
+        ", whose embeddings are compared (default: %(default)s)",
         default=DEFAULT,
-        metavar="NAME|PATH",
-        help="whose embeddings are compared: one that comes with the package, a run "
-        "directory of train, an encoder.keras or an export (default: %(default)s)",
     )
     add_calibration_argument(parser)
     parser.add_argument(

@@ -13,13 +13,7 @@ from bytecover_tf.feature_store import write_atomically
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate an encoder; return the exit status."""
     parser = cli.parser("evaluate", DESCRIPTION)
-    parser.add_argument(
-        "--encoder",
-        required=True,
-        metavar="NAME|PATH",
-        help="one that comes with the package (bytecover-small), a run directory of "
-        "train, or an encoder.keras",
-    )
+    cli.add_encoder_argument(parser, "", required=True)
     cli.add_data_arguments(parser, default="tunes")
     parser.add_argument(
         "--split",

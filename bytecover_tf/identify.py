@@ -27,11 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="a recording of any length and format, or a folder of them",
     )
     cli.add_catalogue_argument(parser)
-    parser.add_argument(
-        "--encoder",
-        metavar="NAME|PATH",
-        help="a run directory of train, an encoder.keras or an export, which starts "
-        "fastest (default: the one that the catalogue was made with)",
+    cli.add_encoder_argument(
+        parser,
+        ", which starts fastest (default: the one that the catalogue was made with)",
     )
     add_calibration_argument(parser)
     parser.add_argument(

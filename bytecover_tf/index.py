@@ -24,12 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "folders", nargs="*", metavar="FOLDER", help="music, subfolders included"
     )
     cli.add_catalogue_argument(parser, "; made if there is none")
-    parser.add_argument(
-        "--encoder",
-        metavar="NAME|PATH",
-        help="an encoder that comes with the package, a run directory of train, an "
-        "encoder.keras or an export (default: the one that the catalogue was made "
-        f"with, {DEFAULT} for a new one)",
+    cli.add_encoder_argument(
+        parser,
+        " (default: the one that the catalogue was made with, "
+        f"{DEFAULT} for a new one)",
     )
     parser.add_argument(
         "--manifest",

@@ -1,4 +1,4 @@
-"""Collections of scores in the public domain, and how each is read.
+"""Collections of freely available scores, and how each is read.
 
 music21 brings transcriptions of printed tune books and of Bach's chorales; the
 OpenScore Lieder and POP909 are archives of their own. music21's Essen collection is
@@ -59,7 +59,12 @@ COLLECTIONS = (
         "bach/bwv*",
     ),
     Collection(LIEDER, "CC0 1.0: OpenScore Lieder Corpus", option="lieder"),
-    Collection(POP909, "MIT licence: arrangements by the Music X Lab", option="pop909"),
+    Collection(
+        POP909,
+        "MIT licence: MIDI arrangements by the Music X Lab; the songs remain their "
+        "authors', so for training only",
+        option="pop909",
+    ),
 )
 
 

@@ -105,9 +105,8 @@ def _roll(
     ends = starts + np.array([note.duration for note in notes]) / seconds
     inside = (bins >= 0) & (bins < frontend.n_bins)
     bins, starts, ends = bins[inside], starts[inside], ends[inside]
-    note, at = _covered(starts, ends, frames)
-    shares = np.minimum(ends[note], at + 1) - np.maximum(starts[note], at)
-    np.add.at(roll, (bins[note], at), np.maximum(shares, 0.0))
+    note, at, shares = _covered(starts, ends, frames)
+    np.add.at(roll, (bins[note], at), shares)
     return np.minimum(roll, 1.0)
 
 
@@ -135,24 +134,23 @@ def _draw_part(
     weights = loudness * 10 ** (level / 10)
     sounding = np.zeros((len(used), steps))
     # Each note's energy in each step: how much of the step it fills, decayed.
-    note, at = _covered(starts / step, (starts + lengths) / step, steps)
-    edge = at * step
-    ends = np.minimum(edge + step, starts[note] + lengths[note])
-    shares = np.maximum(ends - np.maximum(edge, starts[note]), 0.0) / step
-    faded = np.exp(-2 * np.maximum(edge - starts[note], 0.0) / decay)
+    note, at, shares = _covered(starts / step, (starts + lengths) / step, steps)
+    faded = np.exp(-2 * np.maximum(at * step - starts[note], 0.0) / decay)
     np.add.at(sounding, (index[note], at), weights[note] * shares * faded)
     return spectra.T @ sounding
 
 
 def _covered(
     starts: np.ndarray, ends: np.ndarray, steps: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return each pair of a span and a whole step that it touches."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return each pair of a span and a step that it touches, and its share of it."""
     first = np.clip(starts.astype(int), 0, steps)
     counts = np.maximum(np.minimum(ends.astype(int) + 1, steps) - first, 0)
     span = np.repeat(np.arange(len(starts)), counts)
     within = np.arange(len(span)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return span, first[span] + within
+    at = first[span] + within
+    shares = np.minimum(ends[span], at + 1) - np.maximum(starts[span], at)
+    return span, at, np.maximum(shares, 0.0)
 
 
 def _note_spectra(
