@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 
 from bytecover_tf import chroma
 from bytecover_tf.audio import check_waveform, iter_audio
+from bytecover_tf.constant_q import magnitudes
 from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
 
 # A long recording is transformed in chunks of about this many frames (six
@@ -331,31 +331,13 @@ class Frontend:
                 > (start + chunk + _CONTEXT_FRAMES - first) * self.hop_length
             ):
                 end = (start + chunk + _CONTEXT_FRAMES - first) * self.hop_length
-                frames = self._cqt(buffer[:end])
+                frames = magnitudes(buffer[:end], self)
                 yield frames[:, start - first : start - first + chunk]
                 start += chunk
                 keep = start - _CONTEXT_FRAMES - first
                 buffer = buffer[keep * self.hop_length :]
                 first += keep
-        yield self._cqt(buffer)[:, start - first :]
-
-    def _cqt(self, samples: np.ndarray) -> np.ndarray:
-        import librosa
-
-        with warnings.catch_warnings():
-            # Very short input is legal here: librosa pads it with zeros.
-            warnings.filterwarnings("ignore", message="n_fft=.* is too large")
-            return np.abs(
-                librosa.cqt(
-                    samples,
-                    sr=self.sample_rate,
-                    hop_length=self.hop_length,
-                    fmin=self.fmin,
-                    n_bins=self.n_bins,
-                    bins_per_octave=self.bins_per_octave,
-                    window=self.window,
-                )
-            )
+        yield magnitudes(buffer, self)[:, start - first :]
 
 
 def _mean_blocks(frames: np.ndarray, size: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from bytecover_tf.errors import ConfigError
+from bytecover_tf.constant_q import plan
 from bytecover_tf.frontend import Frontend
 
 # One step of a convolution covers about this many samples: with fewer, its matrix
@@ -173,80 +173,22 @@ def _apply(bank: _FilterBank, signal: Any) -> Any:
 
 
 def _levels(frontend: Frontend) -> list[_Level]:
-    """Return the levels from the highest sample rate down, as `librosa.vqt` does."""
-    import librosa
-
-    per_octave = frontend.bins_per_octave
-    octaves = math.ceil(frontend.n_bins / per_octave)
-    frequencies = frontend.fmin * 2 ** (np.arange(frontend.n_bins) / per_octave)
-    ratio = 2 ** (2 / per_octave)
-    bandwidth = np.full(frontend.n_bins, (ratio - 1) / (ratio + 1))
-
-    def lengths(sample_rate: float) -> tuple[np.ndarray, float]:
-        return librosa.filters.wavelet_lengths(
-            freqs=frequencies,
-            sr=sample_rate,
-            window=frontend.window,
-            gamma=0,
-            alpha=bandwidth,
-        )
-
-    nyquist = frontend.sample_rate / 2
-    _, cutoff = lengths(frontend.sample_rate)
-    if cutoff > nyquist:
-        raise ConfigError(
-            f"CQT: the top bin's filter reaches {cutoff:.0f} Hz, beyond half the "
-            f"sample rate {frontend.sample_rate} Hz; lower fmin or n_bins"
-        )
-    # Halvings of the hop that the octaves leave, and of the rate that the top bin does.
+    """Return the levels from the highest sample rate down."""
+    transform = plan(frontend)
     hop = frontend.hop_length
-    spare = min(
-        (hop & -hop).bit_length() - octaves, math.ceil(math.log2(nyquist / cutoff)) - 2
-    )
-    early = 2 ** max(0, spare)
+    early = transform.octaves[0].factor
     # The short decimator passes the lower octave up to 0.85 of the new half rate.
-    shortest = _SHORT if cutoff < 0.8 * nyquist / early else _LONG
-    scales = 1 / np.sqrt(lengths(frontend.sample_rate / early)[0])
-
+    short = transform.cutoff < 0.8 * frontend.sample_rate / 2 / early
     levels = []
     if early > 1:
         levels.append(_level(hop, None, early, _LONG))
-    for octave in range(octaves):
-        end = frontend.n_bins - octave * per_octave
-        bins = slice(max(0, end - per_octave), end)
-        factor = early * 2**octave
-        filters = _filters(
-            frequencies[bins],
-            frontend.sample_rate / factor,
-            frontend.window,
-            bandwidth[bins],
+    for number, octave in enumerate(transform.octaves):
+        sides = _SHORT if short and number < 2 else _LONG
+        last = number == len(transform.octaves) - 1
+        levels.append(
+            _level(hop // octave.factor, octave.filters, 1 if last else 2, sides)
         )
-        # librosa resamples to equal energy, and its basis makes up for the rate.
-        filters *= math.sqrt(factor * 2**octave) * scales[bins, np.newaxis]
-        sides = shortest if octave < 2 else _LONG
-        last = octave == octaves - 1
-        levels.append(_level(hop // factor, filters, 1 if last else 2, sides))
     return levels
-
-
-def _filters(
-    frequencies: np.ndarray, sample_rate: float, window: str, bandwidth: Any
-) -> np.ndarray:
-    """Return complex filters (bins, taps), to be correlated with the signal.
-
-    librosa multiplies the STFT by the filters' spectra, from which it drops the
-    weakest frequencies (`sparsity=0.01`) and the negative ones.
-    """
-    import librosa
-
-    wavelets, lengths = librosa.filters.wavelet(
-        freqs=frequencies, sr=sample_rate, window=window, gamma=0, alpha=bandwidth
-    )
-    taps = wavelets.shape[1]
-    spectra = np.fft.fft(wavelets * (lengths[:, np.newaxis] / taps))
-    spectra = spectra[:, : taps // 2 + 1].astype(np.complex64)
-    kept = librosa.util.sparsify_rows(spectra, quantile=0.01).toarray()
-    return np.fft.fft(kept, n=taps)
 
 
 def _level(hop: int, filters: np.ndarray | None, factor: int, sides: int) -> _Level:
