@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from io import TextIOWrapper
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bytecover_tf.errors import ByteCoverError
+from bytecover_tf.hush import hush
 
 if TYPE_CHECKING:
     from bytecover_tf.data.track import Track
@@ -144,8 +144,7 @@ def guarded(
     main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None
 ) -> int:
     """Return a command's exit status, printing errors raised on purpose."""
-    # TensorFlow's remarks on processor and missing GPU; its exceptions still show.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    hush()
     if isinstance(sys.stdout, TextIOWrapper):
         # As on standard error: a name in no valid encoding must not end a command.
         sys.stdout.reconfigure(errors="backslashreplace")
