@@ -160,8 +160,7 @@ def main() -> None:
         f"median). Of each length {options.queries} clips, cut at random from the "
         "features of its recordings, not from audio; the recording that a clip is of "
         f"is left out. All {len(test)} are aligned. Calibrated on the validation split "
-        f"(bias {fitted.bias:.2f}, score {fitted.score:.2f}, "
-        f"similarity {fitted.similarity:.2f}). Milliseconds of "
+        f"(log-odds {fitted.formula}). Milliseconds of "
         "embedding, search, reading and alignment of one query.\n\n"
         + table(
             [

@@ -42,7 +42,7 @@ class Split:
         chroma: as a catalogue gives it back.
         similarity: (N, N), row by row of a query to all, cosine of the embeddings.
         score: (N, N), of the alignment.
-        seconds: (N, N), of the shorter recording.
+        disparity: (N, N), of their lengths.
     """
 
     works: np.ndarray
@@ -50,7 +50,7 @@ class Split:
     chroma: list[np.ndarray]
     similarity: np.ndarray
     score: np.ndarray
-    seconds: np.ndarray
+    disparity: np.ndarray
 
     @classmethod
     def of(cls, items: list[Labelled], encoder: Encoder) -> Split:
@@ -62,14 +62,14 @@ class Split:
         embeddings = encoder.embed_features(features)
         assert not encoder.errors
         scores = [[a.score for a in align_many(one, chroma)] for one in chroma]
-        seconds = np.array([item.cqt.shape[1] for item in items]) * SECONDS
+        frames = np.array([item.cqt.shape[1] for item in items])
         return cls(
             np.array([item.work for item in items]),
             features,
             chroma,
             embeddings @ embeddings.T,
             np.array(scores),
-            np.minimum.outer(seconds, seconds),
+            Pairs.disparity_of(frames[:, np.newaxis], frames),
         )
 
     def __len__(self) -> int:
@@ -90,15 +90,15 @@ class Split:
         chosen = self.others
         pairs = Pairs(
             self.score[chosen],
-            self.seconds[chosen],
             self.similarity[chosen],
+            self.disparity[chosen],
             len(self),
         )
         return pairs, Labels(np.nonzero(chosen)[0], self.is_version[chosen])
 
     def probability(self, calibration: Calibration) -> np.ndarray:
         """Return the probability that each pair is one of versions: (N, N)."""
-        pairs = Pairs(self.score, self.seconds, self.similarity, len(self))
+        pairs = Pairs(self.score, self.similarity, self.disparity, len(self))
         return calibration.probability(pairs)
 
     def candidates(self, count: int) -> np.ndarray:
@@ -138,8 +138,8 @@ def main() -> None:
         name: Split.of(read_anthems(options.source, name), encoder) for name in SPLITS
     }
     fitted = fit(*splits["validation"].pairs(), "validation", encoder="measured")
-    lengths = [np.diagonal(split.seconds) for split in splits.values()]
-    median = np.median(np.concatenate(lengths))
+    frames = [chroma.shape[1] for split in splits.values() for chroma in split.chroma]
+    median = np.median(frames) * SECONDS
     rows = []
     for name, split in splits.items():
         label = f"{name}, {len(split)} recordings"
@@ -166,8 +166,7 @@ def main() -> None:
         f"The encoder is `{options.encoder}`. Real recordings of national anthems, "
         f"{median:.0f} s in the median, each searched among the others of its split: "
         "so many of the nearest embeddings are aligned, and ranked by log-odds of "
-        f"{fitted.score:.2f} score / cube root of the seconds of the shorter + "
-        f"{fitted.similarity:.2f} similarity; the rest follows by similarity. The "
+        f"{fitted.formula}; the rest follows by similarity. The "
         "weights were fitted on the validation split, whose own figures are therefore "
         "somewhat favourable. Milliseconds are those of one query from its features "
         "on: embedding, comparing with all embeddings, aligning on all cores; without "

@@ -21,7 +21,14 @@ from typing import Any
 import numpy as np
 
 from bytecover_tf.frontend import Frontend
-from bytecover_tf.retrieval import Catalogue, Identity, Recording, Row, open_catalogue
+from bytecover_tf.retrieval import (
+    Catalogue,
+    Identity,
+    Recording,
+    Row,
+    lance,
+    open_catalogue,
+)
 
 TOP = 10
 # Recordings that `index` writes at once.
@@ -144,18 +151,19 @@ class LanceTable(System):
         import lancedb
 
         self._table: Any = lancedb.connect(self.place).open_table(_TABLE)
+        with open_catalogue(self.place) as catalogue:
+            assert isinstance(catalogue, lance.LanceCatalogue)
+            self._candidates = catalogue._candidates
 
     def search(self, queries: np.ndarray) -> np.ndarray:
         """Search as the catalogue does, without the columns that it reads."""
-        from bytecover_tf.retrieval import lance
-
         found = (
             self._table.search(list(queries), vector_column_name="embedding")
             .distance_type("cosine")
             .select(["id", "_distance"])
             .limit(TOP)
-            .nprobes(max(self._table.count_rows() // lance._PARTITION_ROWS, 1))
-            .ef(lance._CANDIDATES)
+            .nprobes(lance._ALL)
+            .ef(self._candidates)
             .refine_factor(lance._REFINE)
         )
         numbers: list[list[int]] = [[] for _ in queries]

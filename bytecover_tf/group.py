@@ -130,9 +130,10 @@ DESCRIPTION = """\
 Find the groups of versions inside a catalogue.
 
 Each recording is compared with its nearest neighbours; two are linked from a threshold
-of probability on, and what is linked, or has the same work already, is a group. Every
-link is shown with its evidence: the stretches that match, by how many semitones the
-second is higher, and its tempo over the first's.
+of probability on. Links join recordings into groups, the most probable first, unless
+most of the pairs between the two groups say no; what has the same work already is a
+group from the start. Every link is shown with its evidence: the stretches that match,
+by how many semitones the second is higher, and its tempo over the first's.
 
 --merge gives the recordings of a group one work: the named one if there is one, else
 the id of a recording. Groups that hold several named works are left as they are. The

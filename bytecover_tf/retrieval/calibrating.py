@@ -97,23 +97,23 @@ def measure(
     ]
     if not rows:
         raise DataError(f"{catalogue.address}: no recordings could be compared")
-    score, seconds, similarity, query, is_version = map(
+    score, similarity, disparity, query, is_version = map(
         np.array, zip(*rows, strict=True)
     )
-    pairs = Pairs(score, seconds, similarity, among)
+    pairs = Pairs(score, similarity, disparity, among)
     return pairs, Labels(query, is_version)
 
 
 def _candidates(
     compared: Comparison,
 ) -> Iterator[tuple[Recording, float, float, float]]:
-    """Yield each candidate with its score, seconds and similarity."""
+    """Yield each candidate with its score, similarity and disparity."""
     pairs = compared.pairs
     return zip(
         compared.recordings,
         pairs.score.tolist(),
-        pairs.seconds.tolist(),
         pairs.similarity.tolist(),
+        pairs.disparity.tolist(),
         strict=True,
     )
 

@@ -1,18 +1,19 @@
 """How sure: from similarity and alignment to the probability of a version.
 
-The log-odds that a query and a recording are versions of one work are linear in what
-was measured of the two (logistic regression), less the logarithm of the number of
-recordings that the query was compared with: among more strangers, a chance
-resemblance is more likely.
+The log-odds that a query and a recording are versions of one work:
 
-    log-odds = bias + a * score / cube root of the seconds + b * similarity
-               - log(recordings in the catalogue)
+    log(u + exp(bias + a * score + b * similarity + c * log(longer / shorter)))
+    - log(recordings in the catalogue)
 
-The seconds are those of the shorter of the two: the longer strangers are, the better
-some stretch of theirs matches. The fit is weighted as if each query had one version in
-the catalogue; one of fewer than a hundred recordings is searched as if it had a
-hundred. Two recordings alone are a catalogue of one: before they are heard, they are as
-likely versions as not.
+Some versions resemble each other no more than strangers do: their share is u, and so
+the first term never falls below log(u). Of the others, the odds grow with score and
+similarity as in logistic regression. `longer` and `shorter` are the durations of the
+two: a short query has more to be compared with than to compare, which lowers the scores
+of all. Among more recordings, a chance resemblance is more likely.
+
+The fit is weighted as if each query had one version in the catalogue; one of fewer than
+a hundred recordings is searched as if it had a hundred. Two recordings alone are a
+catalogue of one: before they are heard, they are as likely versions as not.
 """
 
 from __future__ import annotations
@@ -39,13 +40,11 @@ UNSURE_ALARMS = 0.05
 # What is called a version is more likely one than not.
 _LIKELY = 0.5
 
-_FORMAT = 1
-# Scores of strangers grow like this power of the seconds. On the anthems at 10 to 70
-# seconds it does as well as a fitted term in the length, and unlike that one it holds
-# for four minutes, measured on medleys of the tunes.
-_GROWTH = 1 / 3
+_FORMAT = 2
 # On standardised measurements; against infinite weights of few pairs.
 _RIDGE = 1e-3
+# Log-odds of a version to be hidden, from and to.
+_HIDDEN = (-10.0, 3.0)
 _BINS = 10
 
 
@@ -55,20 +54,21 @@ class Pairs:
 
     Attributes:
         score: (n,), of the alignment.
-        seconds: (n,), length of the shorter of query and recording.
         similarity: (n,), cosine of the embeddings.
+        disparity: (n,), logarithm of the longer duration over the shorter one, of
+            query and recording.
         among: number of recordings in the catalogue.
     """
 
     score: np.ndarray
-    seconds: np.ndarray
     similarity: np.ndarray
+    disparity: np.ndarray
     among: int
 
-    @property
-    def evidence(self) -> np.ndarray:
-        """Scores that are comparable between lengths: (n,)."""
-        return self.score / self.seconds**_GROWTH
+    @staticmethod
+    def disparity_of(query: np.ndarray, recording: np.ndarray) -> np.ndarray:
+        """Return the disparity of lengths in any unit, which may be broadcast."""
+        return np.abs(np.log(query) - np.log(recording))
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,9 @@ class Calibration:
 
     Attributes:
         bias: log-odds where all else is 0.
-        score: weight of the alignment's score over the cube root of the seconds.
+        score: weight of the alignment's score.
+        disparity: weight of the lengths' disparity.
+        hidden: share of the versions that resemble no more than strangers do.
         similarity: weight of the cosine; 0 without an encoder.
         version: probability from which the verdict on a query is `version`, at least
             0.5; of the queries of the fit, taken without their versions, at most 1 %
@@ -90,6 +92,8 @@ class Calibration:
 
     bias: float
     score: float
+    disparity: float = 0.0
+    hidden: float = 0.0
     similarity: float = 0.0
     version: float = 1.0
     unsure: float = 1.0
@@ -98,10 +102,24 @@ class Calibration:
 
     def probability(self, pairs: Pairs) -> np.ndarray:
         """Return the probability that each pair is one of versions: (n,)."""
-        log_odds = self.bias + self.score * pairs.evidence
+        likeness = (
+            self.bias + self.score * pairs.score + self.disparity * pairs.disparity
+        )
         if self.encoder:
-            log_odds = log_odds + self.similarity * pairs.similarity
+            likeness = likeness + self.similarity * pairs.similarity
+        with np.errstate(divide="ignore"):  # none may be hidden
+            log_odds = np.logaddexp(np.log(self.hidden), likeness)
         return _sigmoid(log_odds - np.log(pairs.among))
+
+    @property
+    def formula(self) -> str:
+        """The log-odds as a report gives them."""
+        similarity = f" + {self.similarity:.2f} similarity" if self.encoder else ""
+        return (
+            f"log({self.hidden:.2f} + exp({self.bias:.2f} + {self.score:.2f} score"
+            f"{similarity} + {self.disparity:.2f} log(longer / shorter))) "
+            "- log(recordings)"
+        )
 
     def verdict(self, probability: float) -> str:
         """Return `version`, `unsure` or `none` by a query's best match."""
@@ -247,16 +265,17 @@ def fit(pairs: Pairs, labels: Labels, data: str, encoder: str = "") -> Calibrati
     """
     if labels.is_version.all() or not labels.is_version.any():
         raise DataError(f"{data}: a calibration needs both versions and strangers")
-    columns = [pairs.evidence]
+    columns = [pairs.score, pairs.disparity]
     if encoder:
         columns.append(pairs.similarity)
-    weights = _regress(
+    hidden, bias, score, disparity, *others = _regress(
         np.stack(columns, axis=1),
         labels.is_version,
         labels.weights,
         -np.log(pairs.among),
-    )
-    fitted = replace(Calibration(*weights.tolist()), encoder=encoder)
+    ).tolist()
+    similarity = others[0] if encoder else 0.0
+    fitted = Calibration(bias, score, disparity, hidden, similarity, encoder=encoder)
     alarms, _ = labels.strangers(fitted.probability(pairs))
     version, unsure = np.quantile(alarms, [1 - VERSION_ALARMS, 1 - UNSURE_ALARMS])
     version = max(version, _LIKELY)
@@ -359,31 +378,40 @@ def reliability(
 def _regress(
     measured: np.ndarray, is_version: np.ndarray, counts: np.ndarray, offset: float
 ) -> np.ndarray:
-    """Return bias and weights of a logistic regression on columns (n, m): (1 + m,).
+    """Fit a logistic regression on columns (n, m), with a share of hidden versions.
 
     No weight is negative: what is more alike cannot speak against a version.
+
+    Returns:
+        The share, bias and weights (2 + m,).
     """
     from scipy.optimize import minimize
 
     mean, scale = measured.mean(axis=0), measured.std(axis=0)
-    scaled = (measured - mean) / np.where(scale > 0, scale, 1)
+    scale[scale == 0] = 1
+    scaled = (measured - mean) / scale
 
-    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        log_odds = weights[0] + scaled @ weights[1:] + offset
+    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+        hidden, weights = _sigmoid(values[0]), values[2:]
+        likeness = values[1] + scaled @ weights
+        ratio = np.logaddexp(np.log(hidden), likeness)
+        log_odds = ratio + offset
         surprise = np.logaddexp(0, np.where(is_version, -log_odds, log_odds))
         error = counts * (_sigmoid(log_odds) - is_version)
-        penalty = _RIDGE * weights[1:]
-        gradient = np.array([error.sum(), *error @ scaled + penalty])
-        return counts @ surprise + weights[1:] @ penalty / 2, gradient
+        seen = error * np.exp(likeness - ratio)
+        unseen = (error * np.exp(-ratio)).sum() * hidden * (1 - hidden)
+        penalty = _RIDGE * weights
+        gradient = np.array([unseen, seen.sum(), *seen @ scaled + penalty])
+        return counts @ surprise + weights @ penalty / 2, gradient
 
-    bounds = [(None, None)] + [(0, None)] * measured.shape[1]
-    start = np.zeros(len(bounds))
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    weights = found.x[1:] / np.where(scale > 0, scale, 1)
-    return np.array([found.x[0] - weights @ mean, *weights])
+    free = [_HIDDEN, (None, None)]
+    bounds = free + [(0, None)] * measured.shape[1]
+    start = np.array([-1.0, 0.0, *np.ones(measured.shape[1])])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    weights = found[2:] / scale
+    return np.array([_sigmoid(found[0]), found[1] - weights @ mean, *weights])
 
 
-def _sigmoid(log_odds: np.ndarray) -> np.ndarray:
-    from scipy.special import expit
-
-    return expit(log_odds)
+def _sigmoid(log_odds: Any) -> Any:
+    # As scipy.special.expit, which takes longer to import than to open a catalogue.
+    return np.exp(-np.logaddexp(0, -log_odds))

@@ -20,7 +20,7 @@ from bytecover_tf.errors import ByteCoverError, CatalogueError
 from bytecover_tf.extraction import content_hash
 from bytecover_tf.retrieval.identity import Identity
 from bytecover_tf.retrieval.packing import PITCH_CLASSES
-from bytecover_tf.retrieval.recall import measure_recall
+from bytecover_tf.retrieval.recall import Trial
 from bytecover_tf.retrieval.recording import Hit, Recording, Row
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Catalogue(ABC):
             queries: how many random queries to ask.
             top: how many rows each should find.
         """
-        return measure_recall(self, queries, top)
+        return Trial.of(self, queries, top).recall(self.search)
 
     def _check_queries(self, vectors: np.ndarray) -> np.ndarray:
         vectors = np.asarray(vectors, np.float32)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from bytecover_tf.retrieval.recording import Recording, Row
 
 # Recordings that are read at once.
 _BLOCK = 100
+# From this probability on, two recordings speak for their groups being one.
+_LIKELY = 0.5
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,11 @@ class Link:
 
     recording: Recording
     match: Match
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The ids of the two, in order."""
+        return _pair(self.recording.id, self.match.recording.id)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON and CSV say of a link."""
@@ -53,7 +61,7 @@ class Link:
 
 @dataclass
 class Group:
-    """Recordings that are connected by links, or have one work already.
+    """Recordings that links have joined, or that have one work already.
 
     Attributes:
         recordings: two or more, by path.
@@ -99,7 +107,10 @@ def find_groups(
 ) -> list[Group]:
     """Find the groups of versions in a catalogue.
 
-    Each recording is compared with those whose embeddings are nearest to its own.
+    Each recording is compared with those whose embeddings are nearest to its own. The
+    most probable links come first. One that would join two groups does so only if, of
+    the pairs between them that were compared, at least half are versions rather than
+    not: else one chance resemblance would make one group of two.
 
     Args:
         catalogue: to be searched.
@@ -115,24 +126,41 @@ def find_groups(
         CatalogueError: the catalogue cannot be read.
     """
     known = {recording.id: recording for recording in catalogue.recordings()}
-    links = [
-        link
-        for link in _links(catalogue, calibration, known, candidates, workers)
-        if link.match.probability >= threshold
-    ]
+    probability: dict[tuple[str, str], float] = {}
+    links = []
+    for link in _compared(catalogue, calibration, known, candidates, workers):
+        probability[link.pair] = link.match.probability
+        if link.match.probability >= threshold:
+            links.append(link)
+    links.sort(key=lambda link: -link.match.probability)
     joined = _Partition(known)
     first: dict[str, str] = {}
     for recording in known.values():
         joined.join(recording.id, first.setdefault(recording.work, recording.id))
     for link in links:
-        joined.join(link.recording.id, link.match.recording.id)
-    members: dict[str, list[Recording]] = defaultdict(list)
+        one, other = map(joined.of, link.pair)
+        if one is not other and _agree(one, other, probability):
+            joined.join(*link.pair)
+    groups: dict[int, Group] = {}
     for recording in sorted(known.values(), key=lambda item: (item.path, item.id)):
-        members[joined.of(recording.id)].append(recording)
-    groups = {name: Group(found) for name, found in members.items() if len(found) > 1}
-    for link in sorted(links, key=lambda link: -link.match.probability):
-        groups[joined.of(link.recording.id)].links.append(link)
+        members = joined.of(recording.id)
+        if len(members) > 1:
+            group = groups.setdefault(id(members), Group([]))
+            group.recordings.append(recording)
+    for link in links:
+        one, other = map(joined.of, link.pair)
+        if one is other:
+            groups[id(one)].links.append(link)
     return list(groups.values())
+
+
+def _agree(
+    one: list[str], other: list[str], probability: dict[tuple[str, str], float]
+) -> bool:
+    """Tell whether at least half of the pairs between two groups are likely ones."""
+    pairs = (_pair(*names) for names in product(one, other))
+    likely = [probability[pair] >= _LIKELY for pair in pairs if pair in probability]
+    return 2 * sum(likely) >= len(likely)
 
 
 def merge(catalogue: Catalogue, groups: Iterable[Group]) -> int:
@@ -159,14 +187,14 @@ def merge(catalogue: Catalogue, groups: Iterable[Group]) -> int:
     return len(changed)
 
 
-def _links(
+def _compared(
     catalogue: Catalogue,
     calibration: Calibration,
     known: dict[str, Recording],
     candidates: int,
     workers: int | None,
 ) -> Iterator[Link]:
-    """Yield every pair of candidates once."""
+    """Yield every pair that is compared, once."""
     compared: set[tuple[str, str]] = set()
     with cli.progress(total=len(known), unit="recording", desc="compare") as bar:
         for row in _whole(catalogue, sorted(known)):
@@ -179,9 +207,9 @@ def _links(
                 for other, hit in pairs.items()
                 if other in known
                 and other != name
-                and (min(name, other), max(name, other)) not in compared
+                and _pair(name, other) not in compared
             }
-            compared.update((min(name, other), max(name, other)) for other in pairs)
+            compared.update(_pair(name, other) for other in pairs)
             assert row.chroma is not None
             query = Query(row.recording.path, np.empty((0, 0)), row.chroma)
             found = align_hits(
@@ -198,19 +226,23 @@ def _whole(catalogue: Catalogue, ids: list[str]) -> Iterator[Row]:
         yield from sorted(whole, key=lambda row: row.key)
 
 
+def _pair(one: str, other: str) -> tuple[str, str]:
+    return (one, other) if one < other else (other, one)
+
+
 class _Partition:
     """Disjoint sets of names that can be joined."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._parent = {name: name for name in names}
+        self._sets = {name: [name] for name in names}
 
-    def of(self, name: str) -> str:
-        """Return what stands for the set of a name."""
-        while self._parent[name] != name:
-            self._parent[name] = self._parent[self._parent[name]]
-            name = self._parent[name]
-        return name
+    def of(self, name: str) -> list[str]:
+        """Return the set of a name, the same object for all names in it."""
+        return self._sets[name]
 
     def join(self, one: str, other: str) -> None:
         """Make one set of two."""
-        self._parent[self.of(one)] = self.of(other)
+        less, more = sorted((self.of(one), self.of(other)), key=len)
+        if less is not more:
+            more += less
+            self._sets.update(dict.fromkeys(less, more))

@@ -265,8 +265,8 @@ class Comparison:
         lengths = np.array([array.shape[1] for array in chroma])
         pairs = Pairs(
             score=np.array([alignment.score for alignment in alignments]),
-            seconds=frame_seconds * np.minimum(lengths, query.chroma.shape[1]),
             similarity=similarity,
+            disparity=Pairs.disparity_of(query.chroma.shape[1], lengths),
             among=among,
         )
         return cls(query, recordings, alignments, pairs, frame_seconds)

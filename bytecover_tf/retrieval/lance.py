@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from bytecover_tf.retrieval.catalogue import (
 )
 from bytecover_tf.retrieval.identity import Identity
 from bytecover_tf.retrieval.packing import unpack
+from bytecover_tf.retrieval.recall import Trial
 from bytecover_tf.retrieval.recording import COLUMNS, Hit, Recording, Row
 
 _TABLE = "recordings"
@@ -42,12 +44,25 @@ _KEEP_VERSIONS = timedelta(hours=1)
 # Each write makes a file; after so many they are merged.
 _TIDY = 200
 
-# Chosen on 100 000 x 256: see `optimize`.
-_PARTITION_ROWS = 12_500
-_NEIGHBOURS = 20
-_BUILD_CANDIDATES = 150
-_CANDIDATES = 300
+# The index is IVF_HNSW_SQ. One graph over all rows is searched several times faster
+# than many small ones at the same recall, so that there are several only to bound the
+# memory of building one: each over at most a gigabyte of vectors.
+_PARTITION_VALUES = 2**28
+_NEIGHBOURS = 32
+_BUILD_CANDIDATES = 200
 _REFINE = 2
+
+# How many candidates a search keeps in each graph. How many it takes depends on how the
+# embeddings lie; the first that finds enough is chosen, see `optimize`.
+_CANDIDATES = (100, 200, 400, 800, 1600)
+# More than `Index.is_good` asks for, as it is measured by some queries only.
+_WANTED_RECALL = 0.995
+_TRIAL_QUERIES = 200
+_TRIAL_TOP = 10
+# Where the choice is kept: in the metadata of the embeddings' column.
+_CHOICE = "candidates"
+# All graphs are searched, however many there are.
+_ALL = 2**20
 
 
 class LanceCatalogue(Catalogue):
@@ -158,6 +173,18 @@ class LanceCatalogue(Catalogue):
 
     def search(self, vectors: np.ndarray, top: int = 10) -> list[list[Hit]]:
         """Return the rows nearest to each query, as `Catalogue.search` says."""
+        return self._search(vectors, top, self._candidates)
+
+    @property
+    def _candidates(self) -> int:
+        """What `optimize` chose, perhaps in another process."""
+        with _explained(self.address):
+            metadata = self._table.schema.field("embedding").metadata or {}
+        return int(metadata.get(_CHOICE.encode(), _CANDIDATES[-1]))
+
+    def _search(
+        self, vectors: np.ndarray, top: int, candidates: int
+    ) -> list[list[Hit]]:
         vectors = self._check_queries(vectors)
         found: list[list[Hit]] = [[] for _ in vectors]
         if not len(vectors):
@@ -168,10 +195,9 @@ class LanceCatalogue(Catalogue):
                 .distance_type("cosine")
                 .select([*COLUMNS, "_distance"])
                 .limit(top)
-                # These matter to an approximate index only. All partitions are
-                # searched: they bound the size of a graph, not the work.
-                .nprobes(max(self._table.count_rows() // _PARTITION_ROWS, 1))
-                .ef(max(_CANDIDATES, 2 * top))
+                # These matter to an approximate index only.
+                .nprobes(_ALL)
+                .ef(max(candidates, 2 * top))
                 .refine_factor(_REFINE)
             )
             for values in query.to_arrow().sort_by("_distance").to_pylist():
@@ -183,10 +209,10 @@ class LanceCatalogue(Catalogue):
     def optimize(self, exact_rows: int = EXACT_ROWS) -> Index | None:
         """Merge small files, drop old versions, and see to the approximate index.
 
-        The index is IVF_HNSW_SQ: graphs over some 12 500 rows each, all of them
-        searched. On 100 000 x 256 unit vectors in clusters of about eight, the
-        eight graphs found 0.995 of the true ten nearest in 10 ms, where one graph
-        over all rows, its clusters badly joined, found 0.97 with the same effort.
+        Whenever there is an index, the effort of a search is chosen anew: the least of
+        a few that finds enough of the true ten nearest of some queries. On 100 000 x
+        256 values, 100 candidates are enough if their directions are as uneven as
+        those of embeddings, and 800 if all directions are alike.
 
         Args:
             exact_rows: up to so many rows there is no index.
@@ -206,7 +232,7 @@ class LanceCatalogue(Catalogue):
             if not any(rows <= 2 * _rows_at_build(name) for name in indices):
                 self._drop(indices)
                 self._build(rows)
-        return Index(rows, self.recall())
+            return Index(rows, self._choose_candidates())
 
     def _build(self, rows: int) -> None:
         from lancedb.index import HnswSq
@@ -215,12 +241,25 @@ class LanceCatalogue(Catalogue):
             "embedding",
             config=HnswSq(
                 distance_type="cosine",
-                num_partitions=max(rows // _PARTITION_ROWS, 1),
+                num_partitions=-(-rows * self.identity.dim // _PARTITION_VALUES),
                 m=_NEIGHBOURS,
                 ef_construction=_BUILD_CANDIDATES,
             ),
             name=f"{_INDEX}{rows}",
         )
+
+    def _choose_candidates(self) -> float:
+        """Keep the least number of candidates that will do; return its recall."""
+        trial = Trial.of(self, _TRIAL_QUERIES, _TRIAL_TOP)
+        for candidates in _CANDIDATES:
+            recall = trial.recall(partial(self._search, candidates=candidates))
+            if recall >= _WANTED_RECALL:
+                break
+        if candidates != self._candidates:
+            self._table.update_field_metadata(
+                {"path": "embedding", "metadata": {_CHOICE: str(candidates)}}
+            )
+        return recall
 
     def _drop(self, indices: list[str]) -> None:
         for name in indices:

@@ -2,43 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from bytecover_tf.retrieval.catalogue import Catalogue
+    from bytecover_tf.retrieval.recording import Hit
 
 # Cosine of a query to the row that it was made from: a version, not a copy.
 _LIKENESS = 0.8
 
 
-def measure_recall(catalogue: Catalogue, queries: int, top: int) -> float:
-    """Return the recall of a catalogue's search.
+@dataclass(frozen=True)
+class Trial:
+    """Queries whose nearest rows are known.
 
-    The queries are random rows turned away in a random direction. The truth comes
-    from comparing each with every row. A found row counts if it is as similar as
-    the last of the true ones, so that it does not matter which of several copies
-    is found.
-
-    Args:
-        catalogue: to be searched.
-        queries: how many queries to ask; an empty catalogue has a recall of 1.
-        top: how many rows each should find.
-
-    Returns:
-        From 0 to 1.
+    Attributes:
+        queries: (queries, dim).
+        nearest: (queries, at most top), the highest cosines to all rows, falling.
+        top: how many rows each query should find.
     """
-    rng = np.random.default_rng(0)
-    asked = _queries(catalogue, queries, rng)
-    if not len(asked):
-        return 1.0
-    nearest = _nearest(catalogue, asked, top)
-    found = 0
-    for hits, true in zip(catalogue.search(asked, top), nearest, strict=True):
-        # Two ways to compute the same cosine differ by some 1e-6.
-        found += sum(hit.similarity >= true[-1] - 1e-5 for hit in hits)
-    return min(float(found) / nearest.size, 1.0)
+
+    queries: np.ndarray
+    nearest: np.ndarray
+    top: int
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, queries: int, top: int) -> Trial:
+        """Make queries for a catalogue, and compare each with every row.
+
+        The queries are random rows turned away in a random direction.
+
+        Args:
+            catalogue: to be searched.
+            queries: how many to make at most.
+            top: how many rows each should find.
+        """
+        asked = _queries(catalogue, queries, np.random.default_rng(0))
+        return cls(asked, _nearest(catalogue, asked, top), top)
+
+    def recall(self, search: Callable[[np.ndarray, int], list[list[Hit]]]) -> float:
+        """Return the share of the nearest rows that a search finds, from 0 to 1.
+
+        A found row counts if it is as similar as the last of the true ones, so that it
+        does not matter which of several copies is found. Without any rows it is 1.
+
+        Args:
+            search: as `Catalogue.search`.
+        """
+        if not self.nearest.size:
+            return 1.0
+        found = 0
+        for hits, true in zip(
+            search(self.queries, self.top), self.nearest, strict=True
+        ):
+            # Two ways to compute the same cosine differ by some 1e-6.
+            found += sum(hit.similarity >= true[-1] - 1e-5 for hit in hits)
+        return min(found / self.nearest.size, 1.0)
 
 
 def _queries(catalogue: Catalogue, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -23,25 +23,27 @@ from bytecover_tf.retrieval.calibration import (
 ENCODER = "e" * 64
 
 
-def simulated(rng, queries=400, strangers=50, versions=1):
+def simulated(rng, queries=400, strangers=50, versions=1, hidden=0.0):
     """Scores of normal distribution, N(0, 1) of strangers and N(2, 1) of versions.
 
-    Their likelihood ratio is known: exp(2 x - 2). The similarity says nothing.
+    Their likelihood ratio is known: exp(2 x - 2). The similarity says nothing. A share
+    of the versions is hidden: N(0, 1) too.
     """
     query = np.repeat(np.arange(queries), strangers + versions)
     is_version = np.tile(np.arange(strangers + versions) < versions, queries)
-    score = rng.standard_normal(len(query)) + 2 * is_version
+    is_seen = is_version & (rng.random(len(query)) >= hidden)
+    score = rng.standard_normal(len(query)) + 2 * is_seen
     among = strangers + 1
-    # Scores grow with the length, of strangers and of versions.
-    seconds = rng.choice([8.0, 125.0], len(query))
+    # The shorter one of the two is, the lower are the scores, of versions too.
+    disparity = rng.choice([0.0, 2.0], len(query))
     similarity = rng.standard_normal(len(query))
-    pairs = Pairs(score * np.cbrt(seconds), seconds, similarity, among)
+    pairs = Pairs(score - disparity, similarity, disparity, among)
     return pairs, Labels(query, is_version)
 
 
 def pairs(score, among):
-    """Return a pair of recordings of 64 s without embeddings."""
-    return Pairs(np.array([4 * score]), np.array([64.0]), np.array([np.nan]), among)
+    """Return a pair of recordings of one length without embeddings."""
+    return Pairs(np.array([score]), np.array([np.nan]), np.zeros(1), among)
 
 
 @pytest.mark.parametrize("versions", [1, 5])
@@ -49,7 +51,34 @@ def test_fit_finds_the_likelihood_ratio(rng, versions):
     fitted = fit(*simulated(rng, versions=versions), "simulation")
     assert fitted.score == pytest.approx(2, abs=0.2)
     assert fitted.bias == pytest.approx(-2, abs=0.4)
+    assert fitted.disparity == pytest.approx(2, abs=0.3)
+    assert fitted.hidden < 0.1
     assert (fitted.similarity, fitted.encoder) == (0, "")
+
+
+def test_hidden_versions_do_not_make_strangers_likely(rng):
+    pairs, labels = simulated(rng, 2000, hidden=0.5)
+    fitted = fit(pairs, labels, "simulation")
+    assert fitted.hidden == pytest.approx(0.5, abs=0.1)
+    assert fitted.score == pytest.approx(2, abs=0.3)
+    # Two by themselves, at any score.
+    alone = replace(pairs, among=1)
+    truth = 0.5 + 0.5 * np.exp(2 * (pairs.score + pairs.disparity) - 2)
+    np.testing.assert_allclose(
+        fitted.probability(alone), truth / (1 + truth), atol=0.06
+    )
+
+
+def test_the_formula_is_what_is_computed():
+    fitted = Calibration(-1.0, 2.0, 3.0, 0.25, 4.0, encoder=ENCODER)
+    assert fitted.formula == (
+        "log(0.25 + exp(-1.00 + 2.00 score + 4.00 similarity + 3.00 log(longer / "
+        "shorter))) - log(recordings)"
+    )
+    disparity = Pairs.disparity_of(np.array([60.0, 10.0]), np.array([30.0, 20.0]))
+    pairs = Pairs(np.full(2, 0.5), np.full(2, 0.1), disparity, 10)
+    log_odds = np.log(0.25 + np.exp(-1 + 1 + 0.4 + 3 * np.log(2))) - np.log(10)
+    np.testing.assert_allclose(fitted.probability(pairs), 1 / (1 + np.exp(-log_odds)))
 
 
 def test_similarity_is_weighed_where_it_tells_versions(rng):
@@ -104,7 +133,7 @@ def test_quality_by_hand():
     )
     log_odds = np.log(probability / (1 - probability))
     calibration = Calibration(0.0, 1.0, version=0.9, unsure=0.4)
-    figures = quality(calibration, Pairs(log_odds, np.ones(5), log_odds, 1), labels)
+    figures = quality(calibration, Pairs(log_odds, log_odds, np.zeros(5), 1), labels)
     assert figures["calibration_error"] == pytest.approx(
         (0.45 * 1.5 + 0.65 + 0.05 * 0.5) / 3
     )
@@ -145,7 +174,7 @@ def test_files(tmp_path, rng):
         read_calibration(path, "f" * 64)
     with pytest.raises(EncoderError, match="none: no calibration"):
         read_calibration(tmp_path / "none", ENCODER)
-    for text in ("", "[]", "{}", '{"format": 2}', '{"format": 1, "bias": 1, "x": 2}'):
+    for text in ("", "[]", "{}", '{"format": 1}', '{"format": 2, "bias": 1, "x": 2}'):
         path.write_text(text)
         with pytest.raises(EncoderError, match=r"json: not a calibration"):
             read_calibration(path, ENCODER)

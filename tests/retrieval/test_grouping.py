@@ -70,6 +70,28 @@ def test_groups_are_connected_with_evidence(catalogue, rng):
     assert find_groups(catalogue, CALIBRATION, 0.9, candidates=0) == []
 
 
+def test_one_that_holds_two_works_does_not_make_them_one(catalogue, rng):
+    rows = [
+        version(number, of, semitones, rng, **own(number))
+        for number, (of, semitones) in enumerate(
+            [(0, 0), (0, 3), (0, -2), (3, 0), (3, 4), (3, 1)]
+        )
+    ]
+    medley = np.concatenate([chroma(3, 60), chroma(0, 60)], axis=1)
+    rows.append(replace(version(6, 0, 0, rng, **own(6)), chroma=medley))
+    catalogue.add(rows)
+    ids = [row.recording.id for row in rows]
+    groups = find_groups(catalogue, CALIBRATION, 0.9)
+    inside = [{item.id for item in group.recordings} for group in groups]
+    assert len(inside) == 2
+    assert inside[0] - {ids[6]} == set(ids[:3])
+    assert inside[1] - {ids[6]} == set(ids[3:6])
+    assert len(inside[0]) + len(inside[1]) == 7
+    for members, group in zip(inside, groups, strict=True):
+        assert len(group.links) == len(members) * (len(members) - 1) / 2
+        assert all(members >= set(link.pair) for link in group.links)
+
+
 def test_merging_names_what_has_no_name_and_no_more(catalogue, rng):
     ids = fill(catalogue, rng)
     before = works(catalogue)

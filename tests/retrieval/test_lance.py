@@ -122,3 +122,26 @@ def test_of_two_that_make_it_both_get_the_same(tmp_path):
         open_catalogue(tmp_path / "x", other, create=True)
     assert one.identity == IDENTITY
     assert np.array_equal(one.search(np.ones((0, DIM))), [])
+
+
+def test_the_effort_is_chosen_by_recall(tmp_path, rng, monkeypatch):
+    # Directions all alike are the hardest to search.
+    rows = [whole(number, rng.standard_normal(DIM)) for number in range(3000)]
+    folder = tmp_path / "x"
+    monkeypatch.setattr(lance, "_NEIGHBOURS", 4)
+    monkeypatch.setattr(lance, "_BUILD_CANDIDATES", 8)
+    monkeypatch.setattr(lance, "_CANDIDATES", (20, 500))
+    with open_catalogue(folder, IDENTITY, create=True) as made:
+        made.add(rows)
+        with open_catalogue(folder) as reader:
+            index = made.optimize(exact_rows=2000)
+            assert reader._candidates == 500
+            assert index.recall >= 0.995
+        monkeypatch.setattr(lance, "_WANTED_RECALL", 0.2)
+        assert made.optimize(exact_rows=2000).recall < index.recall
+        assert made._candidates == 20
+        # What is written later changes nothing of the choice.
+        made.add(rows[:10])
+        made.optimize(exact_rows=2000)
+        assert made._candidates == 20
+        assert next(made.rows([rows[0].recording.id])).key == rows[0].key
