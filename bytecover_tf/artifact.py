@@ -37,20 +37,28 @@ def save_model(
         path: a name that ends in `.keras`; an older file is replaced.
         frontend: parameters of the features that the model reads.
         info: further facts, ready for JSON.
+
+    Raises:
+        OSError: it cannot be written; what stood there is as it was.
     """
-    beside = path.with_name(f".{path.stem}.part.keras")
-    model.save(beside)
     record = {
         "format": _FORMAT,
         "frontend": frontend.to_dict(),
         "versions": versions("bytecover_tf", "keras", _backend(), "librosa"),
         **info,
     }
-    with zipfile.ZipFile(beside, "a", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(_MEMBER, json.dumps(record, indent=1))
-    with open(beside, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    beside = path.with_name(f".{path.stem}.part.keras")
+    try:
+        model.save(beside)
+        with zipfile.ZipFile(beside, "a", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(_MEMBER, json.dumps(record, indent=1))
+        with open(beside, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        # A full disk is reported without a name.
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def encoder_file(path: str | Path) -> Path:

@@ -30,19 +30,28 @@ class Config:
 
     Attributes:
         frontend: parameters of the features.
+        network: `resnet`, ByteCover's own, or one that the paper compares it with:
+            `cqtnet`, `kicnn`, `move`, `tppnet`. For these, `blocks`, `ibn` and
+            `pooling` mean nothing.
         blocks: bottlenecks in each stage of the backbone.
-        width: channels of the backbone's stem.
+        width: channels of the backbone's stem, or of another network's first layer.
         ibn: False gives the plain ResNet.
         pooling: `gem` or `average`.
         bnneck: False makes f_c the same vector as f_t.
-        embedding_dim: size after a projection, or None for `32 * width`.
+        embedding_dim: size after a projection, or None for `32 * width`, or for
+            what another network has as published.
         input_power: exponent applied to the features.
         salience: channels of a layer before the backbone that learns to hear notes
             from scores, which the data must have; None, as in the paper, for none.
+        pitch_classes: whether the backbone reads the 12 pitch classes, in place of the
+            paper's 84 bins; embeddings are then the same in every key.
         score_share: share of the crops of which the backbone reads the score itself,
             reached after `easy_steps`; before, there are more.
         easy_steps: steps in which training with scores goes from easy to hard.
         temperature: of a contrastive loss in place of the paper's two, or None.
+        mining: when a batch is spread over several devices, `global` takes triplets
+            or contrasts from the whole batch, `replica` from each device's share.
+        classification: False trains by the triplet loss alone.
         margin: of the triplet loss, or None to train by classification alone.
         triplet_from_epoch: first epoch, counted from 0, in which the triplet loss
             takes part.
@@ -66,6 +75,7 @@ class Config:
     """
 
     frontend: Frontend = field(default_factory=Frontend)
+    network: Literal["resnet", "cqtnet", "kicnn", "move", "tppnet"] = "resnet"
     blocks: tuple[int, ...] = (3, 4, 6, 3)
     width: int = 64
     ibn: bool = True
@@ -74,9 +84,12 @@ class Config:
     embedding_dim: int | None = None
     input_power: float = 1.0
     salience: int | None = None
+    pitch_classes: bool = False
     score_share: float = 0.15
     easy_steps: int = 0
     temperature: float | None = None
+    mining: Literal["global", "replica"] = "global"
+    classification: bool = True
     margin: float | None = 0.3
     triplet_from_epoch: int = 0
     label_smoothing: float = 0.0
@@ -97,7 +110,9 @@ class Config:
 
     def __post_init__(self) -> None:
         choices = {
+            "network": ("resnet", "cqtnet", "kicnn", "move", "tppnet"),
             "pooling": ("gem", "average"),
+            "mining": ("global", "replica"),
             "weighting": ("work", "size"),
             "optimizer": ("adam", "adamw"),
             "decay": ("none", "cosine"),
@@ -114,12 +129,23 @@ class Config:
         for name in positive:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be positive, not {getattr(self, name)}")
+        if not self.classification and self.margin is None and self.temperature is None:
+            raise ConfigError(
+                "classification=False needs a margin or a temperature to train by"
+            )
         for name, count in (("blocks", 4), ("crop_frames", None)):
             values = getattr(self, name)
             if not values or min(values) < 1 or (count and len(values) != count):
                 raise ConfigError(
                     f"{name} must be {count or 'some'} positive numbers, not {values}"
                 )
+
+        octave, bins = self.frontend.bins_per_octave, self.frontend.n_bins
+        if self.pitch_classes and (octave != 12 or bins % 12):
+            raise ConfigError(
+                "pitch_classes needs whole octaves of 12 bins, not "
+                f"{bins} bins, {octave} an octave"
+            )
 
     @property
     def total_steps(self) -> int:
@@ -128,9 +154,10 @@ class Config:
 
     def model_arguments(self) -> dict[str, Any]:
         """Return the arguments of `ByteCover`, its number of works excepted."""
-        names = ("blocks", "width", "ibn", "pooling", "bnneck", "embedding_dim",
-                 "margin", "label_smoothing", "input_power", "salience",
-                 "temperature")  # fmt: skip
+        names = ("network", "blocks", "width", "ibn", "pooling", "bnneck",
+                 "embedding_dim", "classification", "margin", "label_smoothing",
+                 "input_power", "salience", "pitch_classes", "temperature",
+                 "mining")  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
     def to_dict(self) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class EncoderError(ByteCoverError):
 
 
 class ClusterError(ByteCoverError):
-    """A Ray cluster cannot be reached, or Ray is not installed."""
+    """A cluster cannot be reached or has lost a host, or Ray is not installed."""
 
 
 class CatalogueError(ByteCoverError):

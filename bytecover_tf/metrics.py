@@ -23,6 +23,8 @@ import numpy as np
 
 # Rows of similarities held at once: 256 x 15 000 float32 is 15 MB.
 _BLOCK = 256
+# Up to so many limits, counting what reaches each is faster than sorting.
+_FEW = 16
 
 
 @dataclass(frozen=True)
@@ -209,19 +211,50 @@ def _relevant_ranks(
     reference_codes: np.ndarray,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield each query with the ascending ranks of its relevant references."""
+    by_work = np.argsort(reference_codes, kind="stable")
+    ordered = reference_codes[by_work]
+    first = np.searchsorted(ordered, query_codes, side="left")
+    last = np.searchsorted(ordered, query_codes, side="right")
     for start in range(0, len(query_codes), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        similarity, excluded = block(rows)
+        similarity, excluded = block(slice(start, start + _BLOCK))
         if np.isnan(similarity).any():
             raise ValueError("similarity holds values that are not a number")
-        relevant = query_codes[rows, None] == reference_codes[None, :]
-        for row, same in enumerate(relevant):
-            counted = ~excluded[row]
-            wanted = np.sort(similarity[row, same & counted])[::-1]
-            others = np.sort(similarity[row, ~same & counted])
-            # Those at least as similar stand before; so do better relevant ones.
-            before = len(others) - np.searchsorted(others, wanted, side="left")
-            yield start + row, before + np.arange(1, len(wanted) + 1)
+        for query, (row, left_out) in enumerate(
+            zip(similarity, excluded, strict=True), start
+        ):
+            relevant = by_work[first[query] : last[query]]
+            yield query, _ranks(row, relevant, left_out)
+
+
+def _ranks(
+    similarity: np.ndarray, relevant: np.ndarray, excluded: np.ndarray
+) -> np.ndarray:
+    """Return the ascending ranks of the relevant references of one query.
+
+    Args:
+        similarity: (R,).
+        relevant: positions of the references of the query's work.
+        excluded: boolean (R,).
+    """
+    dropped = excluded[relevant]
+    wanted = np.sort(similarity[relevant[~dropped]])[::-1]
+    if not len(wanted):
+        return wanted
+    # Of equal ones, those that are not relevant stand before.
+    before = _at_least(similarity, wanted)
+    before -= _at_least(similarity[relevant], wanted)
+    if np.count_nonzero(excluded) > np.count_nonzero(dropped):
+        apart = np.setdiff1d(np.flatnonzero(excluded), relevant)
+        before -= _at_least(similarity[apart], wanted)
+    return before + np.arange(1, len(wanted) + 1)
+
+
+def _at_least(values: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """Return for each limit how many values reach it."""
+    if len(limits) > _FEW:
+        found = np.searchsorted(np.sort(values), limits, side="left")
+        return len(values) - found
+    return np.array([np.count_nonzero(values >= limit) for limit in limits])
 
 
 def _score(ranks: np.ndarray) -> tuple[float, int, int]:

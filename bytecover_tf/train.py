@@ -79,24 +79,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "another --run-dir"
         )
 
+    from bytecover_tf.distribution import join
     from bytecover_tf.extraction import default_store, open_features
+    from bytecover_tf.training import fingerprint, train
 
+    replicas = join()
     wanted = argparse.Namespace(**request)
     root = wanted.data_root and Path(wanted.data_root)
     tracks = _tracks(wanted)
     features = wanted.features or default_store(wanted.data, root, config.frontend)
-    usable, store = open_features(
-        tracks, Path(features), config.frontend, options.workers, wanted.source_pool
-    )
-    run_dir.mkdir(parents=True, exist_ok=True)
-    request["config"] = config.to_dict()
-    write_atomically(run_dir / "run.json", json.dumps(request, indent=1) + "\n")
-    print(f"run directory: {run_dir}")
-
-    from bytecover_tf.training import train
-
+    with replicas.chief_first():
+        usable, store = open_features(
+            tracks, Path(features), config.frontend, options.workers, wanted.source_pool
+        )
     # Runs from before there was --init do not name it.
-    init = request.get("init")
+    init = request.get("init") and Path(request["init"])
+    checkpoint = run_dir / "checkpoint.keras" if options.resume else None
+    facts = fingerprint(config, usable, store, wanted.seed, init, checkpoint)
+    replicas.check_same({**facts, "waveforms": wanted.waveforms})
+    if replicas.is_chief:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        request["config"] = config.to_dict()
+        write_atomically(run_dir / "run.json", json.dumps(request, indent=1) + "\n")
+        print(f"run directory: {run_dir}")
     train(
         config,
         usable,
@@ -106,9 +111,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.resume,
         wanted.data,
         wanted.waveforms,
-        init and Path(init),
+        init,
+        replicas,
     )
-    print(_next_steps(run_dir))
+    if replicas.is_chief:
+        print(_next_steps(run_dir))
     return cli.OK if len(usable) == len(tracks) else cli.SOME_FAILED
 
 
@@ -186,6 +193,7 @@ Train an encoder and measure it on works that it has not seen.
 Without arguments a small network is trained in some minutes on `tunes`, a data set
 that comes with the package. The best epoch by MAP on the validation works becomes
 encoder.keras; metrics.json holds the figures on unseen works before and after.
+All GPUs of the host are used, and those of other hosts if TF_CONFIG names them.
 
 examples:
   python -m bytecover_tf.train

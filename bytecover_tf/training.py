@@ -11,17 +11,20 @@ A run directory holds
 
 All state that continuing needs is in `checkpoint.keras`; batches follow from the
 seed and the step's number. A run killed at any moment loses at most one epoch.
+
+With several replicas (`bytecover_tf.distribution`) each takes its share of every batch,
+and only the chief validates and writes; all others read the same checkpoint.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,7 +33,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bytecover_tf.artifact import encoder_file, load_model, save_model
+from bytecover_tf.artifact import encoder_file, load_model, save_model, versions
 from bytecover_tf.config import Config
 from bytecover_tf.data.leakage import check_leakage, near_duplicates
 from bytecover_tf.data.pipeline import (
@@ -43,6 +46,7 @@ from bytecover_tf.data.pipeline import (
 from bytecover_tf.data.sampler import PKSampler
 from bytecover_tf.data.scored import ScoredBatches, ScoredReader
 from bytecover_tf.data.track import Track
+from bytecover_tf.distribution import Replicas, join
 from bytecover_tf.encoder import Encoder, KerasNetwork, load_encoder
 from bytecover_tf.errors import ConfigError, DataError
 from bytecover_tf.evaluation import (
@@ -51,9 +55,11 @@ from bytecover_tf.evaluation import (
     describe,
     evaluate_tracks,
 )
+from bytecover_tf.extraction import content_hash
 from bytecover_tf.feature_store import FeatureStore, write_atomically
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.collective import synchronise
 from bytecover_tf.score_store import ScoreStore, has_scores
 
 
@@ -134,6 +140,7 @@ def train(
     data: str = "",
     waveforms: bool = False,
     init: Path | None = None,
+    replicas: Replicas | None = None,
 ) -> dict[str, Any]:
     """Train an encoder and measure it on unseen works.
 
@@ -148,58 +155,95 @@ def train(
         waveforms: crop audio files instead of the features in the store.
         init: an encoder whose weights to start from, as a run directory or a
             `.keras` file; without it they are random. A continued run has its own.
+        replicas: what trains; without it, what `join` returns.
 
     Returns:
         What `metrics.json` holds: `map`, `p_at_10`, `mr1`, `map_interval` on
         unseen works, and the same under `before` for the network at the start.
+        Nothing on a host that is not the chief.
 
     Raises:
         DataError: the splits cannot be used, or `init` was trained on unseen works.
         ConfigError: the settings do not fit the data, the checkpoint or `init`.
         EncoderError: `init` cannot be read.
         FrontendMismatch: `init` reads other features.
+        ClusterError: another host is gone.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
+    replicas = replicas or join()
     splits = Splits.of(tracks, store)
-    _warn_of_copies(splits, store)
+    if replicas.is_chief:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        _warn_of_copies(splits, store)
     works = sorted({track.work for track in splits.train})
     checkpoint = run_dir / "checkpoint.keras"
+    batches = _batches(config, splits.train, works, store, seed, waveforms)
+    shares = [batches.sampler.share(number, replicas.count) for number in replicas.here]
     keras.utils.set_random_seed(seed)
-    with _strategy_scope():
-        model, state = (
-            _continued(config, len(works), checkpoint)
-            if resume and checkpoint.exists()
-            else _new(config, len(works), splits, store, data, init)
-        )
+    model, state = (
+        _continued(config, len(works), checkpoint, replicas)
+        if resume and checkpoint.exists()
+        else _new(config, len(works), splits, store, data, init, replicas)
+    )
     done = len(state.history)
     if done < config.epochs:
-        facts = {
-            "config": config.to_dict(),
-            "seed": seed,
-            "init": state.init,
-            "trained_on": _trained_on(splits.train, store, data, state.init),
-        }
-        batches = _batches(config, splits.train, works, store, seed, waveforms)
-        recorder = _Recorder(run_dir, config, facts, splits.validation, store, state)
-        model.fit(
-            _stream(batches, done * config.steps_per_epoch, config.total_steps),
-            epochs=config.epochs,
-            initial_epoch=done,
-            steps_per_epoch=config.steps_per_epoch,
-            shuffle=False,
-            verbose=1 if sys.stdout.isatty() else 2,
-            callbacks=[
-                recorder,
+        callbacks = [_TripletJoins(config.triplet_from_epoch)]
+        if replicas.is_chief:
+            facts = {
+                "config": config.to_dict(),
+                "seed": seed,
+                "init": state.init,
+                "trained_on": _trained_on(splits.train, store, data, state.init),
+            }
+            callbacks += [
+                _Recorder(run_dir, facts, splits.validation, store, state, replicas),
                 *_tensorboard(run_dir),
-                keras.callbacks.TerminateOnNaN(),
-            ],
-        )
-    if len(state.history) < config.epochs:
-        raise ConfigError(
-            f"the loss is no longer a number after epoch {len(state.history)}; "
-            "try a lower learning_rate or a warm-up"
-        )
-    return _conclude(run_dir, splits, store, state, data)
+            ]
+        callbacks.append(keras.callbacks.TerminateOnNaN())
+        _fit(model, config, done, batches, shares, callbacks, replicas)
+        if model.stop_training:
+            raise ConfigError(
+                f"the loss is no longer a number after epoch {len(state.history)}; "
+                "try a lower learning_rate or a warm-up"
+            )
+    with replicas.chief_first():
+        if not replicas.is_chief:
+            return {}
+        return _conclude(run_dir, splits, store, state, data)
+
+
+def fingerprint(
+    config: Config,
+    tracks: Sequence[Track],
+    store: FeatureStore,
+    seed: int,
+    init: Path | None = None,
+    checkpoint: Path | None = None,
+) -> dict[str, Any]:
+    """Return what hosts that train together must have in common, by name.
+
+    Args:
+        config: all settings.
+        tracks: with their splits; their paths may differ.
+        store: features of all tracks.
+        seed: of the weights, batches and changes to crops.
+        init: an encoder whose weights to start from.
+        checkpoint: what to continue from, if it is there.
+    """
+    recordings = sorted(
+        (track.id, track.work, track.split, store.entry(track.path).key)
+        for track in tracks
+    )
+    digest = hashlib.sha256(json.dumps(recordings).encode()).hexdigest()
+    return {
+        "versions": versions("bytecover_tf", "keras", "numpy"),
+        "settings": config.to_dict(),
+        "seed": seed,
+        "data": f"{len(tracks)} recordings, {digest:.12}",
+        "init": init and content_hash(encoder_file(init)),
+        "checkpoint": (
+            content_hash(checkpoint) if checkpoint and checkpoint.exists() else None
+        ),
+    }
 
 
 def _warn_of_copies(splits: Splits, store: FeatureStore) -> None:
@@ -223,22 +267,12 @@ def _warn_of_copies(splits: Splits, store: FeatureStore) -> None:
         print(f"warning: and {len(pairs) - 10} pairs more", file=sys.stderr)
 
 
-def _strategy_scope() -> Any:
-    """Return a scope that spreads the model over all local GPUs, if there are any."""
-    if keras.backend.backend() != "tensorflow":
-        return nullcontext()
-    import tensorflow as tf
-
-    if len(tf.config.list_physical_devices("GPU")) < 2:
-        return nullcontext()
-    return tf.distribute.MirroredStrategy().scope()
-
-
 def _continued(
-    config: Config, num_works: int, checkpoint: Path
+    config: Config, num_works: int, checkpoint: Path, replicas: Replicas
 ) -> tuple[ByteCover, _State]:
     """Return a checkpoint's model and state."""
-    model, info = load_model(checkpoint, training=True)
+    with replicas.scope():
+        model, info = load_model(checkpoint, training=True)
     if info["num_works"] != num_works:
         raise ConfigError(
             f"{checkpoint}: was trained on {info['num_works']} works, "
@@ -256,18 +290,23 @@ def _new(
     store: FeatureStore,
     data: str,
     init: Path | None,
+    replicas: Replicas,
 ) -> tuple[ByteCover, _State]:
     """Return a model that has not taken a step, and its state."""
-    model = ByteCover(num_works, dtype=config.precision, **config.model_arguments())
-    model.build((None, store.frontend.n_bins, None, 1))
-    model.compile(_optimizer(config), jit_compile=False)
+    with replicas.scope():
+        model = ByteCover(num_works, dtype=config.precision, **config.model_arguments())
+        model.build((None, store.frontend.n_bins, None, 1))
+        model.compile(_optimizer(config), jit_compile=False)
     origin = None
     if init is not None:
         info = _take_weights(model, init, store)
         unseen = [*splits.validation, *splits.test]
         check_unseen(_encoder(model, store, info), data, unseen, store)
         origin = {"path": str(init), "trained_on": info.get("trained_on")}
-    before = evaluate_tracks(_encoder(model, store), splits.test, store).metrics
+    if not replicas.is_chief:
+        return model, _State({}, origin)
+    alone = model if replicas.count == 1 else model.encoder()
+    before = evaluate_tracks(_encoder(alone, store), splits.test, store).metrics
     print(f"before training, {splits.unseen} works: {describe(before)}")
     return model, _State(before, origin)
 
@@ -280,8 +319,8 @@ def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str
     wanted, found = model.get_config(), source.get_config()
     differing = [
         f"{name}: {found[name]} in {path}, {wanted[name]} in the settings"
-        for name in ("blocks", "width", "ibn", "pooling", "bnneck", "embedding_dim",
-                     "input_power", "salience")
+        for name in ("network", "blocks", "width", "ibn", "pooling", "bnneck",
+                     "embedding_dim", "input_power", "salience", "pitch_classes")
         if found[name] != wanted[name]
     ]  # fmt: skip
     if differing:
@@ -382,6 +421,33 @@ def _tensorboard(run_dir: Path) -> list[keras.callbacks.Callback]:
     return [keras.callbacks.TensorBoard(str(run_dir / "tensorboard"))]
 
 
+def _fit(
+    model: ByteCover,
+    config: Config,
+    done: int,
+    batches: Batches,
+    shares: Sequence[slice],
+    callbacks: Sequence[keras.callbacks.Callback],
+    replicas: Replicas,
+) -> None:
+    """Take the steps of all epochs that are not done."""
+    start = done * config.steps_per_epoch
+    schedule: dict[str, Any] = {
+        "epochs": config.epochs,
+        "initial_epoch": done,
+        "steps_per_epoch": config.steps_per_epoch,
+        "callbacks": callbacks,
+        "verbose": 1 if sys.stdout.isatty() else 2,
+    }
+    if replicas.count == 1:
+        stream = _stream(batches, start, config.total_steps)
+        model.fit(stream, shuffle=False, **schedule)
+        return
+    synchronise(model)
+    count = config.total_steps - start
+    replicas.fit(model, lambda: tf_dataset(batches, start, count, shares), **schedule)
+
+
 def _stream(batches: Batches, start: int, stop: int) -> Any:
     if keras.backend.backend() == "tensorflow":
         return tf_dataset(batches, start, stop - start)
@@ -393,21 +459,34 @@ def _stream(batches: Batches, start: int, stop: int) -> Any:
     return generate()
 
 
+class _TripletJoins(keras.callbacks.Callback):
+    """Lets the triplet loss take part from some epoch on."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self._epoch = epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.model.triplet_weight is not None:
+            self.model.triplet_weight.assign(float(epoch >= self._epoch))
+
+
 class _Recorder(keras.callbacks.Callback):
     """After each epoch: validates, keeps the best model, writes a checkpoint."""
 
     def __init__(
         self,
         run_dir: Path,
-        config: Config,
         facts: dict[str, Any],
         validation: list[Track],
         store: FeatureStore,
         state: _State,
+        replicas: Replicas,
     ) -> None:
         super().__init__()
+        self._replicas = replicas
+        self._copy: ByteCover | None = None
         self._run_dir = run_dir
-        self._config = config
         self._facts = facts
         self._validation = validation
         self._store = store
@@ -416,9 +495,13 @@ class _Recorder(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._began = time.monotonic()
-        if self.model.triplet_weight is not None:
-            joins = self._config.triplet_from_epoch
-            self.model.triplet_weight.assign(float(epoch >= joins))
+
+    def _alone(self) -> ByteCover:
+        """Return a model that this host can run without the others."""
+        if self._replicas.count == 1:
+            return self.model
+        self._copy = self.model.encoder(self._copy)
+        return self._copy
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = {} if logs is None else logs
@@ -426,7 +509,7 @@ class _Recorder(keras.callbacks.Callback):
             self.model.stop_training = True
             return
         frontend = self._store.frontend
-        encoder = _encoder(self.model, self._store)
+        encoder = _encoder(self._alone(), self._store)
         figures = evaluate_tracks(encoder, self._validation, self._store).metrics
         # TensorBoard's callback, which comes next, writes what is in the logs.
         logs["validation_map"] = figures["map"]

@@ -3,7 +3,8 @@
 At inference a batch normalisation is a fixed scale and shift of each channel, so it
 can be multiplied into the convolution before it; what remains of an IBN layer is
 the instance normalisation of its first channels. The classifier is left out and the
-embedding leaves at unit norm. Everything is written in `keras.ops`.
+embedding leaves at unit norm. Everything is written in `keras.ops`. The networks that
+ByteCover is compared with are run as they are.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from keras import ops
 
 from bytecover_tf.layers.gem import GeM
+from bytecover_tf.layers.ring import fold_octaves, pad_ring
 from bytecover_tf.layers.salience import Salience, stack_harmonics
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.resnet_ibn import Bottleneck
@@ -32,9 +34,14 @@ def inference_network(model: ByteCover) -> Step:
         A function of features (batch, bins, frames) that returns unit-norm f_c
         (batch, dim), both float32.
     """
+    if model.network != "resnet":
+        return _as_it_is(model)
     backbone = model.backbone
     hear = None if model.salience is None else _salience(model.salience)
-    stem = _convolution(backbone.stem_conv, _affine(backbone.stem_norm), pad=3)
+    ring = backbone.ring
+    stem = _convolution(
+        backbone.stem_conv, _affine(backbone.stem_norm), pad=3, ring=ring
+    )
     blocks = [_bottleneck(block) for block in backbone.bottlenecks]
     head = _head(model)
 
@@ -44,13 +51,33 @@ def inference_network(model: ByteCover) -> Step:
             x = ops.power(x, model.input_power)
         if hear is not None:
             x = hear(x)
-        x = _pad(ops.relu(stem(x)), 1)
-        x = ops.max_pool(x, 3, strides=2)
+        if model.pitch_classes:
+            x = fold_octaves(x)
+        x = ops.relu(stem(x))
+        x = pad_ring(x, 0, 1) if ring else _pad(x, 1)
+        x = ops.max_pool(x, backbone.pool.pool_size, strides=backbone.pool.strides)
         for block in blocks:
             x = block(x)
         return head(x)
 
     return network
+
+
+def _as_it_is(model: ByteCover) -> Step:
+    weights = [
+        [ops.convert_to_numpy(variable) for variable in variables]
+        for variables in (model.trainable_variables, model.non_trainable_variables)
+    ]
+
+    def network(features: Any) -> Any:
+        output, _ = model.stateless_call(*weights, features[..., None], training=False)
+        return _unit_norm(output["f_c"])
+
+    return network
+
+
+def _unit_norm(x: Any) -> Any:
+    return x * ops.rsqrt(ops.sum(ops.square(x), axis=-1, keepdims=True))
 
 
 def _salience(layer: Salience) -> Step:
@@ -74,7 +101,7 @@ def _salience(layer: Salience) -> Step:
 
 def _bottleneck(block: Bottleneck) -> Step:
     conv1, norm1 = _first(block)
-    conv2 = _convolution(block.conv2, _affine(block.norm2), pad=1)
+    conv2 = _convolution(block.conv2, _affine(block.norm2), pad=1, ring=block.ring)
     conv3 = _convolution(block.conv3, _affine(block.norm3))
     shortcut = (
         None
@@ -137,21 +164,25 @@ def _head(model: ByteCover) -> Step:
         else:
             x = ops.mean(x, axis=(1, 2))
         x = x * scale if kernel is None else ops.matmul(x, kernel)
-        x = x + bias
-        return x * ops.rsqrt(ops.sum(ops.square(x), axis=-1, keepdims=True))
+        return _unit_norm(x + bias)
 
     return run
 
 
 def _convolution(
-    layer: Any, affine: tuple[np.ndarray, np.ndarray], pad: int = 0
+    layer: Any,
+    affine: tuple[np.ndarray, np.ndarray],
+    pad: int = 0,
+    ring: bool = False,
 ) -> Step:
+    """Return a convolution; `pad` is of the frames, and of the bins off a ring."""
     scale, shift = affine
     kernel = _float32(_float64(layer.kernel) * scale)
     bias = shift.astype(np.float32)
 
     def run(x: Any) -> Any:
-        return ops.conv(_pad(x, pad), kernel, strides=layer.strides) + bias
+        x = pad_ring(x, kernel.shape[0] // 2, pad) if ring else _pad(x, pad)
+        return ops.conv(x, kernel, strides=layer.strides) + bias
 
     return run
 

@@ -110,3 +110,12 @@ def test_override():
 def test_wrong_assignments_are_refused(assignment, reason):
     with pytest.raises(ConfigError, match=reason):
         override(Config(), [assignment])
+
+
+@pytest.mark.parametrize(
+    "frontend", [{"n_bins": 80}, {"n_bins": 72, "bins_per_octave": 24}]
+)
+def test_pitch_classes_need_whole_octaves(frontend):
+    Config(pitch_classes=True)
+    with pytest.raises(ConfigError, match="whole octaves of 12 bins"):
+        Config(pitch_classes=True, frontend=Frontend(**frontend))

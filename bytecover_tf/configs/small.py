@@ -6,7 +6,8 @@
 Metric learning alone does not get off the ground in some thousand steps on features
 of 0.46 s: telling tunes apart takes hearing them first. So a layer before the backbone
 learns from the scores which notes sound, and the backbone learns tunes from the
-scores themselves until that layer hears well enough. A contrastive loss replaces the
+scores themselves until that layer hears well enough. It reads pitch classes on a ring,
+and so need not learn that a key means nothing. A contrastive loss replaces the
 classifier, which would need some steps for each of several thousand works.
 Cost and figures: `benchmarks/results.md` and `benchmarks/experiments.md`.
 """
@@ -21,16 +22,17 @@ config = Config(
     width=24,
     input_power=0.5,
     salience=16,
+    pitch_classes=True,
     temperature=0.1,
-    easy_steps=1500,
+    easy_steps=1000,
     score_share=0.15,
     works_per_batch=16,
     versions_per_work=4,
     crop_frames=(128,),
     augment=Augment(
         stretch=0.4,
-        transpose=0.9,
-        transpose_bins=4,
+        transpose=0.5,
+        transpose_bins=3,
         tilt=0.9,
         tilt_knots=8,
         tilt_decibels=10.0,
@@ -42,5 +44,5 @@ config = Config(
     warmup_steps=100,
     decay="cosine",
     steps_per_epoch=500,
-    epochs=10,
+    epochs=8,
 )

@@ -2,12 +2,13 @@
 
     python -m bytecover_tf.train
 
-6 bottlenecks at 3/8 of the paper's width. With so few works the network
-remembers recordings by their sound unless crops are transposed and equalised at
-random; and the classification loss alone organises the embedding faster than both
-do, so the triplet loss joins for the last third. Cost and figures on unseen works:
-`benchmarks/results.md`, section "First training"; both were chosen on the validation
-works.
+6 bottlenecks at 3/8 of the paper's width, on pitch classes instead of 84 bins: so few
+works do not teach that a key means nothing. The network remembers recordings by their
+sound unless crops are transposed, which moves notes over the edges of the 84 bins, and
+equalised at random; and the classification loss alone organises the embedding faster
+than both do, so the triplet loss joins for the last third. Cost and figures on unseen
+works: `benchmarks/results.md`, section "First training"; both were chosen on the
+validation works.
 """
 
 from bytecover_tf.config import Config
@@ -17,6 +18,7 @@ config = Config(
     blocks=(1, 2, 2, 1),
     width=24,
     input_power=0.5,
+    pitch_classes=True,
     triplet_from_epoch=8,
     label_smoothing=0.1,
     crop_frames=(20, 30),

@@ -1,8 +1,8 @@
 """From recordings to training batches.
 
-A batch is a pure function of its number, the seed and the settings. tf.data runs
-that function ahead of the training step in several threads; other backends can
-call it directly.
+A batch is a pure function of its number, the seed and the settings, and so is each
+of its rows, so that a replica makes its own share alone. tf.data runs that function
+ahead of the training step in several threads; other backends can call it directly.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Shape = tuple[int | None, ...]
 # Shape and type of each array of a batch: the inputs, one or by name, and the works.
 Spec = tuple[tuple[Shape, str] | dict[str, tuple[Shape, str]], tuple[Shape, str]]
+
+ALL_ROWS = slice(None)
 
 
 class CropReader(Protocol):
@@ -119,8 +121,10 @@ class CropBatches:
         size = self.sampler.batch_size
         return ((size, self.n_bins, None, 1), "float32"), ((size,), "int32")
 
-    def __call__(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return batch `number`.
+    def __call__(
+        self, number: int, rows: slice = ALL_ROWS
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return batch `number`, or some of its rows.
 
         A recording shorter than the crop is padded with zeros at its end.
 
@@ -128,11 +132,12 @@ class CropBatches:
             float32 features (batch, n_bins, frames, 1) and int32 works (batch,).
         """
         rng = np.random.default_rng([self.seed, 2, number])
-        indices = self.sampler.batch(number)
         frames = int(rng.choice(self.crop_frames))
+        indices = self.sampler.batch(number)[rows]
         features = np.zeros((len(indices), self.n_bins, frames, 1), np.float32)
-        for row, index in enumerate(indices):
-            crop = self._crop(int(index), frames, rng)
+        draws = row_generators(self.seed, number, rows, self.sampler.batch_size)
+        for row, (index, draw) in enumerate(zip(indices, draws, strict=True)):
+            crop = self._crop(int(index), frames, draw)
             features[row, :, : crop.shape[1], 0] = crop
         return features, self.works[indices].astype(np.int32)
 
@@ -144,24 +149,41 @@ class CropBatches:
         return self.augment(resize_frames(crop, length), rng)
 
 
+def row_generators(
+    seed: int, number: int, rows: slice, batch_size: int
+) -> list[np.random.Generator]:
+    """Return what draws each of some rows of batch `number`, whoever makes it."""
+    return [
+        np.random.default_rng([seed, 3, number, row]) for row in range(batch_size)[rows]
+    ]
+
+
 class Batches(Protocol):
     """Makes training batches by number."""
 
     @property
+    def sampler(self) -> PKSampler:
+        """Chooses the recordings of a batch."""
+
+    @property
     def spec(self) -> Spec:
-        """Shape, None for what varies, and type of each array of a batch."""
+        """Shape, None for what varies, and type of each array of a whole batch."""
 
-    def __call__(self, number: int) -> tuple[Any, np.ndarray]:
-        """Return batch `number`: inputs and works."""
+    def __call__(self, number: int, rows: slice = ALL_ROWS) -> tuple[Any, np.ndarray]:
+        """Return batch `number`, or some of its rows: inputs and works."""
 
 
-def tf_dataset(batches: Batches, start: int, count: int) -> tf.data.Dataset:
+def tf_dataset(
+    batches: Batches, start: int, count: int, shares: Sequence[slice] = (ALL_ROWS,)
+) -> tf.data.Dataset:
     """Return batches `start` to `start + count` as a dataset, in order.
 
     Args:
         batches: makes each batch.
         start: number of the first.
         count: how many.
+        shares: rows that each replica of this process takes, as many for each; every
+            batch then comes as so many elements.
 
     Returns:
         Elements as `batches` makes them, made ahead in parallel; the order and
@@ -173,22 +195,24 @@ def tf_dataset(batches: Batches, start: int, count: int) -> tf.data.Dataset:
     single = not isinstance(inputs, dict)
     named = inputs if isinstance(inputs, dict) else {"": inputs}
     arrays = [*named.values(), works]
+    size = len(range(batches.sampler.batch_size)[shares[0]])
 
-    def make(number: np.ndarray) -> list[np.ndarray]:
-        made, labels = batches(int(number))
+    def make(element: np.ndarray) -> list[np.ndarray]:
+        step, replica = divmod(int(element), len(shares))
+        made, labels = batches(start + step, shares[replica])
         return [*([made] if single else (made[name] for name in named)), labels]
 
-    def load(number: tf.Tensor) -> tuple[Any, tf.Tensor]:
+    def load(element: tf.Tensor) -> tuple[Any, tf.Tensor]:
         tensors = tf.numpy_function(
-            make, [number], [kind for _, kind in arrays], stateful=False
+            make, [element], [kind for _, kind in arrays], stateful=False
         )
         for tensor, (shape, _) in zip(tensors, arrays, strict=True):
-            tensor.set_shape(shape)
+            tensor.set_shape((size, *shape[1:]))
         *made, labels = tensors
         return made[0] if single else dict(zip(named, made, strict=True)), labels
 
     return (
-        tf.data.Dataset.range(start, start + count)
+        tf.data.Dataset.range(count * len(shares))
         .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(tf.data.AUTOTUNE)
     )

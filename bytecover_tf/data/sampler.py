@@ -72,6 +72,26 @@ class PKSampler:
         """P * K."""
         return self._p * self._k
 
+    def share(self, replica: int, replicas: int) -> slice:
+        """Return the rows of every batch that one of several replicas takes.
+
+        Shares hold whole works, and together they are the batch.
+
+        Args:
+            replica: counted from 0.
+            replicas: how many there are.
+
+        Raises:
+            ConfigError: P cannot be divided among them.
+        """
+        if self._p % replicas:
+            raise ConfigError(
+                f"works_per_batch is {self._p}, which {replicas} replicas cannot "
+                f"share; expected a multiple of {replicas}"
+            )
+        rows = self.batch_size // replicas
+        return slice(replica * rows, (replica + 1) * rows)
+
     def batch(self, number: int) -> np.ndarray:
         """Return the recordings of one batch.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bytecover_tf.data.augment import Augment, resize_frames, transpose
-from bytecover_tf.data.pipeline import Spec
+from bytecover_tf.data.pipeline import ALL_ROWS, Spec, row_generators
 from bytecover_tf.data.sampler import PKSampler
 from bytecover_tf.data.track import Track
 from bytecover_tf.feature_store import FeatureStore
@@ -88,25 +88,35 @@ class ScoredBatches:
             ((size,), "int32"),
         )
 
-    def __call__(self, number: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Return batch `number`.
+    def __call__(
+        self, number: int, rows: slice = ALL_ROWS
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Return batch `number`, or some of its rows.
 
         A recording shorter than the crop is repeated.
 
         Returns:
             The model's inputs in training, and int32 works (batch,).
         """
+        size = self.sampler.batch_size
         rng = np.random.default_rng([self.seed, 2, number])
-        indices = self.sampler.batch(number)
         frames = int(rng.choice(self.crop_frames))
         hardness = min(number / self.easy_steps, 1.0) if self.easy_steps else 1.0
         augment = self.augment.scaled(hardness)
-        crops = np.stack([self._crop(int(i), frames, augment, rng) for i in indices])
         share = 1 - hardness * (1 - self.score_share)
+        given = rng.random(size) < share
+        indices = self.sampler.batch(number)[rows]
+        draws = row_generators(self.seed, number, rows, size)
+        crops = np.stack(
+            [
+                self._crop(int(index), frames, augment, draw)
+                for index, draw in zip(indices, draws, strict=True)
+            ]
+        )
         batch = {
             "features": crops[..., :1],
             "score": crops[..., 1:],
-            "given": rng.random(len(indices)) < share,
+            "given": given[rows],
         }
         return batch, self.works[indices].astype(np.int32)
 

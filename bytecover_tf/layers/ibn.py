@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from bytecover_tf.layers.batch_norm import BatchNorm
+
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
 class IBN(keras.layers.Layer):
@@ -58,7 +60,7 @@ class IBN(keras.layers.Layer):
         self.instance_norm = keras.layers.GroupNormalization(
             groups=-1, epsilon=epsilon, dtype=self.dtype_policy, name="instance_norm"
         )
-        self.batch_norm = keras.layers.BatchNormalization(
+        self.batch_norm = BatchNorm(
             epsilon=epsilon,
             momentum=momentum,
             dtype=self.dtype_policy,
@@ -82,12 +84,10 @@ class IBN(keras.layers.Layer):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Normalise `inputs`."""
-        split = self._split(inputs.shape[-1])
+        # Not slices, of each of which the gradient would be as large as the input.
+        one, other = ops.split(inputs, [self._split(inputs.shape[-1])], axis=-1)
         return ops.concatenate(
-            [
-                self.instance_norm(inputs[..., :split]),
-                self.batch_norm(inputs[..., split:], training=training),
-            ],
+            [self.instance_norm(one), self.batch_norm(other, training=training)],
             axis=-1,
         )
 

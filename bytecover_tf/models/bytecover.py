@@ -10,10 +10,19 @@ from keras import ops
 
 from bytecover_tf.layers.bnneck import BNNeck
 from bytecover_tf.layers.gem import GeM
+from bytecover_tf.layers.ring import PITCH_CLASSES, fold_octaves
 from bytecover_tf.layers.salience import Salience
 from bytecover_tf.losses.contrastive import supervised_contrastive
 from bytecover_tf.losses.triplet import batch_hard_triplet
+from bytecover_tf.models.collective import agree_on_finite, gather, share_of_mean
+from bytecover_tf.models.cqtnet import CQTNet
+from bytecover_tf.models.kicnn import KiCNN
+from bytecover_tf.models.move import MOVE
 from bytecover_tf.models.resnet_ibn import ResNetIBN
+from bytecover_tf.models.tppnet import TPPNet
+
+OTHER_NETWORKS = {"cqtnet": CQTNet, "kicnn": KiCNN, "move": MOVE, "tppnet": TPPNet}
+"""What the paper compares itself with: from features to embeddings, (batch, dim)."""
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
@@ -22,26 +31,37 @@ class ByteCover(keras.Model):
 
     Training minimises `CE(softmax(W f_c), work) + [d_p - d_n + margin]_+`, the
     second term on f_t (paper, equations 2 and 3). Each rung of the paper's
-    ablation (table 3) is a choice of arguments.
+    ablation (table 3) is a choice of arguments; so is each network of table 1, which
+    then makes f_t in place of backbone, pooling and projection.
 
     Args:
         num_works: classes of the classifier; None leaves it out, which is enough
             to embed.
         blocks: bottlenecks in each stage of the backbone.
-        width: channels of the backbone's stem.
+        width: channels of the backbone's stem, or of another network's first layer.
         ibn: False gives the plain ResNet.
         pooling: `gem`, or `average` over the map.
         bnneck: False makes f_c the same vector as f_t.
         embedding_dim: size of f_t and f_c after a dense projection; None keeps
-            the backbone's `32 * width` (paper, table 2).
+            the backbone's `32 * width` (paper, table 2), or the size that another
+            network has as published.
         margin: of the triplet loss; None trains by classification alone.
         label_smoothing: share of the target spread over all works.
         input_power: exponent applied to the features; 0.5 compresses loud bins,
             1 is the paper's plain amplitude.
         salience: channels of a `Salience` layer before the backbone, which then reads
             the notes that the layer hears; None, as in the paper, for none.
+        pitch_classes: whether the backbone reads the 12 pitch classes on a ring, the
+            octaves laid upon each other, in place of the paper's 84 bins. What it
+            embeds is then the same in every key.
         temperature: of a supervised contrastive loss on f_c that takes the place of
             both losses of the paper; None for the paper's.
+        mining: where the pairs of the triplet or contrastive loss come from when a
+            batch is spread over several replicas: `global`, the whole batch, or
+            `replica`, each replica's share alone.
+        network: `resnet`, or one of `OTHER_NETWORKS`, for which `blocks`, `ibn` and
+            `pooling` mean nothing.
+        classification: False trains by the triplet loss alone.
         **kwargs: as for any Keras model.
 
     Input shape:
@@ -75,13 +95,31 @@ class ByteCover(keras.Model):
         label_smoothing: float = 0.0,
         input_power: float = 1.0,
         salience: int | None = None,
+        pitch_classes: bool = False,
         temperature: float | None = None,
+        mining: Literal["global", "replica"] = "global",
+        network: Literal["resnet", "cqtnet", "kicnn", "move", "tppnet"] = "resnet",
+        classification: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if pooling not in ("gem", "average"):
             raise ValueError(
                 f"`pooling` must be 'gem' or 'average'. Received: pooling={pooling}"
+            )
+        if mining not in ("global", "replica"):
+            raise ValueError(
+                f"`mining` must be 'global' or 'replica'. Received: mining={mining}"
+            )
+        if network not in ("resnet", *OTHER_NETWORKS):
+            raise ValueError(
+                "`network` must be 'resnet' or one of "
+                f"{sorted(OTHER_NETWORKS)}. Received: network={network}"
+            )
+        if not classification and margin is None and temperature is None:
+            raise ValueError(
+                "Without `classification` a model needs `margin` or `temperature`. "
+                "Received: neither"
             )
         if not input_power > 0:
             raise ValueError(
@@ -97,31 +135,41 @@ class ByteCover(keras.Model):
         self.margin = margin
         self.label_smoothing = label_smoothing
         self.input_power = input_power
+        self.pitch_classes = pitch_classes
         self.temperature = temperature
+        self.mining = mining
+        self.network = network
+        self.classification = classification
 
         self.salience = (
             None
             if salience is None
             else Salience(salience, name="salience", dtype=self.dtype_policy)
         )
-        self.backbone = ResNetIBN(
-            blocks, width, ibn, name="backbone", dtype=self.dtype_policy
-        )
-        # All that follows the backbone is small and is kept in float32.
-        self.pool = (
-            GeM(name="pool", dtype="float32")
-            if pooling == "gem"
-            else keras.layers.GlobalAveragePooling2D(name="pool", dtype="float32")
-        )
-        self.projection = (
-            None
-            if embedding_dim is None
-            else keras.layers.Dense(embedding_dim, name="projection", dtype="float32")
-        )
+        policy = {"name": "backbone", "dtype": self.dtype_policy}
+        self.backbone: keras.layers.Layer
+        # Other networks have their own.
+        self.pool: keras.layers.Layer = None
+        self.projection: keras.layers.Layer = None
+        if network == "resnet":
+            self.backbone = ResNetIBN(blocks, width, ibn, pitch_classes, **policy)
+            # All that follows the backbone is small and is kept in float32.
+            self.pool = (
+                GeM(name="pool", dtype="float32")
+                if pooling == "gem"
+                else keras.layers.GlobalAveragePooling2D(name="pool", dtype="float32")
+            )
+            if embedding_dim is not None:
+                self.projection = keras.layers.Dense(
+                    embedding_dim, name="projection", dtype="float32"
+                )
+        else:
+            size = {} if embedding_dim is None else {"dim": embedding_dim}
+            self.backbone = OTHER_NETWORKS[network](width, **size, **policy)
         self.neck = BNNeck(name="neck") if bnneck else None
         self.classifier = (
             None
-            if num_works is None or temperature is not None
+            if num_works is None or temperature is not None or not classification
             else keras.layers.Dense(
                 num_works,
                 use_bias=False,
@@ -140,7 +188,8 @@ class ByteCover(keras.Model):
         )
         names = ["loss"]
         if temperature is None:
-            names += ["classification", "triplet", "accuracy"]
+            names += ["classification", "accuracy"] if classification else []
+            names += ["triplet"]
         else:
             names += ["contrastive"]
         if salience is not None:
@@ -150,6 +199,8 @@ class ByteCover(keras.Model):
     @property
     def dim(self) -> int:
         """Size of an embedding."""
+        if self.network != "resnet":
+            return self.backbone.dim
         return self.embedding_dim or 32 * self.width
 
     def build(self, input_shape: Any) -> None:
@@ -159,9 +210,13 @@ class ByteCover(keras.Model):
         if self.salience is not None:
             self.salience.build(input_shape)
             input_shape = self.salience.compute_output_shape(input_shape)
+        if self.pitch_classes:
+            batch, _, *rest = input_shape
+            input_shape = (batch, PITCH_CLASSES, *rest)
         self.backbone.build(input_shape)
         features = self.backbone.compute_output_shape(input_shape)
-        self.pool.build(features)
+        if self.pool is not None:
+            self.pool.build(features)
         if self.projection is not None:
             self.projection.build((None, features[-1]))
         if self.neck is not None:
@@ -182,7 +237,11 @@ class ByteCover(keras.Model):
             if isinstance(inputs, dict):
                 given = inputs["given"][:, None, None, None]
                 x = ops.where(given, ops.cast(inputs["score"], x.dtype), x)
-        f_t = self.pool(self.backbone(x, training=training))
+        if self.pitch_classes:
+            x = fold_octaves(x)
+        f_t = ops.cast(self.backbone(x, training=training), "float32")
+        if self.pool is not None:
+            f_t = self.pool(f_t)
         if self.projection is not None:
             f_t = self.projection(f_t)
         f_c = f_t if self.neck is None else self.neck(f_t, training=training)
@@ -224,7 +283,9 @@ class ByteCover(keras.Model):
         """
         y = ops.reshape(y, (-1,))
         if self.temperature is not None:
-            loss = supervised_contrastive(y_pred["f_c"], y, self.temperature)
+            loss = supervised_contrastive(
+                *self._candidates(y_pred["f_c"], y), self.temperature
+            )
             self.trackers["contrastive"].update_state(loss)
         else:
             loss = self._paper_losses(y, y_pred)
@@ -237,25 +298,38 @@ class ByteCover(keras.Model):
 
     def _paper_losses(self, y: Any, y_pred: Any) -> Any:
         """Return classification on f_c plus triplet on f_t (paper, equation 2)."""
-        if self.classifier is None:
+        if self.num_works is None:
             raise ValueError(
-                "Training needs a classifier. Received: num_works=None at construction"
+                "Training needs to know the works. "
+                "Received: num_works=None at construction"
             )
-        logits = self.classifier(y_pred["f_c"])
-        classification = ops.mean(
+        triplet, loss = ops.zeros(()), ops.zeros(())
+        if self.classifier is not None:
+            loss = self._classification_loss(y, self.classifier(y_pred["f_c"]))
+        if self.margin is not None:
+            triplet = batch_hard_triplet(
+                *self._candidates(y_pred["f_t"], y), self.margin
+            )
+            loss = loss + self.triplet_weight * triplet
+        self.trackers["triplet"].update_state(triplet)
+        return loss
+
+    def _classification_loss(self, y: Any, logits: Any) -> Any:
+        loss = ops.mean(
             ops.categorical_crossentropy(
                 self._targets(y, logits), logits, from_logits=True
             )
         )
-        triplet, loss = ops.zeros(()), classification
-        if self.margin is not None:
-            triplet = batch_hard_triplet(y_pred["f_t"], y, self.margin)
-            loss = classification + self.triplet_weight * triplet
         hits = ops.equal(ops.cast(ops.argmax(logits, axis=1), y.dtype), y)
-        self.trackers["classification"].update_state(classification)
-        self.trackers["triplet"].update_state(triplet)
+        self.trackers["classification"].update_state(loss)
         self.trackers["accuracy"].update_state(ops.cast(hits, "float32"))
         return loss
+
+    def _candidates(self, embeddings: Any, y: Any) -> tuple[Any, Any]:
+        """Return the embeddings and works that a loss takes its pairs from."""
+        if self.mining == "replica":
+            return embeddings, y
+        return gather(embeddings), gather(y)
 
     def _hearing_loss(self, score: Any, heard: Any) -> Any:
         """Return the cross-entropy of a frame's notes, summed over its pitches."""
@@ -287,8 +361,10 @@ class ByteCover(keras.Model):
                 training=True,
             )
             # Under mixed precision, small float16 gradients would vanish.
-            scaled = self.optimizer.scale_loss(loss)
+            scaled = self.optimizer.scale_loss(share_of_mean(loss))
         gradients = tape.gradient(scaled, self.trainable_weights)
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            gradients = agree_on_finite(gradients)
         self.optimizer.apply_gradients(
             zip(gradients, self.trainable_weights, strict=True)
         )
@@ -296,17 +372,25 @@ class ByteCover(keras.Model):
 
     # -- persistence ------------------------------------------------------------
 
-    def encoder(self) -> ByteCover:
-        """Return a float32 copy without the classifier, with weights of its own."""
-        config = {**self.get_config(), "num_works": None, "dtype": "float32"}
-        config["temperature"] = None
-        copy = type(self).from_config(config)
-        copy.build((None, 84, None, 1))
+    def encoder(self, earlier: ByteCover | None = None) -> ByteCover:
+        """Return a float32 copy without the classifier, with weights of its own.
+
+        Args:
+            earlier: such a copy, to bring up to date instead of making a new one.
+        """
+        copy = earlier or self._without_classifier()
         kept = {self._relative(variable): variable for variable in self.variables}
         for variable in copy.variables:
             # By way of NumPy: JAX would share the buffer, and training frees it.
             value = ops.convert_to_numpy(kept[copy._relative(variable)])
             variable.assign(value)
+        return copy
+
+    def _without_classifier(self) -> ByteCover:
+        config = {**self.get_config(), "num_works": None, "dtype": "float32"}
+        config["temperature"] = None
+        copy = type(self).from_config(config)
+        copy.build((None, 84, None, 1))
         return copy
 
     def _relative(self, variable: Any) -> str:
@@ -328,5 +412,9 @@ class ByteCover(keras.Model):
             "label_smoothing": self.label_smoothing,
             "input_power": self.input_power,
             "salience": None if self.salience is None else self.salience.filters,
+            "pitch_classes": self.pitch_classes,
             "temperature": self.temperature,
+            "mining": self.mining,
+            "network": self.network,
+            "classification": self.classification,
         }

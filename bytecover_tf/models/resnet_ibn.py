@@ -8,23 +8,34 @@ from typing import Any
 import keras
 from keras import layers
 
+from bytecover_tf.layers.batch_norm import BatchNorm
 from bytecover_tf.layers.ibn import IBN
+from bytecover_tf.layers.ring import pad_ring
 
 _EPSILON = 1e-5
 _MOMENTUM = 0.9
+# The widest odd kernel that does not meet itself on a ring of 12.
+_RING_STEM = 11
 
 
-def _conv(filters: int, size: int, stride: int = 1, **kwargs: Any) -> layers.Layer:
+def _conv(
+    filters: int,
+    size: int | tuple[int, int],
+    stride: int = 1,
+    ring: bool = False,
+    **kwargs: Any,
+) -> layers.Layer:
     """Build a convolution without bias.
 
     At stride 1 Keras's "same" pads both sides alike. At stride 2 it would pad more
-    on the far side, so the caller pads and asks for "valid".
+    on the far side, and on a ring it would pad with zeros: there the caller pads and
+    asks for "valid". On a ring only frames are strided.
     """
     return layers.Conv2D(
         filters,
         size,
-        strides=stride,
-        padding="same" if stride == 1 else "valid",
+        strides=(1, stride) if ring else stride,
+        padding="same" if stride == 1 and not ring else "valid",
         use_bias=False,
         kernel_initializer=keras.initializers.VarianceScaling(
             2.0, mode="fan_out", distribution="untruncated_normal"
@@ -33,8 +44,12 @@ def _conv(filters: int, size: int, stride: int = 1, **kwargs: Any) -> layers.Lay
     )
 
 
+def _divided(size: int | None, stride: int) -> int | None:
+    return size if size is None else -(-size // stride)
+
+
 def _batch_norm(**kwargs: Any) -> layers.Layer:
-    return layers.BatchNormalization(epsilon=_EPSILON, momentum=_MOMENTUM, **kwargs)
+    return BatchNorm(epsilon=_EPSILON, momentum=_MOMENTUM, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
@@ -47,24 +62,33 @@ class Bottleneck(layers.Layer):
         stride: of the 3x3 convolution, on both axes.
         ibn: whether IBN instead of batch normalisation follows the first
             convolution.
+        ring: whether the bins are pitch classes: the 3x3 convolution goes round, and
+            the stride is that of the frames alone.
         **kwargs: as for any Keras layer.
 
     Input shape:
         `(batch, bins, frames, channels)`
 
     Output shape:
-        `(batch, ceil(bins / stride), ceil(frames / stride), 4 * filters)`
+        `(batch, ceil(bins / stride), ceil(frames / stride), 4 * filters)`; on a ring
+        as many bins as before.
     """
 
     expansion = 4
 
     def __init__(
-        self, filters: int, stride: int = 1, ibn: bool = True, **kwargs: Any
+        self,
+        filters: int,
+        stride: int = 1,
+        ibn: bool = True,
+        ring: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.stride = stride
         self.ibn = ibn
+        self.ring = ring
         policy = {"dtype": self.dtype_policy}
         self.conv1 = _conv(filters, 1, name="conv1", **policy)
         self.norm1 = (
@@ -72,8 +96,12 @@ class Bottleneck(layers.Layer):
             if ibn
             else _batch_norm(name="norm1", **policy)
         )
-        self.pad = layers.ZeroPadding2D(1, name="pad", **policy) if stride > 1 else None
-        self.conv2 = _conv(filters, 3, stride, name="conv2", **policy)
+        self.pad = (
+            layers.ZeroPadding2D(1, name="pad", **policy)
+            if stride > 1 and not ring
+            else None
+        )
+        self.conv2 = _conv(filters, 3, stride, ring, name="conv2", **policy)
         self.norm2 = _batch_norm(name="norm2", **policy)
         self.conv3 = _conv(self.expansion * filters, 1, name="conv3", **policy)
         self.norm3 = _batch_norm(name="norm3", **policy)
@@ -88,7 +116,7 @@ class Bottleneck(layers.Layer):
         if self.stride > 1 or input_shape[-1] != expanded[-1]:
             policy = {"dtype": self.dtype_policy}
             self.shortcut = _conv(
-                expanded[-1], 1, self.stride, name="shortcut", **policy
+                expanded[-1], 1, self.stride, self.ring, name="shortcut", **policy
             )
             self.shortcut_norm = _batch_norm(name="shortcut_norm", **policy)
             self.shortcut.build(input_shape)
@@ -101,7 +129,9 @@ class Bottleneck(layers.Layer):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Apply the block."""
         x = keras.ops.relu(self.norm1(self.conv1(inputs), training=training))
-        if self.pad is not None:
+        if self.ring:
+            x = pad_ring(x, 1, 1)
+        elif self.pad is not None:
             x = self.pad(x)
         x = keras.ops.relu(self.norm2(self.conv2(x), training=training))
         x = self.norm3(self.conv3(x), training=training)
@@ -112,10 +142,11 @@ class Bottleneck(layers.Layer):
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...]
     ) -> tuple[int | None, ...]:
-        """Return the shape with both spatial axes divided by the stride."""
+        """Return the shape with the axes that are strided divided by the stride."""
         batch, bins, frames, _ = input_shape
-        divided = [n if n is None else -(-n // self.stride) for n in (bins, frames)]
-        return (batch, *divided, self.expansion * self.filters)
+        bins = bins if self.ring else _divided(bins, self.stride)
+        frames = _divided(frames, self.stride)
+        return (batch, bins, frames, self.expansion * self.filters)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -124,6 +155,7 @@ class Bottleneck(layers.Layer):
             "filters": self.filters,
             "stride": self.stride,
             "ibn": self.ibn,
+            "ring": self.ring,
         }
 
 
@@ -140,13 +172,17 @@ class ResNetIBN(layers.Layer):
         blocks: bottlenecks in each of the four stages; (3, 4, 6, 3) is ResNet50.
         width: channels of the stem; stage i has `4 * width * 2**i` at its output.
         ibn: False gives the plain ResNet.
+        ring: whether the bins are 12 pitch classes: convolutions go round, the stem's
+            sees nearly all of them, and only frames are strided. The map then turns
+            as the input turns, so that what is pooled from it is the same in any key.
         **kwargs: as for any Keras layer.
 
     Input shape:
         `(batch, bins, frames, channels)`, any number of frames from 1.
 
     Output shape:
-        `(batch, ceil(bins / 16), ceil(frames / 16), 32 * width)`
+        `(batch, ceil(bins / 16), ceil(frames / 16), 32 * width)`; on a ring
+        `(batch, 12, ceil(frames / 16), 32 * width)`.
 
     Example:
         >>> ResNetIBN()(keras.random.uniform((1, 84, 103, 1))).shape
@@ -158,6 +194,7 @@ class ResNetIBN(layers.Layer):
         blocks: Sequence[int] = (3, 4, 6, 3),
         width: int = 64,
         ibn: bool = True,
+        ring: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -169,18 +206,30 @@ class ResNetIBN(layers.Layer):
         self.blocks = tuple(blocks)
         self.width = width
         self.ibn = ibn
+        self.ring = ring
         policy = {"dtype": self.dtype_policy}
         self.stem_pad = layers.ZeroPadding2D(3, name="stem_pad", **policy)
-        self.stem_conv = _conv(width, 7, 2, name="stem_conv", **policy)
+        self.stem_conv = _conv(
+            width, (_RING_STEM, 7) if ring else 7, 2, ring, name="stem_conv", **policy
+        )
         self.stem_norm = _batch_norm(name="stem_norm", **policy)
         # After the ReLU, padding with zeros cannot change a maximum.
-        self.pool_pad = layers.ZeroPadding2D(1, name="pool_pad", **policy)
-        self.pool = layers.MaxPooling2D(3, 2, padding="valid", name="pool", **policy)
+        self.pool_pad = layers.ZeroPadding2D(
+            (0, 1) if ring else 1, name="pool_pad", **policy
+        )
+        self.pool = layers.MaxPooling2D(
+            (1, 3) if ring else 3,
+            (1, 2) if ring else 2,
+            padding="valid",
+            name="pool",
+            **policy,
+        )
         self.bottlenecks = [
             Bottleneck(
                 width * 2**stage,
                 stride=2 if block == 0 and stage in (1, 2) else 1,
                 ibn=ibn and stage < 3,
+                ring=ring,
                 name=f"stage{stage + 1}_block{block + 1}",
                 **policy,
             )
@@ -204,7 +253,8 @@ class ResNetIBN(layers.Layer):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the feature map."""
-        x = self.stem_norm(self.stem_conv(self.stem_pad(inputs)), training=training)
+        x = pad_ring(inputs, _RING_STEM // 2, 3) if self.ring else self.stem_pad(inputs)
+        x = self.stem_norm(self.stem_conv(x), training=training)
         x = self.pool(self.pool_pad(keras.ops.relu(x)))
         for bottleneck in self.bottlenecks:
             x = bottleneck(x, training=training)
@@ -215,8 +265,8 @@ class ResNetIBN(layers.Layer):
     ) -> tuple[int | None, ...]:
         """Return the feature map's shape."""
         batch, bins, frames, _ = input_shape
-        divided = [n if n is None else -(-n // 16) for n in (bins, frames)]
-        return (batch, *divided, 32 * self.width)
+        bins = bins if self.ring else _divided(bins, 16)
+        return (batch, bins, _divided(frames, 16), 32 * self.width)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -225,4 +275,5 @@ class ResNetIBN(layers.Layer):
             "blocks": self.blocks,
             "width": self.width,
             "ibn": self.ibn,
+            "ring": self.ring,
         }

@@ -85,6 +85,21 @@ def test_dataset_gives_the_same_batches_in_order_from_any_start(small_set):
         np.testing.assert_array_equal(works, expected[1])
 
 
+@pytest.mark.parametrize("here", [[0], [1], [0, 1]])
+def test_replicas_make_their_rows_of_the_same_batches(small_set, here):
+    make = batches(small_set, ALL)
+    shares = [make.sampler.share(replica, 2) for replica in here]
+    elements = iter(tf_dataset(make, 3, 4, shares))
+    for number in range(3, 7):
+        features, works = make(number)
+        for share in shares:
+            ours = next(elements)
+            assert ours[1].shape == (6,)
+            np.testing.assert_array_equal(ours[0], features[share])
+            np.testing.assert_array_equal(ours[1], works[share])
+    assert next(elements, None) is None
+
+
 def test_a_stretched_crop_covers_more_or_less_of_the_recording(small_set):
     tracks, store = small_set
     slow = Augment(stretch=1.0, stretch_range=(2.0, 2.0))

@@ -83,3 +83,21 @@ def test_recordings_of_a_work_need_not_be_neighbours():
 def test_impossible_batches_are_refused(arguments, reason):
     with pytest.raises(ConfigError, match=reason):
         PKSampler(WORKS, **arguments)
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 4])
+def test_replicas_share_a_batch_by_works(replicas):
+    sampler = PKSampler(WORKS, 8, 3)
+    shares = [sampler.share(number, replicas) for number in range(replicas)]
+    for number in range(5):
+        batch = sampler.batch(number)
+        parts = [batch[share] for share in shares]
+        np.testing.assert_array_equal(np.concatenate(parts), batch)
+        works = [set(WORKS[part]) for part in parts]
+        assert all(len(part) == 8 // replicas for part in works)
+        assert len(set.union(*works)) == 8
+
+
+def test_works_that_replicas_cannot_share_are_refused():
+    with pytest.raises(ConfigError, match="is 8, which 3 replicas cannot share"):
+        PKSampler(WORKS, 8, 3).share(0, 3)

@@ -90,3 +90,16 @@ def test_dataset_gives_the_same_batches_by_name(batches):
         for name, value in inputs.items():
             np.testing.assert_array_equal(value, expected[name])
             assert value.dtype == expected[name].dtype
+
+
+def test_replicas_make_their_rows_of_the_same_batches(batches):
+    make = batches()
+    shares = [make.sampler.share(replica, 2) for replica in range(2)]
+    elements = iter(tf_dataset(make, 3, 2, shares))
+    for number in (3, 4):
+        expected, labels = make(number)
+        for share in shares:
+            inputs, works = next(elements)
+            np.testing.assert_array_equal(works, labels[share])
+            for name, value in inputs.items():
+                np.testing.assert_array_equal(value, expected[name][share])

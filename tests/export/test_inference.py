@@ -16,7 +16,11 @@ from export.inference import inference_network
         {"input_power": 0.5},
         {"num_works": 5},
         {"salience": 3, "input_power": 0.5},
+        {"pitch_classes": True},
+        {"salience": 3, "pitch_classes": True},
         {"blocks": (2, 1, 2, 1), "width": 6},
+        {"network": "cqtnet", "width": 2, "salience": 2},
+        {"network": "move", "width": 4, "embedding_dim": 16, "bnneck": False},
     ],
     ids=str,
 )

@@ -84,7 +84,7 @@ def test_training_with_scores_runs_on_jax(on_jax, small_set, tmp_path):
         tmp_path,
         *("blocks=(1,1,1,1)", "width=4", "salience=4", "temperature=0.1"),
         *("crop_frames=(16,)", "steps_per_epoch=8", "epochs=3", "works_per_batch=4"),
-        *("learning_rate=0.02", "easy_steps=8"),
+        *("learning_rate=0.02", "easy_steps=8", "pitch_classes=True"),
     )
     rows = (tmp_path / "run" / "log.csv").read_text().splitlines()
     hearing = rows[0].split(",").index("hearing")

@@ -241,3 +241,24 @@ def test_an_encoder_hears_without_scores(tmp_path, scored):
     encoder.save(tmp_path / "encoder.keras")
     copy = keras.saving.load_model(tmp_path / "encoder.keras")
     np.testing.assert_array_equal(copy(scored["features"])["f_c"], expected)
+
+
+@pytest.mark.parametrize("salience", [None, 3])
+def test_pitch_classes_are_the_same_in_every_key(salience, rng):
+    model = built(salience=salience, pitch_classes=True, input_power=0.5)
+    features = rng.random((2, 84, 30, 1)).astype(np.float32)
+    read = features**0.5 if salience is None else model.salience(features**0.5)
+    read = np.asarray(read).reshape(2, 7, 12, 30, -1).max(axis=1)
+    f_t = np.asarray(model(features)["f_t"])
+    for shift in (0, 1, 7):
+        turned = model.pool(model.backbone(np.roll(read, shift, axis=1)))
+        np.testing.assert_allclose(turned, f_t, rtol=1e-3, atol=1e-6)
+
+
+def test_pitch_classes_are_kept_with_the_encoder(tmp_path, rng):
+    model = built(salience=3, pitch_classes=True)
+    features = rng.random((2, 84, 30, 1)).astype(np.float32)
+    expected = np.asarray(model(features)["f_c"])
+    model.encoder().save(tmp_path / "encoder.keras")
+    copy = keras.saving.load_model(tmp_path / "encoder.keras")
+    np.testing.assert_array_equal(copy(features)["f_c"], expected)

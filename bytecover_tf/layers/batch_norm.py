@@ -1,0 +1,66 @@
+"""Batch normalisation of feature maps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="bytecover_tf")
+class BatchNorm(keras.layers.BatchNormalization):
+    """Keras's batch normalisation, in training one operation of TensorFlow.
+
+    Keras composes it of some ten operations and as many in the gradient, each of which
+    passes over the whole map. TensorFlow has one for both, which other backends and
+    float64 do without; what it returns differs by rounding only.
+
+    Args:
+        **kwargs: as for `keras.layers.BatchNormalization`.
+
+    Input shape:
+        `(batch, bins, frames, channels)`
+
+    Output shape:
+        The same.
+
+    Example:
+        >>> BatchNorm()(keras.random.normal((2, 21, 26, 64)), training=True).shape
+        TensorShape([2, 21, 26, 64])
+
+    Reference:
+        - Ioffe and Szegedy, "Batch normalization: accelerating deep network training
+          by reducing internal covariate shift", ICML 2015
+    """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Normalise `inputs`."""
+        if not (training and self.trainable and _is_fusible(inputs)):
+            return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
+        result = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=ops.cast(self.gamma, "float32"),
+            offset=ops.cast(self.beta, "float32"),
+            mean=[],
+            variance=[],
+            epsilon=self.epsilon,
+        )
+        # It returns the unbiased variance, where Keras keeps the biased one.
+        values = ops.cast(ops.prod(ops.shape(inputs)[:3]), "float32")
+        variance = result.batch_variance * (values - 1) / values
+        self._move(self.moving_mean, result.batch_mean)
+        self._move(self.moving_variance, variance)
+        return result.y
+
+    def _move(self, average: Any, value: Any) -> None:
+        moved = average * self.momentum + value * (1 - self.momentum)
+        average.assign(ops.stop_gradient(ops.cast(moved, average.dtype)))
+
+
+def _is_fusible(inputs: Any) -> bool:
+    dtype = keras.backend.standardize_dtype(inputs.dtype)
+    known = dtype in ("float32", "float16", "bfloat16") and len(inputs.shape) == 4
+    return known and keras.backend.backend() == "tensorflow"

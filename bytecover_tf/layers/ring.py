@@ -1,0 +1,49 @@
+"""Pitch classes: twelve bins that go round, whatever the octave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+PITCH_CLASSES = 12
+
+
+def fold_octaves(inputs: Any) -> Any:
+    """Lay octaves upon each other and keep the largest value of each pitch class.
+
+    In another key the result is the same but for a turn of the ring.
+
+    Args:
+        inputs: `(batch, bins, frames, channels)`, 12 bins an octave.
+
+    Returns:
+        `(batch, 12, frames, channels)`
+
+    Raises:
+        ValueError: the bins are not whole octaves.
+    """
+    bins = inputs.shape[1]
+    if bins is None or bins % PITCH_CLASSES:
+        raise ValueError(
+            "Pitch classes need whole octaves of 12 bins. "
+            f"Received: inputs.shape={tuple(inputs.shape)}"
+        )
+    octaves = ops.split(inputs, bins // PITCH_CLASSES, axis=1)
+    folded = octaves[0]
+    for octave in octaves[1:]:
+        folded = ops.maximum(folded, octave)
+    return folded
+
+
+def pad_ring(inputs: Any, bins: int, frames: int) -> Any:
+    """Continue the ring at its ends, and time by zeros.
+
+    Args:
+        inputs: `(batch, 12, frames, channels)`
+        bins: to be added below and above, at most 12.
+        frames: to be added before and after.
+    """
+    if bins:
+        inputs = ops.concatenate([inputs[:, -bins:], inputs, inputs[:, :bins]], axis=1)
+    return ops.pad(inputs, [[0, 0], [0, 0], [frames, frames], [0, 0]])

@@ -1,0 +1,65 @@
+"""What the replicas of a model do together in a training step.
+
+Each function leaves its input as it is where there is one replica, and on backends
+other than TensorFlow, which do not run several here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+
+def gather(rows: Any) -> Any:
+    """Return the rows of all replicas, those of the first replica first.
+
+    The gradient of a row is the sum over what all replicas make of it.
+
+    Args:
+        rows: (n, ...), the same n on every replica.
+    """
+    context = _context()
+    return rows if context is None else context.all_gather(rows, axis=0)
+
+
+def share_of_mean(loss: Any) -> Any:
+    """Return this replica's part of the mean loss; gradients are summed over parts."""
+    context = _context()
+    return loss if context is None else loss / context.num_replicas_in_sync
+
+
+def agree_on_finite(gradients: Sequence[Any]) -> list[Any]:
+    """Return gradients that are finite on every replica or on none.
+
+    Under mixed precision a step is left out if a gradient overflows. Keras 3.15
+    decides this on each replica before it sums, and a replica that leaves out a step
+    alone keeps the others waiting in theirs for ever.
+    """
+    context = _context()
+    if context is None:
+        return list(gradients)
+    import tensorflow as tf
+
+    finite = [tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients]
+    overflow = 1.0 - tf.cast(tf.reduce_all(finite), "float32")
+    poison = tf.where(context.all_reduce("SUM", overflow) > 0, float("nan"), 0.0)
+    return [gradient + tf.cast(poison, gradient.dtype) for gradient in gradients]
+
+
+def synchronise(model: keras.Model) -> None:
+    """Let batch normalisation use the statistics of the whole batch."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
+def _context() -> Any:
+    """Return TensorFlow's context of the running replica, or None if it is alone."""
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    return None if context is None or context.num_replicas_in_sync == 1 else context

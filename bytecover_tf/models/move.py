@@ -1,0 +1,109 @@
+"""MOVE's network, a system that the paper compares itself with (tables 1 and 2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from bytecover_tf.models.convolution import ConvBlock
+from bytecover_tf.models.pitch_classes import transposable_pitch_classes
+
+# Dilations of the convolutions over time, whose kernels are 5 frames long.
+_DILATIONS = (1, 20, 1, 13)
+
+
+@keras.saving.register_keras_serializable(package="bytecover_tf")
+class MOVE(layers.Layer):
+    """Pitch classes, the maximum over keys, attention over time, a standard space.
+
+    As published: a first kernel of the twelve pitch classes and 180 frames, the
+    maximum over its twelve places, four convolutions over time, of which two are
+    dilated, with as many channels and twice as many in the last; half of its channels
+    say, by a softmax over time, how much each frame of the other half counts; then a
+    linear layer without bias, and each dimension standardised over the batch. The
+    result is divided by the root of its size, so that the squared distance of two
+    embeddings is a mean over the dimensions.
+
+    Different here: the pitch classes are folded from the constant-Q transform instead
+    of estimated by a network (crema), and time is padded. The sizes are as the paper
+    has them to the best of our knowledge; they were not compared with its code.
+
+    Args:
+        width: channels of the convolutions.
+        dim: size of the embedding.
+        **kwargs: as for any Keras layer.
+
+    Input shape:
+        `(batch, bins, frames, channels)`, 12 bins an octave, any number of frames
+        from 1; frames of 0.37 s as published.
+
+    Output shape:
+        `(batch, dim)`
+
+    Example:
+        >>> MOVE(width=8, dim=512)(keras.random.uniform((2, 84, 200, 1))).shape
+        TensorShape([2, 512])
+
+    Reference:
+        - Yesiler, Serra and Gomez, "Accurate and scalable version identification
+          using musically-motivated embeddings", ICASSP 2020
+    """
+
+    def __init__(self, width: int = 256, dim: int = 16000, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.width = width
+        self.dim = dim
+        policy = {"dtype": self.dtype_policy}
+        block: dict[str, Any] = {"norm": False, "activation": "prelu", **policy}
+        self.over_pitch = ConvBlock(width, (12, 180), name="conv0", **block)
+        self.over_time = [
+            ConvBlock(
+                width * (2 if number == len(_DILATIONS) else 1),
+                (1, 5),
+                dilation=dilation,
+                name=f"conv{number}",
+                **block,
+            )
+            for number, dilation in enumerate(_DILATIONS, 1)
+        ]
+        self.dense = layers.Dense(dim, use_bias=False, name="dense", **policy)
+        # At first recordings differ by little, which a larger epsilon would drown.
+        self.standardise = layers.BatchNormalization(
+            center=False,
+            scale=False,
+            epsilon=1e-8,
+            momentum=0.9,
+            name="standardise",
+            **policy,
+        )
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the weights."""
+        shape: tuple[int | None, ...] = (None, 23, None, input_shape[-1])
+        for convolution in (self.over_pitch, *self.over_time):
+            convolution.build(shape)
+            shape = convolution.compute_output_shape(shape)
+        self.dense.build((None, self.width))
+        self.standardise.build((None, self.dim))
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Return the embeddings."""
+        x = self.over_pitch(transposable_pitch_classes(inputs), training=training)
+        x = ops.max(x, axis=1, keepdims=True)
+        for convolution in self.over_time:
+            x = convolution(x, training=training)
+        values, weights = ops.split(x[:, 0], 2, axis=-1)
+        x = ops.sum(values * ops.softmax(weights, axis=1), axis=1)
+        return self.standardise(self.dense(x), training=training) / self.dim**0.5
+
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        """Return `(batch, dim)`."""
+        return (input_shape[0], self.dim)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "width": self.width, "dim": self.dim}

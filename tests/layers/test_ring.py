@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from bytecover_tf.layers.ring import fold_octaves, pad_ring
+from bytecover_tf.models.resnet_ibn import Bottleneck, ResNetIBN
+
+
+def randomised(layer, shape, rng):
+    layer.build(shape)
+    for variable in layer.variables:
+        variable.assign(np.asarray(variable) + 0.2 * rng.random(variable.shape))
+    return layer
+
+
+def test_octaves_are_laid_upon_each_other(rng):
+    x = rng.random((2, 84, 5, 3)).astype(np.float32)
+    expected = np.stack([x[:, k::12].max(axis=1) for k in range(12)], axis=1)
+    np.testing.assert_array_equal(fold_octaves(x), expected)
+
+
+def test_bins_that_are_no_octaves_are_refused():
+    with pytest.raises(ValueError, match="whole octaves"):
+        fold_octaves(np.zeros((1, 80, 5, 1), np.float32))
+
+
+def test_a_ring_goes_on_at_its_ends(rng):
+    x = rng.random((2, 12, 5, 3)).astype(np.float32)
+    expected = np.take(x, np.arange(-4, 16) % 12, axis=1)
+    expected = np.pad(expected, [(0, 0), (0, 0), (2, 2), (0, 0)])
+    np.testing.assert_array_equal(pad_ring(x, 4, 2), expected)
+    np.testing.assert_array_equal(pad_ring(x, 0, 0), x)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_bottleneck_on_a_ring_is_one_on_an_endless_band(stride, rng):
+    """On twelve octaves of the same classes the band's edges are far away."""
+    x = rng.random((2, 12, 9, 8)).astype(np.float32)
+    ring = randomised(Bottleneck(4, stride, ibn=False, ring=True), x.shape, rng)
+    flat = Bottleneck(4, ibn=False)
+    band = np.tile(x, (1, 3, 1, 1))
+    if stride == 1:
+        flat.build(band.shape)
+        # 8 channels come in and 16 leave: both have a shortcut of 1 x 1.
+        for mine, theirs in zip(ring.variables, flat.variables, strict=True):
+            theirs.assign(mine)
+        expected = np.asarray(flat(band))[:, 12:24]
+        np.testing.assert_allclose(ring(x), expected, atol=1e-5)
+    assert ring(x).shape == ring.compute_output_shape(x.shape)
+    assert ring(x).shape == (2, 12, -(-9 // stride), 16)
+
+
+@pytest.mark.parametrize("frames", [1, 16, 33])
+def test_a_map_turns_with_its_input(frames, rng):
+    x = rng.random((2, 12, frames, 2)).astype(np.float32)
+    backbone = ResNetIBN((1, 2, 1, 1), width=4, ring=True)
+    backbone = randomised(backbone, x.shape, rng)
+    expected = np.asarray(backbone(x))
+    assert expected.shape == backbone.compute_output_shape(x.shape)
+    assert expected.shape == (2, 12, -(-frames // 16), 128)
+    turned = np.asarray(backbone(np.roll(x, 5, axis=1)))
+    np.testing.assert_allclose(turned, np.roll(expected, 5, axis=1), rtol=1e-4)
+    assert not np.allclose(turned, expected, rtol=0.01)
+
+
+def test_config_round_trip():
+    layer = ResNetIBN((1, 1, 1, 1), 4, ring=True)
+    again = ResNetIBN.from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    assert all(block.ring for block in again.bottlenecks)

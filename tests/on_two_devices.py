@@ -1,0 +1,91 @@
+"""What tests/test_distribution.py runs on a processor that is divided in two.
+
+    python tests/on_two_devices.py FOLDER
+
+Reads `given.npz`, `tracks.json` and the store in FOLDER; writes `found.npz` and runs.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from bytecover_tf.config import Config, override
+from bytecover_tf.data.track import Track
+from bytecover_tf.distribution import join
+from bytecover_tf.feature_store import FeatureStore
+from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.collective import agree_on_finite, share_of_mean
+from bytecover_tf.training import train
+
+
+def loss_and_gradients(model, works, f_t, f_c):
+    """Return a replica's share of the loss and its gradients on f_t and f_c."""
+    with tf.GradientTape() as tape:
+        tape.watch([f_t, f_c])
+        loss = share_of_mean(model.compute_loss(None, works, {"f_t": f_t, "f_c": f_c}))
+    return loss, *tape.gradient(loss, [f_t, f_c])
+
+
+def small_model(kernel, **arguments):
+    """Return a model of which only the losses are used."""
+    model = ByteCover(
+        kernel.shape[1], blocks=(1, 1, 1, 1), width=4, embedding_dim=len(kernel),
+        **arguments,
+    )  # fmt: skip
+    if model.classifier is not None:
+        model.classifier.build((None, len(kernel)))
+        model.classifier.set_weights([kernel])
+    return model
+
+
+def main(folder: Path) -> None:
+    processor = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        processor, [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    replicas = join()
+    strategy = replicas._strategy
+    assert replicas.count == 2
+    given = np.load(folder / "given.npz")
+
+    def spread(array):
+        halves = np.split(array, 2)
+        return strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(halves[context.replica_id_in_sync_group])
+        )
+
+    found = {}
+    batch = [spread(given[name]) for name in ("works", "f_t", "f_c")]
+    for mining in ("global", "replica"):
+        for temperature in (None, 0.1):
+            with replicas.scope():
+                model = small_model(
+                    given["kernel"], mining=mining, temperature=temperature
+                )
+            run = tf.function(lambda *values, model=model: strategy.run(
+                loss_and_gradients, (model, *values)))  # fmt: skip
+            for name, values in zip(("loss", "f_t", "f_c"), run(*batch), strict=True):
+                if values is not None:
+                    local = strategy.experimental_local_results(values)
+                    found[f"{mining} {temperature} {name}"] = np.stack(local)
+
+    for name in ("finite", "overflow"):
+        values = strategy.run(agree_on_finite, ([spread(given[name])],))[0]
+        found[name] = np.stack(strategy.experimental_local_results(values))
+    np.savez(folder / "found.npz", **found)
+
+    tracks = [
+        Track(**track) for track in json.loads((folder / "tracks.json").read_text())
+    ]
+    store = FeatureStore(folder / "store")
+    config = override(Config(), (folder / "settings").read_text().splitlines())
+    train(config, tracks, store, folder / "two devices", seed=1, replicas=replicas)
+    half = override(config, ["precision=mixed_float16", "epochs=1"])
+    train(half, tracks, store, folder / "float16", replicas=replicas)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
