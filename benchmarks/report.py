@@ -1,4 +1,7 @@
-"""Sections of `results.md`, each written by the command that measured it."""
+"""Sections of `results.md`, each written by the command that measured it.
+
+The environment variable BYTECOVER_REPORT names another file to write to.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-RESULTS = Path(__file__).with_name("results.md")
+RESULTS = Path(
+    os.environ.get("BYTECOVER_REPORT") or Path(__file__).with_name("results.md")
+)
 
 _HEAD = """# Results
 

@@ -1,0 +1,103 @@
+"""Run the benchmarks and rewrite their report."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.report import RESULTS
+from bytecover_tf import cli
+
+# What each is given for --quick; None leaves it out, as it cannot be cut short. Not
+# here is what needs a folder of recordings or a trained encoder.
+QUICK: dict[str, list[str] | None] = {
+    "startup": ["--repeats", "1"],
+    "evaluation": ["--rows", "2000", "--dim", "512", "--repeats", "1"],
+    "growth": ["--sizes", "10,100,1000", "--recordings", "4,16"],
+    "training_step": ["--small", "--batch", "8", "--rounds", "3"],
+    "search": ["--sizes", "2000", "--quick"],
+    "cqt": None,
+    "input_pipeline": None,
+    "full_size": None,
+    "first_training": None,
+}
+
+DESCRIPTION = """\
+Run every benchmark that needs no other data, one after another, each in a process of
+its own, and rewrite its section of benchmarks/results.md. One that fails does not stop
+the others. All take some hours on two cores; have nothing else running.
+
+With --quick those that can be cut short run so small that all end within five minutes,
+and the report goes to the terminal instead: its figures show that things work, not how
+fast they are.
+
+Those that need recordings or an encoder run by themselves:
+python -m benchmarks.NAME --help.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run benchmarks; return 0 if all ended well, 1 if some did not, 2 if none did."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=QUICK,
+        metavar="NAME",
+        help=f"of {', '.join(QUICK)}",
+    )
+    parser.add_argument("--list", action="store_true", help="print the names and end")
+    parser.add_argument("--quick", action="store_true", help="small sizes, no results")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write there instead"
+    )
+    options = parser.parse_args(arguments)
+    names = options.only or [
+        name for name, quick in QUICK.items() if not options.quick or quick is not None
+    ]
+    if options.quick and any(QUICK[name] is None for name in names):
+        parser.error("--quick cannot cut short all of these")
+    if options.list:
+        print("\n".join(names))
+        return cli.OK
+    with tempfile.TemporaryDirectory() as folder:
+        passing = Path(folder) / "results.md"
+        report = options.report or (passing if options.quick else RESULTS)
+        failed = run(names, options.quick, report.absolute())
+        if report == passing and report.exists():
+            print(report.read_text())
+    for name in failed:
+        print(f"failed: {name}", file=sys.stderr)
+    if not failed:
+        return cli.OK
+    return cli.NOTHING_DONE if len(failed) == len(names) else cli.SOME_FAILED
+
+
+def run(names: Sequence[str], quick: bool, report: Path) -> list[str]:
+    """Run benchmarks into a report; return the names of those that failed."""
+    failed = []
+    environment = {**os.environ, "BYTECOVER_REPORT": str(report)}
+    with cli.progress(total=len(names), unit="benchmark") as bar:
+        for name in names:
+            bar.set_postfix_str(name)
+            bar.write(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr)
+            extra = (QUICK[name] or []) if quick else []
+            command = [sys.executable, "-m", f"benchmarks.{name}", *extra]
+            if subprocess.run(command, env=environment, check=False).returncode:
+                failed.append(name)
+            bar.update()
+    return failed
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,165 @@
+"""How much faster do several processes train, and what does their exchange cost?
+
+    python -m benchmarks.distributed
+
+Workers of `MultiWorkerMirroredStrategy` on this machine, each on a core of its own and
+with 16 crops of every batch, so that with twice the workers a batch is twice as large.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+
+import keras
+import numpy as np
+
+from benchmarks.report import table, write_section
+from bytecover_tf.config import load_config
+from bytecover_tf.data.augment import Augment
+from bytecover_tf.data.pipeline import CropBatches, tf_dataset
+from bytecover_tf.data.sampler import PKSampler
+
+WORKERS = [count for count in (1, 2, 4) if count <= (os.cpu_count() or 1)]
+NETWORKS = {"tunes": 20, "bytecover": 4}
+CROPS, FRAMES, WARM_UP = 16, 60, 2
+
+
+class RandomReader:
+    """Makes crops of nothing at no cost."""
+
+    def crop(self, index: int, frames: int, rng: np.random.Generator) -> np.ndarray:
+        """Return (frames, 84)."""
+        return rng.random((frames, 84), np.float32)
+
+
+class Clock(keras.callbacks.Callback):
+    """Takes the time of every step after the first ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: list[float] = []
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Note the time."""
+        self.ends.append(time.perf_counter())
+
+    @property
+    def step(self) -> float:
+        """Mean length in seconds."""
+        return float(np.diff(self.ends[WARM_UP - 1 :]).mean())
+
+
+def work(name: str) -> None:
+    """Train as one worker; print the values exchanged and the seconds of a step."""
+    from bytecover_tf.distribution import join
+    from bytecover_tf.models.bytecover import ByteCover
+    from bytecover_tf.models.collective import synchronise
+
+    replicas = join()
+    config = load_config(name)
+    works = np.arange(400) // 4
+    sampler = PKSampler(works, CROPS // 4 * replicas.count, 4)
+    batches = CropBatches(RandomReader(), works, sampler, (FRAMES,), Augment(), 84)
+    with replicas.scope():
+        model = ByteCover(100, **config.model_arguments())
+        model.build((None, 84, None, 1))
+        model.compile(keras.optimizers.Adam(1e-4), jit_compile=False)
+    steps, clock = WARM_UP + NETWORKS[name], Clock()
+    share = sampler.share(replicas.here[0], replicas.count)
+    if replicas.count == 1:
+        data = tf_dataset(batches, 0, steps)
+        model.fit(data, steps_per_epoch=steps, callbacks=[clock], verbose=0)
+    else:
+        synchronise(model)
+        replicas.fit(
+            model,
+            lambda: tf_dataset(batches, 0, steps, [share]),
+            epochs=1,
+            initial_epoch=0,
+            steps_per_epoch=steps,
+            callbacks=[clock],
+            verbose=2,
+        )
+    values = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    print(json.dumps({"values": values, "step": clock.step}))
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports on which nothing listens now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def on_core(core: int) -> list[str]:
+    """Return what goes before a command to keep it on one core."""
+    return ["taskset", "--cpu-list", str(core)] if shutil.which("taskset") else []
+
+
+def measure(name: str, workers: int) -> dict[str, float]:
+    """Return what the chief of so many workers prints."""
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(workers)]}
+    processes = []
+    for index in range(workers):
+        task = {"type": "worker", "index": index}
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        if workers > 1:
+            environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
+        processes.append(
+            subprocess.Popen(
+                [*on_core(index), sys.executable, "-m", "benchmarks.distributed", name],
+                env=environment,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+    outputs = [process.communicate()[0] for process in processes]
+    return json.loads(outputs[0].splitlines()[-1])
+
+
+def main() -> None:
+    if sys.argv[1:]:
+        work(sys.argv[1])
+        return
+    rows = []
+    for name in NETWORKS:
+        alone = 0.0
+        for workers in WORKERS:
+            found = measure(name, workers)
+            speed = workers * CROPS / found["step"]
+            alone = alone or speed
+            rows.append(
+                [
+                    f"{name}, {found['values'] / 1e6:.1f} million values",
+                    str(workers),
+                    f"{1000 * found['step']:,.0f}",
+                    f"{speed:.1f}",
+                    f"{speed / alone:.2f}",
+                ]
+            )
+    body = (
+        f"Worker processes on one machine, each with one core and {CROPS} crops of "
+        f"{FRAMES} frames in a step, exchanging over loopback in float32; synchronised "
+        "batch normalisation, triplets from the whole batch. One worker trains with "
+        "Keras's `fit`. Values exchanged include the classifier of 100 works.\n\n"
+        + table(
+            ["network", "workers", "ms a step", "crops per second", "times one worker"],
+            rows,
+        )
+    )
+    write_section(
+        "Training in several processes", "python -m benchmarks.distributed", body
+    )
+
+
+if __name__ == "__main__":
+    main()

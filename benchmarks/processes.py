@@ -1,0 +1,115 @@
+"""A measurement in a process of its own, with its peak of memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a process did.
+
+    Attributes:
+        result: what the function returned.
+        peak: bytes of memory of the process and its children together.
+    """
+
+    result: Any
+    peak: int
+
+
+def measured(function: Callable[..., Any], *arguments: Any) -> Measured:
+    """Run a function of a module in a new process.
+
+    Memory that processes share counts once. It is looked at five times a second; a
+    peak between two looks is seen only if it is the function's own process's.
+
+    Raises:
+        RuntimeError: the function failed; its own error is on standard error.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, function, arguments))
+    process.start()
+    theirs.close()
+    assert process.pid is not None
+    peak = 0
+    while not ours.poll(0.2):
+        peak = max(peak, _memory(_family(process.pid)))
+    try:
+        result, own = ours.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(f"{function.__name__} failed") from None
+    process.join()
+    return Measured(result, max(peak, own))
+
+
+class Stopwatch:
+    """Takes the time of a block, and of the processors in it.
+
+    Attributes:
+        seconds: of wall-clock.
+        processor: seconds of all cores together, with those of processes that were
+            started and have ended.
+    """
+
+    def __enter__(self) -> Stopwatch:
+        self.seconds, self.processor = -time.perf_counter(), -_processor()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.perf_counter()
+        self.processor += _processor()
+
+
+def seconds_of(function: Callable[..., Any], *arguments: Any) -> float:
+    """Return how long a call takes."""
+    with Stopwatch() as watch:
+        function(*arguments)
+    return watch.seconds
+
+
+def _processor() -> float:
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def _serve(pipe: Any, function: Callable[..., Any], arguments: tuple) -> None:
+    result = function(*arguments)
+    pipe.send((result, _own_peak()))
+
+
+def _family(pid: int) -> list[int]:
+    """Return the ids of a process and all that it started."""
+    family = [pid]
+    for parent in family:
+        for path in Path(f"/proc/{parent}/task").glob("*/children"):
+            try:
+                family.extend(map(int, path.read_text().split()))
+            except OSError:  # it has ended
+                continue
+    return family
+
+
+def _memory(pids: list[int]) -> int:
+    """Return the bytes of processes; what they share counts once."""
+    own, shared = [0], [0]
+    for pid in pids:
+        try:
+            _, resident, common, *_ = Path(f"/proc/{pid}/statm").read_text().split()
+        except (OSError, ValueError):  # it has ended
+            continue
+        own.append(int(resident) - int(common))
+        shared.append(int(common))
+    return resource.getpagesize() * (sum(own) + max(shared))
+
+
+def _own_peak() -> int:
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
