@@ -8,6 +8,7 @@ import keras
 from keras import layers, ops
 
 from bytecover_tf.models.convolution import ConvBlock
+from bytecover_tf.models.rival import Rival
 
 # Bins and dilation of each convolution; kernels are 3 frames long.
 _KERNELS = ((12, 1), (13, 2), (13, 1), (3, 2), (3, 1), (3, 2), (3, 1), (3, 2), (3, 1),
@@ -19,7 +20,7 @@ _POOLED = (1, 3, 5, 7)
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
-class CQTNet(layers.Layer):
+class CQTNet(Rival):
     """Ten convolutions of small kernels, long in pitch at first, and a maximum.
 
     As published: kernels, dilations, channels, the maxima over two frames, the
@@ -48,9 +49,7 @@ class CQTNet(layers.Layer):
     """
 
     def __init__(self, width: int = 32, dim: int = 300, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.width = width
-        self.dim = dim
+        super().__init__(width, dim, **kwargs)
         policy = {"dtype": self.dtype_policy}
         self.convolutions = [
             ConvBlock(
@@ -82,13 +81,3 @@ class CQTNet(layers.Layer):
             if number in _POOLED:
                 x = ops.max_pool(x, (1, 2), strides=(1, 2), padding="same")
         return self.dense(ops.max(x, axis=(1, 2)))
-
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
-        """Return `(batch, dim)`."""
-        return (input_shape[0], self.dim)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "width": self.width, "dim": self.dim}

@@ -9,10 +9,11 @@ from keras import layers, ops
 
 from bytecover_tf.models.convolution import ConvBlock
 from bytecover_tf.models.pitch_classes import transposable_pitch_classes
+from bytecover_tf.models.rival import Rival
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
-class KiCNN(layers.Layer):
+class KiCNN(Rival):
     """Pitch classes under a kernel of an octave, then the maximum over keys.
 
     As published: a kernel that covers the twelve pitch classes moves over them in a
@@ -44,9 +45,7 @@ class KiCNN(layers.Layer):
     """
 
     def __init__(self, width: int = 32, dim: int = 300, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.width = width
-        self.dim = dim
+        super().__init__(width, dim, **kwargs)
         policy = {"dtype": self.dtype_policy}
         self.over_pitch = ConvBlock(width, (12, 40), name="conv0", **policy)
         self.over_time = [
@@ -70,13 +69,3 @@ class KiCNN(layers.Layer):
         for convolution in self.over_time:
             x = convolution(x, training=training)
         return self.dense(ops.mean(x, axis=(1, 2)))
-
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
-        """Return `(batch, dim)`."""
-        return (input_shape[0], self.dim)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "width": self.width, "dim": self.dim}

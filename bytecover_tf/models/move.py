@@ -9,13 +9,14 @@ from keras import layers, ops
 
 from bytecover_tf.models.convolution import ConvBlock
 from bytecover_tf.models.pitch_classes import transposable_pitch_classes
+from bytecover_tf.models.rival import Rival
 
 # Dilations of the convolutions over time, whose kernels are 5 frames long.
 _DILATIONS = (1, 20, 1, 13)
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
-class MOVE(layers.Layer):
+class MOVE(Rival):
     """Pitch classes, the maximum over keys, attention over time, a standard space.
 
     As published: a first kernel of the twelve pitch classes and 180 frames, the
@@ -52,9 +53,7 @@ class MOVE(layers.Layer):
     """
 
     def __init__(self, width: int = 256, dim: int = 16000, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.width = width
-        self.dim = dim
+        super().__init__(width, dim, **kwargs)
         policy = {"dtype": self.dtype_policy}
         block: dict[str, Any] = {"norm": False, "activation": "prelu", **policy}
         self.over_pitch = ConvBlock(width, (12, 180), name="conv0", **block)
@@ -97,13 +96,3 @@ class MOVE(layers.Layer):
         values, weights = ops.split(x[:, 0], 2, axis=-1)
         x = ops.sum(values * ops.softmax(weights, axis=1), axis=1)
         return self.standardise(self.dense(x), training=training) / self.dim**0.5
-
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
-        """Return `(batch, dim)`."""
-        return (input_shape[0], self.dim)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "width": self.width, "dim": self.dim}

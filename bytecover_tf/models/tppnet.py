@@ -8,13 +8,14 @@ import keras
 from keras import layers, ops
 
 from bytecover_tf.models.convolution import ConvBlock
+from bytecover_tf.models.rival import Rival
 
 PARTS = (4, 3, 2, 1)
 """Levels of the pyramid: into how many parts each divides time."""
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
-class TPPNet(layers.Layer):
+class TPPNet(Rival):
     """Convolutions over pitch and time, and a temporal pyramid of maxima.
 
     The first kernel covers three octaves; the maximum over all pitches after three
@@ -46,9 +47,7 @@ class TPPNet(layers.Layer):
     """
 
     def __init__(self, width: int = 32, dim: int = 300, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.width = width
-        self.dim = dim
+        super().__init__(width, dim, **kwargs)
         policy = {"dtype": self.dtype_policy}
         self.over_pitch = [
             ConvBlock(width, (36, 40), name="conv0", **policy),
@@ -77,16 +76,6 @@ class TPPNet(layers.Layer):
         for convolution in self.over_time:
             x = convolution(x, training=training)
         return self.dense(temporal_pyramid(x[:, 0]))
-
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
-        """Return `(batch, dim)`."""
-        return (input_shape[0], self.dim)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "width": self.width, "dim": self.dim}
 
 
 def temporal_pyramid(inputs: Any) -> Any:
