@@ -36,7 +36,9 @@ class BatchNorm(keras.layers.BatchNormalization):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalise `inputs`."""
-        if not (training and self.trainable and _is_fusible(inputs)):
+        # The statistics of several devices are gathered between the operations.
+        is_whole = not self.synchronized and _is_fusible(inputs)
+        if not (training and self.trainable and is_whole):
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 

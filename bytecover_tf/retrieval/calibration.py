@@ -9,7 +9,8 @@ Some versions resemble each other no more than strangers do: their share is u, a
 the first term never falls below log(u). Of the others, the odds grow with score and
 similarity as in logistic regression. `longer` and `shorter` are the durations of the
 two: a short query has more to be compared with than to compare, which lowers the scores
-of all. Among more recordings, a chance resemblance is more likely.
+of all; a ratio beyond those of the fit counts as the largest of them. Among more
+recordings, a chance resemblance is more likely.
 
 The fit is weighted as if each query had one version in the catalogue; one of fewer than
 a hundred recordings is searched as if it had a hundred. Two recordings alone are a
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -81,6 +83,7 @@ class Calibration:
         disparity: weight of the lengths' disparity.
         hidden: share of the versions that resemble no more than strangers do.
         similarity: weight of the cosine; 0 without an encoder.
+        widest: the largest disparity of the fit; a larger one counts as this.
         version: probability from which the verdict on a query is `version`, at least
             0.5; of the queries of the fit, taken without their versions, at most 1 %
             reached it.
@@ -95,6 +98,7 @@ class Calibration:
     disparity: float = 0.0
     hidden: float = 0.0
     similarity: float = 0.0
+    widest: float = math.inf
     version: float = 1.0
     unsure: float = 1.0
     encoder: str = ""
@@ -102,9 +106,8 @@ class Calibration:
 
     def probability(self, pairs: Pairs) -> np.ndarray:
         """Return the probability that each pair is one of versions: (n,)."""
-        likeness = (
-            self.bias + self.score * pairs.score + self.disparity * pairs.disparity
-        )
+        disparity = np.minimum(pairs.disparity, self.widest)
+        likeness = self.bias + self.score * pairs.score + self.disparity * disparity
         if self.encoder:
             likeness = likeness + self.similarity * pairs.similarity
         with np.errstate(divide="ignore"):  # none may be hidden
@@ -275,7 +278,10 @@ def fit(pairs: Pairs, labels: Labels, data: str, encoder: str = "") -> Calibrati
         -np.log(pairs.among),
     ).tolist()
     similarity = others[0] if encoder else 0.0
-    fitted = Calibration(bias, score, disparity, hidden, similarity, encoder=encoder)
+    widest = float(pairs.disparity.max())
+    fitted = Calibration(
+        bias, score, disparity, hidden, similarity, widest, encoder=encoder
+    )
     alarms, _ = labels.strangers(fitted.probability(pairs))
     version, unsure = np.quantile(alarms, [1 - VERSION_ALARMS, 1 - UNSURE_ALARMS])
     version = max(version, _LIKELY)

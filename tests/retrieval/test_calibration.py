@@ -81,6 +81,17 @@ def test_the_formula_is_what_is_computed():
     np.testing.assert_allclose(fitted.probability(pairs), 1 / (1 + np.exp(-log_odds)))
 
 
+def test_a_ratio_of_lengths_beyond_the_fit_counts_as_its_largest(rng):
+    pairs, labels = simulated(rng)
+    fitted = fit(pairs, labels, "simulation")
+    assert fitted.widest == pairs.disparity.max()
+    far, edge = (
+        replace(pairs, disparity=np.full_like(pairs.disparity, fitted.widest + more))
+        for more in (5.0, 0.0)
+    )
+    np.testing.assert_array_equal(fitted.probability(far), fitted.probability(edge))
+
+
 def test_similarity_is_weighed_where_it_tells_versions(rng):
     pairs, labels = simulated(rng)
     noise = fit(pairs, labels, "simulation", ENCODER)
