@@ -130,12 +130,12 @@ def test_the_effort_is_chosen_by_recall(tmp_path, rng, monkeypatch):
     folder = tmp_path / "x"
     monkeypatch.setattr(lance, "_NEIGHBOURS", 4)
     monkeypatch.setattr(lance, "_BUILD_CANDIDATES", 8)
-    monkeypatch.setattr(lance, "_CANDIDATES", (20, 500))
+    monkeypatch.setattr(lance, "_CANDIDATES", (20, 1500))
     with open_catalogue(folder, IDENTITY, create=True) as made:
         made.add(rows)
         with open_catalogue(folder) as reader:
             index = made.optimize(exact_rows=2000)
-            assert reader._candidates == 500
+            assert reader._candidates == 1500
             assert index.recall >= 0.995
         monkeypatch.setattr(lance, "_WANTED_RECALL", 0.2)
         assert made.optimize(exact_rows=2000).recall < index.recall
