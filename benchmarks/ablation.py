@@ -3,10 +3,11 @@
     python -m benchmarks.ablation [--seeds 3] [--steps N] [--width 16]
         [--data-root DIR] [--tunes WORK_DIR] [--anthems DIR]
 
-Trains every rung of the ablation with several seeds, on the embedded data or, with
---data-root, on a set that `bytecover_tf.synth.draw` made, and searches unseen works,
-human variants and, with --anthems, real recordings (see `benchmarks.tables`). A command
-that was killed goes on with the training that it was at.
+Trains every rung of the ablation with several seeds, all of them on pitch classes, on
+the embedded data or, with --data-root, on a set that `bytecover_tf.synth.draw` made,
+and searches unseen works, human variants and, with --anthems, real recordings (see
+`benchmarks.tables`). A command that was killed goes on with the training that it was
+at.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 
 from benchmarks.report import table, write_section
 from benchmarks.tables import (
+    ON_PITCH_CLASSES,
     Collection,
     Difference,
     Run,
@@ -23,9 +25,9 @@ from benchmarks.tables import (
     add_arguments,
     command,
     mean_scores,
+    on_pitch_classes,
     read_collections,
     row,
-    trained,
     verdict,
 )
 from bytecover_tf.metrics import QueryScores
@@ -94,7 +96,7 @@ def main() -> None:
     # All rungs of a seed first, so that a broken-off table can be judged.
     for seed in range(options.seeds):
         for rung in RUNGS:
-            runs[rung].append(trained(rung, rung, options, seed))
+            runs[rung].append(on_pitch_classes(rung, rung, options, seed))
     scores = searched(runs, collections)
     changes = {
         collection.name: differences(scores, collection) for collection in collections
@@ -103,7 +105,8 @@ def main() -> None:
     body = "\n\n".join(
         [
             about_data(options)
-            + f"Seeds: {options.seeds}; minutes in all: {seconds / 60:.0f}.",
+            + f"{ON_PITCH_CLASSES} Seeds: {options.seeds}; minutes in all: "
+            f"{seconds / 60:.0f}.",
             about_collections(collections),
             table(
                 ["", "", "paper: Da-TACOS / SHS100K-TEST", "MAP [95%]", "P@10", "MR1",

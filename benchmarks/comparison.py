@@ -30,6 +30,7 @@ from benchmarks.tables import (
     embedded,
     frontend_of,
     kept,
+    on_pitch_classes,
     read_collections,
     row,
     trained,
@@ -47,8 +48,6 @@ NETWORKS = {
     "kicnn": ("Ki-CNN", "- / .219"),
     "move": ("MOVE", ".507 / -"),
 }
-# ByteCover but for what it reads.
-ON_PITCH_CLASSES = "bytecover-pitch-classes"
 # What is compared pair by pair: name, the paper's MAP, all pairs at once, one pair.
 PAIRWISE: dict[str, tuple[str, Callable, Callable]] = {
     "Qmax": (".365 / -", by_qmax, lambda a, b: qmax(cross_recurrence(a, b))),
@@ -114,10 +113,8 @@ def main() -> None:
     options = parser.parse_args()
     collections = read_collections(options)
     runs = {name: trained(name, name, options) for name in NETWORKS}
-    runs[ON_PITCH_CLASSES] = trained(
-        ON_PITCH_CLASSES, "bytecover", options, changes=["pitch_classes=True"]
-    )
-    named = {**NETWORKS, ON_PITCH_CLASSES: ("ByteCover on pitch classes", "")}
+    named = {**NETWORKS, "folded": ("ByteCover on pitch classes", "")}
+    runs["folded"] = on_pitch_classes("bytecover", "bytecover", options)
     rows = []
     for collection in collections:
         for name, (label, paper) in named.items():

@@ -15,14 +15,15 @@ import argparse
 
 from benchmarks.report import table, write_section
 from benchmarks.tables import (
+    ON_PITCH_CLASSES,
     Run,
     about_collections,
     about_data,
     add_arguments,
     command,
+    on_pitch_classes,
     read_collections,
     row,
-    trained,
 )
 
 # MAP on Da-TACOS in the paper.
@@ -32,9 +33,9 @@ SIZES = {128: ".615", 256: ".653", 512: "", 2048: ".714"}
 def train_size(size: int, options: argparse.Namespace) -> Run:
     """Train ByteCover with embeddings of one size."""
     if size == 32 * options.width:
-        return trained("bytecover", "bytecover", options)
+        return on_pitch_classes("bytecover", "bytecover", options)
     change = f"embedding_dim={size}"
-    return trained(f"bytecover-{size}", "bytecover", options, changes=[change])
+    return on_pitch_classes(f"bytecover-{size}", "bytecover", options, changes=[change])
 
 
 def main() -> None:
@@ -60,7 +61,8 @@ def main() -> None:
     minutes = sum(run.figures["seconds"] for run in runs.values()) / 60
     body = "\n\n".join(
         [
-            about_data(options) + f"One seed, {minutes:.0f} minutes in all.",
+            about_data(options)
+            + f"{ON_PITCH_CLASSES} One seed, {minutes:.0f} minutes in all.",
             about_collections(collections),
             table(
                 ["", "size", "a recording", "paper: MAP on Da-TACOS", "MAP [95%]",

@@ -51,6 +51,10 @@ RECIPE = [
     "decay=cosine",
     "epochs=1",
 ]
+ON_PITCH_CLASSES = (
+    "All read pitch classes in place of the paper's 84 bins, on which they learn "
+    "hardly anything in so few steps (`benchmarks/experiments.md`)."
+)
 # 46 and 70 s.
 CROP_FRAMES_AT_100 = (20, 30)
 # Six bottlenecks instead of sixteen.
@@ -285,6 +289,18 @@ def trained(
         train.main(["--run-dir", str(folder), *request])
         keras.backend.clear_session()
     return Run(folder, json.loads((folder / "metrics.json").read_text()))
+
+
+def on_pitch_classes(
+    name: str,
+    config_name: str,
+    options: argparse.Namespace,
+    seed: int = 0,
+    changes: Sequence[str] = (),
+) -> Run:
+    """Train a network as `trained` does, but on pitch classes instead of 84 bins."""
+    changes = ["pitch_classes=True", *changes]
+    return trained(f"{name}-pitch-classes", config_name, options, seed, changes)
 
 
 def embedded(encoder: Encoder, features: Sequence[np.ndarray]) -> np.ndarray:

@@ -189,7 +189,8 @@ def test_each_command_writes_its_section(options, monkeypatch, tmp_path):
         (embedding_size, []),
         (comparison, []),
     ):
-        monkeypatch.setattr(module, "trained", trained)
+        monkeypatch.setattr(tables, "trained", trained)
+        monkeypatch.setattr(module, "trained", trained, raising=False)
         monkeypatch.setattr("sys.argv", ["x", *arguments, *more])
         module.main()
     text = report.read_text()
@@ -202,6 +203,7 @@ def test_each_command_writes_its_section(options, monkeypatch, tmp_path):
     assert "| MOVE | .507 / - |" in text
     assert "a frame lasts 5 times as long here" in text
     # ByteCover is trained once for all three.
-    assert names.count("bytecover-0") == 3
-    assert "bytecover-128-0" not in names
-    assert "bytecover-2048-0" in names
+    assert names.count("bytecover-pitch-classes-0") == 3
+    assert names.count("bytecover-0") == 1
+    assert "bytecover-128-pitch-classes-0" not in names
+    assert "bytecover-2048-pitch-classes-0" in names
