@@ -33,7 +33,8 @@ from bytecover_tf.feature_store import FeatureStore
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.metrics import QueryScores, bootstrap_interval, score_queries
 
-# After the config `tunes`, where they were chosen on validation works.
+# After the config `tunes`, where they were chosen on validation works; at its rate of
+# 2e-3 the baseline collapses, so the rate is the paper's.
 RECIPE = [
     "input_power=0.5",
     "label_smoothing=0.1",
@@ -46,7 +47,7 @@ RECIPE = [
     "augment.tilt_decibels=15.0",
     "augment.mask_bins=0.2",
     "augment.noise=0.3",
-    "learning_rate=2e-3",
+    "learning_rate=4e-4",
     "warmup_steps=50",
     "decay=cosine",
     "epochs=1",
