@@ -11,15 +11,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
 
 import keras
 import numpy as np
 
+from benchmarks.processes import free_ports
 from benchmarks.report import table, write_section
 from bytecover_tf.config import load_config
 from bytecover_tf.data.augment import Augment
@@ -60,7 +59,6 @@ def work(name: str) -> None:
     """Train as one worker; print the values exchanged and the seconds of a step."""
     from bytecover_tf.distribution import join
     from bytecover_tf.models.bytecover import ByteCover
-    from bytecover_tf.models.collective import synchronise
 
     replicas = join()
     config = load_config(name)
@@ -73,31 +71,17 @@ def work(name: str) -> None:
         model.compile(keras.optimizers.Adam(1e-4), jit_compile=False)
     steps, clock = WARM_UP + NETWORKS[name], Clock()
     share = sampler.share(replicas.here[0], replicas.count)
-    if replicas.count == 1:
-        data = tf_dataset(batches, 0, steps)
-        model.fit(data, steps_per_epoch=steps, callbacks=[clock], verbose=0)
-    else:
-        synchronise(model)
-        replicas.fit(
-            model,
-            lambda: tf_dataset(batches, 0, steps, [share]),
-            epochs=1,
-            initial_epoch=0,
-            steps_per_epoch=steps,
-            callbacks=[clock],
-            verbose=2,
-        )
+    replicas.fit(
+        model,
+        lambda: tf_dataset(batches, 0, steps, [share]),
+        epochs=1,
+        initial_epoch=0,
+        steps_per_epoch=steps,
+        callbacks=[clock],
+        verbose=2,
+    )
     values = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     print(json.dumps({"values": values, "step": clock.step}))
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports on which nothing listens now."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def on_core(core: int) -> list[str]:

@@ -1,9 +1,10 @@
-"""A measurement in a process of its own, with its peak of memory."""
+"""What runs in a process of its own: its time, its peak of memory, its ports."""
 
 from __future__ import annotations
 
 import multiprocessing
 import resource
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,6 +75,15 @@ def seconds_of(function: Callable[..., Any], *arguments: Any) -> float:
     with Stopwatch() as watch:
         function(*arguments)
     return watch.seconds
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of this machine that nothing listened on a moment ago."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [opened.getsockname()[1] for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
 
 
 def _processor() -> float:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.processes import free_ports
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.retrieval import (
     Catalogue,
@@ -290,13 +291,10 @@ def milvus_server(folder: Path) -> Iterator[tuple[str, int]]:
             )
     config = MilvusServerConfig()
     names = [name for name in config.configurable_items if name.endswith("_port")]
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in [*names, "web"]]
-    ports = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
+    *ports, web = free_ports(len(names) + 1)
     server = MilvusServer(config, data_dir=str(folder))
-    server.config.update(**dict(zip(names, ports[:-1], strict=True)))
-    server.webservice_port = ports[-1]
+    server.config.update(**dict(zip(names, ports, strict=True)))
+    server.webservice_port = web
     try:
         server.start()
         yield f"127.0.0.1:{server.listen_port}", server.server_proc.pid

@@ -16,6 +16,8 @@ from bytecover_tf.errors import AudioError, ConfigError
 if TYPE_CHECKING:
     from bytecover_tf.frontend import Frontend
 
+PITCH_CLASSES = 12
+
 # Of the default frontend's frames, 20 make one frame of chroma.
 CHROMA_HZ = 22050 / 512 / 20
 

@@ -5,8 +5,8 @@ TensorFlow's strategies do the work: `MultiWorkerMirroredStrategy` where the var
 takes its share of every batch, and gradients are summed before each step, so that the
 replicas stay equal. The first host is the chief, which alone writes.
 
-Keras's `fit` fails with several hosts (keras issue 20585, still so in 3.15.1), so
-`Replicas.fit` is a loop of its own.
+Keras's `fit` fails with several hosts (keras issue 20585, still so in 3.15.1), so for
+several replicas `Replicas.fit` is a loop of its own.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import keras
 import numpy as np
 
 from bytecover_tf.errors import ClusterError, ConfigError
+from bytecover_tf.models.collective import synchronise
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -137,18 +138,17 @@ class Replicas:
             gathered = self._strategy.gather(values, axis=0)
         return gathered.numpy().astype(np.uint8).tobytes().decode().splitlines()
 
-    @_lost_host()
     def fit(
         self,
         model: keras.Model,
-        dataset: Callable[[], tf.data.Dataset],
+        dataset: Callable[[], Any],
         epochs: int,
         initial_epoch: int,
         steps_per_epoch: int,
         callbacks: Sequence[keras.callbacks.Callback],
         verbose: int,
     ) -> None:
-        """Train as `keras.Model.fit` does.
+        """Train as `keras.Model.fit` does; a single replica is trained by that.
 
         Args:
             model: made and compiled in `scope`.
@@ -163,6 +163,30 @@ class Replicas:
         Raises:
             ClusterError: a host is gone.
         """
+        schedule: dict[str, Any] = {
+            "epochs": epochs,
+            "initial_epoch": initial_epoch,
+            "steps_per_epoch": steps_per_epoch,
+            "callbacks": callbacks,
+            "verbose": verbose,
+        }
+        if self._strategy is None:
+            model.fit(dataset(), shuffle=False, **schedule)
+            return
+        synchronise(model)
+        with _lost_host():
+            self._fit_together(model, dataset, **schedule)
+
+    def _fit_together(
+        self,
+        model: keras.Model,
+        dataset: Callable[[], tf.data.Dataset],
+        epochs: int,
+        initial_epoch: int,
+        steps_per_epoch: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+        verbose: int,
+    ) -> None:
         import tensorflow as tf
 
         strategy = self._strategy

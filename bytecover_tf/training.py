@@ -59,7 +59,6 @@ from bytecover_tf.extraction import content_hash
 from bytecover_tf.feature_store import FeatureStore, write_atomically
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.models.bytecover import ByteCover
-from bytecover_tf.models.collective import synchronise
 from bytecover_tf.score_store import ScoreStore, has_scores
 
 
@@ -199,7 +198,16 @@ def train(
                 *_tensorboard(run_dir),
             ]
         callbacks.append(keras.callbacks.TerminateOnNaN())
-        _fit(model, config, done, batches, shares, callbacks, replicas)
+        start = done * config.steps_per_epoch
+        replicas.fit(
+            model,
+            lambda: _stream(batches, start, config.total_steps, shares),
+            epochs=config.epochs,
+            initial_epoch=done,
+            steps_per_epoch=config.steps_per_epoch,
+            callbacks=callbacks,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
         if model.stop_training:
             raise ConfigError(
                 f"the loss is no longer a number after epoch {len(state.history)}; "
@@ -421,36 +429,10 @@ def _tensorboard(run_dir: Path) -> list[keras.callbacks.Callback]:
     return [keras.callbacks.TensorBoard(str(run_dir / "tensorboard"))]
 
 
-def _fit(
-    model: ByteCover,
-    config: Config,
-    done: int,
-    batches: Batches,
-    shares: Sequence[slice],
-    callbacks: Sequence[keras.callbacks.Callback],
-    replicas: Replicas,
-) -> None:
-    """Take the steps of all epochs that are not done."""
-    start = done * config.steps_per_epoch
-    schedule: dict[str, Any] = {
-        "epochs": config.epochs,
-        "initial_epoch": done,
-        "steps_per_epoch": config.steps_per_epoch,
-        "callbacks": callbacks,
-        "verbose": 1 if sys.stdout.isatty() else 2,
-    }
-    if replicas.count == 1:
-        stream = _stream(batches, start, config.total_steps)
-        model.fit(stream, shuffle=False, **schedule)
-        return
-    synchronise(model)
-    count = config.total_steps - start
-    replicas.fit(model, lambda: tf_dataset(batches, start, count, shares), **schedule)
-
-
-def _stream(batches: Batches, start: int, stop: int) -> Any:
+def _stream(batches: Batches, start: int, stop: int, shares: Sequence[slice]) -> Any:
+    """Return what the replicas of this process train on, in turns."""
     if keras.backend.backend() == "tensorflow":
-        return tf_dataset(batches, start, stop - start)
+        return tf_dataset(batches, start, stop - start, shares)
 
     def generate() -> Iterator[tuple[Any, np.ndarray]]:
         for number in range(start, stop):

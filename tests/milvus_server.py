@@ -2,11 +2,12 @@
 
 import atexit
 import os
-import socket
 import tempfile
 import uuid
 from functools import cache
 from pathlib import Path
+
+from benchmarks.processes import free_ports
 
 
 @cache
@@ -38,15 +39,6 @@ def start():
     atexit.register(server.stop)
     server.start()
     return f"127.0.0.1:{server.listen_port}"
-
-
-def free_ports(count):
-    """Return ports that nothing listened on a moment ago."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports
 
 
 def new_address():

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from on_two_devices import loss_and_gradients, small_model
 
+from benchmarks.processes import free_ports
 from bytecover_tf.artifact import read_info
 from bytecover_tf.config import Config, override
 from bytecover_tf.distribution import Replicas, join
@@ -135,12 +135,7 @@ class Workers:
     """Two processes of the training command on loopback."""
 
     def __init__(self, *arguments, second=()):
-        with socket.socket() as one, socket.socket() as other:
-            ports = []
-            for port in (one, other):
-                port.bind(("127.0.0.1", 0))
-                ports.append(port.getsockname()[1])
-        cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+        cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
         self.processes = []
         for index, more in enumerate([(), second]):
             task = {"type": "worker", "index": index}

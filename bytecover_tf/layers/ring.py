@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-PITCH_CLASSES = 12
+from bytecover_tf.chroma import PITCH_CLASSES
 
 
 def fold_octaves(inputs: Any) -> Any:

@@ -8,9 +8,10 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from bytecover_tf.chroma import PITCH_CLASSES
 from bytecover_tf.layers.bnneck import BNNeck
 from bytecover_tf.layers.gem import GeM
-from bytecover_tf.layers.ring import PITCH_CLASSES, fold_octaves
+from bytecover_tf.layers.ring import fold_octaves
 from bytecover_tf.layers.salience import Salience
 from bytecover_tf.losses.contrastive import supervised_contrastive
 from bytecover_tf.losses.triplet import batch_hard_triplet

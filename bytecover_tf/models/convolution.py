@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import keras
@@ -127,3 +128,13 @@ class ConvBlock(layers.Layer):
                 "prelu" if isinstance(self.activation, layers.PReLU) else "relu"
             ),
         }
+
+
+def build_chain(
+    blocks: Iterable[ConvBlock], input_shape: tuple[int | None, ...]
+) -> tuple[int | None, ...]:
+    """Create the weights of blocks that follow each other; return the last's shape."""
+    for block in blocks:
+        block.build(input_shape)
+        input_shape = block.compute_output_shape(input_shape)
+    return input_shape

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from bytecover_tf.models.convolution import ConvBlock
+from bytecover_tf.models.convolution import ConvBlock, build_chain
 from bytecover_tf.models.rival import Rival
 
 # Bins and dilation of each convolution; kernels are 3 frames long.
@@ -68,10 +68,8 @@ class CQTNet(Rival):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights."""
-        for convolution in self.convolutions:
-            convolution.build(input_shape)
-            input_shape = convolution.compute_output_shape(input_shape)
-        self.dense.build((None, input_shape[-1]))
+        shape = build_chain(self.convolutions, input_shape)
+        self.dense.build((None, shape[-1]))
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the embeddings."""

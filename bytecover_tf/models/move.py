@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from bytecover_tf.models.convolution import ConvBlock
+from bytecover_tf.models.convolution import ConvBlock, build_chain
 from bytecover_tf.models.pitch_classes import transposable_pitch_classes
 from bytecover_tf.models.rival import Rival
 
@@ -81,9 +81,7 @@ class MOVE(Rival):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights."""
         shape: tuple[int | None, ...] = (None, 23, None, input_shape[-1])
-        for convolution in (self.over_pitch, *self.over_time):
-            convolution.build(shape)
-            shape = convolution.compute_output_shape(shape)
+        build_chain((self.over_pitch, *self.over_time), shape)
         self.dense.build((None, self.width))
         self.standardise.build((None, self.dim))
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from bytecover_tf.models.convolution import ConvBlock
+from bytecover_tf.models.convolution import ConvBlock, build_chain
 from bytecover_tf.models.rival import Rival
 
 PARTS = (4, 3, 2, 1)
@@ -62,9 +62,7 @@ class TPPNet(Rival):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights."""
-        for convolution in (*self.over_pitch, *self.over_time):
-            convolution.build(input_shape)
-            input_shape = convolution.compute_output_shape(input_shape)
+        build_chain((*self.over_pitch, *self.over_time), input_shape)
         self.dense.build((None, sum(PARTS) * 16 * self.width))
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bytecover_tf.chroma import PITCH_CLASSES
 from bytecover_tf.errors import ByteCoverError, CatalogueError
 from bytecover_tf.extraction import content_hash
 from bytecover_tf.retrieval.identity import Identity
-from bytecover_tf.retrieval.packing import PITCH_CLASSES
 from bytecover_tf.retrieval.recall import Trial
 from bytecover_tf.retrieval.recording import Hit, Recording, Row
 

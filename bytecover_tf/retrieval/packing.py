@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-PITCH_CLASSES = 12
+from bytecover_tf.chroma import PITCH_CLASSES
+
 BYTES_PER_FRAME = PITCH_CLASSES // 2
 
 # From the highest of sixteen levels to that of a byte.

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from catalogue_rows import DIM, IDENTITY, chroma, whole
 
+from benchmarks.processes import free_ports
 from bytecover_tf.errors import CatalogueError
 from bytecover_tf.retrieval import milvus, open_catalogue
 
@@ -21,7 +22,7 @@ def test_malformed_addresses_say_what_was_expected(address):
 
 def test_a_server_that_is_not_there_is_one_message(monkeypatch):
     monkeypatch.setattr(milvus, "_CONNECT_TIMEOUT", 0.5)
-    (port,) = milvus_server.free_ports(1)
+    (port,) = free_ports(1)
     address = f"milvus://127.0.0.1:{port}/music"
     with pytest.raises(CatalogueError, match=address) as caught:
         open_catalogue(address, IDENTITY, create=True)
