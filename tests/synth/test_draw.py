@@ -3,20 +3,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from random_tunes import tune
 
 from bytecover_tf.data import load_dataset, tunes
 from bytecover_tf.feature_store import FeatureStore
 from bytecover_tf.score_store import ScoreStore
 from bytecover_tf.synth import draw
-from bytecover_tf.synth.score import Note, make_score
-
-
-def tune(number, title=None, bars=32, collection="Aird's Airs"):
-    steps = np.random.default_rng(number).choice([-5, -3, -2, -1, 1, 2, 3, 4], 4 * bars)
-    pitches = 66 + np.cumsum(steps) % 19
-    notes = [Note(float(i), 1.0, int(p)) for i, p in enumerate(pitches)]
-    lines = [4.0 * i for i in range(bars + 1)]
-    return make_score(title or f"Tune {number}", collection, notes, lines)
 
 
 def read_csv(path):

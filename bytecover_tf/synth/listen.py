@@ -1,0 +1,180 @@
+"""Hear and see what the cover generator makes.
+
+    python -m bytecover_tf.synth.listen --out DIR [--works 3] [--versions 4]
+
+Renders some versions of works drawn at random and writes a page, DIR/index.html, on
+which each can be heard, with its style in words and with pictures of three things: the
+features of its sound, the features that `bytecover_tf.synth.draw` draws of the same
+performance without any sound, and the notes that are played. Only a sample of each
+collection is read, so that it takes a minute. Needs FluidSynth and the soundfonts that
+`bytecover_tf.synth.render` names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bytecover_tf import cli
+from bytecover_tf.errors import AudioError
+from bytecover_tf.feature_store import write_atomically
+from bytecover_tf.frontend import Frontend
+from bytecover_tf.synth.arrange import Performance, Style
+from bytecover_tf.synth.build_tunes import Version, list_versions, perform
+from bytecover_tf.synth.corpora import COLLECTIONS
+from bytecover_tf.synth.library import read_scores
+from bytecover_tf.synth.render import SAMPLE_RATE
+from bytecover_tf.synth.spectral import draw_features, draw_score
+from bytecover_tf.synth.variants import group_works
+from bytecover_tf.synth.works import Work
+
+# Files read of each collection; the tune books are a few large ones.
+SAMPLE_FILES = 5
+# Fine enough to see single notes: 0.12 s a frame.
+FRONTEND = Frontend(pool=5)
+PICTURES = ("the features of its sound", "features drawn without sound", "the notes")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bytecover_tf.synth.listen",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the page's folder")
+    for collection in COLLECTIONS:
+        if collection.option:
+            parser.add_argument(
+                f"--{collection.option}",
+                type=Path,
+                help=f"archive of {collection.name}; without it, none of it is played",
+            )
+    parser.add_argument("--works", type=int, default=3)
+    parser.add_argument("--versions", type=int, default=4, help="of each work")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    archives = {
+        collection.name: getattr(options, collection.option)
+        for collection in COLLECTIONS
+        if collection.option and getattr(options, collection.option)
+    }
+    scores = read_scores(
+        options.out / "scores.jsonl",
+        archives,
+        os.cpu_count() or 1,
+        {collection.name: SAMPLE_FILES for collection in COLLECTIONS},
+        options.seed,
+    )
+    groups = group_works(scores)
+    chosen = np.random.default_rng(options.seed).permutation(len(groups))
+    works = [
+        Work(f"{number}", "train", tuple(scores[i] for i in groups[group]))
+        for number, group in enumerate(chosen[: options.works], 1)
+    ]
+    versions = list_versions(works, options.versions, options.seed)
+    entries, failed = [], 0
+    for version in cli.progress(versions, unit="version"):
+        try:
+            entries.append(write_version(version, options.out))
+        except AudioError as error:
+            failed += 1
+            print(f"failed: {error}")
+    if not entries:
+        return cli.NOTHING_DONE
+    write_atomically(options.out / "index.html", page(entries))
+    print(f"{len(entries)} versions, {failed} failed: {options.out / 'index.html'}")
+    return cli.SOME_FAILED if failed else cli.OK
+
+
+def write_version(version: Version, folder: Path) -> str:
+    """Write a version's sound and picture; return its part of the page.
+
+    Args:
+        version: what is played.
+        folder: gets `<id>.flac` and `<id>.png`.
+
+    Raises:
+        AudioError: it cannot be rendered.
+    """
+    import soundfile
+
+    performance, style, soundfont, samples = perform(version)
+    soundfile.write(folder / f"{version.id}.flac", samples, SAMPLE_RATE)
+    rng = np.random.default_rng(version.seed)
+    _draw(performance, samples, folder / f"{version.id}.png", rng)
+    title = f"Work {version.work}: {version.score.title} ({version.score.collection})"
+    return (
+        f"<h2>{html.escape(title)}</h2>\n"
+        f"<p>{html.escape(describe(style, performance, soundfont))}</p>\n"
+        f'<audio controls src="{version.id}.flac"></audio><br>\n'
+        f'<img src="{version.id}.png" alt="{", ".join(PICTURES)}">\n'
+    )
+
+
+def describe(style: Style, performance: Performance, soundfont: str) -> str:
+    """Return in words what makes a version what it is."""
+    players = ", ".join(
+        f"{part.role} (program {part.program})" for part in performance.parts
+    )
+    order = " ".join(str(section + 1) for section in style.order)
+    traits = [
+        f"{style.key_shift:+d} semitones",
+        f"{style.tempo:.0f} quarter notes a minute",
+        f"sections {order}",
+        f"{style.cents:+.0f} cents",
+    ]
+    for name in ("swing", "ornaments", "simplify"):
+        if getattr(style, name):
+            traits.append(f"{name} {getattr(style, name):.2f}")
+    return f"{players}; {', '.join(traits)}; {soundfont}"
+
+
+def _draw(
+    performance: Performance, samples: np.ndarray, path: Path, rng: np.random.Generator
+) -> None:
+    from matplotlib.figure import Figure
+
+    drawn = draw_features(performance, FRONTEND, rng)
+    melody, notes = draw_score(performance, FRONTEND, 0.0, drawn.shape[1])
+    # The melody stands out, as it is part of the notes as well.
+    images = [
+        FRONTEND.features(samples, path.stem) ** 0.5,
+        drawn**0.5,
+        (melody + notes) / 2,
+    ]
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    seconds = FRONTEND.pool * FRONTEND.hop_length / FRONTEND.sample_rate
+    panels = figure.subplots(len(images), 1, sharex=True)
+    for axes, image, title in zip(panels, images, PICTURES, strict=True):
+        axes.imshow(
+            image,
+            origin="lower",
+            aspect="auto",
+            extent=(0, image.shape[1] * seconds, 0, image.shape[0]),
+        )
+        axes.set(title=title, ylabel="bin")
+    panels[-1].set_xlabel("seconds")
+    figure.savefig(path, dpi=80)
+
+
+def page(entries: Sequence[str]) -> str:
+    """Return the HTML page of the versions."""
+    return (
+        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        "<title>What the cover generator makes</title>\n"
+        "<style>body { font-family: sans-serif; max-width: 60em; margin: auto }\n"
+        "img { width: 100% }</style>\n"
+        "<h1>What the cover generator makes</h1>\n" + "".join(entries) + "</html>\n"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
