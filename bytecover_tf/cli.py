@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from io import TextIOWrapper
@@ -149,7 +150,13 @@ def guarded(
         # As on standard error: a name in no valid encoding must not end a command.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return main(arguments)
+        status = main(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever reads has seen enough, as `head` has; the rest goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SOME_FAILED
     except ByteCoverError as error:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt:

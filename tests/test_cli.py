@@ -49,6 +49,24 @@ def test_modules_run_and_their_help_needs_no_tensorflow(name):
     assert f"python -m bytecover_tf.{name}" in result.stdout
 
 
+def test_a_reader_that_has_seen_enough_is_no_error():
+    code = (
+        "import sys\n"
+        "from bytecover_tf import cli\n"
+        "cli.run(lambda _: [print('line') for _ in range(100_000)] and 0)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "line\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(60) == cli.SOME_FAILED
+
+
 def test_importing_the_package_is_light():
     code = (
         "import sys, bytecover_tf\n"
