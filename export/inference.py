@@ -39,9 +39,7 @@ def inference_network(model: ByteCover) -> Step:
     backbone = model.backbone
     hear = None if model.salience is None else _salience(model.salience)
     ring = backbone.ring
-    stem = _convolution(
-        backbone.stem_conv, _affine(backbone.stem_norm), pad=3, ring=ring
-    )
+    stem = _convolution(backbone.stem_conv, _affine(backbone.stem_norm), ring)
     blocks = [_bottleneck(block) for block in backbone.bottlenecks]
     head = _head(model)
 
@@ -54,7 +52,7 @@ def inference_network(model: ByteCover) -> Step:
         if model.pitch_classes:
             x = fold_octaves(x)
         x = ops.relu(stem(x))
-        x = pad_ring(x, 0, 1) if ring else _pad(x, 1)
+        x = _pad(x, 0 if ring else 1, 1)
         x = ops.max_pool(x, backbone.pool.pool_size, strides=backbone.pool.strides)
         for block in blocks:
             x = block(x)
@@ -82,26 +80,36 @@ def _unit_norm(x: Any) -> Any:
 
 def _salience(layer: Salience) -> Step:
     hidden = [
-        _convolution(convolution, _affine(norm), pad=size // 2)
-        for convolution, norm, size in zip(
-            layer.convolutions, layer.norms, layer.kernels, strict=True
-        )
+        _convolution(convolution, _affine(norm))
+        for convolution, norm in zip(layer.convolutions, layer.norms, strict=True)
     ]
+    squeeze, excite = _dense(layer.squeeze), _dense(layer.excite)
     last = layer.output_conv
     output = _convolution(last, (np.ones(2), _float64(last.bias)))
 
     def run(x: Any) -> Any:
         x = stack_harmonics(x)
-        for convolution in hidden:
-            x = ops.relu(convolution(x))
+        for number, convolution in enumerate(hidden):
+            y = ops.relu(convolution(x))
+            if number:
+                x = x + y
+            else:
+                means = ops.mean(y, axis=(1, 2))
+                gains = 2.0 * ops.sigmoid(excite(ops.relu(squeeze(means))))
+                x = y * gains[:, None, None, :]
         return ops.sigmoid(output(x))
 
     return run
 
 
+def _dense(layer: Any) -> Step:
+    kernel, bias = _float32(layer.kernel), _float32(layer.bias)
+    return lambda x: ops.matmul(x, kernel) + bias
+
+
 def _bottleneck(block: Bottleneck) -> Step:
     conv1, norm1 = _first(block)
-    conv2 = _convolution(block.conv2, _affine(block.norm2), pad=1, ring=block.ring)
+    conv2 = _convolution(block.conv2, _affine(block.norm2), block.ring)
     conv3 = _convolution(block.conv3, _affine(block.norm3))
     shortcut = (
         None
@@ -170,19 +178,17 @@ def _head(model: ByteCover) -> Step:
 
 
 def _convolution(
-    layer: Any,
-    affine: tuple[np.ndarray, np.ndarray],
-    pad: int = 0,
-    ring: bool = False,
+    layer: Any, affine: tuple[np.ndarray, np.ndarray], ring: bool = False
 ) -> Step:
-    """Return a convolution; `pad` is of the frames, and of the bins off a ring."""
+    """Return a convolution of padded maps; on a ring the bins go round."""
     scale, shift = affine
     kernel = _float32(_float64(layer.kernel) * scale)
     bias = shift.astype(np.float32)
+    pad = pad_ring if ring else _pad
+    bins, frames = (size // 2 for size in kernel.shape[:2])
 
     def run(x: Any) -> Any:
-        x = pad_ring(x, kernel.shape[0] // 2, pad) if ring else _pad(x, pad)
-        return ops.conv(x, kernel, strides=layer.strides) + bias
+        return ops.conv(pad(x, bins, frames), kernel, strides=layer.strides) + bias
 
     return run
 
@@ -198,8 +204,10 @@ def _affine(norm: Any) -> tuple[np.ndarray, np.ndarray]:
     return scale, shift
 
 
-def _pad(x: Any, size: int) -> Any:
-    return ops.pad(x, [[0, 0], [size, size], [size, size], [0, 0]]) if size else x
+def _pad(x: Any, bins: int, frames: int) -> Any:
+    if not bins and not frames:
+        return x
+    return ops.pad(x, [[0, 0], [bins, bins], [frames, frames], [0, 0]])
 
 
 def _float64(variable: Any) -> np.ndarray:

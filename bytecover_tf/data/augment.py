@@ -33,9 +33,9 @@ class Augment:
         tilt_knots: frequencies at which the gain is drawn; between them it is a
             straight line in decibels. Two make a plain tilt.
         tilt_decibels: largest gain or loss at a knot.
-        noise: probability of additive noise.
-        noise_level: its largest standard deviation, as a share of the crop's
-            maximum.
+        noise: probability of additive noise, coloured as by another such gain.
+        noise_level: its largest standard deviation before that, as a share of the
+            crop's maximum.
 
     Raises:
         ConfigError: a probability outside 0 to 1, or a stretch range that is not
@@ -105,11 +105,11 @@ class Augment:
         bins, frames = crop.shape
         crop = transpose(crop, self.draw_shift(rng))
         if rng.random() < self.tilt:
-            knots = rng.uniform(-1, 1, self.tilt_knots) * self.tilt_decibels
-            crop *= _gain(bins, knots)[:, None]
+            crop *= self._draw_gain(bins, rng)
         if rng.random() < self.noise:
             level = rng.uniform(0, self.noise_level) * crop.max()
-            crop += level * np.abs(rng.standard_normal(crop.shape, np.float32))
+            noise = np.abs(rng.standard_normal(crop.shape, np.float32))
+            crop += level * self._draw_gain(bins, rng) * noise
         for _ in range(2):
             if rng.random() < self.mask_bins:
                 start, width = _span(bins, self.mask_bins_max, rng)
@@ -119,6 +119,14 @@ class Augment:
                 start, width = _span(frames, widest, rng)
                 crop[:, start : start + width] = 0
         return crop
+
+    def _draw_gain(self, bins: int, rng: np.random.Generator) -> np.ndarray:
+        """Return the factor of each bin, (bins, 1)."""
+        knots = rng.uniform(-1, 1, self.tilt_knots) * self.tilt_decibels
+        decibels = np.interp(
+            np.linspace(0, len(knots) - 1, bins), np.arange(len(knots)), knots
+        )
+        return (10 ** (decibels / 20)).astype(np.float32)[:, None]
 
 
 def transpose(crop: np.ndarray, shift: int) -> np.ndarray:
@@ -141,14 +149,6 @@ def resize_frames(crop: np.ndarray, frames: int) -> np.ndarray:
     right = np.minimum(left + 1, count - 1)
     weight = at - left
     return crop[:, left] * (1 - weight) + crop[:, right] * weight
-
-
-def _gain(bins: int, knots: np.ndarray) -> np.ndarray:
-    """Return the factor of each bin from decibels at evenly spaced knots."""
-    decibels = np.interp(
-        np.linspace(0, len(knots) - 1, bins), np.arange(len(knots)), knots
-    )
-    return (10 ** (decibels / 20)).astype(np.float32)
 
 
 def _span(length: int, widest: int, rng: np.random.Generator) -> tuple[int, int]:

@@ -11,20 +11,25 @@ from keras import layers, ops
 # Partials of a note in a constant-Q transform of 12 bins an octave: an octave below,
 # the note, and its harmonics 2 to 8 without the 7th.
 HARMONIC_BINS = (-12, 0, 12, 19, 24, 28, 31, 36)
+# A note's surroundings, two octaves, a bar or two, a phrase.
+KERNELS = ((5, 5), (25, 1), (3, 7), (1, 15))
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
 class Salience(layers.Layer):
     """Hears notes in a constant-Q transform.
 
-    A few small convolutions over the transform and copies of it that are shifted so
-    that the harmonics of a note lie on top of each other, as in deep salience maps
-    for melody extraction. What comes out no longer depends on instruments, and is
-    what versions of a work share.
+    Convolutions over the transform and copies of it that are shifted so that the
+    harmonics of a note lie on top of each other, as in deep salience maps for melody
+    extraction. All but the first add to what they read, some across two octaves and
+    some across seconds: which of the notes is the melody shows only beside the
+    others and in time. Gains of the first one's channels, from their means over the
+    recording, make up for its sound. What comes out no longer depends on instruments,
+    and is what versions of a work share.
 
     Args:
         filters: channels of the hidden convolutions.
-        kernels: their sizes.
+        kernels: their sizes, (bins, frames).
         **kwargs: as for any Keras layer.
 
     Input shape:
@@ -42,10 +47,14 @@ class Salience(layers.Layer):
     Reference:
         - Bittner et al., "Deep salience representations for F0 estimation in
           polyphonic music", ISMIR 2017
+        - the gains: Hu et al., "Squeeze-and-excitation networks", CVPR 2018
     """
 
     def __init__(
-        self, filters: int = 16, kernels: Sequence[int] = (5, 5, 3), **kwargs: Any
+        self,
+        filters: int = 24,
+        kernels: Sequence[tuple[int, int]] = KERNELS,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if filters < 1:
@@ -53,7 +62,7 @@ class Salience(layers.Layer):
                 f"`filters` must be at least 1. Received: filters={filters}"
             )
         self.filters = filters
-        self.kernels = tuple(kernels)
+        self.kernels = tuple(map(tuple, kernels))
         policy = {"dtype": self.dtype_policy}
         self.convolutions = [
             layers.Conv2D(
@@ -65,6 +74,8 @@ class Salience(layers.Layer):
             layers.BatchNormalization(momentum=0.95, name=f"norm{i}", **policy)
             for i, _ in enumerate(self.kernels, 1)
         ]
+        self.squeeze = layers.Dense(filters, "relu", name="squeeze", **policy)
+        self.excite = layers.Dense(filters, "sigmoid", name="excite", **policy)
         self.output_conv = layers.Conv2D(2, 1, name="output", **policy)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -80,6 +91,8 @@ class Salience(layers.Layer):
             convolution.build(shape)
             norm.build(hidden)
             shape = hidden
+        self.squeeze.build((None, self.filters))
+        self.excite.build((None, self.filters))
         self.output_conv.build(hidden)
 
     def call(
@@ -88,9 +101,15 @@ class Salience(layers.Layer):
         """Return the salience of each pitch."""
         x = stack_harmonics(inputs)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = ops.relu(norm(convolution(x), training=training))
+            y = ops.relu(norm(convolution(x), training=training))
+            x = self._even_out(y) if convolution is self.convolutions[0] else x + y
         x = self.output_conv(x)
         return x if logits else ops.sigmoid(x)
+
+    def _even_out(self, x: Any) -> Any:
+        """Multiply each channel by a gain, 0 to 2, that follows from all means."""
+        gains = 2.0 * self.excite(self.squeeze(ops.mean(x, axis=(1, 2))))
+        return x * gains[:, None, None, :]
 
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...]

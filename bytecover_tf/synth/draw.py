@@ -47,6 +47,8 @@ ALIKE = 0.3
 # What is played of a long score, at its usual tempo: versions then overlap.
 EXCERPT_SECONDS = 85.0
 SAME_ARRANGEMENT = 0.4
+# Of the versions that play the score's own accompaniment, those with drums as well.
+WITH_DRUMS = 0.3
 VALIDATION_SHARE = 0.04
 
 
@@ -225,6 +227,8 @@ def _draw_work(
                 written=first.written,
                 intro_bars=first.intro_bars,
             )
+        if style.written and rng.random() < WITH_DRUMS:
+            style = replace(style, layers=(("drums", 0),))
         performance = arrange(score, style, rng)
         lead_in = float(rng.uniform(0.0, 2.0))
         features = draw_features(performance, frontend, rng, lead_in)

@@ -23,8 +23,10 @@ from bytecover_tf.synth.arrange import Part, Performance
 STEP_FRAMES = 5
 HARMONICS = np.arange(1, 17)
 # Quieter than the lead by so many decibels, by role.
-ROLE_DECIBELS = {"melody": 0.0, "doubling": -3.0, "drums": -27.0}
+ROLE_DECIBELS = {"melody": 2.0, "doubling": -3.0, "drums": -24.0}
 ACCOMPANIMENT_DECIBELS = 0.0
+# Semitones: the largest standard deviation of a player's pitches.
+MISTUNED = 0.2
 # Below the loudest step, in decibels.
 NOISE_RANGE = (-75.0, -38.0)
 
@@ -127,7 +129,9 @@ def _draw_part(
     else:
         # Struck and plucked strings decay, winds, bows and voices do not.
         decay = rng.uniform(0.3, 2.0) if rng.random() < 0.5 else np.inf
-        spectra = _note_spectra(used + cents / 100, frontend, rng)
+        # Few singers and players hit a pitch as a piano does.
+        off = rng.normal(0.0, rng.uniform(0.0, MISTUNED), len(used))
+        spectra = _note_spectra(used + cents / 100 + off, frontend, rng)
     starts = np.array([note.start for note in part.notes]) + lead_in
     lengths = np.array([note.duration for note in part.notes])
     loudness = np.array([note.velocity / 100 for note in part.notes]) ** 4
@@ -167,7 +171,7 @@ def _note_spectra(
     body = np.interp(at, *_curve(frontend.n_bins, 6, 5.0, rng))
     energies = 10 ** ((decibels + body) / 10)
     # Vibrato, and the spread of many players on one part.
-    wobble = rng.uniform(0.0, 0.5) * octave / 12
+    wobble = rng.uniform(0.0, 0.7) * octave / 12
     responses = sum(
         response(at + offset, frontend) for offset in (-wobble, 0.0, wobble)
     )

@@ -21,7 +21,11 @@ def maps(rng):
         (IBN(instance_fraction=0.4, epsilon=1e-3, momentum=0.8), MAP_SHAPE, MAP_SHAPE),
         (GeM(p=2.0, epsilon=1e-4), MAP_SHAPE, (3, 6)),
         (BNNeck(epsilon=1e-3, momentum=0.8), (9, 6), (9, 6)),
-        (Salience(filters=3, kernels=(3, 5)), (2, 84, 7, 1), (2, 84, 7, 2)),
+        (
+            Salience(filters=3, kernels=((3, 3), (5, 1), (1, 3))),
+            (2, 84, 7, 1),
+            (2, 84, 7, 2),
+        ),
     ],
 )
 def test_shape_and_config_round_trip(layer, shape, output, rng):
@@ -180,3 +184,49 @@ def test_salience_without_hidden_layers_weighs_harmonics(rng):
     expected = np.asarray(stack_harmonics(inputs)) @ kernel[0, 0] + bias
     np.testing.assert_allclose(layer(inputs, logits=True), expected, rtol=1e-4)
     np.testing.assert_allclose(layer(inputs), 1 / (1 + np.exp(-expected)), rtol=1e-4)
+
+
+def test_salience_against_convolutions_by_hand(rng):
+    kernels = ((3, 3), (5, 1), (1, 5))
+    layer = Salience(filters=4, kernels=kernels)
+    inputs = rng.random((2, 84, 20, 1)).astype(np.float32)
+    layer.build(inputs.shape)
+    for variable in layer.variables:
+        variable.assign(rng.uniform(0.2, 1.0, variable.shape))
+
+    x = np.asarray(stack_harmonics(inputs))
+    for i, (convolution, norm) in enumerate(
+        zip(layer.convolutions, layer.norms, strict=True)
+    ):
+        kernel = np.asarray(convolution.kernel)
+        height, width = kernels[i]
+        y = np.zeros((*x.shape[:3], 4))
+        for down in range(height):
+            for along in range(width):
+                at = (down - height // 2, along - width // 2)
+                y += moved(x, *at) @ kernel[down, along]
+        gamma, beta, mean, variance = map(np.asarray, norm.get_weights())
+        y = np.maximum((y - mean) / np.sqrt(variance + norm.epsilon) * gamma + beta, 0)
+        if i == 0:
+            means = y.mean(axis=(1, 2))
+            hidden = np.maximum(dense(means, layer.squeeze), 0)
+            gains = 2 / (1 + np.exp(-dense(hidden, layer.excite)))
+            x = y * gains[:, None, None]
+        else:
+            x = x + y
+    kernel, bias = map(np.asarray, layer.output_conv.get_weights())
+    expected = x @ kernel[0, 0] + bias
+    np.testing.assert_allclose(layer(inputs, logits=True), expected, rtol=1e-4)
+
+
+def moved(x, down, along):
+    """Return at each place what lies so many bins and frames further, or 0."""
+    padded = np.pad(x, [(0, 0), (10, 10), (10, 10), (0, 0)])
+    return padded[
+        :, 10 + down : 10 + down + x.shape[1], 10 + along : 10 + along + x.shape[2]
+    ]
+
+
+def dense(x, layer):
+    kernel, bias = map(np.asarray, layer.get_weights())
+    return x @ kernel + bias
