@@ -29,8 +29,11 @@ from bytecover_tf.feature_store import FeatureStoreWriter
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.score_store import ScoreWriter
 from bytecover_tf.synth.arrange import Style, arrange, draw_style, usual_tempo
-from bytecover_tf.synth.corpora import COLLECTIONS
-from bytecover_tf.synth.library import read_scores
+from bytecover_tf.synth.library import (
+    add_archive_options,
+    chosen_archives,
+    read_scores,
+)
 from bytecover_tf.synth.score import Score
 from bytecover_tf.synth.spectral import draw_features, draw_score
 from bytecover_tf.synth.variants import (
@@ -60,13 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, required=True, help="the data set's folder")
-    for collection in COLLECTIONS:
-        if collection.option:
-            parser.add_argument(
-                f"--{collection.option}",
-                type=Path,
-                help=f"archive of {collection.name}; without it, none of it is drawn",
-            )
+    add_archive_options(parser, "drawn")
     parser.add_argument("--versions", type=int, default=6, help="of each work")
     parser.add_argument("--works", type=int, help="at most so many (default: all)")
     parser.add_argument("--pool", type=int, default=20, help="a multiple of 5")
@@ -75,12 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     options.out.mkdir(parents=True, exist_ok=True)
-    archives = {
-        collection.name: getattr(options, collection.option)
-        for collection in COLLECTIONS
-        if collection.option and getattr(options, collection.option)
-    }
-    scores = read_scores(options.out / "scores.jsonl", archives, options.workers)
+    scores = read_scores(
+        options.out / "scores.jsonl", chosen_archives(options), options.workers
+    )
     works = choose_works(scores, options.seed)[: options.works]
     draw(works, options.out, options.versions, options.pool, options.workers)
     print(f"{len(works)} works, {options.versions} versions each: {options.out}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 from collections.abc import Mapping
@@ -16,6 +17,31 @@ from bytecover_tf.errors import DataError
 from bytecover_tf.feature_store import write_atomically
 from bytecover_tf.synth.corpora import COLLECTIONS, Collection, list_files, read_file
 from bytecover_tf.synth.score import Score, score_from_dict
+
+
+def add_archive_options(parser: argparse.ArgumentParser, done: str) -> None:
+    """Add an option for each collection that is an archive of its own.
+
+    Args:
+        parser: of a command.
+        done: what the command does with scores, for the help, as in `drawn`.
+    """
+    for collection in COLLECTIONS:
+        if collection.option:
+            parser.add_argument(
+                f"--{collection.option}",
+                type=Path,
+                help=f"archive of {collection.name}; without it, none of it is {done}",
+            )
+
+
+def chosen_archives(options: argparse.Namespace) -> dict[str, Path]:
+    """Return the archives that such options name, by their collection."""
+    return {
+        collection.name: getattr(options, collection.option)
+        for collection in COLLECTIONS
+        if collection.option and getattr(options, collection.option)
+    }
 
 
 def read_scores(

@@ -27,7 +27,11 @@ from bytecover_tf.frontend import Frontend
 from bytecover_tf.synth.arrange import Performance, Style
 from bytecover_tf.synth.build_tunes import Version, list_versions, perform
 from bytecover_tf.synth.corpora import COLLECTIONS
-from bytecover_tf.synth.library import read_scores
+from bytecover_tf.synth.library import (
+    add_archive_options,
+    chosen_archives,
+    read_scores,
+)
 from bytecover_tf.synth.render import SAMPLE_RATE
 from bytecover_tf.synth.spectral import draw_features, draw_score
 from bytecover_tf.synth.variants import group_works
@@ -48,27 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, required=True, help="the page's folder")
-    for collection in COLLECTIONS:
-        if collection.option:
-            parser.add_argument(
-                f"--{collection.option}",
-                type=Path,
-                help=f"archive of {collection.name}; without it, none of it is played",
-            )
+    add_archive_options(parser, "played")
     parser.add_argument("--works", type=int, default=3)
     parser.add_argument("--versions", type=int, default=4, help="of each work")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
 
     options.out.mkdir(parents=True, exist_ok=True)
-    archives = {
-        collection.name: getattr(options, collection.option)
-        for collection in COLLECTIONS
-        if collection.option and getattr(options, collection.option)
-    }
     scores = read_scores(
         options.out / "scores.jsonl",
-        archives,
+        chosen_archives(options),
         os.cpu_count() or 1,
         {collection.name: SAMPLE_FILES for collection in COLLECTIONS},
         options.seed,
