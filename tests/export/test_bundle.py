@@ -221,12 +221,12 @@ def test_raw_graphs_on_bad_input(bundle):
 
 
 def swap_two_channels(original):
-    def swapped(layer, affine, **how):
+    def swapped(layer, affine, ring=False):
         scale, shift = affine
         scale, shift = scale.copy(), shift.copy()
         for array in (scale, shift):
             array[[0, 1]] = array[[1, 0]]
-        return original(layer, (scale, shift), **how)
+        return original(layer, (scale, shift), ring)
 
     return swapped
 
