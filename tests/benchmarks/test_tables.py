@@ -96,7 +96,15 @@ def test_a_rung_differs_in_its_parts_alone(options):
     }
     assert plain == {configs[3]}
     assert configs[3].width == 2
-    assert configs[3].epochs == 1
+    assert {config.triplet_from_epoch for config in configs} == {2}
+
+
+def test_a_network_without_a_classifier_has_its_triplet_loss_from_the_start(options):
+    config = tables.load_config("move")
+    assert (
+        tables.override(config, tables.settings(config, options)).triplet_from_epoch
+        == 0
+    )
 
 
 def test_networks_have_the_same_share_of_their_width(options):
@@ -119,7 +127,7 @@ def test_a_finished_training_is_not_repeated(options, monkeypatch):
     again = tables.trained("x", "naive", options, seed=1)
     assert again == run
     np.testing.assert_array_equal(again.similarity(unseen), similarity)
-    options.steps = 4
+    options.steps = 12
     with pytest.raises(ConfigError, match="another config"):
         tables.trained("x", "naive", options, seed=1)
 
