@@ -163,36 +163,21 @@ class Replicas:
         Raises:
             ClusterError: a host is gone.
         """
-        schedule: dict[str, Any] = {
-            "epochs": epochs,
-            "initial_epoch": initial_epoch,
-            "steps_per_epoch": steps_per_epoch,
-            "callbacks": callbacks,
-            "verbose": verbose,
-        }
         if self._strategy is None:
-            model.fit(dataset(), shuffle=False, **schedule)
+            model.fit(
+                dataset(),
+                epochs=epochs,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
+                callbacks=callbacks,
+                verbose=verbose,
+                shuffle=False,
+            )
             return
-        synchronise(model)
-        with _lost_host():
-            self._fit_together(model, dataset, **schedule)
-
-    def _fit_together(
-        self,
-        model: keras.Model,
-        dataset: Callable[[], tf.data.Dataset],
-        epochs: int,
-        initial_epoch: int,
-        steps_per_epoch: int,
-        callbacks: Sequence[keras.callbacks.Callback],
-        verbose: int,
-    ) -> None:
         import tensorflow as tf
 
         strategy = self._strategy
-        if not model.optimizer.built:
-            with strategy.scope():
-                model.optimizer.build(model.trainable_variables)
+        synchronise(model)
         names = [metric.name for metric in model.metrics]
 
         def on_replica(batch: Any) -> tf.Tensor:
@@ -203,34 +188,38 @@ class Replicas:
         def step(batch: Any) -> tf.Tensor:
             return strategy.reduce("MEAN", strategy.run(on_replica, (batch,)), None)
 
-        batches = iter(
-            strategy.distribute_datasets_from_function(lambda context: dataset())
-        )
-        listeners = keras.callbacks.CallbackList(
-            list(callbacks),
-            add_progbar=self.is_chief,
-            model=model,
-            verbose=verbose,
-            epochs=epochs,
-            steps=steps_per_epoch,
-        )
         model.stop_training = False
-        listeners.on_train_begin()
         logs: dict[str, Any] = {}
-        for epoch in range(initial_epoch, epochs):
-            model.reset_metrics()
-            listeners.on_epoch_begin(epoch)
-            for number in range(steps_per_epoch):
-                listeners.on_train_batch_begin(number)
-                values = step(next(batches)).numpy()
-                logs = dict(zip(names, values, strict=True))
-                listeners.on_train_batch_end(number, logs)
+        with _lost_host():
+            if not model.optimizer.built:
+                with strategy.scope():
+                    model.optimizer.build(model.trainable_variables)
+            batches = iter(
+                strategy.distribute_datasets_from_function(lambda context: dataset())
+            )
+            listeners = keras.callbacks.CallbackList(
+                list(callbacks),
+                add_progbar=self.is_chief,
+                model=model,
+                verbose=verbose,
+                epochs=epochs,
+                steps=steps_per_epoch,
+            )
+            listeners.on_train_begin()
+            for epoch in range(initial_epoch, epochs):
+                model.reset_metrics()
+                listeners.on_epoch_begin(epoch)
+                for number in range(steps_per_epoch):
+                    listeners.on_train_batch_begin(number)
+                    values = step(next(batches)).numpy()
+                    logs = dict(zip(names, values, strict=True))
+                    listeners.on_train_batch_end(number, logs)
+                    if model.stop_training:
+                        break
+                listeners.on_epoch_end(epoch, logs)
                 if model.stop_training:
                     break
-            listeners.on_epoch_end(epoch, logs)
-            if model.stop_training:
-                break
-        listeners.on_train_end(logs)
+            listeners.on_train_end(logs)
 
 
 def join() -> Replicas:

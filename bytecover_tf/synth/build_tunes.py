@@ -9,7 +9,6 @@ packed into a store at the pool asked for. A second run with another `--pool`
 only packs again, and a run that was killed goes on where it stopped.
 """
 
-import argparse
 import hashlib
 import json
 import re
@@ -26,6 +25,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from bytecover_tf import cli
 from bytecover_tf.errors import AudioError, ByteCoverError
 from bytecover_tf.feature_store import FeatureStoreWriter, write_atomically
 from bytecover_tf.frontend import Frontend
@@ -285,7 +285,7 @@ def _facts(work_dir: Path, version: Version) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns 0, or 1 if some versions could not be made."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = cli.parser("synth.build_tunes", __doc__)
     parser.add_argument("--out", type=Path, required=True, help="the data set's folder")
     parser.add_argument(
         "--work-dir", type=Path, required=True, help="kept between runs"
@@ -322,8 +322,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pack(versions, works, options.work_dir, options.out, options.pool)
     write_excerpts(versions, options.out)
     print(f"{len(works)} works, {len(versions) - failed} versions, {failed} failed")
-    return 1 if failed else 0
+    return cli.SOME_FAILED if failed else cli.OK
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    cli.run(main)

@@ -12,7 +12,6 @@ run that was killed goes on where it stopped.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import zlib
@@ -57,11 +56,7 @@ VALIDATION_SHARE = 0.04
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bytecover_tf.synth.draw",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = cli.parser("synth.draw", __doc__)
     parser.add_argument("--out", type=Path, required=True, help="the data set's folder")
     add_archive_options(parser, "drawn")
     parser.add_argument("--versions", type=int, default=6, help="of each work")
@@ -236,4 +231,4 @@ def _draw_work(
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    cli.run(main)

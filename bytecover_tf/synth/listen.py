@@ -12,7 +12,6 @@ collection is read, so that it takes a minute. Needs FluidSynth and the soundfon
 
 from __future__ import annotations
 
-import argparse
 import html
 import os
 from collections.abc import Sequence
@@ -46,11 +45,7 @@ PICTURES = ("the features of its sound", "features drawn without sound", "the no
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bytecover_tf.synth.listen",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = cli.parser("synth.listen", __doc__)
     parser.add_argument("--out", type=Path, required=True, help="the page's folder")
     add_archive_options(parser, "played")
     parser.add_argument("--works", type=int, default=3)
@@ -170,4 +165,4 @@ def page(entries: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    cli.run(main)

@@ -7,6 +7,7 @@ import pytest
 from benchmarks import ablation, comparison, embedding_size, tables
 from benchmarks.tables import Collection, Difference, mean_scores, same_score, verdict
 from bytecover_tf.data import tunes
+from bytecover_tf.encoder import load_encoder
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.feature_store import FeatureStoreWriter
 from bytecover_tf.frontend import Frontend
@@ -96,7 +97,7 @@ def test_a_rung_differs_in_its_parts_alone(options):
     }
     assert plain == {configs[3]}
     assert configs[3].width == 2
-    assert {config.triplet_from_epoch for config in configs} == {2}
+    assert {(c.epochs, c.triplet_from_epoch) for c in configs} == {(3, 2)}
 
 
 def test_a_network_without_a_classifier_has_its_triplet_loss_from_the_start(options):
@@ -122,6 +123,12 @@ def test_a_finished_training_is_not_repeated(options, monkeypatch):
     assert run.figures["seed"] == 1
     unseen, _ = tables.read_collections(options)
     similarity = run.similarity(unseen)
+    # What is searched is the last epoch, whichever was the best.
+    (run.folder / "encoder.keras").unlink()
+    last = load_encoder(run.folder / "checkpoint.keras")
+    embeddings = last.embed_features(unseen.features)
+    np.testing.assert_allclose(similarity, embeddings @ embeddings.T, atol=1e-6)
+    np.testing.assert_array_equal(run.similarity(unseen), similarity)
     monkeypatch.setattr(tables.train, "main", None)
     monkeypatch.setattr(tables, "load_encoder", None)
     again = tables.trained("x", "naive", options, seed=1)
