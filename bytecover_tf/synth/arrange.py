@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bytecover_tf.synth.accompany import PATTERNS
-from bytecover_tf.synth.harmony import Chord
+from bytecover_tf.synth.harmony import Chord, reharmonise
 from bytecover_tf.synth.score import Note, Score
 
 # General MIDI programs (from 0) with the range in which they carry a melody.
@@ -128,6 +128,7 @@ class Style:
         jitter: standard deviation of onsets in seconds.
         ornaments: probability that a long note gets a grace note.
         simplify: probability that a short off-beat note is left out.
+        reharmonise: probability that a chord gives way to a related one.
         cents: tuning above concert pitch.
     """
 
@@ -145,6 +146,7 @@ class Style:
     jitter: float = 0.0
     ornaments: float = 0.0
     simplify: float = 0.0
+    reharmonise: float = 0.0
     cents: float = 0.0
 
 
@@ -226,6 +228,10 @@ def arrange(score: Score, style: Style, rng: np.random.Generator) -> Performance
     Returns:
         The performance. Equal arguments give equal performances.
     """
+    if style.reharmonise:
+        # Of the score, so that a section has the same chords when it comes again.
+        chords = reharmonise(score.chords, score.melody, style.reharmonise, rng)
+        score = replace(score, chords=chords)
     line = _lay_out(score, style)
     melody = _simplify(line.melody, score.beat, style.simplify, rng)
     melody = _ornament(melody, score, style.ornaments, rng)

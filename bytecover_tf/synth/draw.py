@@ -51,6 +51,8 @@ EXCERPT_SECONDS = 85.0
 SAME_ARRANGEMENT = 0.4
 # Of the versions that play the score's own accompaniment, those with drums as well.
 WITH_DRUMS = 0.3
+# Versions with other chords, and of these the largest share of chords.
+REHARMONISED, OTHER_CHORDS = 0.25, 0.6
 VALIDATION_SHARE = 0.04
 
 
@@ -218,6 +220,8 @@ def _draw_work(
             )
         if style.written and rng.random() < WITH_DRUMS:
             style = replace(style, layers=(("drums", 0),))
+        if rng.random() < REHARMONISED:
+            style = replace(style, reharmonise=float(rng.uniform(0.1, OTHER_CHORDS)))
         performance = arrange(score, style, rng)
         lead_in = float(rng.uniform(0.0, 2.0))
         features = draw_features(performance, frontend, rng, lead_in)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -139,6 +139,54 @@ def infer_chords(
         Chord(start, end - start, triads[k][0], triads[k][1])
         for (start, end), k in zip(spans, path, strict=True)
     )
+
+
+def reharmonise(
+    chords: Sequence[Chord],
+    melody: Iterable[Note],
+    probability: float,
+    rng: np.random.Generator,
+) -> tuple[Chord, ...]:
+    """Replace some chords by others that share two notes with them.
+
+    A major triad gives way to the minor triads on its third and sixth, a minor triad
+    to the major ones on its third and sixth, where the melody's longest note then
+    still belongs to the chord.
+
+    Args:
+        chords: of the score, in order.
+        melody: its notes.
+        probability: of a change, where the melody allows one.
+        rng: source of the choices.
+
+    Returns:
+        As many chords in the same places.
+    """
+    notes = list(melody)
+    changed = []
+    for chord in chords:
+        steps = (3, 8) if chord.minor else (4, 9)
+        others = [
+            replace(chord, root=(chord.root + step) % 12, minor=not chord.minor)
+            for step in steps
+        ]
+        sung = _longest(notes, chord)
+        fitting = [one for one in others if sung is None or sung in one.pitch_classes]
+        if fitting and rng.random() < probability:
+            chord = fitting[int(rng.integers(len(fitting)))]
+        changed.append(chord)
+    return tuple(changed)
+
+
+def _longest(notes: Iterable[Note], chord: Chord) -> int | None:
+    """Return the pitch class that sounds longest while a chord holds."""
+    end = chord.onset + chord.duration
+    lengths: dict[int, float] = {}
+    for note in notes:
+        length = min(end, note.onset + note.duration) - max(chord.onset, note.onset)
+        if length > 0:
+            lengths[note.pitch % 12] = lengths.get(note.pitch % 12, 0.0) + length
+    return max(lengths, key=lengths.__getitem__) if lengths else None
 
 
 def _spans(bars: Sequence[float]) -> list[tuple[float, float]]:

@@ -1,8 +1,9 @@
 """Draw the features of a performance, without rendering any sound.
 
 A note becomes harmonics at their places among the constant-Q bins, with an
-instrument's spectrum and decay drawn at random; notes, drums and noise add up as
-energies, and a room and an equaliser shape the sum. That takes some hundredths of a
+instrument's spectrum and decay drawn at random, or a singer's, who changes the vowel
+from note to note; notes, drums and noise add up as energies, and a room and an
+equaliser shape the sum. That takes some hundredths of a
 second where rendering and transforming audio takes a second, so thousands of works
 can be had in minutes. It is an approximation: phases, attacks and the long windows
 of the low bins are left out.
@@ -27,6 +28,22 @@ ROLE_DECIBELS = {"melody": 2.0, "doubling": -3.0, "drums": -24.0}
 ACCOMPANIMENT_DECIBELS = 0.0
 # Semitones: the largest standard deviation of a player's pitches.
 MISTUNED = 0.2
+# The share of melodies that are sung.
+SUNG = 0.4
+# Hertz of the first formants of i, e, a, o, u, men's means: Peterson and Barney,
+# "Control methods used in a study of the vowels", 1952, table II.
+FORMANTS = np.array(
+    [
+        [270, 2290, 3010],
+        [530, 1840, 2480],
+        [730, 1090, 2440],
+        [570, 840, 2410],
+        [300, 870, 2240],
+    ]
+)
+FORMANT_SEMITONES = 3.0
+# Seconds that a consonant before a note may take of it.
+CONSONANT = 0.12
 # Below the loudest step, in decibels.
 NOISE_RANGE = (-75.0, -38.0)
 
@@ -123,17 +140,28 @@ def _draw_part(
 ) -> np.ndarray:
     """Return the energy (n_bins, steps) of one player."""
     level = ROLE_DECIBELS.get(part.role, ACCOMPANIMENT_DECIBELS) + rng.normal(0.0, 5.0)
-    used, index = np.unique([note.pitch for note in part.notes], return_inverse=True)
+    pitches = np.array([note.pitch for note in part.notes])
+    starts = np.array([note.start for note in part.notes]) + lead_in
+    lengths = np.array([note.duration for note in part.notes])
     if part.role == "drums":
+        used, index = np.unique(pitches, return_inverse=True)
         decay, spectra = rng.uniform(0.03, 0.15), _drum_spectra(used, frontend, rng)
     else:
         # Struck and plucked strings decay, winds, bows and voices do not.
         decay = rng.uniform(0.3, 2.0) if rng.random() < 0.5 else np.inf
+        sounds = np.zeros(len(pitches), int)
+        bodies = np.zeros((1, frontend.n_bins))
+        if part.role == "melody" and rng.random() < SUNG:
+            decay, bodies = np.inf, _vowels(frontend, rng)
+            sounds = rng.integers(len(bodies), size=len(pitches))
+            consonants = np.minimum(rng.uniform(0.0, CONSONANT, len(starts)), lengths)
+            starts, lengths = starts + consonants, lengths - consonants
+        both = pitches * len(bodies) + sounds
+        both, index = np.unique(both, return_inverse=True)
+        used, vowels = np.divmod(both, len(bodies))
         # Few singers and players hit a pitch as a piano does.
         off = rng.normal(0.0, rng.uniform(0.0, MISTUNED), len(used))
-        spectra = _note_spectra(used + cents / 100 + off, frontend, rng)
-    starts = np.array([note.start for note in part.notes]) + lead_in
-    lengths = np.array([note.duration for note in part.notes])
+        spectra = _note_spectra(used + cents / 100 + off, bodies[vowels], frontend, rng)
     loudness = np.array([note.velocity / 100 for note in part.notes]) ** 4
     weights = loudness * 10 ** (level / 10)
     sounding = np.zeros((len(used), steps))
@@ -157,10 +185,32 @@ def _covered(
     return span, at, np.maximum(shares, 0.0)
 
 
+def _vowels(frontend: Frontend, rng: np.random.Generator) -> np.ndarray:
+    """Return by how many decibels each of a singer's vowels shapes the bins."""
+    # From a man to a child, whose formants are a third higher.
+    hertz = FORMANTS * rng.uniform(0.95, 1.35)
+    octave = frontend.bins_per_octave
+    places = octave * np.log2(hertz / frontend.fmin)
+    away = (np.arange(frontend.n_bins) - places[..., None]) * 12 / octave
+    peaks = np.exp(-((away / FORMANT_SEMITONES) ** 2) / 2)
+    # As much is taken between the formants as is added at them.
+    return rng.uniform(8.0, 20.0) * (peaks.max(axis=1) - 0.5)
+
+
 def _note_spectra(
-    pitches: np.ndarray, frontend: Frontend, rng: np.random.Generator
+    pitches: np.ndarray,
+    bodies: np.ndarray,
+    frontend: Frontend,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """Return one instrument's energies (pitches, n_bins)."""
+    """Return one player's energies (pitches, n_bins).
+
+    Args:
+        pitches: of the notes.
+        bodies: decibels (pitches, n_bins) that the player's own spectrum gets.
+        frontend: of the features.
+        rng: source of the spectrum.
+    """
     slope = rng.uniform(1.0, 9.0)  # decibels an octave
     decibels = -slope * np.log2(HARMONICS) + rng.normal(0.0, 4.0, len(HARMONICS))
     if rng.random() < 0.15:  # a closed pipe
@@ -169,6 +219,8 @@ def _note_spectra(
     lowest = 69 + 12 * np.log2(frontend.fmin / 440)
     at = (pitches[:, None] - lowest) * octave / 12 + octave * np.log2(HARMONICS)
     body = np.interp(at, *_curve(frontend.n_bins, 6, 5.0, rng))
+    nearest = np.clip(np.rint(at).astype(int), 0, frontend.n_bins - 1)
+    body += np.take_along_axis(bodies, nearest, axis=1)
     energies = 10 ** ((decibels + body) / 10)
     # Vibrato, and the spread of many players on one part.
     wobble = rng.uniform(0.0, 0.7) * octave / 12

@@ -126,3 +126,13 @@ def test_styles_stay_within_their_ranges(score):
             for note in part.notes:
                 assert note.start >= ends.get(note.pitch, 0.0)
                 ends[note.pitch] = note.start + note.duration
+
+
+def test_other_chords_leave_the_melody_and_come_again_with_the_section(score):
+    style = Style(layers=(("pad", 48),), order=(0, 0))
+    plain, other = play(score, style), play(score, replace(style, reharmonise=1.0))
+    assert pitches(other) == pitches(plain)
+    chords = [note.pitch for note in other.parts[1].notes]
+    assert chords != [note.pitch for note in plain.parts[1].notes]
+    half = len(chords) // 2
+    assert chords[:half] == chords[half:]

@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 
-from bytecover_tf.synth.harmony import Chord, estimate_key, infer_chords
+from bytecover_tf.synth.harmony import Chord, estimate_key, infer_chords, reharmonise
 from bytecover_tf.synth.score import Note
 
 
@@ -37,3 +38,38 @@ def test_long_bars_are_halved_and_empty_bars_get_a_chord():
     chords = infer_chords([], [0.0, 1.0, 5.0, 8.0], 0, False)
     spans = [(chord.onset, chord.duration) for chord in chords]
     assert spans == [(0.0, 1.0), (1.0, 2.0), (3.0, 2.0), (5.0, 3.0)]
+
+
+def test_other_chords_share_two_notes_and_hold_the_melody():
+    rng = np.random.default_rng(0)
+    chords = [
+        Chord(2.0 * i, 2.0, i % 12, bool(minor))
+        for i, minor in enumerate(rng.integers(2, size=60))
+    ]
+    # A long root with a short passing note.
+    melody = [
+        note
+        for chord in chords
+        for note in (
+            Note(chord.onset, 1.5, 60 + chord.root),
+            Note(chord.onset + 1.5, 0.5, 62 + chord.root),
+        )
+    ]
+    others = reharmonise(chords, melody, 1.0, rng)
+    for chord, other in zip(chords, others, strict=True):
+        assert (other.onset, other.duration) == (chord.onset, chord.duration)
+        assert other.minor != chord.minor
+        assert len(set(chord.pitch_classes) & set(other.pitch_classes)) == 2
+        assert chord.root in other.pitch_classes
+    some = reharmonise(chords, melody, 0.5, rng)
+    assert 15 < sum(a != b for a, b in zip(chords, some, strict=True)) < 45
+    assert reharmonise(chords, melody, 0.0, rng) == tuple(chords)
+
+
+def test_a_chord_whose_melody_no_other_holds_stays():
+    chord = Chord(0.0, 4.0, 0, False)
+    # F is in none of C, E minor and A minor.
+    melody = [Note(0.0, 3.0, 65), Note(3.0, 1.0, 64)]
+    rng = np.random.default_rng(0)
+    assert reharmonise([chord], melody, 1.0, rng) == (chord,)
+    assert reharmonise([chord], [], 1.0, rng) != (chord,)

@@ -3,6 +3,7 @@ import pytest
 
 from bytecover_tf.errors import ConfigError, DataError
 from bytecover_tf.frontend import Frontend
+from bytecover_tf.synth import spectral
 from bytecover_tf.synth.arrange import Part, Performance, PlayedNote
 from bytecover_tf.synth.spectral import draw_features, response
 
@@ -67,3 +68,31 @@ def test_a_performance_of_nothing_has_no_features():
 def test_the_pool_must_fit_the_steps():
     with pytest.raises(ConfigError, match="must divide"):
         draw_features(performance(TUNE), Frontend(pool=16), np.random.default_rng(0))
+
+
+def test_a_singer_changes_the_vowel_from_note_to_note(monkeypatch):
+    # The same pitch again and again; what differs is the sound of each note.
+    tune = performance([57] * 40, length=1.0)
+    differing = {}
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(spectral, "SUNG", share)
+        spread = []
+        for seed in range(8):
+            rng = np.random.default_rng(seed)
+            features = draw_features(tune, Frontend(pool=10), rng)
+            partials = np.log(features[33 + np.array([0, 12, 19, 24, 28])] + 1e-4)
+            # Louder and softer together is no other sound.
+            spread.append((partials - partials.mean(axis=0)).std(axis=1).mean())
+        differing[share] = np.median(spread)
+    assert differing[1.0] > 1.5 * differing[0.0]
+
+
+def test_formants_lie_within_those_of_men_and_children():
+    frontend = Frontend()
+    hertz = frontend.fmin * 2 ** (np.arange(84) / 12)
+    for seed in range(5):
+        vowels = spectral._vowels(frontend, np.random.default_rng(seed))
+        for decibels, formants in zip(vowels, spectral.FORMANTS, strict=True):
+            assert 8 * 0.9 < np.ptp(decibels) <= 20
+            first = hertz[np.argmax(decibels[hertz < 1.4 * formants[0]])]
+            assert 0.9 * formants[0] < first < 1.4 * formants[0]
