@@ -149,6 +149,29 @@ def check_unseen(
         )
 
 
+def trained_on(
+    tracks: Sequence[Track],
+    store: FeatureStore,
+    name: str,
+    earlier: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return what `check_unseen` refuses.
+
+    Args:
+        tracks: that an encoder learns from.
+        store: knows their content.
+        name: of the data set.
+        earlier: what this said of the encoder that it started from.
+    """
+    works = {track.work for track in tracks}
+    content = {content_mark(store, track) for track in tracks}
+    if earlier:
+        content.update(earlier["content"])
+        # Another data set has names of its own.
+        works.update(earlier["works"] if earlier["data"] == name else [])
+    return {"data": name, "works": sorted(works), "content": sorted(content)}
+
+
 def content_mark(store: FeatureStore, track: Track) -> str:
     """Return twelve digits of the hash of a track's content."""
     return store.entry(track.path).key[:12]

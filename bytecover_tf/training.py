@@ -51,9 +51,9 @@ from bytecover_tf.encoder import Encoder, KerasNetwork, load_encoder
 from bytecover_tf.errors import ConfigError, DataError
 from bytecover_tf.evaluation import (
     check_unseen,
-    content_mark,
     describe,
     evaluate_tracks,
+    trained_on,
 )
 from bytecover_tf.extraction import content_hash
 from bytecover_tf.feature_store import FeatureStore, write_atomically
@@ -191,7 +191,12 @@ def train(
                 "config": config.to_dict(),
                 "seed": seed,
                 "init": state.init,
-                "trained_on": _trained_on(splits.train, store, data, state.init),
+                "trained_on": trained_on(
+                    splits.train,
+                    store,
+                    data,
+                    state.init and state.init["trained_on"],
+                ),
             }
             callbacks += [
                 _Recorder(run_dir, facts, splits.validation, store, state, replicas),
@@ -347,23 +352,6 @@ def _encoder(
     model: ByteCover, store: FeatureStore, info: dict[str, Any] | None = None
 ) -> Encoder:
     return Encoder(KerasNetwork(model, store.frontend), info)
-
-
-def _trained_on(
-    tracks: Sequence[Track],
-    store: FeatureStore,
-    data: str,
-    init: dict[str, Any] | None,
-) -> dict[str, Any]:
-    """Return what later evaluations must not measure on."""
-    works = {track.work for track in tracks}
-    content = {content_mark(store, track) for track in tracks}
-    earlier = init and init["trained_on"]
-    if earlier:
-        content.update(earlier["content"])
-        # Another data set has names of its own.
-        works.update(earlier["works"] if earlier["data"] == data else [])
-    return {"data": data, "works": sorted(works), "content": sorted(content)}
 
 
 def _optimizer(config: Config) -> keras.optimizers.Optimizer:

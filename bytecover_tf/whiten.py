@@ -1,0 +1,112 @@
+"""The command line of whitening; the work is in `bytecover_tf.whitening`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bytecover_tf import cli
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Whiten an encoder; return the exit status."""
+    parser = cli.parser("whiten", DESCRIPTION)
+    cli.add_encoder_argument(parser, "; not an export alone", required=True)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="a new .keras file"
+    )
+    parser.add_argument(
+        "--dim",
+        type=int,
+        metavar="N",
+        help="values of an embedding, the best ones (default: as many as before)",
+    )
+    parser.add_argument(
+        "--shrinkage",
+        type=float,
+        default=0.25,
+        help="0 to 1; more of it for fewer recordings",
+    )
+    cli.add_data_arguments(parser, default=None)
+    options = parser.parse_args(arguments)
+
+    from bytecover_tf.artifact import encoder_file, load_model, save_model
+    from bytecover_tf.encoder import Encoder
+    from bytecover_tf.errors import ConfigError
+    from bytecover_tf.evaluation import (
+        check_unseen,
+        choose_split,
+        describe,
+        evaluate_tracks,
+        trained_on,
+    )
+    from bytecover_tf.extraction import default_store, open_features
+    from bytecover_tf.frontend import Frontend
+    from bytecover_tf.networks import KerasNetwork
+    from bytecover_tf.whitening import discriminants, whitened
+
+    if options.out.suffix != ".keras":
+        raise ConfigError(f"--out {options.out}: the name must end in .keras")
+    model, info = load_model(encoder_file(options.encoder))
+    frontend = Frontend.from_dict(info["frontend"])
+    if options.dim is not None and not 1 <= options.dim <= model.dim:
+        raise ConfigError(f"--dim must be 1 to {model.dim}, not {options.dim}")
+    tracks = cli.read_tracks(options)
+    wanted = [
+        track
+        for split in ("train", "validation")
+        for track in choose_split(tracks, split)
+    ]
+    usable, store = open_features(
+        wanted,
+        options.features or default_store(options.data, options.data_root, frontend),
+        frontend,
+        options.workers,
+        options.source_pool,
+    )
+    train, validation = (
+        choose_split(usable, split) for split in ("train", "validation")
+    )
+    before = Encoder(KerasNetwork(model, frontend), info)
+    check_unseen(before, options.data, validation, store)
+
+    bar = cli.progress(train, unit="recording", desc="embed")
+    embeddings = before.embed_features(store.features(track.path) for track in bar)
+    works = [track.work for track in train]
+    matrix = discriminants(embeddings, works, options.shrinkage)
+    result = whitened(model, matrix[:, : options.dim])
+    facts = {key: info[key] for key in info.keys() - {"format", "versions"}}
+    facts |= {
+        "trained_on": trained_on(train, store, options.data, info.get("trained_on")),
+        "whitening": {
+            "data": options.data,
+            "recordings": len(train),
+            "shrinkage": options.shrinkage,
+        },
+    }
+    after = Encoder(KerasNetwork(result, frontend), facts)
+    for name, encoder in (("before", before), ("whitened", after)):
+        figures = evaluate_tracks(encoder, validation, store).metrics
+        print(f"{name}, {encoder.dim} values, validation works: {describe(figures)}")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    save_model(result, options.out, frontend, facts)
+    print(f"written: {options.out}")
+    return cli.OK if len(usable) == len(wanted) else cli.SOME_FAILED
+
+
+DESCRIPTION = """\
+Add a last linear map to a trained encoder, and shorten its embeddings.
+
+The map is fitted on the recordings of a data set's train split by linear discriminant
+analysis: directions in which versions of a work differ come to count less. It becomes
+part of the network. MAP on the validation split is shown without and with it. Takes no
+training, only the embeddings of all these recordings.
+
+examples:
+  python -m bytecover_tf.whiten --encoder runs/small --data tunes --data-root drawn \\
+      --dim 384 --out whitened.keras
+"""
+
+
+if __name__ == "__main__":
+    cli.run(main)

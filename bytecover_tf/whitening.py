@@ -1,0 +1,96 @@
+"""A last linear map: directions in which versions of a work differ come to count less.
+
+Training ends with some of them as loud as those that tell works apart. Linear
+discriminant analysis of the embeddings of labelled recordings finds the map after which
+versions of a work differ equally in all directions, and orders these by how well they
+part works, so that the last of them can be left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from keras import ops
+
+from bytecover_tf.errors import ConfigError, DataError, EncoderError
+from bytecover_tf.models.bytecover import ByteCover
+
+
+def discriminants(
+    embeddings: np.ndarray, works: Sequence[str], shrinkage: float = 0.25
+) -> np.ndarray:
+    """Return the map that whitens the differences between versions.
+
+    Args:
+        embeddings: (recordings, dim), unit norm.
+        works: of the recordings; works with a single version are passed over.
+        shrinkage: 0 to 1, how far the covariance within works is drawn towards
+            that of equal, independent directions.
+
+    Returns:
+        float32 (dim, dim); its columns from the one that parts works best.
+
+    Raises:
+        ConfigError: `shrinkage` is out of range.
+        DataError: fewer than two works have versions.
+
+    Reference:
+        - Hatch et al., "Within-class covariance normalization for SVM-based speaker
+          recognition", Interspeech 2006
+    """
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    if not 0 < shrinkage < 1:
+        raise ConfigError(f"shrinkage must be between 0 and 1, not {shrinkage}")
+    _, label, count = np.unique(
+        np.asarray(works), return_inverse=True, return_counts=True
+    )
+    several = count[label] > 1
+    if len(np.unique(label[several])) < 2:
+        raise DataError(
+            f"whitening takes two works or more with versions; of {len(count)} works "
+            f"{np.sum(count > 1)} have any"
+        )
+    analysis = LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage)
+    analysis.fit(embeddings[several].astype(np.float64), label[several])
+    return analysis.scalings_.astype(np.float32)
+
+
+def whitened(model: ByteCover, matrix: np.ndarray) -> ByteCover:
+    """Return an encoder that embeds as the model does, followed by a linear map.
+
+    The map, the neck's statistics and an earlier projection become one projection
+    before a new neck, which leaves it as it is.
+
+    Args:
+        model: of ByteCover's own network.
+        matrix: (dim, dim of the result).
+
+    Raises:
+        EncoderError: the model is one of the other networks.
+    """
+    if model.network != "resnet":
+        raise EncoderError(
+            f"a {model.network} has no projection that could be whitened; expected "
+            "ByteCover's own network"
+        )
+    config = {**model.get_config(), "embedding_dim": matrix.shape[1]}
+    result = ByteCover.from_config({**config, "num_works": None, "temperature": None})
+    result.build((None, 84, None, 1))
+    for part in ("salience", "backbone", "pool"):
+        if getattr(model, part) is not None:
+            getattr(result, part).set_weights(getattr(model, part).get_weights())
+    kernel, bias = np.eye(model.dim), np.zeros(model.dim)
+    if model.projection is not None:
+        kernel, bias = map(ops.convert_to_numpy, model.projection.weights)
+    if model.neck is not None:
+        norm = model.neck.batch_norm
+        gamma, mean, variance = (
+            ops.convert_to_numpy(weight)
+            for weight in (norm.gamma, norm.moving_mean, norm.moving_variance)
+        )
+        scale = gamma / np.sqrt(variance + norm.epsilon)
+        kernel, bias = kernel * scale, (bias - mean) * scale
+    result.projection.set_weights([kernel @ matrix, bias @ matrix])
+    return result
