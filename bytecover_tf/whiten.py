@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from bytecover_tf import cli
+
+# Recordings whose features are in memory together.
+_AT_ONCE = 1000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,10 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     before = Encoder(KerasNetwork(model, frontend), info)
     check_unseen(before, options.data, validation, store)
 
-    bar = cli.progress(train, unit="recording", desc="embed")
-    embeddings = before.embed_features(store.features(track.path) for track in bar)
+    embeddings = []
+    with cli.progress(total=len(train), unit="recording", desc="embed") as bar:
+        for start in range(0, len(train), _AT_ONCE):
+            some = [track.path for track in train[start : start + _AT_ONCE]]
+            embeddings.append(before.embed_features(map(store.features, some)))
+            bar.update(len(some))
     works = [track.work for track in train]
-    matrix = discriminants(embeddings, works, options.shrinkage)
+    matrix = discriminants(np.concatenate(embeddings), works, options.shrinkage)
     result = whitened(model, matrix[:, : options.dim])
     facts = {key: info[key] for key in info.keys() - {"format", "versions"}}
     facts |= {

@@ -25,8 +25,8 @@ def discriminants(
     Args:
         embeddings: (recordings, dim), unit norm.
         works: of the recordings; works with a single version are passed over.
-        shrinkage: 0 to 1, how far the covariance within works is drawn towards
-            that of equal, independent directions.
+        shrinkage: above 0 and below 1, how far the covariance within works is drawn
+            towards that of equal, independent directions.
 
     Returns:
         float32 (dim, dim); its columns from the one that parts works best.
@@ -39,22 +39,40 @@ def discriminants(
         - Hatch et al., "Within-class covariance normalization for SVM-based speaker
           recognition", Interspeech 2006
     """
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from scipy import linalg
 
     if not 0 < shrinkage < 1:
         raise ConfigError(f"shrinkage must be between 0 and 1, not {shrinkage}")
     _, label, count = np.unique(
         np.asarray(works), return_inverse=True, return_counts=True
     )
-    several = count[label] > 1
-    if len(np.unique(label[several])) < 2:
+    several = count > 1
+    if np.sum(several) < 2:
         raise DataError(
             f"whitening takes two works or more with versions; of {len(count)} works "
-            f"{np.sum(count > 1)} have any"
+            f"{np.sum(several)} have any"
         )
-    analysis = LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage)
-    analysis.fit(embeddings[several].astype(np.float64), label[several])
-    return analysis.scalings_.astype(np.float32)
+    vectors, label = (
+        embeddings[several[label]].astype(np.float64),
+        label[several[label]],
+    )
+    totals = np.zeros((len(count), vectors.shape[1]))
+    np.add.at(totals, label, vectors)
+    means = totals / count[:, None]
+    within = _covariance(vectors - means[label], len(vectors) - int(several.sum()))
+    centred = means[several] - means[several].mean(axis=0)
+    # What is left of the differences within works in the means of a few versions.
+    rest = np.mean(1 / count[several]) * within
+    between = _covariance(centred, len(centred) - 1) - rest
+    dim = len(within)
+    within = (1 - shrinkage) * within + shrinkage * np.trace(within) / dim * np.eye(dim)
+    # Solutions have unit length by the covariance within works.
+    _, solutions = linalg.eigh(between, within)
+    return solutions[:, ::-1].astype(np.float32)
+
+
+def _covariance(differences: np.ndarray, freedom: int) -> np.ndarray:
+    return differences.T @ differences / freedom
 
 
 def whitened(model: ByteCover, matrix: np.ndarray) -> ByteCover:
