@@ -21,6 +21,7 @@ from bytecover_tf.encoder import load_encoder
 from bytecover_tf.pretrained import DEFAULT
 
 SETTINGS = [
+    "embedding_dim=384",
     "crop_frames=(64, 96)",
     "learning_rate=2e-4",
     "warmup_steps=20",

@@ -331,7 +331,7 @@ def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str
     Frontend.from_dict(info["frontend"]).check_same(store.frontend, str(store.path))
     wanted, found = model.get_config(), source.get_config()
     differing = [
-        f"{name}: {found[name]} in {path}, {wanted[name]} in the settings"
+        name
         for name in ("network", "blocks", "width", "ibn", "pooling", "bnneck",
                      "embedding_dim", "input_power", "salience", "pitch_classes")
         if found[name] != wanted[name]
@@ -339,8 +339,12 @@ def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str
     if differing:
         raise ConfigError(
             f"{path}: its weights do not fit, the architecture is another ("
-            + "; ".join(differing)
-            + ")"
+            + "; ".join(
+                f"{name}: {found[name]} in {path}, {wanted[name]} in the settings"
+                for name in differing
+            )
+            + "); to train on from it, add "
+            + " ".join(f"--set '{name}={found[name]}'" for name in differing)
         )
     for part in ("salience", "backbone", "pool", "projection", "neck"):
         if getattr(model, part) is not None:

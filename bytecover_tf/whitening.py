@@ -52,10 +52,8 @@ def discriminants(
             f"whitening takes two works or more with versions; of {len(count)} works "
             f"{np.sum(several)} have any"
         )
-    vectors, label = (
-        embeddings[several[label]].astype(np.float64),
-        label[several[label]],
-    )
+    chosen = several[label]
+    vectors, label = embeddings[chosen].astype(np.float64), label[chosen]
     totals = np.zeros((len(count), vectors.shape[1]))
     np.add.at(totals, label, vectors)
     means = totals / count[:, None]

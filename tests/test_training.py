@@ -323,7 +323,8 @@ def test_an_encoder_that_does_not_fit_is_refused_by_name(small_set, tmp_path):
     wide = override(SMALL, ["width=8", "input_power=0.5"])
     with pytest.raises(
         ConfigError,
-        match=r"width: 4 in .*given\.keras, 8 in the settings; input_power: 1\.0 in",
+        match=r"width: 4 in .*given\.keras, 8 in the settings; input_power: 1\.0 in"
+        r".*--set 'width=4' --set 'input_power=1\.0'$",
     ):
         train(wide, tracks, store, run, init=path)
     with FeatureStoreWriter(tmp_path / "finer", Frontend(pool=50)) as writer:
