@@ -192,7 +192,7 @@ def plot(curves: dict[str, Curve], path: Path) -> None:
     """Draw time and memory against the number of recordings."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(10, 5), layout="constrained")
     time, memory = figure.subplots(1, 2)
     for name, curve in curves.items():
         by_time, by_memory = curve.exponents
@@ -203,7 +203,13 @@ def plot(curves: dict[str, Curve], path: Path) -> None:
     memory.set(title="peak memory", ylabel="MiB")
     for panel in (time, memory):
         panel.set_xlabel("recordings")
-        panel.legend(title="and exponent", fontsize="small")
+        panel.legend(
+            title="and exponent",
+            fontsize="small",
+            ncols=2,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.15),
+        )
     figure.savefig(path, dpi=100)
 
 
