@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from bytecover_tf import cli
-
-# Recordings whose features are in memory together.
-_AT_ONCE = 1000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.extraction import default_store, open_features
     from bytecover_tf.frontend import Frontend
     from bytecover_tf.networks import KerasNetwork
-    from bytecover_tf.whitening import discriminants, whitened
+    from bytecover_tf.whitening import discriminants, embed_tracks, whitened
 
     if options.out.suffix != ".keras":
         raise ConfigError(f"--out {options.out}: the name must end in .keras")
@@ -75,17 +70,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     before = Encoder(KerasNetwork(model, frontend), info)
     check_unseen(before, options.data, validation, store)
 
-    embeddings = []
-    with cli.progress(total=len(train), unit="recording", desc="embed") as bar:
-        for start in range(0, len(train), _AT_ONCE):
-            some = [track.path for track in train[start : start + _AT_ONCE]]
-            embeddings.append(before.embed_features(map(store.features, some)))
-            bar.update(len(some))
-    works = [track.work for track in train]
-    matrix = discriminants(np.concatenate(embeddings), works, options.shrinkage)
+    embeddings = embed_tracks(before, train, store)
+    matrix = discriminants(
+        embeddings, [track.work for track in train], options.shrinkage
+    )
     result = whitened(model, matrix[:, : options.dim])
-    facts = {key: info[key] for key in info.keys() - {"format", "versions"}}
-    facts |= {
+    after = Encoder(KerasNetwork(result, frontend))
+    for name, encoder in (("before", before), ("whitened", after)):
+        figures = evaluate_tracks(encoder, validation, store).metrics
+        print(f"{name}, {encoder.dim} values, validation works: {describe(figures)}")
+    facts = {
+        **{key: info[key] for key in info.keys() - {"format", "versions"}},
+        "config": {**info.get("config", {}), "embedding_dim": after.dim},
+        "validation": figures,
         "trained_on": trained_on(train, store, options.data, info.get("trained_on")),
         "whitening": {
             "data": options.data,
@@ -93,10 +90,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "shrinkage": options.shrinkage,
         },
     }
-    after = Encoder(KerasNetwork(result, frontend), facts)
-    for name, encoder in (("before", before), ("whitened", after)):
-        figures = evaluate_tracks(encoder, validation, store).metrics
-        print(f"{name}, {encoder.dim} values, validation works: {describe(figures)}")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     save_model(result, options.out, frontend, facts)
     print(f"written: {options.out}")

@@ -13,8 +13,30 @@ from collections.abc import Sequence
 import numpy as np
 from keras import ops
 
+from bytecover_tf import cli
+from bytecover_tf.data.track import Track
+from bytecover_tf.encoder import Encoder
 from bytecover_tf.errors import ConfigError, DataError, EncoderError
+from bytecover_tf.feature_store import FeatureStore
 from bytecover_tf.models.bytecover import ByteCover
+
+# Recordings whose features are in memory together.
+_AT_ONCE = 1000
+
+
+def embed_tracks(
+    encoder: Encoder, tracks: Sequence[Track], store: FeatureStore
+) -> np.ndarray:
+    """Return the embeddings of many tracks, (tracks, dim), showing progress."""
+    embeddings = np.empty((len(tracks), encoder.dim), np.float32)
+    with cli.progress(total=len(tracks), unit="recording", desc="embed") as bar:
+        for start in range(0, len(tracks), _AT_ONCE):
+            some = tracks[start : start + _AT_ONCE]
+            embeddings[start : start + len(some)] = encoder.embed_features(
+                store.features(track.path) for track in some
+            )
+            bar.update(len(some))
+    return embeddings
 
 
 def discriminants(

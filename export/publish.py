@@ -62,6 +62,8 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
         variable.assign(value.astype(np.float16).astype(value.dtype))
     # The training recordings are drawn and nobody else has them.
     info["trained_on"] = {**info["trained_on"], "works": [], "content": []}
+    if info.get("init"):
+        info["init"] = {"path": Path(info["init"]["path"]).name, "trained_on": None}
     folder = pretrained.WEIGHTS / name
     with tempfile.TemporaryDirectory() as beside:
         rounded = Path(beside, "encoder.keras")

@@ -5,6 +5,7 @@ from bytecover_tf import whiten
 from bytecover_tf.artifact import load_model, save_model
 from bytecover_tf.encoder import load_encoder
 from bytecover_tf.errors import ConfigError, DataError, EncoderError
+from bytecover_tf.evaluation import evaluate_tracks
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.metrics import evaluate
 from bytecover_tf.models.bytecover import ByteCover
@@ -136,6 +137,10 @@ def test_the_command_writes_an_encoder(small_set, encoder, capsys):
     np.testing.assert_allclose(after.embed_features(features), expected, atol=1e-3)
     whitening = after.info["whitening"]
     assert whitening == {"data": "tunes", "recordings": 32, "shrinkage": 0.5}
+    assert after.info["config"]["embedding_dim"] == 16
+    validation = [track for track in tracks if track.split == "validation"]
+    figures = evaluate_tracks(after, validation, store).metrics
+    assert after.info["validation"]["map"] == pytest.approx(figures["map"])
     # What it was fitted on is not to be measured on, nor what came before.
     seen = after.info["trained_on"]
     assert seen["works"] == sorted({track.work for track in train})

@@ -15,7 +15,8 @@ def published(tmp_path, monkeypatch, make_model):
     monkeypatch.chdir(tmp_path)
     model = make_model(salience=3, input_power=0.5)
     trained = {"data": "drawn", "works": ["a"], "content": ["b"]}
-    facts = {"trained_on": trained, "seed": 3}
+    init = {"path": "/home/somebody/init.keras", "trained_on": trained}
+    facts = {"trained_on": trained, "init": init, "seed": 3}
     save_model(model, tmp_path / "encoder.keras", Frontend(pool=20), facts)
     (tmp_path / "card.md").write_text("# A card")
     return publish(tmp_path / "encoder.keras", "bytecover-toy", tmp_path / "card.md")
@@ -31,6 +32,8 @@ def test_a_published_encoder_has_a_name(published, tmp_path, rng):
     assert np.all((found * expected).sum(axis=1) > 0.9999)
     assert encoder.frontend == Frontend(pool=20)
     assert encoder.info["seed"] == 3
+    # Where it was made is nobody's affair.
+    assert encoder.info["init"] == {"path": "init.keras", "trained_on": None}
     # The file to train on from is the same encoder.
     keras_file = encoder_file("bytecover-toy")
     again = load_encoder(keras_file)
