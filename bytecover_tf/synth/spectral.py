@@ -3,10 +3,9 @@
 A note becomes harmonics at their places among the constant-Q bins, with an
 instrument's spectrum and decay drawn at random, or a singer's, who changes the vowel
 from note to note; notes, drums and noise add up as energies, and a room and an
-equaliser shape the sum. That takes some hundredths of a
-second where rendering and transforming audio takes a second, so thousands of works
-can be had in minutes. It is an approximation: phases, attacks and the long windows
-of the low bins are left out.
+equaliser shape the sum. That takes some hundredths of a second where rendering and
+transforming audio takes a second, so thousands of works can be had in minutes. It is
+an approximation: phases, attacks and the long windows of the low bins are left out.
 """
 
 from __future__ import annotations
