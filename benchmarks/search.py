@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -438,6 +439,8 @@ def main() -> None:
     parser.add_argument("--work-dir", type=Path, help="for what is built")
     parser.add_argument("--quick", action="store_true", help="few queries, no report")
     options = parser.parse_args()
+    if find_spec("faiss") is None:
+        parser.error("FAISS is not installed; pip install '.[benchmark]'")
     with_milvus = bool(options.milvus or options.start_milvus)
     for rows in map(int, options.sizes.split(",")):
         with tempfile.TemporaryDirectory(dir=options.work_dir) as made:
