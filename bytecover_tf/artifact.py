@@ -36,16 +36,17 @@ def save_model(
         model: to be saved.
         path: a name that ends in `.keras`; an older file is replaced.
         frontend: parameters of the features that the model reads.
-        info: further facts, ready for JSON.
+        info: further facts, ready for JSON; those that `read_info` returned of
+            another file may be among them.
 
     Raises:
         OSError: it cannot be written; what stood there is as it was.
     """
     record = {
+        **info,
         "format": _FORMAT,
         "frontend": frontend.to_dict(),
         "versions": versions("bytecover_tf", "keras", _backend(), "librosa"),
-        **info,
     }
     beside = path.with_name(f".{path.stem}.part.keras")
     try:

@@ -346,9 +346,7 @@ def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str
             + "); to train on from it, add "
             + " ".join(f"--set '{name}={found[name]}'" for name in differing)
         )
-    for part in ("salience", "backbone", "pool", "projection", "neck"):
-        if getattr(model, part) is not None:
-            getattr(model, part).set_weights(getattr(source, part).get_weights())
+    model.take_weights(source)
     return info
 
 

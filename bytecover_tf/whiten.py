@@ -43,14 +43,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.extraction import default_store, open_features
     from bytecover_tf.frontend import Frontend
     from bytecover_tf.networks import KerasNetwork
-    from bytecover_tf.whitening import discriminants, embed_tracks, whitened
+    from bytecover_tf.whitening import (
+        check_network,
+        check_shrinkage,
+        discriminants,
+        embed_tracks,
+        whitened,
+    )
 
     if options.out.suffix != ".keras":
         raise ConfigError(f"--out {options.out}: the name must end in .keras")
+    check_shrinkage(options.shrinkage)
     model, info = load_model(encoder_file(options.encoder))
+    check_network(model)
     frontend = Frontend.from_dict(info["frontend"])
     if options.dim is not None and not 1 <= options.dim <= model.dim:
         raise ConfigError(f"--dim must be 1 to {model.dim}, not {options.dim}")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     tracks = cli.read_tracks(options)
     wanted = [
         track
@@ -80,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         figures = evaluate_tracks(encoder, validation, store).metrics
         print(f"{name}, {encoder.dim} values, validation works: {describe(figures)}")
     facts = {
-        **{key: info[key] for key in info.keys() - {"format", "versions"}},
+        **info,
         "config": {**info.get("config", {}), "embedding_dim": after.dim},
         "validation": figures,
         "trained_on": trained_on(train, store, options.data, info.get("trained_on")),
@@ -90,7 +99,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "shrinkage": options.shrinkage,
         },
     }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     save_model(result, options.out, frontend, facts)
     print(f"written: {options.out}")
     return cli.OK if len(usable) == len(wanted) else cli.SOME_FAILED
@@ -105,8 +113,8 @@ part of the network. MAP on the validation split is shown without and with it. T
 training, only the embeddings of all these recordings.
 
 examples:
-  python -m bytecover_tf.whiten --encoder runs/small --data tunes --data-root drawn \\
-      --dim 384 --out whitened.keras
+  python -m bytecover_tf.whiten --encoder runs/tunes-small --data tunes \\
+      --data-root drawn --dim 384 --out whitened.keras
 """
 
 

@@ -18,10 +18,34 @@ from bytecover_tf.data.track import Track
 from bytecover_tf.encoder import Encoder
 from bytecover_tf.errors import ConfigError, DataError, EncoderError
 from bytecover_tf.feature_store import FeatureStore
+from bytecover_tf.layers.batch_norm import affine
 from bytecover_tf.models.bytecover import ByteCover
 
 # Recordings whose features are in memory together.
 _AT_ONCE = 1000
+
+
+def check_network(model: ByteCover) -> None:
+    """Refuse what `whitened` cannot take.
+
+    Raises:
+        EncoderError: the model is one of the other networks.
+    """
+    if model.network != "resnet":
+        raise EncoderError(
+            f"a {model.network} has no projection that could be whitened; expected "
+            "ByteCover's own network"
+        )
+
+
+def check_shrinkage(shrinkage: float) -> None:
+    """Refuse what `discriminants` cannot take.
+
+    Raises:
+        ConfigError: it is out of range.
+    """
+    if not 0 < shrinkage < 1:
+        raise ConfigError(f"shrinkage must be between 0 and 1, not {shrinkage}")
 
 
 def embed_tracks(
@@ -63,8 +87,7 @@ def discriminants(
     """
     from scipy import linalg
 
-    if not 0 < shrinkage < 1:
-        raise ConfigError(f"shrinkage must be between 0 and 1, not {shrinkage}")
+    check_shrinkage(shrinkage)
     _, label, count = np.unique(
         np.asarray(works), return_inverse=True, return_counts=True
     )
@@ -108,27 +131,14 @@ def whitened(model: ByteCover, matrix: np.ndarray) -> ByteCover:
     Raises:
         EncoderError: the model is one of the other networks.
     """
-    if model.network != "resnet":
-        raise EncoderError(
-            f"a {model.network} has no projection that could be whitened; expected "
-            "ByteCover's own network"
-        )
-    config = {**model.get_config(), "embedding_dim": matrix.shape[1]}
-    result = ByteCover.from_config({**config, "num_works": None, "temperature": None})
-    result.build((None, 84, None, 1))
-    for part in ("salience", "backbone", "pool"):
-        if getattr(model, part) is not None:
-            getattr(result, part).set_weights(getattr(model, part).get_weights())
+    check_network(model)
+    result = model.without_classifier(embedding_dim=matrix.shape[1])
+    result.take_weights(model, ("salience", "backbone", "pool"))
     kernel, bias = np.eye(model.dim), np.zeros(model.dim)
     if model.projection is not None:
         kernel, bias = map(ops.convert_to_numpy, model.projection.weights)
     if model.neck is not None:
-        norm = model.neck.batch_norm
-        gamma, mean, variance = (
-            ops.convert_to_numpy(weight)
-            for weight in (norm.gamma, norm.moving_mean, norm.moving_variance)
-        )
-        scale = gamma / np.sqrt(variance + norm.epsilon)
-        kernel, bias = kernel * scale, (bias - mean) * scale
+        scale, shift = affine(model.neck.batch_norm)
+        kernel, bias = kernel * scale, bias * scale + shift
     result.projection.set_weights([kernel @ matrix, bias @ matrix])
     return result

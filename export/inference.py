@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from bytecover_tf.layers.batch_norm import affine
 from bytecover_tf.layers.gem import GeM
 from bytecover_tf.layers.ring import fold_octaves, pad_ring
 from bytecover_tf.layers.salience import Salience, stack_harmonics
@@ -39,7 +40,7 @@ def inference_network(model: ByteCover) -> Step:
     backbone = model.backbone
     hear = None if model.salience is None else _salience(model.salience)
     ring = backbone.ring
-    stem = _convolution(backbone.stem_conv, _affine(backbone.stem_norm), ring)
+    stem = _convolution(backbone.stem_conv, affine(backbone.stem_norm), ring)
     blocks = [_bottleneck(block) for block in backbone.bottlenecks]
     head = _head(model)
 
@@ -80,7 +81,7 @@ def _unit_norm(x: Any) -> Any:
 
 def _salience(layer: Salience) -> Step:
     hidden = [
-        _convolution(convolution, _affine(norm))
+        _convolution(convolution, affine(norm))
         for convolution, norm in zip(layer.convolutions, layer.norms, strict=True)
     ]
     squeeze, excite = _dense(layer.squeeze), _dense(layer.excite)
@@ -109,12 +110,12 @@ def _dense(layer: Any) -> Step:
 
 def _bottleneck(block: Bottleneck) -> Step:
     conv1, norm1 = _first(block)
-    conv2 = _convolution(block.conv2, _affine(block.norm2), block.ring)
-    conv3 = _convolution(block.conv3, _affine(block.norm3))
+    conv2 = _convolution(block.conv2, affine(block.norm2), block.ring)
+    conv3 = _convolution(block.conv3, affine(block.norm3))
     shortcut = (
         None
         if block.shortcut is None
-        else _convolution(block.shortcut, _affine(block.shortcut_norm))
+        else _convolution(block.shortcut, affine(block.shortcut_norm))
     )
 
     def run(x: Any) -> Any:
@@ -128,9 +129,9 @@ def _bottleneck(block: Bottleneck) -> Step:
 def _first(block: Bottleneck) -> tuple[Step, Step]:
     """Return a block's first convolution and what is left of its normalisation."""
     if not block.ibn:
-        return _convolution(block.conv1, _affine(block.norm1)), lambda x: x
+        return _convolution(block.conv1, affine(block.norm1)), lambda x: x
     instance = block.norm1.instance_norm
-    scale, shift = _affine(block.norm1.batch_norm)
+    scale, shift = affine(block.norm1.batch_norm)
     split = block.filters - len(scale)
     untouched = (
         np.concatenate([np.ones(split), scale]),
@@ -155,7 +156,7 @@ def _head(model: ByteCover) -> Step:
     scale, shift = (
         (np.ones(model.dim), np.zeros(model.dim))
         if model.neck is None
-        else _affine(model.neck.batch_norm)
+        else affine(model.neck.batch_norm)
     )
     # A projection is linear, so the neck folds into it.
     kernel, bias = None, shift
@@ -191,17 +192,6 @@ def _convolution(
         return ops.conv(pad(x, bins, frames), kernel, strides=layer.strides) + bias
 
     return run
-
-
-def _affine(norm: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scale and shift that a batch normalisation has at inference."""
-    scale = 1 / np.sqrt(_float64(norm.moving_variance) + norm.epsilon)
-    if norm.scale:
-        scale = scale * _float64(norm.gamma)
-    shift = -_float64(norm.moving_mean) * scale
-    if norm.center:
-        shift = shift + _float64(norm.beta)
-    return scale, shift
 
 
 def _pad(x: Any, bins: int, frames: int) -> Any:

@@ -67,8 +67,7 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
     folder = pretrained.WEIGHTS / name
     with tempfile.TemporaryDirectory() as beside:
         rounded = Path(beside, "encoder.keras")
-        facts = {key: info[key] for key in info.keys() - {"format", "versions"}}
-        save_model(model, rounded, Frontend.from_dict(info["frontend"]), facts)
+        save_model(model, rounded, Frontend.from_dict(info["frontend"]), info)
         _deflate(rounded)
         bundle = Path(beside, name)
         export(rounded, bundle, ("onnx",), ("features",), report=print)

@@ -153,6 +153,7 @@ def test_the_command_writes_an_encoder(small_set, encoder, capsys):
     [
         (("--dim", "65"), "1 to 64"),
         (("--out", "encoder.onnx"), "end in .keras"),
+        (("--shrinkage", "1"), "between 0 and 1"),
     ],
 )
 def test_wrong_use_is_explained(encoder, more, reason):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -66,3 +67,22 @@ def _is_fusible(inputs: Any) -> bool:
     dtype = keras.backend.standardize_dtype(inputs.dtype)
     known = dtype in ("float32", "float16", "bfloat16") and len(inputs.shape) == 4
     return known and keras.backend.backend() == "tensorflow"
+
+
+def affine(norm: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scale and shift that a batch normalisation has at inference.
+
+    Returns:
+        float64 (channels,) each.
+    """
+    scale = 1 / np.sqrt(_float64(norm.moving_variance) + norm.epsilon)
+    if norm.scale:
+        scale = scale * _float64(norm.gamma)
+    shift = -_float64(norm.moving_mean) * scale
+    if norm.center:
+        shift = shift + _float64(norm.beta)
+    return scale, shift
+
+
+def _float64(variable: Any) -> np.ndarray:
+    return ops.convert_to_numpy(variable).astype(np.float64)

@@ -25,6 +25,9 @@ from bytecover_tf.models.tppnet import TPPNet
 OTHER_NETWORKS = {"cqtnet": CQTNet, "kicnn": KiCNN, "move": MOVE, "tppnet": TPPNet}
 """What the paper compares itself with: from features to embeddings, (batch, dim)."""
 
+# What makes an embedding, in order.
+PARTS = ("salience", "backbone", "pool", "projection", "neck")
+
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
 class ByteCover(keras.Model):
@@ -379,7 +382,7 @@ class ByteCover(keras.Model):
         Args:
             earlier: such a copy, to bring up to date instead of making a new one.
         """
-        copy = earlier or self._without_classifier()
+        copy = earlier or self.without_classifier()
         kept = {self._relative(variable): variable for variable in self.variables}
         for variable in copy.variables:
             # By way of NumPy: JAX would share the buffer, and training frees it.
@@ -387,9 +390,25 @@ class ByteCover(keras.Model):
             variable.assign(value)
         return copy
 
-    def _without_classifier(self) -> ByteCover:
+    def take_weights(self, source: ByteCover, parts: Sequence[str] = PARTS) -> None:
+        """Copy another model's weights, where this one has the part.
+
+        Args:
+            source: has these parts in the same shapes.
+            parts: of `PARTS`.
+        """
+        for part in parts:
+            if getattr(self, part) is not None:
+                getattr(self, part).set_weights(getattr(source, part).get_weights())
+
+    def without_classifier(self, **changes: Any) -> ByteCover:
+        """Return a float32 model for inference alone, with new weights.
+
+        Args:
+            **changes: to the constructor's arguments.
+        """
         config = {**self.get_config(), "num_works": None, "dtype": "float32"}
-        config["temperature"] = None
+        config |= {"temperature": None, **changes}
         copy = type(self).from_config(config)
         copy.build((None, 84, None, 1))
         return copy

@@ -110,18 +110,7 @@ def infer_chords(
         Chords that cover the bars without gap; equal neighbours are not merged.
     """
     spans = _spans(bars)
-    weights = np.zeros((len(spans), 12))
-    starts = np.array([start for start, _ in spans])
-    for note in notes:
-        first = max(0, int(np.searchsorted(starts, note.onset, side="right")) - 1)
-        for i in range(first, len(spans)):
-            start, end = spans[i]
-            if start >= note.onset + note.duration:
-                break
-            length = min(end, note.onset + note.duration) - max(start, note.onset)
-            accent = 1.5 if abs(note.onset - start) < 1e-3 else 1.0
-            weights[i, note.pitch % 12] += accent * max(length, 0.0)
-
+    weights = _durations(notes, spans, accent=1.5)
     triads = [(root, is_minor) for root in range(12) for is_minor in (False, True)]
     members = np.full((len(triads), 12), -0.8)
     bonus = np.empty(len(triads))
@@ -162,31 +151,47 @@ def reharmonise(
     Returns:
         As many chords in the same places.
     """
-    notes = list(melody)
+    spans = [(chord.onset, chord.onset + chord.duration) for chord in chords]
     changed = []
-    for chord in chords:
+    for chord, sung in zip(chords, _durations(melody, spans), strict=True):
         steps = (3, 8) if chord.minor else (4, 9)
         others = [
             replace(chord, root=(chord.root + step) % 12, minor=not chord.minor)
             for step in steps
         ]
-        sung = _longest(notes, chord)
-        fitting = [one for one in others if sung is None or sung in one.pitch_classes]
+        fitting = [
+            one
+            for one in others
+            if not sung.any() or sung.argmax() in one.pitch_classes
+        ]
         if fitting and rng.random() < probability:
             chord = fitting[int(rng.integers(len(fitting)))]
         changed.append(chord)
     return tuple(changed)
 
 
-def _longest(notes: Iterable[Note], chord: Chord) -> int | None:
-    """Return the pitch class that sounds longest while a chord holds."""
-    end = chord.onset + chord.duration
-    lengths: dict[int, float] = {}
+def _durations(
+    notes: Iterable[Note], spans: Sequence[tuple[float, float]], accent: float = 1.0
+) -> np.ndarray:
+    """Return how long each pitch class sounds in each span, (spans, 12).
+
+    Args:
+        notes: in any order.
+        spans: start and end, in order.
+        accent: factor of notes that begin with a span.
+    """
+    durations = np.zeros((len(spans), 12))
+    starts = np.array([start for start, _ in spans])
     for note in notes:
-        length = min(end, note.onset + note.duration) - max(chord.onset, note.onset)
-        if length > 0:
-            lengths[note.pitch % 12] = lengths.get(note.pitch % 12, 0.0) + length
-    return max(lengths, key=lengths.__getitem__) if lengths else None
+        first = max(0, int(np.searchsorted(starts, note.onset, side="right")) - 1)
+        for i in range(first, len(spans)):
+            start, end = spans[i]
+            if start >= note.onset + note.duration:
+                break
+            length = min(end, note.onset + note.duration) - max(start, note.onset)
+            factor = accent if abs(note.onset - start) < 1e-3 else 1.0
+            durations[i, note.pitch % 12] += factor * max(length, 0.0)
+    return durations
 
 
 def _spans(bars: Sequence[float]) -> list[tuple[float, float]]:
