@@ -23,10 +23,10 @@ from bytecover_tf.audio import check_waveform, iter_audio
 from bytecover_tf.constant_q import magnitudes
 from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
 
-# A long recording is transformed in chunks of about this many frames (six
-# minutes at the default hop), each with some context on both sides that covers
+# A long recording is transformed in chunks of about this many frames (93 s
+# at the default hop), each with some context on both sides that covers
 # the longest filter and the decimation's ringing.
-_CHUNK_FRAMES = 16_000
+_CHUNK_FRAMES = 4_000
 _CONTEXT_FRAMES = 64
 
 
@@ -321,23 +321,25 @@ class Frontend:
         chunk is transformed in one piece.
         """
         chunk = self.pool * math.ceil(_CHUNK_FRAMES / self.pool)
-        buffer = np.empty(0, np.float32)
-        first = 0  # the frame centred on the buffer's first sample
+        held: list[np.ndarray] = []
+        first = 0  # the frame centred on the first sample held
         start = 0  # the next frame to give out
         for block in blocks:
-            buffer = np.concatenate([buffer, block])
-            while (
-                len(buffer)
-                > (start + chunk + _CONTEXT_FRAMES - first) * self.hop_length
-            ):
-                end = (start + chunk + _CONTEXT_FRAMES - first) * self.hop_length
+            held.append(block)
+            end = (start + chunk + _CONTEXT_FRAMES - first) * self.hop_length
+            if sum(map(len, held)) <= end:
+                continue
+            buffer = np.concatenate(held)
+            while len(buffer) > end:
                 frames = magnitudes(buffer[:end], self)
                 yield frames[:, start - first : start - first + chunk]
                 start += chunk
                 keep = start - _CONTEXT_FRAMES - first
                 buffer = buffer[keep * self.hop_length :]
                 first += keep
-        yield magnitudes(buffer, self)[:, start - first :]
+                end = (start + chunk + _CONTEXT_FRAMES - first) * self.hop_length
+            held = [buffer]
+        yield magnitudes(np.concatenate(held), self)[:, start - first :]
 
 
 def _mean_blocks(frames: np.ndarray, size: int) -> np.ndarray:

@@ -167,6 +167,26 @@ def test_downmix_is_the_mean(tmp_path, channels):
     np.testing.assert_allclose(load_audio(tmp_path / "a.wav"), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "bits"),
+    [
+        ("a.wav", "pcm_s64le", 24),  # converted first
+        ("a.wav", "pcm_u8", 8),
+        ("a.m4a", "alac", 16),  # planar
+        ("a.wv", "wavpack", 8),  # planar
+        ("a.mkv", "pcm_s32le", 24),
+        ("a.mkv", "pcm_f64le", 24),
+    ],
+)
+def test_every_sample_format_has_the_same_scale(tmp_path, source, name, codec, bits):
+    samples = source[:22050]
+    encode(tmp_path / name, samples, codec, 22050)
+    decoded = load_audio(tmp_path / name)
+    assert len(decoded) == len(samples)
+    # Half a step of rounding, or a whole one where an encoder cuts off.
+    np.testing.assert_allclose(decoded, samples.mean(axis=1), atol=2.0 ** (1 - bits))
+
+
 @pytest.mark.parametrize("name", ["a.ogg", "a.m4a"])
 def test_eight_planar_channels(tmp_path, source, name):
     samples = np.tile(source[: 2 * RATE], 4)
