@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from bytecover_tf.pretrained import locate
 
 # Most frames in one batch, which bounds memory: 32 tracks of four minutes.
 _BATCH_FRAMES = 32 * 104
+# Inputs whose features are in memory together.
+_AT_ONCE = 256
 
 
 class Encoder:
@@ -58,7 +61,7 @@ class Encoder:
         Args:
             paths: of files that `load_audio` reads.
         """
-        return self._embed(list(paths), lambda _, path: self.frontend.extract(path))
+        return self._embed(paths, lambda _, path: self.frontend.extract(path))
 
     def embed_waveforms(self, waveforms: Iterable[np.ndarray]) -> np.ndarray:
         """Embed samples.
@@ -67,7 +70,7 @@ class Encoder:
             waveforms: 1-D float arrays at the frontend's sample rate.
         """
         return self._embed(
-            list(waveforms),
+            waveforms,
             lambda index, samples: self.frontend.features(samples, f"waveform {index}"),
         )
 
@@ -82,7 +85,7 @@ class Encoder:
             names: what `errors` calls each; by default `features` and its number.
         """
         return self._embed(
-            list(features),
+            features,
             # Pooled already; normalising what is normalised changes nothing.
             lambda index, array: self.frontend.from_cqt(
                 array,
@@ -91,26 +94,36 @@ class Encoder:
             ),
         )
 
-    def _embed(self, inputs: Sequence[Any], prepare: Any) -> np.ndarray:
-        self.errors = {}
+    def _embed(self, inputs: Iterable[Any], prepare: Any) -> np.ndarray:
+        errors: dict[int, str] = {}
 
-        def attempt(item: tuple[int, Any]) -> np.ndarray | str:
+        def attempt(item: tuple[int, Any]) -> np.ndarray | None:
             try:
                 return prepare(*item)
             except Exception as error:  # one bad input must not stop a batch
-                return explain(error, f"{item[1]!s:.200}")
+                errors[item[0]] = explain(error, f"{item[1]!s:.200}")
+                return None
 
-        by_length: dict[int, list[tuple[int, np.ndarray]]] = defaultdict(list)
+        rest = enumerate(inputs)
+        parts = [np.empty((0, self.dim), np.float32)]
         # Decoding and the transform's FFTs run outside Python's lock.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for index, result in enumerate(pool.map(attempt, enumerate(inputs))):
-                if isinstance(result, str):
-                    self.errors[index] = result
-                else:
-                    by_length[result.shape[1]].append((index, result))
-        embeddings = np.full((len(inputs), self.dim), np.nan, np.float32)
-        # Only equal lengths share a batch: padding would change the statistics of
-        # instance normalisation, and with them the embedding.
+            while some := list(islice(rest, _AT_ONCE)):
+                parts.append(self._embed_prepared(list(pool.map(attempt, some))))
+        self.errors = dict(sorted(errors.items()))
+        return np.concatenate(parts)
+
+    def _embed_prepared(self, prepared: Sequence[np.ndarray | None]) -> np.ndarray:
+        """Return the embeddings of features, and NaN where there are none.
+
+        Only equal lengths share a batch: padding would change the statistics of
+        instance normalisation, and with them the embedding.
+        """
+        by_length: dict[int, list[tuple[int, np.ndarray]]] = defaultdict(list)
+        for index, features in enumerate(prepared):
+            if features is not None:
+                by_length[features.shape[1]].append((index, features))
+        embeddings = np.full((len(prepared), self.dim), np.nan, np.float32)
         for length, group in by_length.items():
             size = max(_BATCH_FRAMES // length, 1)
             for start in range(0, len(group), size):

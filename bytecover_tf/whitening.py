@@ -21,9 +21,6 @@ from bytecover_tf.feature_store import FeatureStore
 from bytecover_tf.layers.batch_norm import affine
 from bytecover_tf.models.bytecover import ByteCover
 
-# Recordings whose features are in memory together.
-_AT_ONCE = 1000
-
 
 def check_network(model: ByteCover) -> None:
     """Refuse what `whitened` cannot take.
@@ -52,15 +49,8 @@ def embed_tracks(
     encoder: Encoder, tracks: Sequence[Track], store: FeatureStore
 ) -> np.ndarray:
     """Return the embeddings of many tracks, (tracks, dim), showing progress."""
-    embeddings = np.empty((len(tracks), encoder.dim), np.float32)
-    with cli.progress(total=len(tracks), unit="recording", desc="embed") as bar:
-        for start in range(0, len(tracks), _AT_ONCE):
-            some = tracks[start : start + _AT_ONCE]
-            embeddings[start : start + len(some)] = encoder.embed_features(
-                store.features(track.path) for track in some
-            )
-            bar.update(len(some))
-    return embeddings
+    with cli.progress(tracks, unit="recording", desc="embed") as bar:
+        return encoder.embed_features(store.features(track.path) for track in bar)
 
 
 def discriminants(

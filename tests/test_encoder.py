@@ -63,6 +63,21 @@ def test_batches_are_bounded_and_change_nothing(path, rng, monkeypatch):
     assert sizes == [2, 2, 2, 2, 1]
 
 
+def test_inputs_are_taken_up_some_at_a_time(path, rng, monkeypatch):
+    features = [rng.random((84, n)) for n in (10, 5, 10, 10, 5, 10, 8)]
+    features[3] = np.ones((80, 10))
+    whole = load_encoder(path).embed_features(features)
+    monkeypatch.setattr(bytecover_tf.encoder, "_AT_ONCE", 3)
+    encoder = load_encoder(path)
+    taken, before_network = [], []
+    network = encoder._network
+    encoder._network = lambda x: before_network.append(len(taken)) or network(x)
+    inputs = (taken.append(number) or f for number, f in enumerate(features))
+    np.testing.assert_allclose(encoder.embed_features(inputs), whole, atol=1e-5)
+    assert before_network == [3, 3, 6, 6, 7]
+    assert list(encoder.errors) == [3]
+
+
 def test_audio_waveforms_and_features_agree(model, path, tmp_path, music):
     samples = [music(seconds, seed=seconds) for seconds in (5, 8)]
     files = []
