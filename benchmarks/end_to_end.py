@@ -27,7 +27,9 @@ import numpy as np
 
 from benchmarks.processes import Stopwatch, measured
 from benchmarks.report import table, write_section
+from bytecover_tf.audio import load_audio
 from bytecover_tf.data.files import recordings
+from bytecover_tf.errors import AudioError
 from bytecover_tf.pretrained import DEFAULT
 
 SHORTEST, LONGEST = 180, 300
@@ -46,7 +48,7 @@ Paths = list[Path]
 
 def make_tracks(source: Path, folder: Path, count: int) -> Paths:
     """Return `count` tracks of 3 to 5 minutes in a folder, made where they lack."""
-    found = list(recordings(source))
+    found = [path for path in recordings(source) if is_heard(path)]
     folder.mkdir(parents=True, exist_ok=True)
     tracks = []
     for number in range(count):
@@ -57,6 +59,15 @@ def make_tracks(source: Path, folder: Path, count: int) -> Paths:
         tracks.append(folder / f"{number:03}.{suffix}")
         make_track(recording, tracks[-1], seconds, *FORMAT)
     return tracks
+
+
+def is_heard(path: Path) -> bool:
+    """Tell whether a recording is undamaged and not silent."""
+    try:
+        load_audio(path)
+    except AudioError:
+        return False
+    return True
 
 
 def make_track(source: Path, path: Path, seconds: float, *options: str) -> None:
@@ -188,20 +199,19 @@ class _Ours:
 
 FULL = "encoder.onnx"
 ONE, POOL = "librosa and PyTorch, one by one", "librosa and PyTorch, process pool"
-EMBED_FULL = "embed_audio, ResNet50-IBN"
+EMBED_FULL, EMBED_OURS = "embed_audio, ResNet50-IBN", f"embed_audio, {DEFAULT}"
 WAYS: dict[str, Callable[[Paths, Path], tuple[Stopwatch, Any]]] = {
     ONE: one_by_one,
     POOL: process_pool,
     EMBED_FULL: embed_audio(FULL),
     "bytecover index, ResNet50-IBN": index(FULL),
-    f"embed_audio, {DEFAULT}": embed_audio(DEFAULT),
+    EMBED_OURS: embed_audio(DEFAULT),
     f"bytecover index, {DEFAULT}": index(DEFAULT),
 }
 
 
 def profile(paths: Paths, folder: Path) -> dict[str, float]:
     """Return the processor seconds of each stage of ours, for a track."""
-    from bytecover_tf.audio import load_audio
     from bytecover_tf.encoder import load_encoder
     from bytecover_tf.extraction import content_hash
 
@@ -228,10 +238,10 @@ def profile(paths: Paths, folder: Path) -> dict[str, float]:
     return means
 
 
-def memory_of_one(path: Path, folder: Path) -> None:
+def memory_of_one(path: Path, encoder_path: str | Path) -> None:
     from bytecover_tf.encoder import load_encoder
 
-    encoder = load_encoder(folder / FULL)
+    encoder = load_encoder(encoder_path)
     encoder.embed_audio([path])
     assert not encoder.errors, encoder.errors
 
@@ -246,8 +256,9 @@ def memory_rows(tracks: Paths, folder: Path) -> list[list[str]]:
     for length, seconds in LONG.items():
         path = folder / f"{seconds}.mp3"
         make_track(tracks[0], path, seconds, "-c", "copy")
-        peak = measured(memory_of_one, path, folder).peak
-        rows.append([EMBED_FULL, f"one file of {length}", f"{peak / _MIB:,.0f}"])
+        for name, encoder in ((EMBED_FULL, folder / FULL), (EMBED_OURS, DEFAULT)):
+            peak = measured(memory_of_one, path, encoder).peak
+            rows.append([name, f"one file of {length}", f"{peak / _MIB:,.0f}"])
     return rows
 
 

@@ -20,6 +20,7 @@ def tracks(tmp_path, music, monkeypatch):
     for seed in range(2):
         path = tmp_path / "source" / f"{seed}.wav"
         soundfile.write(path, music(3, seed=seed), 22050)
+    soundfile.write(tmp_path / "source" / "0-silent.wav", np.zeros(50_000), 22050)
     return end_to_end.make_tracks(tmp_path / "source", tmp_path / "tracks", 4)
 
 
@@ -30,6 +31,7 @@ def test_tracks_are_made_once_in_two_formats(tracks, tmp_path):
     before = [path.stat().st_mtime_ns for path in tracks]
     again = end_to_end.make_tracks(tmp_path / "source", tmp_path / "tracks", 4)
     assert [path.stat().st_mtime_ns for path in again] == before
+    assert all(end_to_end.is_heard(path) for path in tracks)
 
 
 def test_our_embeddings_are_the_scripts(tracks, tmp_path):
