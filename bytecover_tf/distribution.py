@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from bytecover_tf.collective import synchronise
 from bytecover_tf.errors import ClusterError, ConfigError
-from bytecover_tf.models.collective import synchronise
 
 if TYPE_CHECKING:
     import tensorflow as tf

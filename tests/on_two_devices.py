@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from bytecover_tf.collective import agree_on_finite, share_of_mean
 from bytecover_tf.config import Config, override
 from bytecover_tf.data.track import Track
 from bytecover_tf.distribution import join
 from bytecover_tf.feature_store import FeatureStore
+from bytecover_tf.layers.batch_norm import BatchNorm
 from bytecover_tf.models.bytecover import ByteCover
-from bytecover_tf.models.collective import agree_on_finite, share_of_mean
 from bytecover_tf.training import train
 
 
@@ -27,6 +28,15 @@ def loss_and_gradients(model, works, f_t, f_c):
         tape.watch([f_t, f_c])
         loss = share_of_mean(model.compute_loss(None, works, {"f_t": f_t, "f_c": f_c}))
     return loss, *tape.gradient(loss, [f_t, f_c])
+
+
+def normalised(layer, maps, weights):
+    """Return a batch normalisation's result in training and the maps' gradients."""
+    with tf.GradientTape() as tape:
+        tape.watch(maps)
+        result = layer(maps, training=True)
+        loss = tf.reduce_sum(result**2 * weights)
+    return result, tape.gradient(loss, maps)
 
 
 def small_model(kernel, **arguments):
@@ -71,6 +81,15 @@ def main(folder: Path) -> None:
                 if values is not None:
                     local = strategy.experimental_local_results(values)
                     found[f"{mining} {temperature} {name}"] = np.stack(local)
+
+    with replicas.scope():
+        layer = BatchNorm(synchronized=True)
+        layer.build(given["maps"].shape)
+    run = tf.function(lambda *values: strategy.run(normalised, (layer, *values)))
+    batch = [spread(given[name]) for name in ("maps", "weights")]
+    for name, values in zip(("norm", "norm gradients"), run(*batch), strict=True):
+        found[name] = np.concatenate(strategy.experimental_local_results(values))
+    found["moving mean"], found["moving variance"] = layer.get_weights()[2:]
 
     for name in ("finite", "overflow"):
         values = strategy.run(agree_on_finite, ([spread(given[name])],))[0]

@@ -12,7 +12,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from on_two_devices import loss_and_gradients, small_model
+import tensorflow as tf
+from on_two_devices import loss_and_gradients, normalised, small_model
 
 from benchmarks.processes import free_ports
 from bytecover_tf.artifact import read_info
@@ -88,6 +89,8 @@ def test_two_devices_mine_and_train_as_one(small_set, shared_folder, rng):
         "f_t": rng.normal(size=(8, 5)).astype(np.float32),
         "f_c": rng.normal(size=(8, 5)).astype(np.float32),
         "kernel": rng.normal(size=(5, 3)).astype(np.float32),
+        "maps": rng.normal(2, 3, (4, 3, 5, 6)).astype(np.float32),
+        "weights": rng.random((4, 3, 5, 6)).astype(np.float32),
         "finite": np.array([[1.0], [2.0]], np.float32),
         "overflow": np.array([[1.0], [np.inf]], np.float32),
     }
@@ -119,6 +122,18 @@ def test_two_devices_mine_and_train_as_one(small_set, shared_folder, rng):
             assert np.abs(np.array(whole) - parts).max() > 1e-3
         value = float(alone(both, temperature)[0])
         assert found[f"global {temperature} loss"].sum() == pytest.approx(value)
+
+    # Half of the maps on each device, all of them in one layer of Keras.
+    layer = keras.layers.BatchNormalization()
+    layer.build(given["maps"].shape)
+    maps, weights = (tf.constant(given[name]) for name in ("maps", "weights"))
+    whole = normalised(layer, maps, weights)
+    for name, expected in zip(("norm", "norm gradients"), whole, strict=True):
+        np.testing.assert_allclose(found[name], expected, rtol=1e-4, atol=1e-5)
+    for name, expected in zip(
+        ("mean", "variance"), layer.get_weights()[2:], strict=True
+    ):
+        np.testing.assert_allclose(found[f"moving {name}"], expected, rtol=1e-5)
 
     np.testing.assert_array_equal(found["finite"], [[[1.0]], [[2.0]]])
     assert np.isnan(found["overflow"]).all()

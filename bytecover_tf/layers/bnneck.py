@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from bytecover_tf.layers.batch_norm import BatchNorm
+
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
 class BNNeck(keras.layers.Layer):
@@ -43,7 +45,7 @@ class BNNeck(keras.layers.Layer):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.epsilon = epsilon
         self.momentum = momentum
-        self.batch_norm = keras.layers.BatchNormalization(
+        self.batch_norm = BatchNorm(
             center=False,
             epsilon=epsilon,
             momentum=momentum,

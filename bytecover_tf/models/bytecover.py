@@ -9,13 +9,13 @@ import keras
 from keras import ops
 
 from bytecover_tf.chroma import PITCH_CLASSES
+from bytecover_tf.collective import agree_on_finite, gather, share_of_mean
 from bytecover_tf.layers.bnneck import BNNeck
 from bytecover_tf.layers.gem import GeM
 from bytecover_tf.layers.ring import fold_octaves
 from bytecover_tf.layers.salience import Salience
 from bytecover_tf.losses.contrastive import supervised_contrastive
 from bytecover_tf.losses.triplet import batch_hard_triplet
-from bytecover_tf.models.collective import agree_on_finite, gather, share_of_mean
 from bytecover_tf.models.cqtnet import CQTNet
 from bytecover_tf.models.kicnn import KiCNN
 from bytecover_tf.models.move import MOVE

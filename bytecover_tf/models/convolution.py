@@ -8,6 +8,8 @@ from typing import Any, Literal
 import keras
 from keras import layers, ops
 
+from bytecover_tf.layers.batch_norm import BatchNorm
+
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
 class ConvBlock(layers.Layer):
@@ -63,7 +65,7 @@ class ConvBlock(layers.Layer):
             **policy,
         )
         self.norm = (
-            layers.BatchNormalization(epsilon=1e-5, momentum=0.9, name="norm", **policy)
+            BatchNorm(epsilon=1e-5, momentum=0.9, name="norm", **policy)
             if norm
             else None
         )

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from bytecover_tf.layers.batch_norm import BatchNorm
 from bytecover_tf.models.convolution import ConvBlock, build_chain
 from bytecover_tf.models.pitch_classes import transposable_pitch_classes
 from bytecover_tf.models.rival import Rival
@@ -69,7 +70,7 @@ class MOVE(Rival):
         ]
         self.dense = layers.Dense(dim, use_bias=False, name="dense", **policy)
         # At first recordings differ by little, which a larger epsilon would drown.
-        self.standardise = layers.BatchNormalization(
+        self.standardise = BatchNorm(
             center=False,
             scale=False,
             epsilon=1e-8,

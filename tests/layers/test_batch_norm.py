@@ -11,9 +11,9 @@ import tensorflow as tf
 SHAPE = (4, 5, 7, 6)
 
 
-def trained(kind, maps, weights):
+def trained(kind, maps, weights, **arguments):
     """Return output, gradients and moving statistics of a step in training."""
-    layer = kind(epsilon=1e-5, momentum=0.8)
+    layer = kind(epsilon=1e-5, momentum=0.8, **arguments)
     layer.build(SHAPE)
     layer.gamma.assign([0.5, 1, 1.5, 2, -1, 0.1])
     layer.beta.assign([0, 1, 2, 3, -4, 5])
@@ -26,15 +26,21 @@ def trained(kind, maps, weights):
     return [result, *gradients, layer.moving_mean, layer.moving_variance]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_step_equals_keras(dtype, rng):
+@pytest.mark.parametrize(
+    ("dtype", "arguments"),
+    [("float32", {}), ("float64", {}), ("float32", {"synchronized": True})],
+)
+def test_a_step_equals_keras(dtype, arguments, rng):
     keras.config.set_floatx(dtype)
     try:
         maps = rng.normal(2, 3, SHAPE).astype(dtype)
         weights = rng.random(SHAPE).astype("float32")
         ours, expected = (
-            trained(kind, maps, weights)
-            for kind in (BatchNorm, keras.layers.BatchNormalization)
+            trained(kind, maps, weights, **more)
+            for kind, more in (
+                (BatchNorm, arguments),
+                (keras.layers.BatchNormalization, {}),
+            )
         )
     finally:
         keras.config.set_floatx("float32")

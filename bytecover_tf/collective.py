@@ -24,6 +24,12 @@ def gather(rows: Any) -> Any:
     return rows if context is None else context.all_gather(rows, axis=0)
 
 
+def total(values: Any) -> Any:
+    """Return the sum over all replicas; gradients are summed likewise."""
+    context = _context()
+    return values if context is None else context.all_reduce("SUM", values)
+
+
 def share_of_mean(loss: Any) -> Any:
     """Return this replica's part of the mean loss; gradients are summed over parts."""
     context = _context()
