@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import keras
 import pytest
 import soundfile
 
@@ -26,6 +27,7 @@ FILES = tunes.audio_files()
 def library(tmp_path_factory):
     """The address of a catalogue of sixteen recordings, made with an export."""
     folder = tmp_path_factory.mktemp("library")
+    keras.utils.set_random_seed(0)
     model = ByteCover(blocks=(1, 1, 1, 1), width=4)
     model.build((None, 84, None, 1))
     save_model(model, folder / "encoder.keras", Frontend(), {})
