@@ -27,7 +27,6 @@ import numpy as np
 
 from benchmarks.processes import Stopwatch, measured
 from benchmarks.report import table, write_section
-from bytecover_tf.audio import load_audio
 from bytecover_tf.data.files import recordings
 from bytecover_tf.errors import AudioError
 from bytecover_tf.pretrained import DEFAULT
@@ -63,6 +62,8 @@ def make_tracks(source: Path, folder: Path, count: int) -> Paths:
 
 def is_heard(path: Path) -> bool:
     """Tell whether a recording is undamaged and not silent."""
+    from bytecover_tf.audio import load_audio
+
     try:
         load_audio(path)
     except AudioError:
@@ -212,6 +213,7 @@ WAYS: dict[str, Callable[[Paths, Path], tuple[Stopwatch, Any]]] = {
 
 def profile(paths: Paths, folder: Path) -> dict[str, float]:
     """Return the processor seconds of each stage of ours, for a track."""
+    from bytecover_tf.audio import load_audio
     from bytecover_tf.encoder import load_encoder
     from bytecover_tf.extraction import content_hash
 

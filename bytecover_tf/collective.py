@@ -43,14 +43,13 @@ def agree_on_finite(gradients: Sequence[Any]) -> list[Any]:
     decides this on each replica before it sums, and a replica that leaves out a step
     alone keeps the others waiting in theirs for ever.
     """
-    context = _context()
-    if context is None:
+    if _context() is None:
         return list(gradients)
     import tensorflow as tf
 
     finite = [tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients]
     overflow = 1.0 - tf.cast(tf.reduce_all(finite), "float32")
-    poison = tf.where(context.all_reduce("SUM", overflow) > 0, float("nan"), 0.0)
+    poison = tf.where(total(overflow) > 0, float("nan"), 0.0)
     return [gradient + tf.cast(poison, gradient.dtype) for gradient in gradients]
 
 

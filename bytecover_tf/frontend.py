@@ -28,6 +28,8 @@ from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
 # the longest filter and the decimation's ringing.
 _CHUNK_FRAMES = 4_000
 _CONTEXT_FRAMES = 64
+# Samples of a waveform that are taken up together, as when a file is decoded.
+_BLOCK = 2**16
 
 
 @dataclass(frozen=True)
@@ -273,7 +275,8 @@ class Frontend:
     def _blocks(self, samples: np.ndarray, name: str) -> Iterator[np.ndarray]:
         samples = np.asarray(samples)
         check_waveform(samples, name)
-        return iter([samples.astype(np.float32, copy=False)])
+        samples = samples.astype(np.float32, copy=False)
+        return (samples[i : i + _BLOCK] for i in range(0, len(samples), _BLOCK))
 
     def _features(self, blocks: Iterator[np.ndarray], name: str) -> np.ndarray:
         (pooled,) = self._pooled(blocks, self.pool)
@@ -322,24 +325,17 @@ class Frontend:
         """
         chunk = self.pool * math.ceil(_CHUNK_FRAMES / self.pool)
         held: list[np.ndarray] = []
-        first = 0  # the frame centred on the first sample held
-        start = 0  # the next frame to give out
+        lead = 0  # frames held before the next one to give out
         for block in blocks:
             held.append(block)
-            end = (start + chunk + _CONTEXT_FRAMES - first) * self.hop_length
-            if sum(map(len, held)) <= end:
-                continue
-            buffer = np.concatenate(held)
-            while len(buffer) > end:
-                frames = magnitudes(buffer[:end], self)
-                yield frames[:, start - first : start - first + chunk]
-                start += chunk
-                keep = start - _CONTEXT_FRAMES - first
-                buffer = buffer[keep * self.hop_length :]
-                first += keep
-                end = (start + chunk + _CONTEXT_FRAMES - first) * self.hop_length
-            held = [buffer]
-        yield magnitudes(np.concatenate(held), self)[:, start - first :]
+            while sum(map(len, held)) > (
+                end := (lead + chunk + _CONTEXT_FRAMES) * self.hop_length
+            ):
+                buffer = np.concatenate(held)
+                yield magnitudes(buffer[:end], self)[:, lead : lead + chunk]
+                done = lead + chunk - _CONTEXT_FRAMES
+                held, lead = [buffer[done * self.hop_length :]], _CONTEXT_FRAMES
+        yield magnitudes(np.concatenate(held), self)[:, lead:]
 
 
 def _mean_blocks(frames: np.ndarray, size: int) -> np.ndarray:
