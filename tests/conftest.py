@@ -8,12 +8,19 @@ sys.path.append(str(Path(__file__).parents[1]))
 # Before TensorFlow is imported: no remarks on the machine in test output.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras
 import numpy as np
 import pytest
 
 from bytecover_tf.data.track import Track
 from bytecover_tf.feature_store import FeatureStore, FeatureStoreWriter
 from bytecover_tf.frontend import Frontend
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Draw the same weights for a test, whatever ran before it."""
+    keras.utils.set_random_seed(0)
 
 
 @pytest.fixture
