@@ -21,6 +21,7 @@ QUICK: dict[str, list[str] | None] = {
     "evaluation": ["--rows", "2000", "--dim", "512", "--repeats", "1"],
     "growth": ["--sizes", "10,100,1000", "--recordings", "4,16"],
     "training_step": ["--small", "--batch", "8", "--rounds", "3"],
+    "identification": ["--queries", "5"],
     "search": ["--sizes", "2000", "--quick"],
     "cqt": None,
     "input_pipeline": None,

@@ -1,7 +1,7 @@
 """What does each part of ByteCover add (the paper's table 3)?
 
     python -m benchmarks.ablation [--seeds 3] [--steps N] [--width 16]
-        [--data-root DIR] [--tunes WORK_DIR] [--anthems DIR]
+        [--data-root DIR] [--anthems DIR]
 
 Trains every rung of the ablation with several seeds, all of them on pitch classes, on
 the embedded data or, with --data-root, on a set that `bytecover_tf.synth.draw` made,

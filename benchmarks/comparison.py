@@ -1,12 +1,12 @@
 """How does ByteCover compare with other systems on the same recordings (table 1)?
 
     python -m benchmarks.comparison [--steps N] [--width 16] [--data-root DIR]
-        [--tunes WORK_DIR] [--anthems DIR]
+        [--anthems DIR]
 
 Trains ByteCover, CQT-Net, TPPNet, Ki-CNN and MOVE's network on the same data with the
 same trainer, each with its own loss (see `benchmarks.tables`), and sets them beside
-Qmax and SiMPle, which need no training but chroma at 2 Hz: from WORK_DIR, the working
-folder of `bytecover_tf.synth.build_tunes`, and from the anthems.
+Qmax and SiMPle, which need no training but chroma at 2 Hz: of the embedded set's test
+works and of the anthems.
 """
 
 from __future__ import annotations

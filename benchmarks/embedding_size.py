@@ -1,7 +1,7 @@
 """What does the size of an embedding cost (the paper's table 2)?
 
     python -m benchmarks.embedding_size [--steps N] [--width 16] [--data-root DIR]
-        [--tunes WORK_DIR] [--anthems DIR]
+        [--anthems DIR]
 
 Trains ByteCover with embeddings of 128, 256, 512 and 2048 numbers. The backbone's own
 size is 32 x width and is taken as it is; every other size is made by a dense layer, as

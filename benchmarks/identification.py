@@ -1,12 +1,11 @@
 """How often is a clip identified, by its length?
 
-    python -m benchmarks.identification --source WORK --encoder RUN_OR_FILE
+    python -m benchmarks.identification [--encoder NAME_OR_RUN]
 
-WORK is the working folder of `python -m bytecover_tf.synth.build_tunes`, where `tunes`
-lies at 20 frames a column; audio of all of it does not exist, so a clip is cut from
-these features. The test split is put into a catalogue; clips of its recordings are
+The embedded set's test works are put into a catalogue; clips of their recordings are
 asked for, as `identify` would, with the recording that they were cut from left out.
-The calibration is fitted on the validation split, in the same way.
+Audio of all of them does not exist, so a clip is cut from features. Probabilities are
+those that `identify` gives with this encoder.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import argparse
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +22,6 @@ from benchmarks.labelled import (
     POOL,
     SECONDS,
     Labelled,
-    Lengths,
     clip,
     length_name,
     read_tunes,
@@ -34,9 +31,15 @@ from bytecover_tf.chroma import chroma_of_cqt
 from bytecover_tf.encoder import Encoder, load_encoder
 from bytecover_tf.errors import AudioError
 from bytecover_tf.extraction import Extracted
+from bytecover_tf.pretrained import DEFAULT
 from bytecover_tf.retrieval import Catalogue, Identity, Recording, open_catalogue
 from bytecover_tf.retrieval.calibrating import measure
-from bytecover_tf.retrieval.calibration import Labels, Pairs, fit, quality
+from bytecover_tf.retrieval.calibration import (
+    Labels,
+    Pairs,
+    choose_calibration,
+    quality,
+)
 from bytecover_tf.retrieval.identification import Query
 from bytecover_tf.retrieval.segments import Segmenting, embed_rows
 
@@ -59,14 +62,14 @@ def fill(catalogue: Catalogue, encoder: Encoder, items: list[Labelled]) -> None:
 def queries(
     encoder: Encoder,
     items: list[Labelled],
-    lengths: Lengths,
+    seconds: float | None,
     most: int,
 ) -> Iterator[tuple[Recording, Query]]:
-    """Yield clips of recordings chosen at random, of lengths that take turns."""
+    """Yield clips of recordings chosen at random."""
     rng = np.random.default_rng(0)
-    for turn, number in enumerate(rng.permutation(len(items))[:most]):
+    for number in rng.permutation(len(items))[:most]:
         item = items[number]
-        part = clip(item.cqt, lengths[turn % len(lengths)], rng)
+        part = clip(item.cqt, seconds, rng)
         try:
             features = encoder.frontend.from_cqt(part, POOL, item.name)
         except AudioError:  # a silent clip
@@ -111,36 +114,33 @@ def detection(values: np.ndarray, labels: Labels) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--source", type=Path, required=True)
-    parser.add_argument("--encoder", required=True)
+    parser.add_argument("--encoder", default=DEFAULT)
     parser.add_argument("--queries", type=int, default=200, help="of each length")
     options = parser.parse_args()
     encoder = load_encoder(options.encoder)
     identity = Identity.of(encoder, options.encoder)
 
     def measured(
-        items: list[Labelled], lengths: Lengths
+        items: list[Labelled], seconds: float | None
     ) -> tuple[Pairs, Labels, float]:
-        """Return pairs, labels, and seconds a query."""
+        """Return pairs, labels, and seconds a query takes."""
         with (
             tempfile.TemporaryDirectory() as folder,
             open_catalogue(folder, identity, create=True) as catalogue,
         ):
             fill(catalogue, encoder, items)
-            asked = list(queries(encoder, items, lengths, options.queries))
+            asked = list(queries(encoder, items, seconds, options.queries))
             start = time.perf_counter()
             pairs, labels = measure(catalogue, encoder, asked, len(items))
             return pairs, labels, (time.perf_counter() - start) / len(asked)
 
-    known = read_tunes(options.source, "validation")
-    test = read_tunes(options.source, "test")
-    pairs, labels, _ = measured(known, LENGTHS)
-    fitted = fit(pairs, labels, "the validation split of tunes", identity.encoder)
+    calibration = choose_calibration(identity.encoder, options.encoder)
+    test = read_tunes()
     rows = []
     for seconds in LENGTHS:
-        pairs, labels, elapsed = measured(test, (seconds,))
-        probability = fitted.probability(pairs)
-        figures = quality(fitted, pairs, labels)
+        pairs, labels, elapsed = measured(test, seconds)
+        probability = calibration.probability(pairs)
+        figures = quality(calibration, pairs, labels)
         stages = (pairs.similarity, pairs.score, probability)
         rows.append(
             [
@@ -159,9 +159,9 @@ def main() -> None:
         f"({len({item.work for item in test})} works, 5 versions each, 78 s in the "
         f"median). Of each length {options.queries} clips, cut at random from the "
         "features of its recordings, not from audio; the recording that a clip is of "
-        f"is left out. All {len(test)} are aligned. Calibrated on the validation split "
-        f"(log-odds {fitted.formula}). Milliseconds of "
-        "embedding, search, reading and alignment of one query.\n\n"
+        f"is left out. All {len(test)} are aligned. The encoder is "
+        f"`{options.encoder}`; {calibration}. Milliseconds of embedding, search, "
+        "reading and alignment of one query.\n\n"
         + table(
             [
                 "query",
@@ -177,7 +177,7 @@ def main() -> None:
     )
     write_section(
         "Identification by length of the query",
-        "python -m benchmarks.identification --source WORK --encoder RUN",
+        "python -m benchmarks.identification",
         body,
     )
 

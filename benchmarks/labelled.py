@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from bytecover_tf.data import tunes
+from bytecover_tf.feature_store import FeatureStore
 from bytecover_tf.frontend import Frontend
 
 POOL = 20
 SECONDS = POOL * Frontend().hop_length / Frontend().sample_rate
 
-Lengths = tuple[float | None, ...]
-
-LENGTHS: Lengths = (None, 60.0, 30.0, 20.0, 10.0)
+LENGTHS: tuple[float | None, ...] = (None, 60.0, 30.0, 20.0, 10.0)
 """Seconds of a query; None is the whole recording."""
 
 
@@ -40,14 +39,13 @@ def read_anthems(folder: Path, split: str) -> list[Labelled]:
         ]
 
 
-def read_tunes(folder: Path, split: str) -> list[Labelled]:
-    """Read `tunes` in the working folder of `bytecover_tf.synth.build_tunes`."""
+def read_tunes() -> list[Labelled]:
+    """Return the test works of the embedded set, each recording's maximum being 1."""
+    store = FeatureStore(tunes.TEST_STORE)
     return [
-        Labelled(
-            track.id, track.work, _float(np.load(folder / "pool20" / f"{track.id}.npy"))
-        )
+        Labelled(track.id, track.work, store.features(track.path))
         for track in tunes.load()
-        if track.split == split
+        if track.split == "test"
     ]
 
 

@@ -1,12 +1,11 @@
 """What does the encoder that comes with the package find that it was not trained on?
 
-    python -m benchmarks.pretrained --source DIR [--encoder NAME] [--tunes WORK_DIR]
+    python -m benchmarks.pretrained --source DIR [--encoder NAME]
 
-DIR holds the national anthems as `python -m benchmarks.anthems` reads them; WORK_DIR is
-the working folder of `bytecover_tf.synth.build_tunes`, whose test works were rendered
-with FluidSynth. Embeddings alone, without alignment: each recording is searched among
-the others of its split, as it is and with all of them repeated or cut to one length,
-which leaves only what is heard.
+DIR holds the national anthems as `python -m benchmarks.anthems` reads them; besides
+these, the embedded set's test works, rendered with FluidSynth. Embeddings alone,
+without alignment: each recording is searched among the others of its split, as it is
+and with all of them repeated or cut to one length, which leaves only what is heard.
 """
 
 from __future__ import annotations
@@ -106,15 +105,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--encoder", default=DEFAULT)
-    parser.add_argument("--tunes", type=Path)
     options = parser.parse_args()
     encoder = load_encoder(options.encoder)
     sets = {
         f"anthems, {split}": read_anthems(options.source, split)
         for split in ("validation", "test")
     }
-    if options.tunes:
-        sets["tunes, test"] = read_tunes(options.tunes, "test")
+    sets["tunes, test"] = read_tunes()
     searches = {
         options.encoder: with_encoder(encoder),
         "the same, untrained": with_encoder(untrained(options.encoder)),
@@ -139,8 +136,7 @@ def main() -> None:
     )
     title, command = (
         f"What {name} finds",
-        "python -m benchmarks.pretrained "
-        + (f"--source DIR --encoder {options.encoder} --tunes WORK_DIR"),
+        f"python -m benchmarks.pretrained --source DIR --encoder {options.encoder}",
     )
     write_section(title, command, body)
     if is_name(options.encoder):

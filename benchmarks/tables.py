@@ -108,7 +108,6 @@ def add_arguments(parser: argparse.ArgumentParser, steps: int) -> None:
     parser.add_argument(
         "--data-root", type=Path, help="another set of the layout of `tunes`"
     )
-    parser.add_argument("--tunes", type=Path, help="working folder of build_tunes")
     parser.add_argument("--anthems", type=Path, help="folder of the national anthems")
     parser.add_argument("--work-dir", type=Path, default=Path("runs/tables"))
 
@@ -119,7 +118,7 @@ def command(module: str, options: argparse.Namespace) -> str:
     if "seeds" in options:
         parts.append(f"--seeds {options.seeds}")
     parts.append(f"--steps {options.steps} --width {options.width}")
-    for name in ("data_root", "tunes", "anthems"):
+    for name in ("data_root", "anthems"):
         if getattr(options, name):
             parts.append(f"--{name.replace('_', '-')} {name.upper()}")
     return " ".join(parts)
@@ -131,15 +130,14 @@ def read_collections(options: argparse.Namespace) -> list[Collection]:
     Versions of an anthem are about equally long, which a network's output shows even
     before training; so there are the anthems at one length as well, for networks.
 
-    Without `tunes` the unseen works are the data's own test works, or its validation
-    works if it has no others. Human variants are the same recordings, but of a work
+    Unseen works are the data's own test works, or its validation works if it has no
+    others. Human variants are the same recordings, but of a work
     that several scores have been written of, only those by another score count.
     """
     frontend = frontend_of(options.data_root)
     root = options.data_root or tunes.FOLDER
-    if options.tunes:
-        root = tunes.FOLDER
-        items = read_tunes(options.tunes, "test")
+    if options.data_root is None:
+        items = read_tunes()
         unseen = _of_labelled("unseen works", "tunes-test", items, frontend)
         names = [track.id for track in tunes.load() if track.split == "test"]
     else:

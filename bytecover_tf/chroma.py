@@ -40,6 +40,24 @@ def seconds_per_frame(frontend: Frontend) -> float:
     return pool(frontend) * frontend.hop_length / frontend.sample_rate
 
 
+def check_pool(frontend: Frontend, source_pool: int, name: str) -> None:
+    """Refuse a transform that is pooled too much for chroma.
+
+    Args:
+        frontend: parameters of the transform.
+        source_pool: how many of its frames are averaged into one.
+        name: what an error message calls the recording.
+
+    Raises:
+        ConfigError: `source_pool` does not divide `pool`.
+    """
+    if pool(frontend) % source_pool:
+        raise ConfigError(
+            f"{name}: a CQT averaged over {source_pool} frames cannot be pooled to "
+            f"{pool(frontend)} for chroma; {source_pool} must divide it"
+        )
+
+
 def chroma_of_cqt(
     magnitudes: np.ndarray,
     source_pool: int = 1,
@@ -78,11 +96,7 @@ def chroma_of_cqt(
             f"{name}: chroma needs a multiple of 12 bins per octave, "
             f"not {frontend.bins_per_octave}"
         )
-    if pool(frontend) % source_pool:
-        raise ConfigError(
-            f"{name}: a CQT averaged over {source_pool} frames cannot be pooled to "
-            f"{pool(frontend)} for chroma; {source_pool} must divide it"
-        )
+    check_pool(frontend, source_pool, name)
     magnitudes = np.asarray(magnitudes)
     if magnitudes.ndim != 2 or len(magnitudes) != frontend.n_bins:
         raise AudioError(

@@ -27,6 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="measure although works or recordings were trained on",
     )
     parser.add_argument(
+        "--align",
+        type=int,
+        metavar="N",
+        help="also align each query with its N nearest references, as identify does "
+        "with 100, and measure that ranking",
+    )
+    parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write the figures there"
     )
     parser.add_argument(
@@ -39,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from bytecover_tf.encoder import load_encoder
+    from bytecover_tf.errors import ConfigError
     from bytecover_tf.evaluation import (
         check_unseen,
         choose_split,
@@ -48,9 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.extraction import default_store, open_features
 
     encoder = load_encoder(options.encoder)
+    if options.align is not None:
+        from bytecover_tf.retrieval.reranking import check_frontend
+
+        if options.align < 1:
+            raise ConfigError(f"--align must be 1 or more, not {options.align}")
+        check_frontend(encoder.frontend)
     tracks = choose_split(cli.read_tracks(options), options.split)
     store_path = options.features or default_store(
-        options.data, options.data_root, encoder.frontend
+        options.data, options.data_root, encoder.frontend, options.split
     )
     usable, store = open_features(
         tracks, store_path, encoder.frontend, options.workers, options.source_pool
@@ -59,9 +73,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_unseen(encoder, options.data, usable, store)
     result = evaluate_tracks(encoder, usable, store)
     print(f"{options.data} {options.split}: {describe(result.metrics)}")
+    aligned = None
+    if options.align:
+        from bytecover_tf.retrieval.calibration import choose_calibration
+        from bytecover_tf.retrieval.identity import Identity
+        from bytecover_tf.retrieval.reranking import align_nearest
+
+        checksum = Identity.of(encoder, options.encoder).encoder
+        calibration = choose_calibration(checksum, options.encoder)
+        figures = align_nearest(result, store, calibration, options.align)
+        print(f"{options.align} candidates aligned: {describe(figures)}")
+        aligned = {"candidates": options.align, **figures}
     if options.json:
         figures = {
             **result.metrics,
+            "aligned": aligned,
             "data": options.data,
             "split": options.split,
             "skipped": len(tracks) - len(usable),
@@ -87,6 +113,7 @@ Covers80 and SHS100K-TEST search all against all, Da-TACOS 13 000 queries among
 encoder was trained on are refused. Missing features are extracted first.
 
 examples:
+  python -m bytecover_tf.evaluate --encoder bytecover-small --align 100
   python -m bytecover_tf.evaluate --encoder runs/tunes
   python -m bytecover_tf.evaluate --encoder encoder.keras --data covers80 \\
       --data-root covers80 --json covers80.json --plots plots

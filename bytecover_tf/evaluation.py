@@ -86,14 +86,31 @@ def search(tracks: Sequence[Track], embeddings: np.ndarray) -> Evaluation:
             f"nothing to measure: none of {len(queries)} queries has another version "
             f"among {len(references)} references"
         )
-    figures = {
+    return Evaluation(
+        queries,
+        references,
+        embeddings[asks],
+        embeddings[answers],
+        scores,
+        summarize(scores, works, len(references)),
+    )
+
+
+def summarize(
+    scores: metrics.QueryScores, works: Sequence[str], references: int
+) -> dict[str, Any]:
+    """Return `Evaluation.metrics`.
+
+    Args:
+        scores: of the queries.
+        works: of all queries.
+        references: how many were searched.
+    """
+    return {
         **scores.summary(),
         "map_interval": list(metrics.bootstrap_interval(scores, works)),
-        "references": len(references),
+        "references": references,
     }
-    return Evaluation(
-        queries, references, embeddings[asks], embeddings[answers], scores, figures
-    )
 
 
 def describe(figures: dict[str, Any]) -> str:

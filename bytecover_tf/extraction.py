@@ -344,12 +344,26 @@ def open_features(
     return usable, opened
 
 
-def default_store(name: str, root: Path | None, frontend: Frontend) -> Path:
-    """Return where a data set's features lie unless said otherwise."""
+def default_store(
+    name: str, root: Path | None, frontend: Frontend, split: str | None = None
+) -> Path:
+    """Return where a data set's features lie unless said otherwise.
+
+    Args:
+        name: of the data set.
+        root: its folder, or the file of a manifest.
+        frontend: of the features.
+        split: the only one that is wanted; None for several.
+
+    Raises:
+        DataError: the data set needs a folder.
+    """
     if name == "tunes":
         from bytecover_tf.data import tunes
 
-        return tunes.STORE if root is None else root / tunes.STORE.name
+        if root is None:
+            return tunes.store(frontend, split)
+        return root / tunes.STORE.name
     if root is None:
         raise DataError(f"--data {name} needs --data-root")
     folder = root if root.is_dir() else root.parent

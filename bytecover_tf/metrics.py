@@ -26,6 +26,10 @@ _BLOCK = 256
 # Up to so many limits, counting what reaches each is faster than sorting.
 _FEW = 16
 
+Block = Callable[[slice], tuple[np.ndarray, np.ndarray]]
+"""Given a slice of queries, returns their similarities to all references and the mask
+of pairs to exclude, both (rows, R)."""
+
 
 @dataclass(frozen=True)
 class QueryScores:
@@ -97,6 +101,29 @@ def evaluate(
     ).summary()
 
 
+def similarities(
+    queries: np.ndarray,
+    references: np.ndarray,
+    query_ids: Sequence[Hashable],
+    reference_ids: Sequence[Hashable],
+) -> Block:
+    """Return what gives cosine similarities, a block of queries at a time.
+
+    Args:
+        queries: (Q, dim), each of unit norm.
+        references: (R, dim), each of unit norm.
+        query_ids: Q names of recordings.
+        reference_ids: R names; a query is not compared with its own recording.
+    """
+    query_codes, reference_codes = _codes(query_ids, reference_ids)
+
+    def block(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        itself = query_codes[rows, None] == reference_codes[None, :]
+        return queries[rows] @ references.T, itself
+
+    return block
+
+
 def evaluate_embeddings(
     queries: np.ndarray,
     references: np.ndarray,
@@ -118,25 +145,19 @@ def evaluate_embeddings(
     Returns:
         The scores of each query.
     """
-    query_codes, reference_codes = _codes(query_ids, reference_ids)
-
-    def block(rows: slice) -> tuple[np.ndarray, np.ndarray]:
-        itself = query_codes[rows, None] == reference_codes[None, :]
-        return queries[rows] @ references.T, itself
-
+    block = similarities(queries, references, query_ids, reference_ids)
     return score_queries(block, query_works, reference_works)
 
 
 def score_queries(
-    block: Callable[[slice], tuple[np.ndarray, np.ndarray]],
+    block: Block,
     query_works: Sequence[Hashable],
     reference_works: Sequence[Hashable],
 ) -> QueryScores:
     """Score each query from blocks of similarities.
 
     Args:
-        block: given a slice of queries, returns their similarities to all
-            references and the mask of pairs to exclude, both (rows, R).
+        block: gives the similarities.
         query_works: Q labels.
         reference_works: R labels.
 
@@ -206,7 +227,7 @@ def _codes(
 
 
 def _relevant_ranks(
-    block: Callable[[slice], tuple[np.ndarray, np.ndarray]],
+    block: Block,
     query_codes: np.ndarray,
     reference_codes: np.ndarray,
 ) -> Iterator[tuple[int, np.ndarray]]:

@@ -5,9 +5,18 @@ import json
 import numpy as np
 import pytest
 
-from bytecover_tf import compare, identify, index, load_encoder, metrics, pretrained
+from bytecover_tf import (
+    compare,
+    evaluate,
+    identify,
+    index,
+    load_encoder,
+    metrics,
+    pretrained,
+)
 from bytecover_tf.artifact import encoder_file
 from bytecover_tf.data import tunes
+from bytecover_tf.errors import ConfigError
 from bytecover_tf.retrieval import open_catalogue
 from bytecover_tf.retrieval.calibration import choose_calibration
 from bytecover_tf.retrieval.identity import Identity
@@ -33,6 +42,21 @@ def test_it_finds_versions_among_the_embedded_recordings(encoder):
         chance @ chance.T, works, works, exclude=np.eye(len(files), dtype=bool)
     )
     assert found["map"] > at_random["map"] + 0.3
+
+
+def test_it_is_measured_on_the_embedded_set(tmp_path, capsys):
+    out = tmp_path / "figures.json"
+    asked = ["--encoder", pretrained.DEFAULT, "--json", str(out)]
+    assert evaluate.main([*asked, "--align", "5"]) == 0
+    figures = json.loads(out.read_text())
+    assert figures["queries"] == figures["aligned"]["queries"] == 405
+    assert figures["map"] > 0.9
+    assert figures["aligned"]["map"] > 0.9
+    assert figures["aligned"]["map"] != figures["map"]
+    assert "5 candidates aligned: MAP" in capsys.readouterr().out
+
+    with pytest.raises(ConfigError, match="--align.*0"):
+        evaluate.main([*asked, "--align", "0"])
 
 
 def test_both_of_its_forms_are_one_encoder(encoder, rng):

@@ -13,9 +13,13 @@ from typing import Any
 
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
+from bytecover_tf.feature_store import FeatureStore
+from bytecover_tf.frontend import Frontend
 
 FOLDER = Path(__file__).with_suffix("")
 STORE = FOLDER / "store"
+TEST_STORE = FOLDER / "test-store"
+"""Finer features (pool 20) of the test works alone."""
 AUDIO = FOLDER / "audio"
 
 
@@ -34,6 +38,17 @@ def load(root: Path | None = None) -> list[Track]:
             return [_track(row) for row in csv.DictReader(file)]
     except FileNotFoundError:
         raise DataError(f"{path}: no such file, so this is no `tunes` folder") from None
+
+
+def store(frontend: Frontend, split: str | None = None) -> Path:
+    """Return the embedded store that suits an encoder best.
+
+    Args:
+        frontend: of the features that it reads.
+        split: the only one that is wanted; None for several.
+    """
+    fine = split == "test" and frontend == FeatureStore(TEST_STORE).frontend
+    return TEST_STORE if fine else STORE
 
 
 def unseen_sources() -> set[tuple[str, str]]:

@@ -22,10 +22,11 @@ from __future__ import annotations
 import datetime
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,8 +34,15 @@ from bytecover_tf.errors import DataError, EncoderError
 from bytecover_tf.feature_store import write_atomically
 from bytecover_tf.pretrained import locate
 
+if TYPE_CHECKING:
+    from bytecover_tf.retrieval.alignment import Alignment
+
 FILE_NAME = "calibration.json"
 """Beside an encoder, the calibration that was fitted with it."""
+
+LEAST = 100
+"""Few recordings are no reason to expect a version among them: with so few strangers a
+score that many of them reach would do. So at least as many are assumed."""
 
 # Shares of the queries without a version for which the verdict is wrong all the same.
 VERSION_ALARMS = 0.01
@@ -66,6 +74,32 @@ class Pairs:
     similarity: np.ndarray
     disparity: np.ndarray
     among: int
+
+    @classmethod
+    def of(
+        cls,
+        query: np.ndarray,
+        references: Sequence[np.ndarray],
+        alignments: Sequence[Alignment],
+        similarity: np.ndarray,
+        among: int,
+    ) -> Pairs:
+        """Gather what was measured of a query and N recordings.
+
+        Args:
+            query: chroma (12, n).
+            references: chroma (12, m) of each recording.
+            alignments: of the query with each.
+            similarity: (N,), cosine of its embedding to the query's.
+            among: number of recordings in the catalogue.
+        """
+        lengths = np.array([chroma.shape[1] for chroma in references])
+        return cls(
+            np.array([alignment.score for alignment in alignments]),
+            similarity,
+            cls.disparity_of(query.shape[1], lengths),
+            among,
+        )
 
     @staticmethod
     def disparity_of(query: np.ndarray, recording: np.ndarray) -> np.ndarray:

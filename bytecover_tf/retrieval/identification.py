@@ -24,7 +24,12 @@ from bytecover_tf.errors import AudioError, explain
 from bytecover_tf.extraction import read_file
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.retrieval.alignment import Alignment, align_many
-from bytecover_tf.retrieval.calibration import Calibration, Pairs, choose_calibration
+from bytecover_tf.retrieval.calibration import (
+    LEAST,
+    Calibration,
+    Pairs,
+    choose_calibration,
+)
 from bytecover_tf.retrieval.catalogue import Catalogue
 from bytecover_tf.retrieval.recording import Hit, Recording
 from bytecover_tf.retrieval.segments import Segmenting
@@ -36,10 +41,6 @@ CANDIDATES = 100
 # chroma as 100 candidates and a query of four minutes make, and so 2 300 candidates of
 # ten seconds.
 _FRAMES = CANDIDATES * 520
-
-# Few recordings are no reason to expect a version among them: with so few strangers a
-# score that many of them reach would do.
-_LEAST = 100
 
 # A query of more seconds is embedded by windows too.
 _LONG = 360.0
@@ -262,13 +263,7 @@ class Comparison:
             workers: threads; by default one a core.
         """
         alignments = align_many(query.chroma, chroma, workers)
-        lengths = np.array([array.shape[1] for array in chroma])
-        pairs = Pairs(
-            score=np.array([alignment.score for alignment in alignments]),
-            similarity=similarity,
-            disparity=Pairs.disparity_of(query.chroma.shape[1], lengths),
-            among=among,
-        )
+        pairs = Pairs.of(query.chroma, chroma, alignments, similarity, among)
         return cls(query, recordings, alignments, pairs, frame_seconds)
 
     def matches(self, calibration: Calibration) -> list[Match]:
@@ -411,7 +406,7 @@ def align_hits(
         [hit.recording for hit in hits],
         references,
         np.array([hit.similarity for hit in hits]),
-        max(among, _LEAST),
+        max(among, LEAST),
         seconds_per_frame(catalogue.identity.frontend),
         workers,
     )

@@ -26,6 +26,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bytecover_tf import cli
+from bytecover_tf.data.tunes import STORE, TEST_STORE
 from bytecover_tf.errors import AudioError, ByteCoverError
 from bytecover_tf.feature_store import FeatureStoreWriter, write_atomically
 from bytecover_tf.frontend import Frontend
@@ -207,30 +208,47 @@ def pack(
     out: Path,
     pool: int,
 ) -> None:
-    """Write the data set: store, `tracks.csv` and `sources.csv`.
+    """Write the data set: stores, `tracks.csv` and `sources.csv`.
 
     Args:
         versions: those without features in the working folder are left out.
         works: what the versions perform.
         work_dir: holds the features at pool 20.
         out: the data set's folder.
-        pool: frames averaged into one, a multiple of 20.
+        pool: frames averaged into one, a multiple of 20; those of test works are
+            also stored at 20.
     """
     done = [v for v in versions if (work_dir / "facts" / f"{v.id}.json").exists()]
     out.mkdir(parents=True, exist_ok=True)
-    store, beside = out / "store", out / "store.part"
+    pack_store(done, work_dir, out / STORE.name, pool)
+    test = [version for version in done if version.split == "test"]
+    pack_store(test, work_dir, out / TEST_STORE.name, RENDER_POOL)
+    write_csv(out / "tracks.csv", [_track(version) for version in done])
+    write_sources(out / "sources.csv", works)
+
+
+def pack_store(
+    versions: Sequence[Version], work_dir: Path, store: Path, pool: int
+) -> None:
+    """Write a store of rendered versions, in place of an earlier one.
+
+    Args:
+        versions: that have features in the working folder.
+        work_dir: holds the features at pool 20.
+        store: its folder.
+        pool: frames averaged into one, a multiple of 20.
+    """
+    beside = store.with_name(f"{store.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     frontend = Frontend(pool=pool)
     with FeatureStoreWriter(beside, frontend) as writer:
-        for version in tqdm(done, desc="store"):
+        for version in tqdm(versions, desc=store.name):
             cqt = np.load(work_dir / f"pool{RENDER_POOL}" / f"{version.id}.npy")
             features = frontend.from_cqt(cqt, RENDER_POOL, version.id)
             writer.add(version.id, _facts(work_dir, version)["key"], features)
     (beside / "lock").unlink(missing_ok=True)
     shutil.rmtree(store, ignore_errors=True)
     beside.rename(store)
-    write_csv(out / "tracks.csv", [_track(version) for version in done])
-    write_sources(out / "sources.csv", works)
 
 
 def write_excerpts(versions: Sequence[Version], out: Path) -> None:

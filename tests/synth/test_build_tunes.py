@@ -59,7 +59,11 @@ def test_features_are_made_once_and_packed(works, tmp_path, monkeypatch):
         return Performance((), ((0, 0.0),), 6.0, 0.0), Style(), "none", samples
 
     monkeypatch.setattr(build_tunes, "perform", perform)
-    versions = build_tunes.list_versions(works[:2], 2, seed=0)
+    works = [
+        next(work for work in works if work.split == split)
+        for split in ("train", "test")
+    ]
+    versions = build_tunes.list_versions(works, 2, seed=0)
     for name in ("pool20", "facts"):
         (tmp_path / name).mkdir()
     for version in versions * 2:
@@ -68,7 +72,7 @@ def test_features_are_made_once_and_packed(works, tmp_path, monkeypatch):
 
     out = tmp_path / "tunes"
     for pool in (20, 100):
-        build_tunes.pack(versions, works[:2], tmp_path, out, pool)
+        build_tunes.pack(versions, works, tmp_path, out, pool)
         store = FeatureStore(out / "store")
         assert store.frontend.pool == pool
         for version in versions:
@@ -84,15 +88,16 @@ def test_features_are_made_once_and_packed(works, tmp_path, monkeypatch):
             )
             expected /= expected.max()
             np.testing.assert_allclose(features, expected, atol=1e-3)
+        finer = FeatureStore(out / "test-store")
+        assert finer.frontend.pool == 20
+        assert [entry.source for entry in finer] == [v.id for v in versions[2:]]
 
     with open(out / "tracks.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["id", "work", "path", "split", "role", "title"]
     assert [row["path"] for row in rows] == [version.id for version in versions]
     with open(out / "sources.csv", newline="") as file:
-        assert {row["work"] for row in csv.DictReader(file)} == {
-            w.id for w in works[:2]
-        }
+        assert {row["work"] for row in csv.DictReader(file)} == {w.id for w in works}
     facts = json.loads((tmp_path / "facts" / f"{versions[0].id}.json").read_text())
     samples = perform(versions[0])[3]
     assert facts["key"] == hashlib.sha256(samples.tobytes()).hexdigest()
