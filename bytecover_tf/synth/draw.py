@@ -51,6 +51,12 @@ EXCERPT_SECONDS = 85.0
 SAME_ARRANGEMENT = 0.4
 # Of the versions that play the score's own accompaniment, those with drums as well.
 WITH_DRUMS = 0.3
+# Versions that more players join, and what these play: bands and orchestras are fuller
+# than the usual arrangements. Their sound is drawn later, so a program says nothing.
+FULLER = 0.7
+JOINING = ("bass", "pad", "strum", "arpeggio", "block", "drums")
+# Of those, the versions in which others play the melody too.
+DOUBLED = 0.4
 # Versions with other chords, and of these the largest share of chords.
 REHARMONISED, OTHER_CHORDS = 0.25, 0.6
 VALIDATION_SHARE = 0.04
@@ -220,6 +226,8 @@ def _draw_work(
             )
         if style.written and rng.random() < WITH_DRUMS:
             style = replace(style, layers=(("drums", 0),))
+        if rng.random() < FULLER:
+            style = fuller(style, rng)
         if rng.random() < REHARMONISED:
             style = replace(style, reharmonise=float(rng.uniform(0.1, OTHER_CHORDS)))
         performance = arrange(score, style, rng)
@@ -232,6 +240,15 @@ def _draw_work(
             )
         )
     return drawn
+
+
+def fuller(style: Style, rng: np.random.Generator) -> Style:
+    """Return a style in which one to three more players join the accompaniment."""
+    joining = rng.choice(JOINING, int(rng.integers(1, 4)), replace=False)
+    style = replace(style, layers=style.layers + tuple((str(p), 0) for p in joining))
+    if rng.random() < DOUBLED:
+        style = replace(style, doubling=(0, int(rng.integers(-1, 2))))
+    return style
 
 
 if __name__ == "__main__":

@@ -43,8 +43,12 @@ FORMANTS = np.array(
 FORMANT_SEMITONES = 3.0
 # Seconds that a consonant before a note may take of it.
 CONSONANT = 0.12
-# Below the loudest step, in decibels.
-NOISE_RANGE = (-75.0, -38.0)
+# Below the loudest bin of all, in decibels.
+NOISE_RANGE = (-62.0, -34.0)
+# By how many decibels a bin noise may fall: there is most of it at the bottom.
+NOISE_SLOPE = 0.25
+# Part of the players of a bass also play an octave lower, this loud in decibels.
+BASS_OCTAVE = (-12.0, 6.0)
 
 
 def draw_features(
@@ -161,6 +165,9 @@ def _draw_part(
         # Few singers and players hit a pitch as a piano does.
         off = rng.normal(0.0, rng.uniform(0.0, MISTUNED), len(used))
         spectra = _note_spectra(used + cents / 100 + off, bodies[vowels], frontend, rng)
+        if part.role == "bass" and rng.random() < 0.7:
+            lower = _moved(spectra, -frontend.bins_per_octave)
+            spectra += 10 ** (rng.uniform(*BASS_OCTAVE) / 10) * lower
     loudness = np.array([note.velocity / 100 for note in part.notes]) ** 4
     weights = loudness * 10 ** (level / 10)
     sounding = np.zeros((len(used), steps))
@@ -210,7 +217,7 @@ def _note_spectra(
         frontend: of the features.
         rng: source of the spectrum.
     """
-    slope = rng.uniform(1.0, 9.0)  # decibels an octave
+    slope = rng.uniform(2.0, 12.0)  # decibels an octave
     decibels = -slope * np.log2(HARMONICS) + rng.normal(0.0, 4.0, len(HARMONICS))
     if rng.random() < 0.15:  # a closed pipe
         decibels[1::2] -= rng.uniform(6.0, 25.0)
@@ -222,7 +229,7 @@ def _note_spectra(
     body += np.take_along_axis(bodies, nearest, axis=1)
     energies = 10 ** ((decibels + body) / 10)
     # Vibrato, and the spread of many players on one part.
-    wobble = rng.uniform(0.0, 0.7) * octave / 12
+    wobble = rng.uniform(0.0, 0.5) * octave / 12
     responses = sum(
         response(at + offset, frontend) for offset in (-wobble, 0.0, wobble)
     )
@@ -231,10 +238,15 @@ def _note_spectra(
     doubled = single.copy()
     for shift in (-octave, octave, 2 * octave):
         if rng.random() < 0.5:
-            moved = np.roll(single, shift, axis=1)
-            moved[:, slice(shift) if shift > 0 else slice(shift, None)] = 0
-            doubled += 10 ** (rng.uniform(-25.0, 0.0) / 10) * moved
+            doubled += 10 ** (rng.uniform(-25.0, 0.0) / 10) * _moved(single, shift)
     return doubled
+
+
+def _moved(spectra: np.ndarray, bins: int) -> np.ndarray:
+    """Return spectra (pitches, n_bins) some bins higher, or lower if negative."""
+    moved = np.roll(spectra, bins, axis=1)
+    moved[:, slice(bins) if bins > 0 else slice(bins, None)] = 0
+    return moved
 
 
 def response(at: np.ndarray, frontend: Frontend) -> np.ndarray:
@@ -279,8 +291,9 @@ def _dynamics(seconds: float, steps: int, rng: np.random.Generator) -> np.ndarra
 def _noise(energy: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     bins, steps = energy.shape
     level = rng.uniform(*NOISE_RANGE) + np.interp(
-        np.arange(bins), *_curve(bins, 5, 8.0, rng)
+        np.arange(bins), *_curve(bins, 5, 6.0, rng)
     )
+    level -= rng.uniform(0.0, NOISE_SLOPE) * (np.arange(bins) - bins / 2)
     floor = energy.max() * 10 ** (level / 10)
     return floor[:, None] * rng.gamma(4.0, 0.25, (bins, steps))
 
@@ -289,8 +302,10 @@ def _equaliser(bins: int, rng: np.random.Generator) -> np.ndarray:
     """Return decibels for each bin: a wavy response within band limits."""
     at = np.arange(bins)
     decibels = np.interp(at, *_curve(bins, 8, 6.0, rng))
-    low, high = rng.uniform(0, 18), rng.uniform(bins - 40, bins)
-    decibels -= np.maximum(low - at, 0) * rng.uniform(0.3, 2.0)
+    high = rng.uniform(bins - 40, bins)
+    if rng.random() < 0.5:
+        low = rng.uniform(0, 18)
+        decibels -= np.maximum(low - at, 0) * rng.uniform(0.3, 2.0)
     return decibels - np.maximum(at - high, 0) * rng.uniform(0.3, 2.0)
 
 

@@ -9,6 +9,8 @@ from bytecover_tf.data import load_dataset, tunes
 from bytecover_tf.feature_store import FeatureStore
 from bytecover_tf.score_store import ScoreStore
 from bytecover_tf.synth import draw
+from bytecover_tf.synth.accompany import PATTERNS
+from bytecover_tf.synth.arrange import Style
 
 
 def read_csv(path):
@@ -48,6 +50,21 @@ def test_works_are_split_and_long_scores_cut():
         # What is kept of a score goes at the tempo of the whole.
         tempo = draw.usual_tempo(whole[score.title])
         assert draw.usual_tempo(score) == pytest.approx(tempo, rel=0.05)
+
+
+def test_players_join_an_arrangement():
+    style = Style(layers=(("bass", 32),))
+    joined, doubled = set(), set()
+    for seed in range(40):
+        fuller = draw.fuller(style, np.random.default_rng(seed))
+        assert fuller == draw.fuller(style, np.random.default_rng(seed))
+        assert fuller.layers[0] == ("bass", 32)
+        added = [pattern for pattern, _ in fuller.layers[1:]]
+        assert 1 <= len(added) == len(set(added)) <= 3
+        joined.update(added)
+        doubled.add(fuller.doubling and fuller.doubling[1])
+    assert joined == set(PATTERNS) - {"oom_pah"}
+    assert doubled == {None, -1, 0, 1}
 
 
 def test_what_is_written_is_a_data_set(drawn):

@@ -87,6 +87,25 @@ def test_a_singer_changes_the_vowel_from_note_to_note(monkeypatch):
     assert differing[1.0] > 1.5 * differing[0.0]
 
 
+def test_a_bass_sounds_an_octave_lower_as_well():
+    below = {}
+    for role in ("melody", "bass"):
+        decibels = []
+        for seed in range(20):
+            rng = np.random.default_rng(seed)
+            energy = draw_features(performance([45] * 20, role=role), Frontend(), rng)
+            low, note = energy[[9, 21]].mean(axis=1)
+            decibels.append(20 * np.log10(low / note))
+        below[role] = np.median(decibels)
+    assert below["bass"] > below["melody"] + 6
+
+
+def test_what_is_moved_beyond_the_edge_is_gone():
+    spectra = np.arange(1.0, 6.0)[None]
+    np.testing.assert_array_equal(spectral._moved(spectra, 2), [[0, 0, 1, 2, 3]])
+    np.testing.assert_array_equal(spectral._moved(spectra, -2), [[3, 4, 5, 0, 0]])
+
+
 def test_formants_lie_within_those_of_men_and_children():
     frontend = Frontend()
     hertz = frontend.fmin * 2 ** (np.arange(84) / 12)
