@@ -163,7 +163,7 @@ def main() -> None:
             "chroma in one thread. Qmax agrees with essentia's (section \"Alignment of "
             f'chroma"). {DEFAULT} was trained for longer and on more works, so it is '
             "no fair rival of the others; with alignment of its nearest candidates it "
-            'is measured in "Re-ranking by alignment".',
+            'is measured in "Re-ranking what bytecover-small finds".',
         ]
     )  # fmt: skip
     write_section(

@@ -32,7 +32,6 @@ from benchmarks.report import cells, table, write_section
 from bytecover_tf.artifact import encoder_file, load_model
 from bytecover_tf.encoder import Encoder, KerasNetwork, load_encoder
 from bytecover_tf.metrics import bootstrap_interval, score_queries
-from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.pretrained import DEFAULT, is_name, locate
 
 EQUAL_SECONDS = 90.0
@@ -56,7 +55,7 @@ def untrained(name: str) -> Encoder:
     """Return an encoder's network with random weights."""
     keras.utils.set_random_seed(0)
     model, _ = load_model(encoder_file(name))
-    fresh = ByteCover.from_config(model.get_config())
+    fresh = type(model).from_config(model.get_config())
     fresh.build((None, 84, None, 1))
     return Encoder(KerasNetwork(fresh, load_encoder(name).frontend))
 

@@ -182,8 +182,8 @@ def main() -> None:
         )
     )
     write_section(
-        "Re-ranking by alignment",
-        "python -m benchmarks.reranking --source DIR --encoder RUN",
+        f"Re-ranking what {Path(options.encoder).name} finds",
+        f"python -m benchmarks.reranking --source DIR --encoder {options.encoder}",
         body,
     )
 

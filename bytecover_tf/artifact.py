@@ -17,18 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 from bytecover_tf.errors import EncoderError
 from bytecover_tf.frontend import Frontend
-from bytecover_tf.pretrained import locate
+from bytecover_tf.pretrained import DEFAULT, locate
 
 if TYPE_CHECKING:
     from bytecover_tf.models.bytecover import ByteCover
+    from bytecover_tf.models.ensemble import Ensemble
 
 _FORMAT = 1
 _MEMBER = "bytecover.json"
+_KINDS = ("bytecover_tf>ByteCover", "bytecover_tf>Ensemble")
 _KERAS_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 
 
 def save_model(
-    model: ByteCover, path: Path, frontend: Frontend, info: dict[str, Any]
+    model: ByteCover | Ensemble, path: Path, frontend: Frontend, info: dict[str, Any]
 ) -> None:
     """Write a model, its optimiser's state included if it was compiled.
 
@@ -105,7 +107,7 @@ def read_info(path: Path) -> dict[str, Any]:
         raise EncoderError(f"{path}: no such file") from None
     except (zipfile.BadZipFile, ValueError, IsADirectoryError) as error:
         raise EncoderError(f"{path}: not a readable .keras archive ({error})") from None
-    if kind != "bytecover_tf>ByteCover":
+    if kind not in _KINDS:
         raise EncoderError(f"{path}: holds a {kind}, expected a ByteCover model")
     if record.get("format") != _FORMAT:
         raise EncoderError(
@@ -114,7 +116,9 @@ def read_info(path: Path) -> dict[str, Any]:
     return record
 
 
-def load_model(path: Path, training: bool = False) -> tuple[ByteCover, dict[str, Any]]:
+def load_model(
+    path: Path, training: bool = False
+) -> tuple[ByteCover | Ensemble, dict[str, Any]]:
     """Return a model and what was recorded with it.
 
     Args:
@@ -127,10 +131,31 @@ def load_model(path: Path, training: bool = False) -> tuple[ByteCover, dict[str,
     record = read_info(path)
     import keras
 
-    # The class must be registered before Keras meets its name.
-    import_module("bytecover_tf.models.bytecover")
+    # The classes must be registered before Keras meets their names.
+    import_module("bytecover_tf.models.ensemble")
     try:
         model = keras.saving.load_model(path, compile=training, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise EncoderError(f"{path}: cannot be loaded ({error})") from None
+    return model, record
+
+
+def load_single(path: Path, training: bool = False) -> tuple[ByteCover, dict[str, Any]]:
+    """Return a model that can be trained, and what was recorded with it.
+
+    Args:
+        path: a file that `save_model` wrote.
+        training: whether to restore the optimiser as well.
+
+    Raises:
+        EncoderError: as of `load_model`, or it is an ensemble.
+    """
+    model, record = load_model(path, training)
+    from bytecover_tf.models.ensemble import Ensemble
+
+    if isinstance(model, Ensemble):
+        raise EncoderError(
+            f"{path}: is an ensemble of {len(model.members)}; expected a single "
+            f"encoder, such as {DEFAULT}"
+        )
     return model, record

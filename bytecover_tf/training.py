@@ -33,7 +33,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bytecover_tf.artifact import encoder_file, load_model, save_model, versions
+from bytecover_tf.artifact import encoder_file, load_single, save_model, versions
 from bytecover_tf.config import Config
 from bytecover_tf.data.leakage import check_leakage, near_duplicates
 from bytecover_tf.data.pipeline import (
@@ -285,7 +285,7 @@ def _continued(
 ) -> tuple[ByteCover, _State]:
     """Return a checkpoint's model and state."""
     with replicas.scope():
-        model, info = load_model(checkpoint, training=True)
+        model, info = load_single(checkpoint, training=True)
     if info["num_works"] != num_works:
         raise ConfigError(
             f"{checkpoint}: was trained on {info['num_works']} works, "
@@ -327,7 +327,7 @@ def _new(
 def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str, Any]:
     """Copy an encoder's weights, the classifier's excepted; return its facts."""
     path = encoder_file(init)
-    source, info = load_model(path)
+    source, info = load_single(path)
     Frontend.from_dict(info["frontend"]).check_same(store.frontend, str(store.path))
     wanted, found = model.get_config(), source.get_config()
     differing = [

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cli.add_data_arguments(parser, default=None)
     options = parser.parse_args(arguments)
 
-    from bytecover_tf.artifact import encoder_file, load_model, save_model
+    from bytecover_tf.artifact import encoder_file, load_single, save_model
     from bytecover_tf.encoder import Encoder
     from bytecover_tf.errors import ConfigError
     from bytecover_tf.evaluation import (
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.out.suffix != ".keras":
         raise ConfigError(f"--out {options.out}: the name must end in .keras")
     check_shrinkage(options.shrinkage)
-    model, info = load_model(encoder_file(options.encoder))
+    model, info = load_single(encoder_file(options.encoder))
     check_network(model)
     frontend = Frontend.from_dict(info["frontend"])
     if options.dim is not None and not 1 <= options.dim <= model.dim:

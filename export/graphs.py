@@ -10,6 +10,7 @@ import tensorflow as tf
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.layers.cqt import CQT
 from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.ensemble import Ensemble
 from export.inference import inference_network
 
 
@@ -30,7 +31,7 @@ class Graphs:
         whole: from `waveform` to `embedding`.
     """
 
-    def __init__(self, model: ByteCover, frontend: Frontend) -> None:
+    def __init__(self, model: ByteCover | Ensemble, frontend: Frontend) -> None:
         network = inference_network(model)
         cqt = CQT(frontend)
         waveform = tf.TensorSpec((None, None), tf.float32, "waveform")

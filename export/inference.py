@@ -20,12 +20,13 @@ from bytecover_tf.layers.gem import GeM
 from bytecover_tf.layers.ring import fold_octaves, pad_ring
 from bytecover_tf.layers.salience import Salience, stack_harmonics
 from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.ensemble import Ensemble, side_by_side
 from bytecover_tf.models.resnet_ibn import Bottleneck
 
 Step = Callable[[Any], Any]
 
 
-def inference_network(model: ByteCover) -> Step:
+def inference_network(model: ByteCover | Ensemble) -> Step:
     """Return the function from features to embeddings.
 
     Args:
@@ -35,6 +36,11 @@ def inference_network(model: ByteCover) -> Step:
         A function of features (batch, bins, frames) that returns unit-norm f_c
         (batch, dim), both float32.
     """
+    if isinstance(model, Ensemble):
+        members = [inference_network(member) for member in model.members]
+        return lambda features: _unit_norm(
+            side_by_side([member(features) for member in members])
+        )
     if model.network != "resnet":
         return _as_it_is(model)
     backbone = model.backbone

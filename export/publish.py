@@ -24,6 +24,7 @@ from bytecover_tf.artifact import encoder_file, load_model, save_model
 from bytecover_tf.extraction import content_hash
 from bytecover_tf.feature_store import write_atomically
 from bytecover_tf.frontend import Frontend
+from bytecover_tf.retrieval.calibration import FILE_NAME
 from export.bundle import export
 
 
@@ -76,7 +77,12 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(exist_ok=True)
         shutil.copytree(bundle, folder)
-    files = sorted(p for p in pretrained.WEIGHTS.glob("*/*") if p.suffix != ".md")
+    files = sorted(
+        path
+        for path in pretrained.WEIGHTS.glob("*/*")
+        # What may be written anew without the weights has no checksum.
+        if path.name not in ("README.md", FILE_NAME)
+    )
     lines = [f"{content_hash(p)}  {p.parent.name}/{p.name}\n" for p in files]
     write_atomically(pretrained.WEIGHTS / pretrained.SUMS, "".join(lines))
     return folder

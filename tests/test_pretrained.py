@@ -1,4 +1,4 @@
-"""The encoder that comes with the package, on the recordings that do."""
+"""The encoders that come with the package, on the recordings that do."""
 
 import json
 
@@ -22,9 +22,14 @@ from bytecover_tf.retrieval.calibration import choose_calibration
 from bytecover_tf.retrieval.identity import Identity
 
 
+@pytest.fixture(scope="module", params=["bytecover-small", "bytecover-base"])
+def name(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def encoder():
-    return load_encoder(pretrained.DEFAULT)
+def encoder(name):
+    return load_encoder(name)
 
 
 def test_it_finds_versions_among_the_embedded_recordings(encoder):
@@ -59,19 +64,16 @@ def test_it_is_measured_on_the_embedded_set(tmp_path, capsys):
         evaluate.main([*asked, "--align", "0"])
 
 
-def test_both_of_its_forms_are_one_encoder(encoder, rng):
+def test_both_of_its_forms_are_one_encoder(name, encoder, rng):
     features = [rng.random((84, n)).astype(np.float32) for n in (5, 150)]
-    other = load_encoder(encoder_file(pretrained.DEFAULT))
+    other = load_encoder(encoder_file(name))
     np.testing.assert_allclose(
         other.embed_features(features), encoder.embed_features(features), atol=1e-4
     )
-    identity = Identity.of(encoder, pretrained.DEFAULT)
-    assert identity == Identity.of(other, encoder_file(pretrained.DEFAULT))
-    assert identity.encoder_path == pretrained.DEFAULT
-    assert choose_calibration(identity.encoder, pretrained.DEFAULT).encoder in (
-        identity.encoder,
-        "",
-    )
+    identity = Identity.of(encoder, name)
+    assert identity == Identity.of(other, encoder_file(name))
+    assert identity.encoder_path == name
+    assert choose_calibration(identity.encoder, name).encoder == identity.encoder
 
 
 def test_it_is_the_default_of_the_commands(tmp_path, capsys):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from bytecover_tf.models.ensemble import Ensemble
 from export.inference import inference_network
 
 
@@ -29,6 +30,15 @@ def test_folding_changes_nothing(arguments, shape, make_model, rng):
     model = make_model(**arguments)
     features = rng.random(shape).astype(np.float32)
     f_c = np.asarray(model(features[..., None], training=False)["f_c"])
+    expected = f_c / np.linalg.norm(f_c, axis=1, keepdims=True)
+    found = np.asarray(inference_network(model)(features))
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+def test_an_ensemble_folds_member_by_member(make_model, rng):
+    model = Ensemble([make_model(), make_model(pitch_classes=True, embedding_dim=16)])
+    features = rng.random((3, 84, 30)).astype(np.float32)
+    f_c = np.asarray(model(features[..., None])["f_c"])
     expected = f_c / np.linalg.norm(f_c, axis=1, keepdims=True)
     found = np.asarray(inference_network(model)(features))
     np.testing.assert_allclose(found, expected, atol=2e-6)

@@ -1,0 +1,82 @@
+"""The command line that joins encoders; the model is `models.ensemble.Ensemble`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bytecover_tf import cli
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Join encoders; return the exit status."""
+    parser = cli.parser("ensemble", DESCRIPTION)
+    parser.add_argument(
+        "members",
+        nargs="+",
+        metavar="ENCODER",
+        help="names of encoders that come with the package, run directories of train "
+        "or .keras files; two or more, all of the same features",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="a new .keras file"
+    )
+    options = parser.parse_args(arguments)
+
+    from bytecover_tf.artifact import encoder_file, load_single, save_model
+    from bytecover_tf.errors import ConfigError
+    from bytecover_tf.frontend import Frontend
+    from bytecover_tf.models.ensemble import Ensemble
+
+    if options.out.suffix != ".keras":
+        raise ConfigError(f"--out {options.out}: the name must end in .keras")
+    if len(options.members) < 2:
+        raise ConfigError("an ensemble needs two encoders or more, not one")
+    paths = [encoder_file(member) for member in options.members]
+    models, infos = zip(*map(load_single, paths), strict=True)
+    frontends = [Frontend.from_dict(info["frontend"]) for info in infos]
+    for path, frontend in zip(paths, frontends, strict=True):
+        frontends[0].check_same(frontend, str(path))
+    model = Ensemble([model.encoder() for model in models])
+    model.build((None, frontends[0].n_bins, None, 1))
+    facts = {
+        "members": infos,
+        "trained_on": _trained_on([info.get("trained_on") for info in infos]),
+    }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    save_model(model, options.out, frontends[0], facts)
+    print(f"{len(models)} encoders, {model.dim} values; written: {options.out}")
+    return cli.OK
+
+
+def _trained_on(records: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
+    """Join what `evaluation.trained_on` said of each member."""
+    known = [record for record in records if record]
+    if not known:
+        return None
+    data = known[0]["data"]
+    # Another data set has names of its own; recordings are known by their content.
+    named = [record for record in known if record["data"] == data]
+    return {
+        "data": data,
+        "works": sorted({work for record in named for work in record["works"]}),
+        "content": sorted({mark for record in known for mark in record["content"]}),
+    }
+
+
+DESCRIPTION = """\
+Join trained encoders into one that finds more, at the cost of all of them.
+
+Their embeddings are put side by side; the similarity of two recordings becomes the mean
+of the members'. Encoders that were trained apart, or on from one another on other data,
+err differently. Takes no training. The result is an encoder like any other to evaluate,
+index, calibrate and export, but cannot be trained on.
+
+example:
+  python -m bytecover_tf.ensemble runs/first runs/second --out both.keras
+"""
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,87 @@
+"""Several encoders that answer as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from bytecover_tf.models.bytecover import ByteCover
+
+
+@keras.saving.register_keras_serializable("bytecover_tf")
+class Ensemble(keras.Model):
+    """Models of the same features whose embeddings are put side by side.
+
+    Each member's f_c counts at unit norm, so that the cosine of two embeddings is the
+    mean of the members' cosines: encoders that err differently correct each other.
+
+    Args:
+        members: two or more trained models; their weights are shared, not copied.
+        **kwargs: as for any Keras model.
+
+    Input shape:
+        `(batch, bins, frames, 1)`, any number of frames from 1.
+
+    Output:
+        `{"f_c": (batch, dim)}`, where `dim` is the sum of the members'.
+
+    Raises:
+        ValueError: there are fewer than two members.
+    """
+
+    network = "ensemble"
+
+    def __init__(self, members: Sequence[ByteCover], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if len(members) < 2:
+            raise ValueError(
+                f"`members` must be two or more models. Received: {len(members)}"
+            )
+        self.members = list(members)
+
+    @property
+    def dim(self) -> int:
+        """Size of an embedding."""
+        return sum(member.dim for member in self.members)
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights of members that have none."""
+        for member in self.members:
+            if not member.built:
+                member.build(input_shape)
+        self.built = True
+
+    def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
+        """Return the members' embeddings, side by side."""
+        return {
+            "f_c": side_by_side(
+                [member(inputs, training=training)["f_c"] for member in self.members]
+            )
+        }
+
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> dict[str, tuple[int | None, int]]:
+        """Return the shape of f_c."""
+        return {"f_c": (input_shape[0], self.dim)}
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        members = [keras.saving.serialize_keras_object(m) for m in self.members]
+        return {**super().get_config(), "members": members}
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Any = None
+    ) -> Ensemble:
+        """Return a model of new weights."""
+        members = map(keras.saving.deserialize_keras_object, config["members"])
+        return cls(**{**config, "members": list(members)})
+
+
+def side_by_side(embeddings: Sequence[Any]) -> Any:
+    """Return (batch, sum of dims), each part of unit norm."""
+    return ops.concatenate([ops.normalize(e, axis=-1) for e in embeddings], axis=-1)

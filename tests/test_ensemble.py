@@ -1,0 +1,97 @@
+import keras
+import numpy as np
+import pytest
+
+from bytecover_tf import ensemble
+from bytecover_tf.artifact import load_model, load_single, save_model
+from bytecover_tf.encoder import load_encoder
+from bytecover_tf.errors import ConfigError, EncoderError, FrontendMismatch
+from bytecover_tf.frontend import Frontend
+from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.ensemble import Ensemble
+
+FRONTEND = Frontend(pool=20)
+
+
+@pytest.fixture
+def members(tmp_path):
+    """Files of two networks that differ in all but the frontend."""
+    networks = {
+        "first": {"width": 2, "num_works": 3, "embedding_dim": 8},
+        "second": {"width": 3, "salience": 2, "pitch_classes": True, "bnneck": False},
+    }
+    seen = {
+        "first": {"data": "tunes", "works": ["b", "a"], "content": ["2"]},
+        "second": {"data": "folder", "works": ["c"], "content": ["2", "1"]},
+    }
+    for name, arguments in networks.items():
+        model = ByteCover(blocks=(1, 1, 1, 1), **arguments)
+        model.build((None, 84, None, 1))
+        facts = {"trained_on": seen[name], "seed": name}
+        save_model(model, tmp_path / f"{name}.keras", FRONTEND, facts)
+    return [str(tmp_path / f"{name}.keras") for name in networks]
+
+
+@pytest.fixture
+def joined(members, tmp_path):
+    out = tmp_path / "folder" / "both.keras"
+    assert ensemble.main([*members, "--out", str(out)]) == 0
+    return out
+
+
+def test_similarity_is_the_mean_of_the_members(members, joined, rng):
+    features = [rng.random((84, n)).astype(np.float32) for n in (1, 30, 30, 47)]
+    encoder = load_encoder(joined)
+    found = encoder.embed_features(features)
+    assert found.shape == (4, encoder.dim) == (4, 8 + 96)
+    alone = [load_encoder(member).embed_features(features) for member in members]
+    expected = np.mean([e @ e.T for e in alone], axis=0)
+    np.testing.assert_allclose(found @ found.T, expected, atol=1e-5)
+    assert np.abs(alone[0] @ alone[0].T - expected).max() > 0.01
+
+
+def test_it_knows_what_its_members_learned_from(joined):
+    model, info = load_model(joined)
+    assert isinstance(model, Ensemble)
+    assert Frontend.from_dict(info["frontend"]) == FRONTEND
+    assert [member["seed"] for member in info["members"]] == ["first", "second"]
+    assert info["trained_on"] == {
+        "data": "tunes",
+        "works": ["a", "b"],
+        "content": ["1", "2"],
+    }
+
+
+def test_members_that_learned_from_nothing_known_say_nothing(members, tmp_path):
+    for name in members:
+        model, _ = load_single(name)
+        save_model(model, tmp_path / name, FRONTEND, {})
+    ensemble.main([*members, "--out", str(tmp_path / "new.keras")])
+    assert load_encoder(tmp_path / "new.keras").info["trained_on"] is None
+
+
+def test_config_round_trip(joined):
+    model, _ = load_model(joined)
+    again = Ensemble.from_config(model.get_config())
+    assert again.get_config()["members"] == model.get_config()["members"]
+    again.build((None, 84, None, 1))
+    shape = (2, 84, 20, 1)
+    assert again.compute_output_shape(shape) == {"f_c": (2, 8 + 96)}
+    assert again(keras.ops.ones(shape))["f_c"].shape == (2, 8 + 96)
+
+
+def test_what_cannot_be_joined_is_refused(members, joined, tmp_path):
+    out = ["--out", str(tmp_path / "new.keras")]
+    with pytest.raises(ConfigError, match="two encoders or more"):
+        ensemble.main([members[0], *out])
+    with pytest.raises(EncoderError, match=r"both\.keras: is an ensemble of 2"):
+        ensemble.main([members[0], str(joined), *out])
+    with pytest.raises(ConfigError, match=r"must end in \.keras"):
+        ensemble.main([*members, "--out", str(tmp_path / "new")])
+    other = tmp_path / "other.keras"
+    save_model(load_single(members[0])[0], other, Frontend(pool=50), {})
+    with pytest.raises(FrontendMismatch, match=r"other\.keras.*pool"):
+        ensemble.main([members[0], str(other), *out])
+    assert not (tmp_path / "new.keras").exists()
+    with pytest.raises(ValueError, match="two or more"):
+        Ensemble([ByteCover(width=2)])
