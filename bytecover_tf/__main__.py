@@ -13,7 +13,7 @@ COMMANDS = {
     "features": "extract the features of a data set into a feature store",
     "train": "train an encoder and measure it on unseen works",
     "whiten": "add a last linear map to a trained encoder",
-    "ensemble": "join trained encoders into one that finds more",
+    "ensemble": "join encoders into one that finds more",
     "evaluate": "measure an encoder on a data set by its protocol",
     "index": "put a music library into a catalogue",
     "identify": "tell which works of a catalogue a recording is a version of",

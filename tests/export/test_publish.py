@@ -53,6 +53,17 @@ def test_a_damaged_encoder_is_refused_and_a_path_of_that_name_preferred(
     assert pretrained.locate("bytecover-toy").resolve() == tmp_path / "bytecover-toy"
 
 
+def test_only_what_the_weights_need_has_a_checksum(published, tmp_path):
+    (published / "calibration.json").write_text("{}")
+    publish(tmp_path / "encoder.keras", "bytecover-other", tmp_path / "card.md")
+    sums = (published.parent / "SHA256SUMS").read_text().splitlines()
+    assert sorted(line.split()[1] for line in sums) == [
+        f"bytecover-{name}/{file}"
+        for name in ("other", "toy")
+        for file in ("encoder.keras", "encoder_features.onnx", "manifest.json")
+    ]
+
+
 def test_what_is_no_name_is_a_path(tmp_path):
     assert pretrained.locate(tmp_path) == tmp_path
     with pytest.raises(EncoderError, match="bytecover-none"):
