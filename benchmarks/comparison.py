@@ -37,7 +37,7 @@ from benchmarks.tables import (
 )
 from bytecover_tf.chroma import chroma_of_cqt
 from bytecover_tf.encoder import Encoder, load_encoder
-from bytecover_tf.pretrained import DEFAULT
+from bytecover_tf.pretrained import pretrained_names
 from bytecover_tf.retrieval.qmax import cross_recurrence, qmax
 
 # A network's config, name, and its MAP in the paper on Da-TACOS and SHS100K-TEST.
@@ -93,18 +93,20 @@ def chroma_of(collection: Collection) -> list[np.ndarray]:
     return [chroma_of_cqt(cqt, POOL) for cqt in collection.cqts]
 
 
-def shipped(collection: Collection, options: argparse.Namespace) -> list[str]:
-    """Return the row of the encoder that comes with the package."""
-    encoder = load_encoder(DEFAULT)
+def shipped(
+    name: str, collection: Collection, options: argparse.Namespace
+) -> list[str]:
+    """Return the row of an encoder that comes with the package."""
+    encoder = load_encoder(name)
     assert collection.cqts is not None
     features = [encoder.frontend.from_cqt(cqt, POOL) for cqt in collection.cqts]
     embeddings = kept(
-        options.work_dir / DEFAULT / f"{collection.recordings}.npy",
+        options.work_dir / name / f"{collection.recordings}.npy",
         lambda: embedded(encoder, features),
     )
     found = row(collection.search(embeddings @ embeddings.T), collection)
     took = time_of_encoder(encoder, features)
-    return [collection.name, f"{DEFAULT}, as shipped", "", *found, f"{took:.1f}"]
+    return [collection.name, f"{name}, as shipped", "", *found, f"{took:.1f}"]
 
 
 def main() -> None:
@@ -133,8 +135,9 @@ def main() -> None:
             took = time_of_pairs(compare, chromas)
             rows.append([collection.name, label, paper, *found, f"{took:.0f}"])
             print(*rows[-1], flush=True)
-        rows.append(shipped(collection, options))
-        print(*rows[-1], flush=True)
+        for name in pretrained_names():
+            rows.append(shipped(name, collection, options))
+            print(*rows[-1], flush=True)
     minutes = sum(run.figures["seconds"] for run in runs.values()) / 60
     pool = frontend_of(options.data_root).pool
     body = "\n\n".join(
@@ -161,9 +164,10 @@ def main() -> None:
             "references known beforehand: of networks, embedding the query's features "
             "on all cores and comparing embeddings; of Qmax and SiMPle, comparing "
             "chroma in one thread. Qmax agrees with essentia's (section \"Alignment of "
-            f'chroma"). {DEFAULT} was trained for longer and on more works, so it is '
-            "no fair rival of the others; with alignment of its nearest candidates it "
-            'is measured in "Re-ranking what bytecover-small finds".',
+            f'chroma"). {" and ".join(pretrained_names())} were trained for longer '
+            "and on more works, so they are no fair rivals of the others; with "
+            "alignment of their nearest candidates they are measured in the sections "
+            '"Re-ranking what ... finds".',
         ]
     )  # fmt: skip
     write_section(
