@@ -30,7 +30,6 @@ from bytecover_tf.config import Config, load_config, override
 from bytecover_tf.data import tunes
 from bytecover_tf.encoder import Encoder, load_encoder
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.evaluation import choose_split
 from bytecover_tf.feature_store import FeatureStore
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.metrics import QueryScores, bootstrap_interval, score_queries
@@ -106,7 +105,10 @@ def add_arguments(parser: argparse.ArgumentParser, steps: int) -> None:
     parser.add_argument("--steps", type=int, default=steps, help="of each training")
     parser.add_argument("--width", type=int, default=16, help="of the stem; 64 in full")
     parser.add_argument(
-        "--data-root", type=Path, help="another set of the layout of `tunes`"
+        "--data-root",
+        type=Path,
+        help="train on another set of the layout of `tunes`, as "
+        "`bytecover_tf.synth.draw` makes; what is searched stays the same",
     )
     parser.add_argument("--anthems", type=Path, help="folder of the national anthems")
     parser.add_argument("--work-dir", type=Path, default=Path("runs/tables"))
@@ -130,31 +132,15 @@ def read_collections(options: argparse.Namespace) -> list[Collection]:
     Versions of an anthem are about equally long, which a network's output shows even
     before training; so there are the anthems at one length as well, for networks.
 
-    Unseen works are the data's own test works, or its validation works if it has no
-    others. Human variants are the same recordings, but of a work
-    that several scores have been written of, only those by another score count.
+    Unseen works are the embedded set's test works, whatever the networks were trained
+    on. Human variants are the same recordings, but of a work that several scores have
+    been written of, only those by another score count.
     """
     frontend = frontend_of(options.data_root)
-    root = options.data_root or tunes.FOLDER
-    if options.data_root is None:
-        items = read_tunes()
-        unseen = _of_labelled("unseen works", "tunes-test", items, frontend)
-        names = [track.id for track in tunes.load() if track.split == "test"]
-    else:
-        tracks = tunes.load(options.data_root)
-        has_test = any(track.split == "test" for track in tracks)
-        split = "test" if has_test else "validation"
-        tracks = choose_split(tracks, split)
-        store = FeatureStore(root / "store")
-        names = [track.id for track in tracks]
-        unseen = Collection(
-            "unseen works",
-            f"{root.name}-{split}",
-            [track.work for track in tracks],
-            [np.asarray(store.features(track.path), np.float32) for track in tracks],
-            np.eye(len(tracks), dtype=bool),
-        )
-    variants = same_score(names, unseen.works, root / "sources.csv")
+    items = read_tunes()
+    unseen = _of_labelled("unseen works", "tunes-test", items, frontend)
+    names = [item.name for item in items]
+    variants = same_score(names, unseen.works, tunes.FOLDER / "sources.csv")
     found = [
         unseen,
         replace(unseen, name="human variants", excluded=variants),
