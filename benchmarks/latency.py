@@ -1,11 +1,13 @@
 """How long does an embedding take in each runtime, and how far is it from the model?
 
     python -m benchmarks.latency --encoder RUN [--double] [--map-of RUN]
+    python -m benchmarks.latency --encoder bytecover-small
 
 Exports an encoder and runs it in Keras, TensorFlow, ONNX Runtime and PyTorch, each in a
 process of its own. For every batch size and length the processes take turns, so that
 whatever else the machine does falls on all alike. Speeds are given as ratios to
-PyTorch's.
+PyTorch's; of an encoder that comes with the package, which nobody has written in
+PyTorch, as ratios to Keras's.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import numpy as np
 
 from benchmarks.report import table, write_section
 from bytecover_tf.encoder import Encoder, load_encoder
+from bytecover_tf.pretrained import is_name, pretrained_names
 
 BATCHES = (1, 8, 32)
 SECONDS = {"30 s": 30, "4 min": 240, "10 min": 600}
@@ -32,9 +35,9 @@ MOST_WAVEFORM_SECONDS = 8 * 600
 INTRODUCTION = (
     "Each runtime in a process of its own with as "
     "many threads as it chooses, taking turns. Errors are those of unit-norm "
-    "embeddings to the Keras model on librosa's features. From waveforms, PyTorch "
-    "is given librosa's transform, one recording after another; the others run the "
-    "transform in the graph. Peak is the process's resident memory.\n\n"
+    "embeddings to the Keras model on librosa's features. From waveforms, the "
+    "transform is run in the graph, but PyTorch is given librosa's, one recording "
+    "after another. Peak is the process's resident memory.\n\n"
 )
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -113,8 +116,9 @@ def pytorch(bundle: Path, encoder: Path, source: str) -> Run:
     return run
 
 
+PYTORCH = "PyTorch, channels last"
 RUNTIMES: dict[str, Callable[[Path, Path, str], Run]] = {
-    "PyTorch, channels last": pytorch,
+    PYTORCH: pytorch,
     "Keras predict": keras_predict,
     "tf.function": tf_function,
     "SavedModel": saved_model,
@@ -125,15 +129,19 @@ RUNTIMES: dict[str, Callable[[Path, Path, str], Run]] = {
     "ONNX Runtime CUDA float16": onnx_runtime("_float16", "CUDAExecutionProvider"),
 }
 EMBED = {"features": Encoder.embed_features, "waveform": Encoder.embed_waveforms}
-REFERENCE = "PyTorch, channels last"
 
 
-def available() -> list[str]:
-    """Return the runtimes that this machine has."""
+def available(with_pytorch: bool) -> list[str]:
+    """Return the runtimes that this machine has; others are compared to the first."""
     import onnxruntime
 
     cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    return [name for name in RUNTIMES if "CUDA" not in name or (cuda and _has_gpu())]
+    return [
+        name
+        for name in RUNTIMES
+        if ("CUDA" not in name or (cuda and _has_gpu()))
+        and (name != PYTORCH or with_pytorch)
+    ]
 
 
 def _has_gpu() -> bool:
@@ -241,8 +249,8 @@ def measure(
 
 
 def rows_of(results: dict[str, Any], reference: np.ndarray) -> list[list[str]]:
-    """Return the table's cells for one batch size and length."""
-    base = np.median(results[REFERENCE][0])
+    """Return the table's cells for one batch size and length; the first is 1."""
+    base = np.median(next(iter(results.values()))[0])
     rows = []
     for name, (seconds, embedding, peak) in results.items():
         p50, p95, p99 = 1e3 * np.percentile(seconds, [50, 95, 99])
@@ -262,15 +270,22 @@ def rows_of(results: dict[str, Any], reference: np.ndarray) -> list[list[str]]:
     return rows
 
 
-HEADER = [
-    "runtime",
-    "p50 / p95 / p99 ms",
-    "tracks/s",
-    "speed, PyTorch = 1",
-    "largest error",
-    "least cosine",
-    "peak MiB",
-]
+def header(names: list[str]) -> list[str]:
+    """Return the names of the table's columns."""
+    return [
+        "runtime",
+        "p50 / p95 / p99 ms",
+        "tracks/s",
+        speed_to(names[0]),
+        "largest error",
+        "least cosine",
+        "peak MiB",
+    ]
+
+
+def speed_to(name: str) -> str:
+    """Return what a speed relative to a runtime is called."""
+    return f"speed, {name.split(',')[0].split()[0]} = 1"
 
 
 def double(encoder: Path, path: Path) -> Path:
@@ -316,7 +331,10 @@ def inputs(frontend: Any, source: str, seconds: int, batch: int) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--encoder", type=Path, required=True, metavar="RUN", help="a run directory"
+        "--encoder",
+        required=True,
+        metavar="RUN",
+        help=f"a run directory, or {' or '.join(pretrained_names())}",
     )
     parser.add_argument(
         "--double",
@@ -348,8 +366,11 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     bundle = folder / "bundle"
     manifest = export(encoder, bundle, precisions=PRECISIONS, report=print)
     model = load_model(encoder)[0]
-    size = f"{model.count_params() / 1e6:.1f} million weights, stages of "
-    size += f"{'-'.join(map(str, model.blocks))} bottlenecks, width {model.width}"
+    size = f"{model.count_params() / 1e6:.1f} million weights"
+    shipped = is_name(options.encoder)
+    if not shipped:
+        size += f", stages of {'-'.join(map(str, model.blocks))} bottlenecks, "
+        size += f"width {model.width}"
     if options.double:
         size += ", trained at half that width and doubled"
     losses = map_losses(f"The network timed below ({size})", manifest)
@@ -364,7 +385,8 @@ def run(options: argparse.Namespace, folder: Path) -> None:
         )
         losses += map_losses(f"The network of `{options.map_of}`", other)
     reference = load_encoder(encoder)
-    names = available()
+    names = available(with_pytorch=not shipped)
+    of = f" of {options.encoder}" if shipped else ""
     for source in ("features", "waveform"):
         sections, points = [], []
         workers = Workers(names, bundle, encoder, source)
@@ -377,14 +399,15 @@ def run(options: argparse.Namespace, folder: Path) -> None:
                 results = measure(workers, names, folder / "batch.npy", options.seconds)
                 rows = rows_of(results, EMBED[source](reference, list(array)))
                 title = f"{source}, batch {batch}, {label}"
-                text = f"**{title}** {array.shape}\n\n{table(HEADER, rows)}"
+                text = f"**{title}** {array.shape}\n\n{table(header(names), rows)}"
                 print(text, flush=True)
                 sections.append(text)
                 points.append((batch, label, results))
         workers.close()
-        picture = plot(points, source)
+        stem = f"latency_{options.encoder}" if shipped else "latency"
+        picture = plot(points, source, stem)
         write_section(
-            f"Latency from {source}",
+            f"Latency{of} from {source}",
             "python -m benchmarks.latency " + " ".join(sys.argv[1:]),
             INTRODUCTION
             + losses
@@ -404,8 +427,8 @@ def map_losses(name: str, manifest: dict[str, Any]) -> str:
     return f"{name}: MAP on `tunes` {exact:.4f}, {', '.join(parts)}.\n"
 
 
-def plot(points: list[Any], source: str) -> Path:
-    """Draw the speed of each runtime relative to PyTorch; return the picture."""
+def plot(points: list[Any], source: str, stem: str) -> Path:
+    """Draw the speed of each runtime relative to the first; return the picture."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -413,7 +436,7 @@ def plot(points: list[Any], source: str) -> Path:
     names = list(points[0][2])
     for offset, name in enumerate(names):
         speeds = [
-            np.median(results[REFERENCE][0]) / np.median(results[name][0])
+            np.median(results[names[0]][0]) / np.median(results[name][0])
             for _, _, results in points
         ]
         left = np.arange(len(points)) + 0.8 * (offset / len(names) - 0.5)
@@ -422,9 +445,9 @@ def plot(points: list[Any], source: str) -> Path:
     panel.set_xticks(
         range(len(points)), [f"{batch} x {label}" for batch, label, _ in points]
     )
-    panel.set(title=f"from {source}", ylabel="speed, PyTorch = 1")
+    panel.set(title=f"from {source}", ylabel=speed_to(names[0]))
     panel.legend(fontsize="small", ncols=2)
-    path = Path(__file__).with_name(f"latency_{source}.png")
+    path = Path(__file__).with_name(f"{stem}_{source}.png")
     figure.savefig(path, dpi=100)
     return path
 

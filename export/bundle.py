@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,8 @@ class _Writer:
         self._identity = identity
         self._report = report
         self._cases = parity.make_cases(original)
-        self._tunes = FeatureStore(tunes.STORE)
+        # Of test works there are finer features too, which most encoders read.
+        self._test_store = FeatureStore(tunes.store(original.frontend, "test"))
         self.files: list[dict[str, Any]] = []
 
     def saved_model(self, inputs: tuple[str, ...]) -> None:
@@ -201,18 +203,24 @@ class _Writer:
 
     def _calibration(self) -> list[np.ndarray]:
         """Return features of recordings that no test looks at."""
-        if not self._reads_tunes:
+        store, wanted = FeatureStore(tunes.STORE), self._original.frontend
+        times = max(store.frontend.pool // wanted.pool, 1)
+        if replace(wanted, pool=times * wanted.pool) != store.frontend:
             return [row for case in self._cases for row in case.features]
         tracks = choose_split(tunes.load(), "train")
         step = len(tracks) // _CALIBRATION_TRACKS
-        return [self._tunes.features(track.path) for track in tracks[::step]]
+        # An encoder of shorter frames is given each frame several times over.
+        return [
+            np.repeat(store.features(track.path), times, axis=1)
+            for track in tracks[::step]
+        ]
 
     def _map_on_tunes(self, path: Path) -> dict[str, float] | None:
         """Return MAP on the test works of `tunes`, of the variant and the model.
 
         None if the encoder reads other features than the embedded ones.
         """
-        if not self._reads_tunes:
+        if self._test_store.frontend != self._original.frontend:
             return None
         exact = self._map_of_model
         figure = self._map_of(Encoder(OnnxNetwork(path, ["CPUExecutionProvider"])))
@@ -225,8 +233,4 @@ class _Writer:
 
     def _map_of(self, encoder: Encoder) -> float:
         tracks = choose_split(tunes.load(), "test")
-        return evaluate_tracks(encoder, tracks, self._tunes).metrics["map"]
-
-    @property
-    def _reads_tunes(self) -> bool:
-        return self._tunes.frontend == self._original.frontend
+        return evaluate_tracks(encoder, tracks, self._test_store).metrics["map"]

@@ -207,7 +207,9 @@ def test_each_command_writes_its_section(options, monkeypatch, tmp_path):
     for module in ("ablation --seeds 2", "embedding_size", "comparison"):
         assert f"python -m benchmarks.{module} --steps 2 --width 4 --data-root" in text
     assert str(tmp_path) not in text
-    assert text.count("| unseen works |") == (5 + 1) + 4 + 6 + 2 + len(pretrained_names())
+    assert text.count("| unseen works |") == (5 + 1) + 4 + 6 + 2 + len(
+        pretrained_names()
+    )
     assert "- human variants: The paper's order" in text
     assert "128 (no projection)" in text
     assert "| MOVE | .507 / - |" in text

@@ -13,9 +13,12 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 
+from bytecover_tf.artifact import save_model
 from bytecover_tf.data import tunes
 from bytecover_tf.encoder import load_encoder
 from bytecover_tf.errors import EncoderError
+from bytecover_tf.evaluation import evaluate_tracks
+from bytecover_tf.feature_store import FeatureStore
 from bytecover_tf.frontend import Frontend
 from export import bundle as bundle_module
 from export import inference
@@ -74,6 +77,39 @@ def test_int8_reports_its_loss_of_map(manifest):
     for report in reports:
         assert report["loss"] == report["map_of_model"] - report["map"]
         assert abs(report["loss"]) < 0.02
+
+
+@pytest.mark.parametrize("pool", [20, 200])
+def test_lower_precisions_of_encoders_of_other_frames(
+    make_model, tmp_path, monkeypatch, pool
+):
+    calibrated_on = []
+
+    def to_int8(model, features):
+        calibrated_on.extend(features)
+        return model
+
+    monkeypatch.setattr(bundle_module.onnx_graphs, "to_int8", to_int8)
+    path = tmp_path / "encoder.keras"
+    save_model(make_model(), path, Frontend(pool=pool), {})
+    made = bundle_module.export(
+        path, tmp_path / "bundle", ["onnx"], ["features"], ["float16", "int8"]
+    )
+    report = made["files"][0]["tunes"]
+    assert {item.shape[0] for item in calibrated_on} == {84}
+    seconds = np.median([item.shape[1] for item in calibrated_on]) * pool * 512 / 22050
+    if pool == 200:
+        # The embedded set has no such frames, so neither MAP nor recordings but the
+        # batches that all variants are compared on.
+        assert report is None
+        assert len(calibrated_on) < 100
+        return
+    assert len(calibrated_on) >= 100
+    assert 50 < seconds < 110  # whole recordings of training works
+    tracks = [track for track in tunes.load() if track.split == "test"]
+    found = evaluate_tracks(load_encoder(path), tracks, FeatureStore(tunes.TEST_STORE))
+    assert report["map_of_model"] == found.metrics["map"]
+    assert abs(report["loss"]) < 0.02
 
 
 @pytest.mark.parametrize(("name", "source", "precision"), VARIANTS)
