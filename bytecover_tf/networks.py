@@ -115,6 +115,9 @@ def _session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 3
+    # A plan of memory is kept for every shape, and hardly two recordings share one:
+    # without it a process is a fifth smaller after many lengths, and no slower.
+    options.enable_mem_pattern = False
     available = onnxruntime.get_available_providers()
     preferred = ("CUDAExecutionProvider", "CPUExecutionProvider")
     chosen = providers or [name for name in preferred if name in available]
