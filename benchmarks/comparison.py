@@ -111,7 +111,7 @@ def shipped(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_arguments(parser, steps=1500)
+    add_arguments(parser, steps=6000)
     options = parser.parse_args()
     collections = read_collections(options)
     runs = {name: trained(name, name, options) for name in NETWORKS}

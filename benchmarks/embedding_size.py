@@ -40,7 +40,7 @@ def train_size(size: int, options: argparse.Namespace) -> Run:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_arguments(parser, steps=1500)
+    add_arguments(parser, steps=6000)
     options = parser.parse_args()
     collections = read_collections(options)
     runs = {size: train_size(size, options) for size in SIZES}
