@@ -20,13 +20,14 @@ import numpy as np
 
 from benchmarks.processes import free_ports
 from benchmarks.report import table, write_section
-from bytecover_tf.config import load_config
+from bytecover_tf.config import load_config, override
 from bytecover_tf.data.augment import Augment
 from bytecover_tf.data.pipeline import CropBatches, tf_dataset
 from bytecover_tf.data.sampler import PKSampler
 
 WORKERS = [count for count in (1, 2, 4) if count <= (os.cpu_count() or 1)]
 NETWORKS = {"tunes": 20, "bytecover": 4}
+MINING = {"global": "whole batch", "replica": "own share"}
 CROPS, FRAMES, WARM_UP = 16, 60, 2
 
 
@@ -55,13 +56,13 @@ class Clock(keras.callbacks.Callback):
         return float(np.diff(self.ends[WARM_UP - 1 :]).mean())
 
 
-def work(name: str) -> None:
+def work(name: str, mining: str) -> None:
     """Train as one worker; print the values exchanged and the seconds of a step."""
     from bytecover_tf.distribution import join
     from bytecover_tf.models.bytecover import ByteCover
 
     replicas = join()
-    config = load_config(name)
+    config = override(load_config(name), [f"mining={mining}"])
     works = np.arange(400) // 4
     sampler = PKSampler(works, CROPS // 4 * replicas.count, 4)
     batches = CropBatches(RandomReader(), works, sampler, (FRAMES,), Augment(), 84)
@@ -89,8 +90,9 @@ def on_core(core: int) -> list[str]:
     return ["taskset", "--cpu-list", str(core)] if shutil.which("taskset") else []
 
 
-def measure(name: str, workers: int) -> dict[str, float]:
+def measure(name: str, workers: int, mining: str) -> dict[str, float]:
     """Return what the chief of so many workers prints."""
+    worker = [sys.executable, "-m", "benchmarks.distributed", name, mining]
     cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(workers)]}
     processes = []
     for index in range(workers):
@@ -100,7 +102,7 @@ def measure(name: str, workers: int) -> dict[str, float]:
             environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
         processes.append(
             subprocess.Popen(
-                [*on_core(index), sys.executable, "-m", "benchmarks.distributed", name],
+                [*on_core(index), *worker],
                 env=environment,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -112,19 +114,22 @@ def measure(name: str, workers: int) -> dict[str, float]:
 
 def main() -> None:
     if sys.argv[1:]:
-        work(sys.argv[1])
+        work(*sys.argv[1:])
         return
     rows = []
     for name in NETWORKS:
         alone = 0.0
-        for workers in WORKERS:
-            found = measure(name, workers)
+        # Alone, a worker's share is the whole batch.
+        runs = [(n, m) for n in WORKERS for m in MINING if n > 1 or m == "global"]
+        for workers, mining in runs:
+            found = measure(name, workers, mining)
             speed = workers * CROPS / found["step"]
             alone = alone or speed
             rows.append(
                 [
                     f"{name}, {found['values'] / 1e6:.1f} million values",
                     str(workers),
+                    MINING[mining],
                     f"{1000 * found['step']:,.0f}",
                     f"{speed:.1f}",
                     f"{speed / alone:.2f}",
@@ -133,10 +138,18 @@ def main() -> None:
     body = (
         f"Worker processes on one machine, each with one core and {CROPS} crops of "
         f"{FRAMES} frames in a step, exchanging over loopback in float32; synchronised "
-        "batch normalisation, triplets from the whole batch. One worker trains with "
-        "Keras's `fit`. Values exchanged include the classifier of 100 works.\n\n"
+        "batch normalisation; triplets from the whole batch, or from each worker's own "
+        "share (`mining=replica`). One worker trains with Keras's `fit`. Values "
+        "exchanged include the classifier of 100 works.\n\n"
         + table(
-            ["network", "workers", "ms a step", "crops per second", "times one worker"],
+            [
+                "network",
+                "workers",
+                "triplets from",
+                "ms a step",
+                "crops per second",
+                "times one worker",
+            ],
             rows,
         )
     )
