@@ -20,6 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "or .keras files; two or more, all of the same features",
     )
     parser.add_argument(
+        "--shares",
+        nargs="+",
+        type=float,
+        metavar="SHARE",
+        help="how much the similarity of each counts, such as 2 1 (default: all alike)",
+    )
+    parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="a new .keras file"
     )
     options = parser.parse_args(arguments)
@@ -33,12 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise ConfigError(f"--out {options.out}: the name must end in .keras")
     if len(options.members) < 2:
         raise ConfigError("an ensemble needs two encoders or more, not one")
+    shares = options.shares
+    if shares and (len(shares) != len(options.members) or min(shares) <= 0):
+        raise ConfigError(
+            f"--shares must be {len(options.members)} positive numbers, one for each "
+            f"encoder, not {' '.join(f'{share:g}' for share in shares)}"
+        )
     paths = [encoder_file(member) for member in options.members]
     models, infos = zip(*map(load_single, paths), strict=True)
     frontends = [Frontend.from_dict(info["frontend"]) for info in infos]
     for path, frontend in zip(paths, frontends, strict=True):
         frontends[0].check_same(frontend, str(path))
-    model = Ensemble([model.encoder() for model in models])
+    model = Ensemble([model.encoder() for model in models], shares)
     model.build((None, frontends[0].n_bins, None, 1))
     facts = {
         "members": infos,
@@ -69,12 +82,15 @@ DESCRIPTION = """\
 Join trained encoders into one that finds more, at the cost of all of them.
 
 Their embeddings are put side by side; the similarity of two recordings becomes the mean
-of the members'. Encoders that were trained apart, or on from one another on other data,
-err differently. Takes no training. The result is an encoder like any other to evaluate,
-index, calibrate and export, but cannot be trained on.
+of the members', weighted by --shares. Encoders that were trained apart, or on from one
+another on other data, or that read something else, err differently. Takes no training.
+The result is an encoder like any other to evaluate, index, calibrate and export, but
+cannot be trained on.
 
 example:
   python -m bytecover_tf.ensemble runs/first runs/second --out both.keras
+  python -m bytecover_tf.ensemble bytecover-small runs/second --shares 2 1 \\
+      --out weighted.keras
 """
 
 

@@ -50,6 +50,19 @@ def test_similarity_is_the_mean_of_the_members(members, joined, rng):
     assert np.abs(alone[0] @ alone[0].T - expected).max() > 0.01
 
 
+def test_shares_weigh_the_members(members, tmp_path, rng):
+    features = [rng.random((84, n)).astype(np.float32) for n in (30, 47, 30)]
+    out = tmp_path / "weighted.keras"
+    ensemble.main([*members, "--shares", "3", "1", "--out", str(out)])
+    found = load_encoder(out).embed_features(features)
+    first, second = (
+        embedded @ embedded.T
+        for embedded in (load_encoder(m).embed_features(features) for m in members)
+    )
+    np.testing.assert_allclose(found @ found.T, 0.75 * first + 0.25 * second, atol=1e-5)
+    assert load_model(out)[0].shares == [3.0, 1.0]
+
+
 def test_it_knows_what_its_members_learned_from(joined):
     model, info = load_model(joined)
     assert isinstance(model, Ensemble)
@@ -88,6 +101,9 @@ def test_what_cannot_be_joined_is_refused(members, joined, tmp_path):
         ensemble.main([members[0], str(joined), *out])
     with pytest.raises(ConfigError, match=r"must end in \.keras"):
         ensemble.main([*members, "--out", str(tmp_path / "new")])
+    for shares in (["1"], ["1", "0"], ["1", "2", "3"]):
+        with pytest.raises(ConfigError, match="--shares must be 2 positive numbers"):
+            ensemble.main([*members, "--shares", *shares, *out])
     other = tmp_path / "other.keras"
     save_model(load_single(members[0])[0], other, Frontend(pool=50), {})
     with pytest.raises(FrontendMismatch, match=r"other\.keras.*pool"):
@@ -95,3 +111,5 @@ def test_what_cannot_be_joined_is_refused(members, joined, tmp_path):
     assert not (tmp_path / "new.keras").exists()
     with pytest.raises(ValueError, match="two or more"):
         Ensemble([ByteCover(width=2)])
+    with pytest.raises(ValueError, match="shares"):
+        Ensemble([ByteCover(width=2), ByteCover(width=2)], [1.0])

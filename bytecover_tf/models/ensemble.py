@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ class Ensemble(keras.Model):
 
     Args:
         members: two or more trained models; their weights are shared, not copied.
+        shares: how much the cosine of each member counts in the mean; None for all
+            alike.
         **kwargs: as for any Keras model.
 
     Input shape:
@@ -29,18 +32,30 @@ class Ensemble(keras.Model):
         `{"f_c": (batch, dim)}`, where `dim` is the sum of the members'.
 
     Raises:
-        ValueError: there are fewer than two members.
+        ValueError: there are fewer than two members, or not as many positive shares.
     """
 
     network = "ensemble"
 
-    def __init__(self, members: Sequence[ByteCover], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        members: Sequence[ByteCover],
+        shares: Sequence[float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if len(members) < 2:
             raise ValueError(
                 f"`members` must be two or more models. Received: {len(members)}"
             )
+        shares = [1.0] * len(members) if shares is None else list(map(float, shares))
+        if len(shares) != len(members) or min(shares) <= 0:
+            raise ValueError(
+                f"`shares` must be {len(members)} positive numbers. "
+                f"Received: shares={shares}"
+            )
         self.members = list(members)
+        self.shares = shares
 
     @property
     def dim(self) -> int:
@@ -58,7 +73,8 @@ class Ensemble(keras.Model):
         """Return the members' embeddings, side by side."""
         return {
             "f_c": side_by_side(
-                [member(inputs, training=training)["f_c"] for member in self.members]
+                [member(inputs, training=training)["f_c"] for member in self.members],
+                self.shares,
             )
         }
 
@@ -71,7 +87,7 @@ class Ensemble(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         members = [keras.saving.serialize_keras_object(m) for m in self.members]
-        return {**super().get_config(), "members": members}
+        return {**super().get_config(), "members": members, "shares": self.shares}
 
     @classmethod
     def from_config(
@@ -82,6 +98,10 @@ class Ensemble(keras.Model):
         return cls(**{**config, "members": list(members)})
 
 
-def side_by_side(embeddings: Sequence[Any]) -> Any:
-    """Return (batch, sum of dims), each part of unit norm."""
-    return ops.concatenate([ops.normalize(e, axis=-1) for e in embeddings], axis=-1)
+def side_by_side(embeddings: Sequence[Any], shares: Sequence[float]) -> Any:
+    """Return (batch, sum of dims), each part's square norm being its share."""
+    parts = [
+        math.sqrt(share) * ops.normalize(embedding, axis=-1)
+        for embedding, share in zip(embeddings, shares, strict=True)
+    ]
+    return ops.concatenate(parts, axis=-1)
