@@ -16,6 +16,7 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,10 +62,7 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
     for variable in model.variables:
         value = np.asarray(variable)
         variable.assign(value.astype(np.float16).astype(value.dtype))
-    # The training recordings are drawn and nobody else has them.
-    info["trained_on"] = {**info["trained_on"], "works": [], "content": []}
-    if info.get("init"):
-        info["init"] = {"path": Path(info["init"]["path"]).name, "trained_on": None}
+    info = _public(info)
     folder = pretrained.WEIGHTS / name
     with tempfile.TemporaryDirectory() as beside:
         rounded = Path(beside, "encoder.keras")
@@ -86,6 +84,20 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
     lines = [f"{content_hash(p)}  {p.parent.name}/{p.name}\n" for p in files]
     write_atomically(pretrained.WEIGHTS / pretrained.SUMS, "".join(lines))
     return folder
+
+
+def _public(info: dict[str, Any]) -> dict[str, Any]:
+    """Return facts without what only the machine that made the encoder has."""
+    info = dict(info)
+    if info.get("trained_on"):
+        # The training recordings are drawn and nobody else has them.
+        info["trained_on"] = {**info["trained_on"], "works": [], "content": []}
+    for name in ("init", "teacher"):
+        if info.get(name):
+            info[name] = {"path": Path(info[name]["path"]).name, "trained_on": None}
+    if "members" in info:
+        info["members"] = [_public(member) for member in info["members"]]
+    return info
 
 
 def _deflate(path: Path) -> None:

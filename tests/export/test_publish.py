@@ -16,7 +16,8 @@ def published(tmp_path, monkeypatch, make_model):
     model = make_model(salience=3, input_power=0.5)
     trained = {"data": "drawn", "works": ["a"], "content": ["b"]}
     init = {"path": "/home/somebody/init.keras", "trained_on": trained}
-    facts = {"trained_on": trained, "init": init, "seed": 3}
+    facts = {"trained_on": trained, "init": init, "teacher": init, "seed": 3}
+    facts["members"] = [{"trained_on": trained, "init": init}]
     save_model(model, tmp_path / "encoder.keras", Frontend(pool=20), facts)
     (tmp_path / "card.md").write_text("# A card")
     return publish(tmp_path / "encoder.keras", "bytecover-toy", tmp_path / "card.md")
@@ -33,7 +34,11 @@ def test_a_published_encoder_has_a_name(published, tmp_path, rng):
     assert encoder.frontend == Frontend(pool=20)
     assert encoder.info["seed"] == 3
     # Where it was made is nobody's affair.
-    assert encoder.info["init"] == {"path": "init.keras", "trained_on": None}
+    nameless = {"path": "init.keras", "trained_on": None}
+    assert encoder.info["init"] == encoder.info["teacher"] == nameless
+    (member,) = encoder.info["members"]
+    assert member["init"] == nameless
+    assert member["trained_on"]["works"] == []
     # The file to train on from is the same encoder.
     keras_file = encoder_file("bytecover-toy")
     again = load_encoder(keras_file)
