@@ -21,7 +21,7 @@ from bytecover_tf.errors import ConfigError
 from bytecover_tf.frontend import Frontend
 
 # Settings that None switches off.
-_OPTIONAL = ("embedding_dim", "margin", "salience", "temperature")
+_OPTIONAL = ("embedding_dim", "margin", "registers", "salience", "temperature")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Config:
             from scores, which the data must have; None, as in the paper, for none.
         pitch_classes: whether the backbone reads the 12 pitch classes, in place of the
             paper's 84 bins; embeddings are then the same in every key.
+        registers: in how many registers these come, folded by a layer that learns
+            nothing; None, as in the paper, for none.
         score_share: share of the crops of which the backbone reads the score itself,
             reached after `easy_steps`; before, there are more.
         easy_steps: steps in which training with scores goes from easy to hard.
@@ -85,6 +87,7 @@ class Config:
     input_power: float = 1.0
     salience: int | None = None
     pitch_classes: bool = False
+    registers: int | None = None
     score_share: float = 0.15
     easy_steps: int = 0
     temperature: float | None = None
@@ -139,7 +142,10 @@ class Config:
                 raise ConfigError(
                     f"{name} must be {count or 'some'} positive numbers, not {values}"
                 )
-
+        if self.registers is not None and (
+            not self.pitch_classes or self.salience is not None
+        ):
+            raise ConfigError("registers needs pitch_classes=True and salience=None")
         octave, bins = self.frontend.bins_per_octave, self.frontend.n_bins
         if self.pitch_classes and (octave != 12 or bins % 12):
             raise ConfigError(
@@ -156,8 +162,8 @@ class Config:
         """Return the arguments of `ByteCover`, its number of works excepted."""
         names = ("network", "blocks", "width", "ibn", "pooling", "bnneck",
                  "embedding_dim", "classification", "margin", "label_smoothing",
-                 "input_power", "salience", "pitch_classes", "temperature",
-                 "mining")  # fmt: skip
+                 "input_power", "salience", "pitch_classes", "registers",
+                 "temperature", "mining")  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
     def to_dict(self) -> dict[str, Any]:

@@ -170,7 +170,7 @@ def trained_on(
     tracks: Sequence[Track],
     store: FeatureStore,
     name: str,
-    earlier: dict[str, Any] | None = None,
+    *earlier: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Return what `check_unseen` refuses.
 
@@ -178,14 +178,14 @@ def trained_on(
         tracks: that an encoder learns from.
         store: knows their content.
         name: of the data set.
-        earlier: what this said of the encoder that it started from.
+        *earlier: what this said of encoders that it started or learns from.
     """
     works = {track.work for track in tracks}
     content = {content_mark(store, track) for track in tracks}
-    if earlier:
-        content.update(earlier["content"])
+    for record in filter(None, earlier):
+        content.update(record["content"])
         # Another data set has names of its own.
-        works.update(earlier["works"] if earlier["data"] == name else [])
+        works.update(record["works"] if record["data"] == name else [])
     return {"data": name, "works": sorted(works), "content": sorted(content)}
 
 

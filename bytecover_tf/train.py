@@ -55,6 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "instead of random ones; the classifier is new",
     )
     parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="PATH",
+        help="learn to embed recordings where this encoder embeds their scores: one "
+        "with salience, such as bytecover-small; for drawn data sets",
+    )
+    parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -92,10 +99,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         usable, store = open_features(
             tracks, Path(features), config.frontend, options.workers, wanted.source_pool
         )
-    # Runs from before there was --init do not name it.
+    # Runs from before there were --init and --teacher do not name them.
     init = request.get("init") and Path(request["init"])
+    teacher = request.get("teacher") and Path(request["teacher"])
     checkpoint = run_dir / "checkpoint.keras" if options.resume else None
-    facts = fingerprint(config, usable, store, wanted.seed, init, checkpoint)
+    facts = fingerprint(config, usable, store, wanted.seed, init, checkpoint, teacher)
     replicas.check_same({**facts, "waveforms": wanted.waveforms})
     if replicas.is_chief:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -112,6 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wanted.data,
         wanted.waveforms,
         init,
+        teacher,
         replicas,
     )
     if replicas.is_chief:
@@ -144,7 +153,10 @@ def _new(options: argparse.Namespace) -> dict[str, Any]:
             name: getattr(options, name) and os.path.abspath(getattr(options, name))
             for name in ("data_root", "features", "without_datacos")
         },
-        "init": options.init and lasting(options.init),
+        **{
+            name: getattr(options, name) and lasting(getattr(options, name))
+            for name in ("init", "teacher")
+        },
         "split_seed": options.split_seed,
         "source_pool": options.source_pool,
         "waveforms": options.waveforms,

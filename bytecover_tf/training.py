@@ -108,6 +108,11 @@ class Splits:
         """Name of the split that `test` comes from."""
         return self.test[0].split
 
+    @property
+    def unseen_tracks(self) -> list[Track]:
+        """What nothing may have been trained on."""
+        return [*self.validation, *self.test]
+
 
 @dataclass
 class _State:
@@ -117,11 +122,13 @@ class _State:
         before: figures on unseen works before the first step.
         init: which encoder it started from, and what that was trained on; None
             for random weights.
+        teacher: likewise, which encoder it learns from; None for none.
         history: one record an epoch, in order.
     """
 
     before: dict[str, Any]
     init: dict[str, Any] | None = None
+    teacher: dict[str, Any] | None = None
     history: list[dict[str, float]] = field(default_factory=list)
 
     @property
@@ -139,6 +146,7 @@ def train(
     data: str = "",
     waveforms: bool = False,
     init: Path | None = None,
+    teacher: Path | None = None,
     replicas: Replicas | None = None,
 ) -> dict[str, Any]:
     """Train an encoder and measure it on unseen works.
@@ -154,6 +162,8 @@ def train(
         waveforms: crop audio files instead of the features in the store.
         init: an encoder whose weights to start from, as a run directory or a
             `.keras` file; without it they are random. A continued run has its own.
+        teacher: an encoder with `salience`, likewise; what it makes of the scores is
+            what the new one is to make of the recordings.
         replicas: what trains; without it, what `join` returns.
 
     Returns:
@@ -162,10 +172,12 @@ def train(
         Nothing on a host that is not the chief.
 
     Raises:
-        DataError: the splits cannot be used, or `init` was trained on unseen works.
-        ConfigError: the settings do not fit the data, the checkpoint or `init`.
-        EncoderError: `init` cannot be read.
-        FrontendMismatch: `init` reads other features.
+        DataError: the splits cannot be used, or `init` or `teacher` was trained on
+            unseen works.
+        ConfigError: the settings do not fit the data, the checkpoint, `init` or
+            `teacher`.
+        EncoderError: `init` or `teacher` cannot be read.
+        FrontendMismatch: `init` or `teacher` reads other features.
         ClusterError: another host is gone.
     """
     replicas = replicas or join()
@@ -175,14 +187,17 @@ def train(
         _warn_of_copies(splits, store)
     works = sorted({track.work for track in splits.train})
     checkpoint = run_dir / "checkpoint.keras"
-    batches = _batches(config, splits.train, works, store, seed, waveforms)
+    taught = teacher is not None
+    batches = _batches(config, splits.train, works, store, seed, waveforms, taught)
     shares = [batches.sampler.share(number, replicas.count) for number in replicas.here]
     keras.utils.set_random_seed(seed)
     model, state = (
         _continued(config, len(works), checkpoint, replicas)
         if resume and checkpoint.exists()
-        else _new(config, len(works), splits, store, data, init, replicas)
+        else _new(config, len(works), splits, store, data, init, taught, replicas)
     )
+    if teacher is not None:
+        state.teacher = _learn_from(model, teacher, splits, store, data, replicas)
     done = len(state.history)
     if done < config.epochs:
         callbacks = [_TripletJoins(config.triplet_from_epoch)]
@@ -191,11 +206,13 @@ def train(
                 "config": config.to_dict(),
                 "seed": seed,
                 "init": state.init,
+                "teacher": state.teacher,
                 "trained_on": trained_on(
                     splits.train,
                     store,
                     data,
                     state.init and state.init["trained_on"],
+                    state.teacher and state.teacher["trained_on"],
                 ),
             }
             callbacks += [
@@ -231,6 +248,7 @@ def fingerprint(
     seed: int,
     init: Path | None = None,
     checkpoint: Path | None = None,
+    teacher: Path | None = None,
 ) -> dict[str, Any]:
     """Return what hosts that train together must have in common, by name.
 
@@ -241,6 +259,7 @@ def fingerprint(
         seed: of the weights, batches and changes to crops.
         init: an encoder whose weights to start from.
         checkpoint: what to continue from, if it is there.
+        teacher: an encoder to learn from.
     """
     recordings = sorted(
         (track.id, track.work, track.split, store.entry(track.path).key)
@@ -253,6 +272,7 @@ def fingerprint(
         "seed": seed,
         "data": f"{len(tracks)} recordings, {digest:.12}",
         "init": init and content_hash(encoder_file(init)),
+        "teacher": teacher and content_hash(encoder_file(teacher)),
         "checkpoint": (
             content_hash(checkpoint) if checkpoint and checkpoint.exists() else None
         ),
@@ -293,7 +313,7 @@ def _continued(
         )
     # The settings may have been changed for the rest of the run.
     model.optimizer.learning_rate = _learning_rate(config)
-    return model, _State(info["before"], info.get("init"), info["history"])
+    return model, _State(info["before"], info.get("init"), history=info["history"])
 
 
 def _new(
@@ -303,18 +323,23 @@ def _new(
     store: FeatureStore,
     data: str,
     init: Path | None,
+    distil: bool,
     replicas: Replicas,
 ) -> tuple[ByteCover, _State]:
     """Return a model that has not taken a step, and its state."""
     with replicas.scope():
-        model = ByteCover(num_works, dtype=config.precision, **config.model_arguments())
+        model = ByteCover(
+            num_works,
+            distil=distil,
+            dtype=config.precision,
+            **config.model_arguments(),
+        )
         model.build((None, store.frontend.n_bins, None, 1))
         model.compile(_optimizer(config), jit_compile=False)
     origin = None
     if init is not None:
         info = _take_weights(model, init, store)
-        unseen = [*splits.validation, *splits.test]
-        check_unseen(_encoder(model, store, info), data, unseen, store)
+        check_unseen(_encoder(model, store, info), data, splits.unseen_tracks, store)
         origin = {"path": str(init), "trained_on": info.get("trained_on")}
     if not replicas.is_chief:
         return model, _State({}, origin)
@@ -322,6 +347,31 @@ def _new(
     before = evaluate_tracks(_encoder(alone, store), splits.test, store).metrics
     print(f"before training, {splits.unseen} works: {describe(before)}")
     return model, _State(before, origin)
+
+
+def _learn_from(
+    model: ByteCover,
+    path: Path,
+    splits: Splits,
+    store: FeatureStore,
+    data: str,
+    replicas: Replicas,
+) -> dict[str, Any]:
+    """Give a model its teacher; return what is to be recorded of that."""
+    file = encoder_file(path)
+    with replicas.scope():
+        teacher, info = load_single(file)
+    Frontend.from_dict(info["frontend"]).check_same(store.frontend, str(store.path))
+    check_unseen(_encoder(teacher, store, info), data, splits.unseen_tracks, store)
+    if teacher.salience is None:
+        raise ConfigError(f"{file}: reads no scores, as a teacher must (no salience)")
+    if teacher.dim != model.dim:
+        raise ConfigError(
+            f"{file}: embeds in {teacher.dim} values, the settings in {model.dim}; to "
+            f"learn from it, add --set embedding_dim={teacher.dim}"
+        )
+    model.learn_from(teacher)
+    return {"path": str(path), "trained_on": info.get("trained_on")}
 
 
 def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str, Any]:
@@ -333,7 +383,8 @@ def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str
     differing = [
         name
         for name in ("network", "blocks", "width", "ibn", "pooling", "bnneck",
-                     "embedding_dim", "input_power", "salience", "pitch_classes")
+                     "embedding_dim", "input_power", "salience", "pitch_classes",
+                     "registers")
         if found[name] != wanted[name]
     ]  # fmt: skip
     if differing:
@@ -382,6 +433,7 @@ def _batches(
     store: FeatureStore,
     seed: int,
     waveforms: bool,
+    taught: bool,
 ) -> Batches:
     number = {work: index for index, work in enumerate(works)}
     labels = np.array([number[track.work] for track in tracks])
@@ -400,7 +452,12 @@ def _batches(
         "n_bins": store.frontend.n_bins,
         "seed": seed,
     }
-    if config.salience is not None and has_scores(store):
+    if taught and not has_scores(store):
+        raise ConfigError(
+            f"{store.path}: has no scores, which a teacher reads; expected a set that "
+            "bytecover_tf.synth.draw has drawn"
+        )
+    if (config.salience is not None or taught) and has_scores(store):
         return ScoredBatches(
             ScoredReader(store, ScoreStore(store), tracks),
             score_share=config.score_share,

@@ -39,12 +39,13 @@ def inference_network(model: ByteCover | Ensemble) -> Step:
     if isinstance(model, Ensemble):
         members = [inference_network(member) for member in model.members]
         return lambda features: _unit_norm(
-            side_by_side([member(features) for member in members])
+            side_by_side([member(features) for member in members], model.shares)
         )
     if model.network != "resnet":
         return _as_it_is(model)
     backbone = model.backbone
     hear = None if model.salience is None else _salience(model.salience)
+    registers = model.registers
     ring = backbone.ring
     stem = _convolution(backbone.stem_conv, affine(backbone.stem_norm), ring)
     blocks = [_bottleneck(block) for block in backbone.bottlenecks]
@@ -56,7 +57,9 @@ def inference_network(model: ByteCover | Ensemble) -> Step:
             x = ops.power(x, model.input_power)
         if hear is not None:
             x = hear(x)
-        if model.pitch_classes:
+        if registers is not None:
+            x = registers(x)
+        elif model.pitch_classes:
             x = fold_octaves(x)
         x = ops.relu(stem(x))
         x = _pad(x, 0 if ring else 1, 1)

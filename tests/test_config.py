@@ -105,6 +105,7 @@ def test_override():
         ("blocks=(1, 2)", "blocks must be 4"),
         ("augment.noise=2", "probability"),
         ("frontend.hop_length=100", "multiple of"),
+        ("registers=4", "registers needs pitch_classes=True"),
     ],
 )
 def test_wrong_assignments_are_refused(assignment, reason):

@@ -395,13 +395,8 @@ def test_recordings_of_datacos_are_left_out_of_training(tmp_path, capsys):
         _tracks(options)
 
 
-def test_training_with_scores_teaches_to_hear_and_resumes(small_set, tmp_path):
-    tracks, store = small_set
-    with ScoreWriter(store.path, 84) as writer:
-        for track in tracks:
-            features = store.features(track.path)
-            loud = (features > 0.3).astype(np.float32)
-            writer.add(store.entry(track.path), np.stack([loud, features]))
+def test_training_with_scores_teaches_to_hear_and_resumes(scored_set, tmp_path):
+    tracks, store = scored_set
     settings = ["salience=4", "temperature=0.1", "easy_steps=12", "learning_rate=0.02"]
     config = override(SMALL, settings)
     train(override(config, ["epochs=2"]), tracks, store, tmp_path / "run")
@@ -419,3 +414,64 @@ def test_training_with_scores_teaches_to_hear_and_resumes(small_set, tmp_path):
     assert figures["before"]["map"] == pytest.approx(
         json.loads((tmp_path / "run" / "metrics.json").read_text())["map"]
     )
+
+
+@pytest.fixture
+def scored_set(small_set):
+    """The small set, and what is loud in it as if that were its score."""
+    tracks, store = small_set
+    with ScoreWriter(store.path, 84) as writer:
+        for track in tracks:
+            features = store.features(track.path)
+            loud = (features > 0.3).astype(np.float32)
+            writer.add(store.entry(track.path), np.stack([loud, features]))
+    return tracks, store
+
+
+def new_teacher(path, trained_on=None, **arguments):
+    arguments = {"salience": 2, "embedding_dim": 16, **arguments}
+    model = ByteCover(blocks=(1, 1, 1, 1), width=2, **arguments)
+    model.build((None, 84, None, 1))
+    save_model(model, path, Frontend(), {"trained_on": trained_on})
+    return path
+
+
+def test_a_run_with_a_teacher_follows_it_and_resumes(scored_set, tmp_path):
+    tracks, store = scored_set
+    teacher = new_teacher(tmp_path / "teacher.keras")
+    settings = ["pitch_classes=True", "registers=2", "temperature=0.1",
+                "embedding_dim=16", "learning_rate=0.02"]  # fmt: skip
+    config = override(SMALL, settings)
+    run = tmp_path / "run"
+    train(override(config, ["epochs=2"]), tracks, store, run, teacher=teacher)
+    train(config, tracks, store, run, resume=True, teacher=teacher)
+    rows = (run / "log.csv").read_text().splitlines()
+    column = rows[0].split(",").index("distillation")
+    losses = [float(row.split(",")[column]) for row in rows[1:]]
+    assert len(losses) == 4
+    assert losses[-1] < losses[0]
+    info = read_info(run / "encoder.keras")
+    assert info["teacher"] == {"path": str(teacher), "trained_on": None}
+    assert not load_model(run / "encoder.keras")[0].distil
+
+
+def test_teachers_that_cannot_teach_are_refused(small_set, scored_set, tmp_path):
+    tracks, store = scored_set
+    config = override(SMALL, ["embedding_dim=16"])
+    run = tmp_path / "run"
+    deaf = new_teacher(tmp_path / "deaf.keras", salience=None)
+    with pytest.raises(ConfigError, match="deaf.keras: reads no scores"):
+        train(config, tracks, store, run, teacher=deaf)
+    larger = new_teacher(tmp_path / "larger.keras", embedding_dim=24)
+    with pytest.raises(ConfigError, match="--set embedding_dim=24"):
+        train(config, tracks, store, run, teacher=larger)
+    work = next(track.work for track in tracks if track.split == "test")
+    seen = {"data": "small", "works": [work], "content": []}
+    knowing = new_teacher(tmp_path / "knowing.keras", trained_on=seen)
+    with pytest.raises(DataError, match="trained on 1 of these works"):
+        train(config, tracks, store, run, teacher=knowing, data="small")
+    (store.path / "scores.u8").unlink()
+    teacher = new_teacher(tmp_path / "teacher.keras")
+    with pytest.raises(ConfigError, match="has no scores, which a teacher reads"):
+        train(config, tracks, store, run, teacher=teacher)
+    assert not (run / "checkpoint.keras").exists()

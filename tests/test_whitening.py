@@ -75,6 +75,7 @@ def test_works_with_one_version_change_nothing(rng):
         {"bnneck": False},
         {"embedding_dim": 8, "pooling": "average"},
         {"salience": 2, "pitch_classes": True, "input_power": 0.5},
+        {"registers": 2, "pitch_classes": True},
     ],
 )
 def test_the_map_follows_the_network(arguments, rng):

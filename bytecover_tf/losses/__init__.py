@@ -2,6 +2,12 @@
 
 from bytecover_tf.losses.contrastive import supervised_contrastive
 from bytecover_tf.losses.distances import pairwise_euclidean
+from bytecover_tf.losses.distillation import distillation
 from bytecover_tf.losses.triplet import batch_hard_triplet
 
-__all__ = ["batch_hard_triplet", "pairwise_euclidean", "supervised_contrastive"]
+__all__ = [
+    "batch_hard_triplet",
+    "distillation",
+    "pairwise_euclidean",
+    "supervised_contrastive",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import keras
@@ -12,9 +12,11 @@ from bytecover_tf.chroma import PITCH_CLASSES
 from bytecover_tf.collective import agree_on_finite, gather, share_of_mean
 from bytecover_tf.layers.bnneck import BNNeck
 from bytecover_tf.layers.gem import GeM
+from bytecover_tf.layers.registers import Registers
 from bytecover_tf.layers.ring import fold_octaves
 from bytecover_tf.layers.salience import Salience
 from bytecover_tf.losses.contrastive import supervised_contrastive
+from bytecover_tf.losses.distillation import distillation
 from bytecover_tf.losses.triplet import batch_hard_triplet
 from bytecover_tf.models.cqtnet import CQTNet
 from bytecover_tf.models.kicnn import KiCNN
@@ -58,6 +60,9 @@ class ByteCover(keras.Model):
         pitch_classes: whether the backbone reads the 12 pitch classes on a ring, the
             octaves laid upon each other, in place of the paper's 84 bins. What it
             embeds is then the same in every key.
+        registers: how many registers a `Registers` layer folds the features into,
+            which the backbone then reads: `pitch_classes` without any hearing; None
+            for none.
         temperature: of a supervised contrastive loss on f_c that takes the place of
             both losses of the paper; None for the paper's.
         mining: where the pairs of the triplet or contrastive loss come from when a
@@ -66,6 +71,8 @@ class ByteCover(keras.Model):
         network: `resnet`, or one of `OTHER_NETWORKS`, for which `blocks`, `ibn` and
             `pooling` mean nothing.
         classification: False trains by the triplet loss alone.
+        distil: True adds a loss of embedding recordings where another model embeds
+            their scores, see `learn_from`.
         **kwargs: as for any Keras model.
 
     Input shape:
@@ -100,10 +107,12 @@ class ByteCover(keras.Model):
         input_power: float = 1.0,
         salience: int | None = None,
         pitch_classes: bool = False,
+        registers: int | None = None,
         temperature: float | None = None,
         mining: Literal["global", "replica"] = "global",
         network: Literal["resnet", "cqtnet", "kicnn", "move", "tppnet"] = "resnet",
         classification: bool = True,
+        distil: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -125,6 +134,12 @@ class ByteCover(keras.Model):
                 "Without `classification` a model needs `margin` or `temperature`. "
                 "Received: neither"
             )
+        if registers is not None and (not pitch_classes or salience is not None):
+            raise ValueError(
+                "`registers` needs `pitch_classes`, and no `salience`. Received: "
+                f"registers={registers}, pitch_classes={pitch_classes}, "
+                f"salience={salience}"
+            )
         if not input_power > 0:
             raise ValueError(
                 f"`input_power` must be positive. Received: input_power={input_power}"
@@ -144,11 +159,19 @@ class ByteCover(keras.Model):
         self.mining = mining
         self.network = network
         self.classification = classification
+        self.distil = distil
+        self._teacher: Callable[[Any], Any] | None = None
 
         self.salience = (
             None
             if salience is None
             else Salience(salience, name="salience", dtype=self.dtype_policy)
+        )
+        # It has no weights, and sums over whole recordings overflow float16.
+        self.registers = (
+            None
+            if registers is None
+            else Registers(registers, name="registers", dtype="float32")
         )
         policy = {"name": "backbone", "dtype": self.dtype_policy}
         self.backbone: keras.layers.Layer
@@ -198,6 +221,8 @@ class ByteCover(keras.Model):
             names += ["contrastive"]
         if salience is not None:
             names += ["hearing"]
+        if distil:
+            names += ["distillation"]
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     @property
@@ -214,7 +239,10 @@ class ByteCover(keras.Model):
         if self.salience is not None:
             self.salience.build(input_shape)
             input_shape = self.salience.compute_output_shape(input_shape)
-        if self.pitch_classes:
+        if self.registers is not None:
+            self.registers.build(input_shape)
+            input_shape = self.registers.compute_output_shape(input_shape)
+        elif self.pitch_classes:
             batch, _, *rest = input_shape
             input_shape = (batch, PITCH_CLASSES, *rest)
         self.backbone.build(input_shape)
@@ -241,15 +269,31 @@ class ByteCover(keras.Model):
             if isinstance(inputs, dict):
                 given = inputs["given"][:, None, None, None]
                 x = ops.where(given, ops.cast(inputs["score"], x.dtype), x)
-        if self.pitch_classes:
+        if self.registers is not None:
+            x = self.registers(x)
+        elif self.pitch_classes:
             x = fold_octaves(x)
+        return {**self._embed(x, training), **outputs}
+
+    def embed_score(self, score: Any) -> Any:
+        """Return f_c of what is played, as if it were heard without a mistake.
+
+        Args:
+            score: `(batch, bins, frames, 2)`, as in training. The model must have
+                `salience`.
+        """
+        x = fold_octaves(score) if self.pitch_classes else score
+        return self._embed(x, training=False)["f_c"]
+
+    def _embed(self, x: Any, training: bool | None) -> dict[str, Any]:
+        """Return f_t and f_c of what the backbone reads."""
         f_t = ops.cast(self.backbone(x, training=training), "float32")
         if self.pool is not None:
             f_t = self.pool(f_t)
         if self.projection is not None:
             f_t = self.projection(f_t)
         f_c = f_t if self.neck is None else self.neck(f_t, training=training)
-        return {"f_t": f_t, "f_c": f_c, **outputs}
+        return {"f_t": f_t, "f_c": f_c}
 
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...]
@@ -259,6 +303,26 @@ class ByteCover(keras.Model):
         return {"f_t": shape, "f_c": shape}
 
     # -- training ---------------------------------------------------------------
+
+    def learn_from(self, teacher: ByteCover) -> None:
+        """Set whose embeddings of a score training draws those of a recording to.
+
+        Telling tunes apart by scores is easy to learn; who has learned it shows others
+        what to make of recordings. The model must have been made with `distil`.
+
+        Args:
+            teacher: a trained model with `salience` and of the same `dim`; it is
+                neither trained nor saved with this one.
+
+        Raises:
+            ValueError: the teacher embeds in another number of values.
+        """
+        if teacher.dim != self.dim:
+            raise ValueError(
+                f"the teacher embeds in {teacher.dim} values, this model in {self.dim}"
+            )
+        # A function, as Keras would train and save a model.
+        self._teacher = lambda score: teacher.embed_score(score)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -297,6 +361,10 @@ class ByteCover(keras.Model):
             hearing = self._hearing_loss(x["score"], y_pred["heard"])
             self.trackers["hearing"].update_state(hearing)
             loss = loss + hearing
+        if self.distil:
+            distilled = self._distillation_loss(x, y, y_pred["f_c"])
+            self.trackers["distillation"].update_state(distilled)
+            loss = loss + distilled
         self.trackers["loss"].update_state(loss)
         return loss
 
@@ -340,6 +408,14 @@ class ByteCover(keras.Model):
         logits, score = ops.cast(heard, "float32"), ops.cast(score, "float32")
         each = ops.softplus(logits) - score * logits
         return ops.mean(ops.sum(each, axis=(1, 3)))
+
+    def _distillation_loss(self, x: Any, y: Any, f_c: Any) -> Any:
+        """Return how far a replica's embeddings are from those of the teacher."""
+        if self._teacher is None or not isinstance(x, dict):
+            raise ValueError(
+                "`distil` needs a teacher, see `learn_from`, and batches with scores"
+            )
+        return distillation(f_c, ops.stop_gradient(self._teacher(x["score"])), y)
 
     def _targets(self, y: Any, logits: Any) -> Any:
         one_hot = ops.one_hot(y, logits.shape[-1], dtype=logits.dtype)
@@ -408,7 +484,7 @@ class ByteCover(keras.Model):
             **changes: to the constructor's arguments.
         """
         config = {**self.get_config(), "num_works": None, "dtype": "float32"}
-        config |= {"temperature": None, **changes}
+        config |= {"temperature": None, "distil": False, **changes}
         copy = type(self).from_config(config)
         copy.build((None, 84, None, 1))
         return copy
@@ -433,8 +509,10 @@ class ByteCover(keras.Model):
             "input_power": self.input_power,
             "salience": None if self.salience is None else self.salience.filters,
             "pitch_classes": self.pitch_classes,
+            "registers": None if self.registers is None else self.registers.count,
             "temperature": self.temperature,
             "mining": self.mining,
             "network": self.network,
             "classification": self.classification,
+            "distil": self.distil,
         }

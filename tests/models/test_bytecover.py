@@ -2,7 +2,11 @@ import keras
 import numpy as np
 import pytest
 
-from bytecover_tf.losses import batch_hard_triplet, supervised_contrastive
+from bytecover_tf.losses import (
+    batch_hard_triplet,
+    distillation,
+    supervised_contrastive,
+)
 from bytecover_tf.models.bytecover import ByteCover
 
 SMALL = {"blocks": (1, 1, 1, 1), "width": 4}
@@ -262,3 +266,81 @@ def test_pitch_classes_are_kept_with_the_encoder(tmp_path, rng):
     model.encoder().save(tmp_path / "encoder.keras")
     copy = keras.saving.load_model(tmp_path / "encoder.keras")
     np.testing.assert_array_equal(copy(features)["f_c"], expected)
+
+
+def test_registers_are_what_the_backbone_reads(tmp_path, rng):
+    model = built(registers=3, pitch_classes=True, dtype="mixed_bfloat16").encoder()
+    features = rng.random((2, 84, 30, 1)).astype(np.float32)
+    read = np.asarray(model.registers(features))
+    f_t = np.asarray(model(features)["f_t"])
+    for shift in (0, 5):
+        turned = model.pool(model.backbone(np.roll(read, shift, axis=1)))
+        np.testing.assert_allclose(turned, f_t, rtol=1e-3, atol=1e-6)
+    model.save(tmp_path / "encoder.keras")
+    copy = keras.saving.load_model(tmp_path / "encoder.keras")
+    np.testing.assert_array_equal(copy(features)["f_t"], f_t)
+
+
+@pytest.mark.parametrize("others", [{}, {"pitch_classes": True, "salience": 2}])
+def test_registers_need_the_ring_to_themselves(others):
+    with pytest.raises(ValueError, match="registers=3"):
+        ByteCover(registers=3, **others)
+
+
+@pytest.fixture
+def teacher(rng):
+    model = built(num_works=None, salience=3, pitch_classes=True, width=2)
+    for variable in model.variables:
+        variable.assign(np.asarray(variable) + 0.1 * rng.random(variable.shape))
+    return model
+
+
+def test_a_teacher_embeds_scores_as_if_they_were_heard(teacher, scored):
+    scored["given"][:] = True
+    np.testing.assert_allclose(
+        teacher.embed_score(scored["score"]), teacher(scored)["f_c"], rtol=1e-5
+    )
+
+
+def test_a_model_learns_from_a_teacher(teacher, scored, tmp_path):
+    works = np.repeat(np.arange(4), 2)
+    model = built(num_works=None, registers=2, pitch_classes=True, temperature=0.1,
+                  embedding_dim=64, distil=True)  # fmt: skip
+    model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+    with pytest.raises(ValueError, match="needs a teacher"):
+        model.train_step((scored, works))
+    model.learn_from(teacher)
+    output = model(scored)
+    assert set(output) == {"f_t", "f_c"}
+    expected = float(
+        distillation(output["f_c"], teacher.embed_score(scored["score"]), works)
+    )
+    contrastive = float(supervised_contrastive(output["f_c"], works, 0.1))
+    model.reset_metrics()
+    loss = float(model.compute_loss(x=scored, y=works, y_pred=output))
+    assert loss == pytest.approx(expected + contrastive, rel=1e-4)
+    results = model.get_metrics_result()
+    assert float(results["distillation"]) == pytest.approx(expected, rel=1e-4)
+
+    kept = [np.asarray(variable).copy() for variable in teacher.variables]
+    first = float(model.train_step((scored, works))["loss"])
+    model.reset_metrics()
+    for _ in range(20):
+        last = float(model.train_step((scored, works))["loss"])
+    assert last < first
+    for old, variable in zip(kept, teacher.variables, strict=True):
+        np.testing.assert_array_equal(old, variable)
+    # The teacher is neither trained nor saved along.
+    names = {variable.path.split("/")[1] for variable in model.trainable_variables}
+    assert names == {"backbone", "pool", "projection", "neck"}
+    model.save(tmp_path / "model.keras")
+    copy = keras.saving.load_model(tmp_path / "model.keras")
+    assert copy.distil
+    assert len(copy.variables) == len(model.variables)
+    assert not copy.encoder().distil
+
+
+def test_a_teacher_of_another_size_is_refused(teacher):
+    model = built(num_works=None, temperature=0.1, distil=True)
+    with pytest.raises(ValueError, match="64 values, this model in 128"):
+        model.learn_from(teacher)
