@@ -112,6 +112,20 @@ def test_lower_precisions_of_encoders_of_other_frames(
     assert abs(report["loss"]) < 0.02
 
 
+@pytest.mark.parametrize("front", [{"salience": 2}, {"registers": 2}])
+def test_layers_before_the_backbone_are_exported_too(make_model, tmp_path, rng, front):
+    path, out = tmp_path / "encoder.keras", tmp_path / "bundle"
+    model = make_model(pitch_classes=True, width=4, **front)
+    save_model(model, path, Frontend(pool=20), {})
+    bundle_module.export(path, out, ["onnx"], ["features"], ["float32"])
+    features = [rng.random((84, n)).astype(np.float32) for n in (1, 7, 130)]
+    np.testing.assert_allclose(
+        load_encoder(out).embed_features(features),
+        load_encoder(path).embed_features(features),
+        atol=1e-5,
+    )
+
+
 @pytest.mark.parametrize(("name", "source", "precision"), VARIANTS)
 def test_graph_is_typed_named_and_standard(bundle, name, source, precision):
     model = onnx.load(bundle / name)
