@@ -30,14 +30,16 @@ from bytecover_tf.synth.library import (
     chosen_archives,
     read_scores,
 )
-from bytecover_tf.synth.listen import SAMPLE_FILES
+from bytecover_tf.synth.listen import SAMPLES
 from bytecover_tf.synth.recording import record
 from bytecover_tf.synth.render import SOUNDFONTS, render
 from bytecover_tf.synth.spectral import draw_features, draw_score
 
 FRONTEND = Frontend(pool=20)
-DRAWN = ("arranging", "drawing features", "drawing the score")
-RENDERED = ("arranging", "rendering", "recording chain", "transform and pooling")
+WAYS = {
+    "drawn": ("arranging", "drawing features", "drawing the score"),
+    "rendered": ("arranging", "rendering", "recording chain", "transform and pooling"),
+}
 
 
 class Clock:
@@ -57,11 +59,10 @@ class Clock:
 def rows_of(seconds: dict[str, float], count: int) -> list[list[str]]:
     """Return rows of each way's stages and of their sum, for so many versions."""
     totals = {
-        way: sum(seconds[stage] for stage in stages)
-        for way, stages in (("drawn", DRAWN), ("rendered", RENDERED))
+        way: sum(seconds[stage] for stage in stages) for way, stages in WAYS.items()
     }
     rows = []
-    for way, stages in (("drawn", DRAWN), ("rendered", RENDERED)):
+    for way, stages in WAYS.items():
         rows += [
             [way, stage, f"{1000 * seconds[stage] / count:.1f}", "", ""]
             for stage in stages
@@ -86,13 +87,13 @@ def main() -> None:
     fonts = [path for path in SOUNDFONTS.values() if path.exists()]
     if not fonts:
         parser.error("none of the soundfonts of bytecover_tf.synth.render is installed")
-    samples = {collection.name: SAMPLE_FILES for collection in COLLECTIONS}
+    archives = chosen_archives(options)
     with tempfile.TemporaryDirectory() as folder:
         scores = read_scores(
             Path(folder, "scores.jsonl"),
-            chosen_archives(options),
+            archives,
             os.cpu_count() or 1,
-            samples,
+            SAMPLES,
         )
     rng = np.random.default_rng(0)
     clock, music = Clock(), 0.0
@@ -121,7 +122,12 @@ def main() -> None:
             rows_of(clock.seconds, options.versions),
         )
     )
-    write_section("Versions a second", "python -m benchmarks.drawing", body)
+    given = [c.option for c in COLLECTIONS if c.name in archives]
+    command = " ".join(
+        ["python -m benchmarks.drawing", f"--versions {options.versions}"]
+        + [f"--{option} ZIP" for option in given]
+    )
+    write_section("Versions a second", command, body)
 
 
 if __name__ == "__main__":

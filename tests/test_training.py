@@ -395,6 +395,18 @@ def test_recordings_of_datacos_are_left_out_of_training(tmp_path, capsys):
         _tracks(options)
 
 
+@pytest.fixture
+def scored_set(small_set):
+    """The small set, and what is loud in it as if that were its score."""
+    tracks, store = small_set
+    with ScoreWriter(store.path, 84) as writer:
+        for track in tracks:
+            features = store.features(track.path)
+            loud = (features > 0.3).astype(np.float32)
+            writer.add(store.entry(track.path), np.stack([loud, features]))
+    return tracks, store
+
+
 def test_training_with_scores_teaches_to_hear_and_resumes(scored_set, tmp_path):
     tracks, store = scored_set
     settings = ["salience=4", "temperature=0.1", "easy_steps=12", "learning_rate=0.02"]
@@ -414,18 +426,6 @@ def test_training_with_scores_teaches_to_hear_and_resumes(scored_set, tmp_path):
     assert figures["before"]["map"] == pytest.approx(
         json.loads((tmp_path / "run" / "metrics.json").read_text())["map"]
     )
-
-
-@pytest.fixture
-def scored_set(small_set):
-    """The small set, and what is loud in it as if that were its score."""
-    tracks, store = small_set
-    with ScoreWriter(store.path, 84) as writer:
-        for track in tracks:
-            features = store.features(track.path)
-            loud = (features > 0.3).astype(np.float32)
-            writer.add(store.entry(track.path), np.stack([loud, features]))
-    return tracks, store
 
 
 def new_teacher(path, trained_on=None, **arguments):

@@ -57,12 +57,12 @@ class Registers(layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Check the shape; there are no weights."""
-        bins = input_shape[1]
         if len(input_shape) != 4 or input_shape[-1] != 1:
             raise ValueError(
                 "Registers needs input of shape (batch, bins, frames, 1). "
                 f"Received: input_shape={input_shape}"
             )
+        bins = input_shape[1]
         if not bins or bins % PITCH_CLASSES:
             raise ValueError(
                 "Registers needs whole octaves of 12 bins. "

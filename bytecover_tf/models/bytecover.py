@@ -321,8 +321,8 @@ class ByteCover(keras.Model):
             raise ValueError(
                 f"the teacher embeds in {teacher.dim} values, this model in {self.dim}"
             )
-        # A function, as Keras would train and save a model.
-        self._teacher = lambda score: teacher.embed_score(score)
+        # Its method, as Keras would train and save a model.
+        self._teacher = teacher.embed_score
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:

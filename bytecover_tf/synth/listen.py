@@ -37,7 +37,7 @@ from bytecover_tf.synth.variants import group_works
 from bytecover_tf.synth.works import Work
 
 # Files read of each collection; the tune books are a few large ones.
-SAMPLE_FILES = 5
+SAMPLES = {collection.name: 5 for collection in COLLECTIONS}
 # Fine enough to see single notes: 0.12 s a frame.
 FRONTEND = Frontend(pool=5)
 PICTURES = ("the features of its sound", "features drawn without sound", "the notes")
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.out / "scores.jsonl",
         chosen_archives(options),
         os.cpu_count() or 1,
-        {collection.name: SAMPLE_FILES for collection in COLLECTIONS},
+        SAMPLES,
         options.seed,
     )
     groups = group_works(scores)

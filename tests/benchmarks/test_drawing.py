@@ -1,4 +1,4 @@
-from benchmarks.drawing import DRAWN, RENDERED, Clock, rows_of
+from benchmarks.drawing import WAYS, Clock, rows_of
 
 
 def test_the_clock_adds_up_and_hands_on_results():
@@ -10,7 +10,7 @@ def test_the_clock_adds_up_and_hands_on_results():
 
 
 def test_each_way_is_the_sum_of_its_stages():
-    seconds = dict.fromkeys(DRAWN, 1.0) | dict.fromkeys(RENDERED, 2.0)
+    seconds = dict.fromkeys(WAYS["drawn"], 1.0) | dict.fromkeys(WAYS["rendered"], 2.0)
     drawn, rendered = (
         next(row for row in rows_of(seconds, 4) if row[:2] == [way, "all"])
         for way in ("drawn", "rendered")

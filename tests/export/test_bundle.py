@@ -108,8 +108,9 @@ def test_lower_precisions_of_encoders_of_other_frames(
     assert 50 < seconds < 110  # whole recordings of training works
     tracks = [track for track in tunes.load() if track.split == "test"]
     found = evaluate_tracks(load_encoder(path), tracks, FeatureStore(tunes.TEST_STORE))
-    # Embeddings differ by the order of sums, so two that nearly tie may change places.
-    assert report["map_of_model"] == pytest.approx(found.metrics["map"], abs=1e-4)
+    # A network that has met other lengths before is compiled otherwise and sums in
+    # another order, so that two that tie but for the last digit may change places.
+    assert report["map_of_model"] == pytest.approx(found.metrics["map"], abs=1e-6)
     assert abs(report["loss"]) < 0.02
 
 
