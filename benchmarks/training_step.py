@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+import bytecover_tf  # noqa: F401 - before TensorFlow, whose oneDNN it switches on
 from benchmarks.report import table, write_section
 from benchmarks.search import Worker
 

@@ -4,10 +4,16 @@ Public names are imported when first used, so that importing the package, or
 asking a command for help, does not load TensorFlow.
 """
 
+import os
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
+
+# On processors without AVX-512, TensorFlow leaves its faster convolutions off unless
+# asked before it is loaded: a training step then takes 1.7 times as long (see "Training
+# step" in benchmarks/results.md).
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _PUBLIC = {
     "ByteCover": "bytecover_tf.models.bytecover",
