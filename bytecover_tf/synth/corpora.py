@@ -78,12 +78,16 @@ def music21_corpus() -> Path:
 def list_files(collection: Collection, archive: Path | None) -> list[str]:
     """Files of a collection, as `read_file` takes them, in alphabetical order.
 
+    Their names are relative to music21's corpus or to the archive.
+
     Args:
         collection: one of `COLLECTIONS`.
         archive: where the collection lies if it is an archive, or None to go without.
     """
     if collection.pattern:
-        return sorted(str(path) for path in music21_corpus().glob(collection.pattern))
+        corpus = music21_corpus()
+        found = sorted(corpus.glob(collection.pattern))
+        return [path.relative_to(corpus).as_posix() for path in found]
     if archive is None:
         return []
     if collection.name == POP909:
@@ -115,12 +119,13 @@ def read_file(
         title = f"{_plain(song)} ({_plain(composer).split(',')[0]})"
         yield _attempt(read_musicxml, data, title, collection.name)
     elif collection.name == CHORALES:
-        path = Path(file)
+        path = music21_corpus() / file
         bwv = re.sub(r"^bwv", "", path.stem)
         title = chorale_title(bwv)
         yield _attempt(read_musicxml, path.read_bytes(), title, collection.name)
     else:
-        for tune in split_abc(Path(file).read_text("utf-8", errors="replace")):
+        text = (music21_corpus() / file).read_text("utf-8", errors="replace")
+        for tune in split_abc(text):
             yield _attempt(read_abc, tune, collection.name)
 
 
