@@ -272,7 +272,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         + "\n\nWhere a step of TensorFlow spends its time, over all threads:\n\n"
         + profile_table(shares)
     )
-    write_section("Training step", "python -m benchmarks.training_step", body)
+    command = "python -m benchmarks.training_step" + " --tried" * options.tried
+    write_section("Training step", command, body)
 
 
 if __name__ == "__main__":

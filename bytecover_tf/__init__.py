@@ -10,9 +10,8 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# On processors without AVX-512, TensorFlow leaves its faster convolutions off unless
-# asked before it is loaded: a training step then takes 1.7 times as long (see "Training
-# step" in benchmarks/results.md).
+# On processors without AVX-512, TensorFlow leaves oneDNN's faster convolutions off
+# unless asked before it is loaded; see "Training step" in benchmarks/results.md.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _PUBLIC = {
