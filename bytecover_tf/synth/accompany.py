@@ -89,6 +89,34 @@ def drums(chords: Sequence[Chord], beat: float) -> list[Note]:
     return notes
 
 
+# What else a drummer may play: the beats, of each two, that a drum is struck on.
+GROOVES: dict[str, dict[int, tuple[float, ...]]] = {
+    "disco": {KICK: (0, 1), SNARE: (1,), CLOSED_HAT: (0.5, 1.5)},
+    "rock": {KICK: (0, 0.5), SNARE: (1,), CLOSED_HAT: (0, 0.5, 1, 1.5)},
+    "funk": {
+        KICK: (0, 0.75),
+        SNARE: (1, 1.75),
+        CLOSED_HAT: (0, 0.25, 0.5, 1, 1.25, 1.5),
+    },
+    "ballad": {KICK: (0,), SNARE: (1,)},
+    "toms": {KICK: (0, 0.5, 1, 1.5)},
+}
+
+
+def groove(
+    chords: Sequence[Chord], beat: float, strikes: dict[int, tuple[float, ...]]
+) -> list[Note]:
+    """Play one of `GROOVES`, from the beginning on each chord."""
+    return [
+        Note(onset + at * beat, 0.2, drum)
+        for chord in chords
+        for onset, length in _pulses(chord, 2 * beat)
+        for drum, places in strikes.items()
+        for at in places
+        if at * beat < length
+    ]
+
+
 PATTERNS: dict[str, Callable[[Sequence[Chord], float], list[Note]]] = {
     pattern.__name__: pattern
     for pattern in (block, strum, arpeggio, oom_pah, pad, bass, drums)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bytecover_tf.synth.accompany import PATTERNS
+from bytecover_tf.synth.accompany import GROOVES, PATTERNS, groove
 from bytecover_tf.synth.harmony import Chord, reharmonise
 from bytecover_tf.synth.score import Note, Score
 
@@ -129,6 +129,10 @@ class Style:
         ornaments: probability that a long note gets a grace note.
         simplify: probability that a short off-beat note is left out.
         reharmonise: probability that a chord gives way to a related one.
+        groove: what the drums play, or nothing for the pattern of that name.
+        rests: probability that an accompanying player is silent in a section.
+        freedom: beats by which the melody wanders from the accompaniment, as a
+            standard deviation.
         cents: tuning above concert pitch.
     """
 
@@ -147,6 +151,9 @@ class Style:
     ornaments: float = 0.0
     simplify: float = 0.0
     reharmonise: float = 0.0
+    groove: str = ""
+    rests: float = 0.0
+    freedom: float = 0.0
     cents: float = 0.0
 
 
@@ -235,6 +242,8 @@ def arrange(score: Score, style: Style, rng: np.random.Generator) -> Performance
     line = _lay_out(score, style)
     melody = _simplify(line.melody, score.beat, style.simplify, rng)
     melody = _ornament(melody, score, style.ornaments, rng)
+    if style.freedom:
+        melody = _wander(melody, line.bars, style.freedom, score.beat, rng)
     shift = style.key_shift
     lines = [("melody", style.lead, _moved(melody, shift + 12 * style.octave), 100)]
     if style.doubling:
@@ -242,13 +251,20 @@ def arrange(score: Score, style: Style, rng: np.random.Generator) -> Performance
         doubled = _moved(melody, shift + 12 * (style.octave + octave))
         lines.append(("doubling", program, doubled, 68))
     for pattern, program in style.layers:
-        notes = PATTERNS[pattern](line.chords, score.beat)
+        if pattern == "drums" and style.groove:
+            notes = groove(line.chords, score.beat, GROOVES[style.groove])
+        else:
+            notes = PATTERNS[pattern](line.chords, score.beat)
+        if style.rests:
+            notes = _rest(notes, line.sections, style.rests, rng)
         if pattern != "drums":
             notes = _moved(notes, shift)
         lines.append((pattern, program, notes, VELOCITIES.get(pattern, 54)))
     if style.written:
         for i, notes in enumerate(line.parts):
             program = style.written[i % len(style.written)]
+            if style.rests:
+                notes = _rest(notes, line.sections, style.rests, rng)
             lines.append(("written", program, _moved(notes, shift), 56))
 
     clock = _Clock(line.bars, score.beat, style, rng)
@@ -380,6 +396,37 @@ def _ornament(
             note = Note(note.onset + grace, note.duration - grace, note.pitch)
         played.append(note)
     return played
+
+
+def _wander(
+    melody: list[Note],
+    bars: Sequence[float],
+    freedom: float,
+    beat: float,
+    rng: np.random.Generator,
+) -> list[Note]:
+    """Let the melody come early and late, more slowly than notes follow."""
+    late = np.clip(rng.normal(0.0, freedom, len(bars)), -0.4, 0.4) * beat
+    return [
+        replace(note, onset=max(0.0, note.onset + np.interp(note.onset, bars, late)))
+        for note in melody
+    ]
+
+
+def _rest(
+    notes: Sequence[Note],
+    sections: Sequence[tuple[int, float]],
+    probability: float,
+    rng: np.random.Generator,
+) -> list[Note]:
+    """Leave out the notes of some of the sections played."""
+    silent = [False, *(rng.random(len(sections)) < probability)]
+    starts = [start for _, start in sections]
+    return [
+        note
+        for note in notes
+        if not silent[np.searchsorted(starts, note.onset, "right")]
+    ]
 
 
 def _moved(notes: Sequence[Note], semitones: int) -> list[Note]:

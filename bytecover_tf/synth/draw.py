@@ -27,6 +27,7 @@ from bytecover_tf.data import tunes
 from bytecover_tf.feature_store import FeatureStoreWriter
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.score_store import ScoreWriter
+from bytecover_tf.synth.accompany import GROOVES
 from bytecover_tf.synth.arrange import Style, arrange, draw_style, usual_tempo
 from bytecover_tf.synth.library import (
     add_archive_options,
@@ -59,6 +60,10 @@ JOINING = ("bass", "pad", "strum", "arpeggio", "block", "drums")
 DOUBLED = 0.4
 # Versions with other chords, and of these the largest share of chords.
 REHARMONISED, OTHER_CHORDS = 0.25, 0.6
+# Versions in which players fall silent for sections, and how readily; those whose
+# melody is free of the beat, and by how many beats.
+WITH_RESTS, RESTS = 0.4, (0.1, 0.4)
+FREE, FREEDOM = 0.3, (0.02, 0.15)
 VALIDATION_SHARE = 0.04
 
 
@@ -230,6 +235,11 @@ def _draw_work(
             style = fuller(style, rng)
         if rng.random() < REHARMONISED:
             style = replace(style, reharmonise=float(rng.uniform(0.1, OTHER_CHORDS)))
+        style = replace(style, groove=str(rng.choice(["", *GROOVES])))
+        if rng.random() < WITH_RESTS:
+            style = replace(style, rests=float(rng.uniform(*RESTS)))
+        if rng.random() < FREE:
+            style = replace(style, freedom=float(rng.uniform(*FREEDOM)))
         performance = arrange(score, style, rng)
         lead_in = float(rng.uniform(0.0, 2.0))
         features = draw_features(performance, frontend, rng, lead_in)

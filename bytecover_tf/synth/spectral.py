@@ -2,10 +2,11 @@
 
 A note becomes harmonics at their places among the constant-Q bins, with an
 instrument's spectrum and decay drawn at random, or a singer's, who changes the vowel
-from note to note; notes, drums and noise add up as energies, and a room and an
-equaliser shape the sum. That takes some hundredths of a second where rendering and
-transforming audio takes a second, so thousands of works can be had in minutes. It is
-an approximation: phases, attacks and the long windows of the low bins are left out.
+from note to note and slides between some; notes and drums add up as energies, and
+`bytecover_tf.synth.medium` makes a recording of the sum. That takes some hundredths of
+a second where rendering and transforming audio takes a second, so thousands of works
+can be had in minutes. It is an approximation: phases, attacks and the long windows of
+the low bins are left out.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ import numpy as np
 
 from bytecover_tf.errors import DataError
 from bytecover_tf.frontend import Frontend
+from bytecover_tf.synth.accompany import CLOSED_HAT, KICK, SNARE
 from bytecover_tf.synth.arrange import Part, Performance
+from bytecover_tf.synth.medium import curve, record_energy
 
 # Frames of the transform in one step of the drawing, about a tenth of a second.
 STEP_FRAMES = 5
 HARMONICS = np.arange(1, 17)
 # Quieter than the lead by so many decibels, by role.
-ROLE_DECIBELS = {"melody": 2.0, "doubling": -3.0, "drums": -24.0}
+ROLE_DECIBELS = {"melody": 2.0, "doubling": -3.0, "drums": 0.0}
 ACCOMPANIMENT_DECIBELS = 0.0
 # Semitones: the largest standard deviation of a player's pitches.
 MISTUNED = 0.2
@@ -43,10 +46,22 @@ FORMANTS = np.array(
 FORMANT_SEMITONES = 3.0
 # Seconds that a consonant before a note may take of it.
 CONSONANT = 0.12
-# Below the loudest bin of all, in decibels.
-NOISE_RANGE = (-62.0, -34.0)
-# By how many decibels a bin noise may fall: there is most of it at the bottom.
-NOISE_SLOPE = 0.25
+# Singers slide into notes no more than this many semitones away, for as many seconds,
+# in steps; after a longer gap they begin anew.
+SLIDE_SEMITONES, SLIDE_SECONDS, SLIDE_STEPS, SLIDE_GAP = 7, (0.05, 0.25), 3, 0.15
+# The share of players whose pitches waver.
+WAVERING = 0.6
+# Pitches are told apart as finely as this.
+PITCHES_A_SEMITONE = 4
+# The share of players through an overdriven amplifier, if they may have one.
+DISTORTED = 0.15
+ELECTRIC = ("melody", "doubling", "strum", "block", "arpeggio")
+# Of each drum: hertz of its middle, semitones of its width, decibels, seconds.
+DRUMS = {
+    KICK: ((40.0, 100.0), (3.0, 10.0), (-4.0, 8.0), (0.05, 0.2)),
+    SNARE: ((150.0, 600.0), (12.0, 36.0), (-18.0, -4.0), (0.04, 0.15)),
+    CLOSED_HAT: ((4000.0, 9000.0), (8.0, 24.0), (-18.0, -2.0), (0.01, 0.08)),
+}
 # Part of the players of a bass also play an octave lower, this loud in decibels.
 BASS_OCTAVE = (-12.0, 6.0)
 
@@ -83,12 +98,7 @@ def draw_features(
     for part in performance.parts:
         if part.notes:
             energy += _draw_part(part, cents, lead_in, step, steps, frontend, rng)
-    energy = _reverberate(energy, step, rng)
-    energy *= 10 ** (_dynamics(steps * step, steps, rng) / 10)
-    # The beating of partials that share a bin.
-    energy *= rng.gamma(6.0, 1 / 6.0, energy.shape)
-    energy += _noise(energy, rng)
-    energy *= 10 ** (_equaliser(frontend.n_bins, rng) / 10)[:, None]
+    energy = record_energy(energy, step, frontend, rng)
     return frontend.from_cqt(np.sqrt(energy).astype(np.float32), STEP_FRAMES, "drawn")
 
 
@@ -146,9 +156,10 @@ def _draw_part(
     pitches = np.array([note.pitch for note in part.notes])
     starts = np.array([note.start for note in part.notes]) + lead_in
     lengths = np.array([note.duration for note in part.notes])
+    loudness = np.array([note.velocity / 100 for note in part.notes]) ** 4
     if part.role == "drums":
         used, index = np.unique(pitches, return_inverse=True)
-        decay, spectra = rng.uniform(0.03, 0.15), _drum_spectra(used, frontend, rng)
+        spectra, decays = _drums(used, frontend, rng)
     else:
         # Struck and plucked strings decay, winds, bows and voices do not.
         decay = rng.uniform(0.3, 2.0) if rng.random() < 0.5 else np.inf
@@ -159,23 +170,77 @@ def _draw_part(
             sounds = rng.integers(len(bodies), size=len(pitches))
             consonants = np.minimum(rng.uniform(0.0, CONSONANT, len(starts)), lengths)
             starts, lengths = starts + consonants, lengths - consonants
-        both = pitches * len(bodies) + sounds
+            note, pitches, starts, lengths = _slide(pitches, starts, lengths, rng)
+            sounds, loudness = sounds[note], loudness[note]
+        # A player's sound of each pitch, of each vowel.
+        both = np.rint(PITCHES_A_SEMITONE * pitches).astype(int) * len(bodies) + sounds
         both, index = np.unique(both, return_inverse=True)
         used, vowels = np.divmod(both, len(bodies))
         # Few singers and players hit a pitch as a piano does.
         off = rng.normal(0.0, rng.uniform(0.0, MISTUNED), len(used))
-        spectra = _note_spectra(used + cents / 100 + off, bodies[vowels], frontend, rng)
+        used = used / PITCHES_A_SEMITONE + cents / 100 + off
+        spectra = _note_spectra(used, bodies[vowels], frontend, rng)
+        decays = np.full(len(used), decay)
         if part.role == "bass" and rng.random() < 0.7:
             lower = _moved(spectra, -frontend.bins_per_octave)
             spectra += 10 ** (rng.uniform(*BASS_OCTAVE) / 10) * lower
-    loudness = np.array([note.velocity / 100 for note in part.notes]) ** 4
     weights = loudness * 10 ** (level / 10)
     sounding = np.zeros((len(used), steps))
     # Each note's energy in each step: how much of the step it fills, decayed.
     note, at, shares = _covered(starts / step, (starts + lengths) / step, steps)
-    faded = np.exp(-2 * np.maximum(at * step - starts[note], 0.0) / decay)
+    since = np.maximum(at * step - starts[note], 0.0)
+    faded = np.exp(-2 * since / decays[index[note]])
     np.add.at(sounding, (index[note], at), weights[note] * shares * faded)
-    return spectra.T @ sounding
+    energy = spectra.T @ sounding
+    if part.role in ELECTRIC and rng.random() < DISTORTED:
+        energy = _distort(energy, rng)
+    return energy
+
+
+def _slide(
+    pitches: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Begin some notes on the way from the note before.
+
+    Returns:
+        The note that each sound is of, and the sounds' pitches, starts and lengths.
+    """
+    intervals = np.diff(pitches, prepend=pitches[0])
+    gaps = starts - np.concatenate([starts[:1], (starts + lengths)[:-1]])
+    near = (np.abs(intervals) <= SLIDE_SEMITONES) & (np.abs(gaps) < SLIDE_GAP)
+    slides = near & (intervals != 0) & (rng.random(len(pitches)) < rng.random())
+    taken = np.minimum(rng.uniform(*SLIDE_SECONDS, len(pitches)), lengths / 2) * slides
+    (sliding,) = np.nonzero(slides)
+    note, place = np.repeat(sliding, SLIDE_STEPS), np.arange(SLIDE_STEPS)
+    place = np.tile(place, len(sliding))
+    away = intervals[note] * (1 - (place + 1) / (SLIDE_STEPS + 1))
+    part = taken[note] / SLIDE_STEPS
+    return (
+        np.concatenate([np.arange(len(pitches)), note]),
+        np.concatenate([pitches, pitches[note] - away]),
+        np.concatenate([starts + taken, starts[note] + place * part]),
+        np.concatenate([lengths - taken, part]),
+    )
+
+
+def _distort(energy: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return what an overdriven amplifier makes of one player's energy.
+
+    Soft becomes as loud as loud, and sums and differences of the partials fill the
+    spectrum around them.
+    """
+    from scipy import ndimage
+
+    level = energy.sum(axis=0)
+    heard = level > 1e-6 * level.max()
+    gain = np.ones_like(level)
+    gain[heard] = (level[heard].mean() / level[heard]) ** rng.uniform(0.4, 0.9)
+    energy = energy * gain
+    around = ndimage.gaussian_filter1d(energy, rng.uniform(3.0, 8.0), axis=0)
+    return energy + rng.uniform(0.1, 0.6) * around
 
 
 def _covered(
@@ -224,12 +289,12 @@ def _note_spectra(
     octave = frontend.bins_per_octave
     lowest = 69 + 12 * np.log2(frontend.fmin / 440)
     at = (pitches[:, None] - lowest) * octave / 12 + octave * np.log2(HARMONICS)
-    body = np.interp(at, *_curve(frontend.n_bins, 6, 5.0, rng))
+    body = np.interp(at, *curve(frontend.n_bins, 6, 5.0, rng))
     nearest = np.clip(np.rint(at).astype(int), 0, frontend.n_bins - 1)
     body += np.take_along_axis(bodies, nearest, axis=1)
     energies = 10 ** ((decibels + body) / 10)
-    # Vibrato, and the spread of many players on one part.
-    wobble = rng.uniform(0.0, 0.5) * octave / 12
+    # Vibrato, and the spread of many players on one part; keys and strings have none.
+    wobble = rng.uniform(0.0, 0.5) * octave / 12 if rng.random() < WAVERING else 0.0
     responses = sum(
         response(at + offset, frontend) for offset in (-wobble, 0.0, wobble)
     )
@@ -261,56 +326,15 @@ def response(at: np.ndarray, frontend: Frontend) -> np.ndarray:
     return shape**2
 
 
-def _drum_spectra(
+def _drums(
     pitches: np.ndarray, frontend: Frontend, rng: np.random.Generator
-) -> np.ndarray:
-    """Return energies (pitches, n_bins) of drums: each a band of noise."""
-    centres = rng.uniform(0, frontend.n_bins, (len(pitches), 1))
-    widths = rng.uniform(15, 60, (len(pitches), 1))
-    return np.exp(-(((np.arange(frontend.n_bins) - centres) / widths) ** 2))
-
-
-def _reverberate(
-    energy: np.ndarray, step: float, rng: np.random.Generator
-) -> np.ndarray:
-    from scipy import signal
-
-    seconds = rng.uniform(0.2, 2.5)  # until it has fallen by 60 dB
-    wet = rng.uniform(0.0, 0.5)
-    kept = 10 ** (-6 * step / seconds)
-    tail = signal.lfilter([1 - kept], [1, -kept], energy, axis=1)
-    return (1 - wet) * energy + wet * tail
-
-
-def _dynamics(seconds: float, steps: int, rng: np.random.Generator) -> np.ndarray:
-    """Return decibels for each step: players grow louder and softer."""
-    knots = max(round(seconds / 8), 2)
-    return np.interp(np.arange(steps), *_curve(steps, knots, 4.0, rng))
-
-
-def _noise(energy: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    bins, steps = energy.shape
-    level = rng.uniform(*NOISE_RANGE) + np.interp(
-        np.arange(bins), *_curve(bins, 5, 6.0, rng)
-    )
-    level -= rng.uniform(0.0, NOISE_SLOPE) * (np.arange(bins) - bins / 2)
-    floor = energy.max() * 10 ** (level / 10)
-    return floor[:, None] * rng.gamma(4.0, 0.25, (bins, steps))
-
-
-def _equaliser(bins: int, rng: np.random.Generator) -> np.ndarray:
-    """Return decibels for each bin: a wavy response within band limits."""
-    at = np.arange(bins)
-    decibels = np.interp(at, *_curve(bins, 8, 6.0, rng))
-    high = rng.uniform(bins - 40, bins)
-    if rng.random() < 0.5:
-        low = rng.uniform(0, 18)
-        decibels -= np.maximum(low - at, 0) * rng.uniform(0.3, 2.0)
-    return decibels - np.maximum(at - high, 0) * rng.uniform(0.3, 2.0)
-
-
-def _curve(
-    bins: int, knots: int, decibels: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return places and heights of a random curve's knots, for `numpy.interp`."""
-    return np.linspace(0, bins - 1, knots), rng.normal(0.0, decibels, knots)
+    """Return energies (pitches, n_bins) of drums, each a band of noise, and decays."""
+    spectra, decays = [], []
+    for pitch in pitches:
+        middle, width, decibels, seconds = (rng.uniform(*r) for r in DRUMS[int(pitch)])
+        semitones = np.arange(frontend.n_bins) * 12 / frontend.bins_per_octave
+        away = semitones - 12 * np.log2(middle / frontend.fmin)
+        spectra.append(10 ** (decibels / 10) * np.exp(-((away / width) ** 2)))
+        decays.append(seconds)
+    return np.array(spectra), np.array(decays)

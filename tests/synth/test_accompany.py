@@ -1,6 +1,6 @@
 import pytest
 
-from bytecover_tf.synth.accompany import PATTERNS
+from bytecover_tf.synth.accompany import GROOVES, KICK, PATTERNS, SNARE, groove
 from bytecover_tf.synth.harmony import Chord
 
 CHORDS = [
@@ -32,6 +32,24 @@ def test_drums_alternate_kick_and_snare():
     beats = [n.pitch for n in notes if n.pitch != 42]
     assert beats == [36, 38, 36, 38]
     assert sum(n.pitch == 42 for n in notes) == 8
+
+
+@pytest.mark.parametrize("name", GROOVES)
+def test_grooves_begin_anew_on_each_chord_and_end_with_it(name):
+    strikes = GROOVES[name]
+    chords = [Chord(0.0, 3.0, 0, False), Chord(3.0, 4.0, 7, False)]
+    notes = groove(chords, 1.0, strikes)
+    assert max(n.onset for n in notes) < 7
+    for drum, places in strikes.items():
+        struck = sorted(n.onset for n in notes if n.pitch == drum)
+        expected = [bar + at for bar in (0, 2) for at in places if bar + at < 3]
+        assert struck == expected + [bar + at for bar in (3, 5) for at in places]
+
+
+def test_a_groove_goes_by_the_beat():
+    strikes = GROOVES["ballad"]
+    notes = groove([Chord(0.0, 4.0, 0, False)], 1.5, strikes)
+    assert [(n.onset, n.pitch) for n in notes] == [(0, KICK), (1.5, SNARE), (3, KICK)]
 
 
 def test_pad_holds_through_equal_chords():

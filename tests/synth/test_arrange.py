@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bytecover_tf.synth.accompany import CLOSED_HAT
 from bytecover_tf.synth.arrange import LEADS, Style, arrange, draw_style
 from bytecover_tf.synth.score import Note, make_score
 
@@ -136,3 +137,52 @@ def test_other_chords_leave_the_melody_and_come_again_with_the_section(score):
     assert chords != [note.pitch for note in plain.parts[1].notes]
     half = len(chords) // 2
     assert chords[:half] == chords[half:]
+
+
+def test_players_are_silent_for_whole_sections(score):
+    style = Style(order=(0, 1, 0, 1), layers=(("block", 0), ("bass", 32)))
+    whole = arrange(score, style, np.random.default_rng(0))
+    rests = 0
+    for seed in range(10):
+        resting = arrange(score, replace(style, rests=0.5), np.random.default_rng(seed))
+        starts = [start for _, start in resting.sections]
+        ends = [*starts[1:], np.inf]
+        for part, full in zip(resting.parts, whole.parts, strict=True):
+            for start, end in zip(starts, ends, strict=True):
+                heard = [n.pitch for n in part.notes if start <= n.start < end]
+                assert heard in (
+                    [],
+                    [n.pitch for n in full.notes if start <= n.start < end],
+                )
+                rests += not heard
+        assert len(resting.parts[0].notes) == len(whole.parts[0].notes)
+    # Two of the three players, half of the time.
+    assert 20 < rests < 60
+
+
+def test_a_free_melody_leaves_the_accompaniment(score):
+    style = Style(layers=(("bass", 32),))
+    strict = arrange(score, style, np.random.default_rng(0))
+    free = arrange(score, replace(style, freedom=0.15), np.random.default_rng(0))
+    late = [
+        a.start - b.start
+        for a, b in zip(free.parts[0].notes, strict.parts[0].notes, strict=True)
+    ]
+    beat = score.beat * 60 / style.tempo
+    assert 0.03 * beat < np.std(late) <= 0.4 * beat
+    assert np.abs(late).max() <= 0.4 * beat + 1e-6
+    np.testing.assert_allclose(
+        [n.start for n in free.parts[1].notes], [n.start for n in strict.parts[1].notes]
+    )
+
+
+def test_a_groove_is_what_the_drums_play(score):
+    style = Style(layers=(("drums", 0), ("bass", 32)))
+    plain, disco = play(score, style), play(score, replace(style, groove="disco"))
+    assert [part.role for part in disco.parts] == ["melody", "drums", "bass"]
+    hats = [
+        [note.start for note in performance.parts[1].notes if note.pitch == CLOSED_HAT]
+        for performance in (plain, disco)
+    ]
+    # On the off-beats alone, half of them.
+    assert hats[1] == hats[0][1::2]

@@ -3,7 +3,8 @@ import pytest
 
 from bytecover_tf.errors import ConfigError, DataError
 from bytecover_tf.frontend import Frontend
-from bytecover_tf.synth import spectral
+from bytecover_tf.synth import medium, spectral
+from bytecover_tf.synth.accompany import CLOSED_HAT, KICK, SNARE
 from bytecover_tf.synth.arrange import Part, Performance, PlayedNote
 from bytecover_tf.synth.spectral import draw_features, response
 
@@ -34,7 +35,10 @@ def test_the_shape_and_range_are_those_of_a_recording():
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_another_key_is_a_shift_of_bins(seed):
+def test_another_key_is_a_shift_of_bins(seed, monkeypatch):
+    # A crowd and a worn record have no key.
+    monkeypatch.setattr(medium, "CROWDED", 0.0)
+    monkeypatch.setattr(medium, "WORN", 0.0)
     low, high = (
         draw_features(
             performance([pitch + shift for pitch in TUNE]),
@@ -115,3 +119,55 @@ def test_formants_lie_within_those_of_men_and_children():
             assert 8 * 0.9 < np.ptp(decibels) <= 20
             first = hertz[np.argmax(decibels[hertz < 1.4 * formants[0]])]
             assert 0.9 * formants[0] < first < 1.4 * formants[0]
+
+
+def test_a_singer_slides_into_near_notes_only():
+    pitches = np.array([60, 64, 64, 60, 80, 79])
+    starts = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 6.0])
+    lengths = np.ones(6)
+    slid = set()
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        note, pitch, start, length = spectral._slide(pitches, starts, lengths, rng)
+        slid |= set(note[6:])
+        for i in range(6):
+            order = np.argsort(start[note == i])
+            steps, begins, lasts = (x[note == i][order] for x in (pitch, start, length))
+            # The slide and the rest of the note follow each other in its time.
+            np.testing.assert_allclose(lasts.sum(), lengths[i])
+            np.testing.assert_allclose(begins[0], starts[i])
+            np.testing.assert_allclose(begins[1:], (begins + lasts)[:-1])
+            assert steps[-1] == pitches[i]
+            assert lasts[-1] >= lengths[i] / 2
+            if len(steps) > 1:
+                way = np.array([pitches[i - 1], *steps])
+                np.testing.assert_allclose(np.diff(way, n=2), 0, atol=1e-9)
+    # Not the first, not the same pitch again, no leap, none after a gap.
+    assert slid == {1, 3}
+
+
+def test_drums_sound_where_they_do():
+    frontend = Frontend()
+    hertz = frontend.fmin * 2 ** (np.arange(84) / 12)
+    pitches = np.array([KICK, SNARE, CLOSED_HAT])
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        (kick, snare, hat), decays = spectral._drums(pitches, frontend, rng)
+        assert hertz[kick.argmax()] < 110
+        assert 140 < hertz[snare.argmax()] < 650
+        assert hat.argmax() == 83
+        assert kick.sum() / kick.max() < snare.sum() / snare.max()
+        assert decays.max() <= 0.2
+
+
+def test_an_overdriven_amplifier_evens_out_and_fills():
+    energy = np.zeros((84, 40))
+    energy[[30, 42], :20] = 1.0
+    energy[[30, 42], 20:30] = 1e-3
+    for seed in range(10):
+        driven = spectral._distort(energy, np.random.default_rng(seed))
+        loud, soft, silent = driven[:, :20], driven[:, 20:30], driven[:, 30:]
+        assert 10 < 10 * np.log10(soft.sum() / loud.sum()) + 30 < 30
+        assert (driven[36, :30] > 0).all()
+        assert loud[30, 0] > 2 * loud[36, 0]
+        assert (silent == 0).all()
