@@ -274,7 +274,7 @@ def arrange(score: Score, style: Style, rng: np.random.Generator) -> Performance
     )
     return Performance(
         parts=parts,
-        sections=tuple((i, float(clock(onset))) for i, onset in line.sections),
+        sections=tuple((i, float(clock([onset])[0])) for i, onset in line.sections),
         duration=max(n.start + n.duration for part in parts for n in part.notes),
         cents=style.cents,
     )
@@ -407,9 +407,11 @@ def _wander(
 ) -> list[Note]:
     """Let the melody come early and late, more slowly than notes follow."""
     late = np.clip(rng.normal(0.0, freedom, len(bars)), -0.4, 0.4) * beat
+    onsets = np.array([note.onset for note in melody])
+    onsets = np.maximum(0.0, onsets + np.interp(onsets, bars, late))
     return [
-        replace(note, onset=max(0.0, note.onset + np.interp(note.onset, bars, late)))
-        for note in melody
+        Note(onset, note.duration, note.pitch)
+        for note, onset in zip(melody, onsets.tolist(), strict=True)
     ]
 
 
@@ -420,17 +422,14 @@ def _rest(
     rng: np.random.Generator,
 ) -> list[Note]:
     """Leave out the notes of some of the sections played."""
-    silent = [False, *(rng.random(len(sections)) < probability)]
+    silent = np.append(False, rng.random(len(sections)) < probability)
     starts = [start for _, start in sections]
-    return [
-        note
-        for note in notes
-        if not silent[np.searchsorted(starts, note.onset, "right")]
-    ]
+    section = np.searchsorted(starts, [note.onset for note in notes], "right")
+    return [note for note, out in zip(notes, silent[section], strict=True) if not out]
 
 
 def _moved(notes: Sequence[Note], semitones: int) -> list[Note]:
-    return [replace(note, pitch=note.pitch + semitones) for note in notes]
+    return [Note(note.onset, note.duration, note.pitch + semitones) for note in notes]
 
 
 class _Clock:
@@ -453,14 +452,16 @@ class _Clock:
         self.seconds = np.concatenate([[0.0], np.cumsum(seconds)])
         self.beat, self.swing = beat, style.swing
 
-    def __call__(self, onset: float) -> float:
+    def __call__(self, onsets: Sequence[float]) -> np.ndarray:
+        """Return the seconds at which beats come."""
+        beats = np.asarray(onsets, dtype=float)
         if self.swing:
-            whole, part = divmod(onset, self.beat)
+            whole, part = np.divmod(beats, self.beat)
             share = part / self.beat
             middle = 0.5 * (1 + self.swing)
             late = np.interp(share, [0.0, 0.5, 1.0], [0.0, middle, 1.0])
-            onset = (whole + float(late)) * self.beat
-        return float(np.interp(onset, self.beats, self.seconds))
+            beats = (whole + late) * self.beat
+        return np.interp(beats, self.beats, self.seconds)
 
 
 def _play(
@@ -474,19 +475,18 @@ def _play(
     """Notes in seconds, humanised; a pitch ends before it is struck again."""
     late = rng.normal(0.0, style.jitter, len(notes))
     soft = rng.normal(0.0, 6.0, len(notes))
-    starts = [
-        max(0.0, clock(note.onset) + delay)
-        for note, delay in zip(notes, late, strict=True)
-    ]
+    onsets = np.array([note.onset for note in notes], dtype=float)
+    starts = np.maximum(0.0, clock(onsets) + late).tolist()
+    ends = clock([note.end for note in notes]).tolist()
+    on_beat = np.abs(onsets / beat - np.rint(onsets / beat)) < 1e-3
+    strengths = np.clip(velocity + 6 * on_beat + soft, 20, 120).astype(int).tolist()
     following: dict[int, float] = {}
     played = []
     for i in sorted(range(len(notes)), key=starts.__getitem__, reverse=True):
-        note, start = notes[i], float(starts[i])
-        end = min(clock(note.end), following.get(note.pitch, np.inf) - GAP)
-        if end - start < SHORTEST_NOTE or not 0 < note.pitch < 128:
+        pitch, start = notes[i].pitch, starts[i]
+        end = min(ends[i], following.get(pitch, np.inf) - GAP)
+        if end - start < SHORTEST_NOTE or not 0 < pitch < 128:
             continue
-        following[note.pitch] = start
-        accent = 6 if abs(note.onset / beat - round(note.onset / beat)) < 1e-3 else 0
-        strength = int(np.clip(velocity + accent + soft[i], 20, 120))
-        played.append(PlayedNote(start, end - start, note.pitch, strength))
+        following[pitch] = start
+        played.append(PlayedNote(start, end - start, pitch, strengths[i]))
     return tuple(sorted(played, key=lambda n: (n.start, n.pitch)))
