@@ -240,7 +240,7 @@ def _distort(energy: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     gain[heard] = (level[heard].mean() / level[heard]) ** rng.uniform(0.4, 0.9)
     energy = energy * gain
     around = ndimage.gaussian_filter1d(energy, rng.uniform(3.0, 8.0), axis=0)
-    return energy + rng.uniform(0.1, 0.6) * around
+    return energy + rng.uniform(0.02, 0.3) * around
 
 
 def _covered(
