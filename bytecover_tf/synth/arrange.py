@@ -452,7 +452,7 @@ class _Clock:
         self.seconds = np.concatenate([[0.0], np.cumsum(seconds)])
         self.beat, self.swing = beat, style.swing
 
-    def __call__(self, onsets: Sequence[float]) -> np.ndarray:
+    def __call__(self, onsets: Sequence[float] | np.ndarray) -> np.ndarray:
         """Return the seconds at which beats come."""
         beats = np.asarray(onsets, dtype=float)
         if self.swing:

@@ -4,7 +4,7 @@
         --pop909 pop909.zip
 
 Reads all collections of free scores, gathers them into works, and draws some versions
-of each (`bytecover_tf.synth.spectral`), several dozen a second and core. What is
+of each (`bytecover_tf.synth.spectral`), some dozens a second on each core. What is
 written has the layout of the embedded data set: train with `--data tunes --data-root
 DIR`. Works that may be in the embedded set's validation or test split are left out. A
 run that was killed goes on where it stopped.

@@ -1,7 +1,8 @@
-"""Scores for tests."""
+"""Scores and performances for tests."""
 
 import numpy as np
 
+from bytecover_tf.synth.arrange import Part, Performance, PlayedNote
 from bytecover_tf.synth.score import Note, make_score
 
 
@@ -11,3 +12,11 @@ def tune(number, title=None, bars=32, collection="Aird's Airs"):
     notes = [Note(float(i), 1.0, int(p)) for i, p in enumerate(pitches)]
     lines = [4.0 * i for i in range(bars + 1)]
     return make_score(title or f"Tune {number}", collection, notes, lines)
+
+
+def performance(pitches, length=2.5, role="melody"):
+    notes = tuple(
+        PlayedNote(i * length, length, pitch, 100) for i, pitch in enumerate(pitches)
+    )
+    end = len(pitches) * length
+    return Performance((Part(role, 0, notes),), ((0, 0.0),), end, 0.0)
