@@ -1,9 +1,10 @@
 """Arrange a score as one of many performances, as players of covers do.
 
 What differs from version to version: key, tempo and its freedom, swing,
-instruments, the melody's octave and who doubles it, the accompaniment, the
-order and number of sections, an introduction and an ending, ornaments and
-simplification, and the tuning. The melody stays audible.
+instruments, the melody's octave and who doubles it, the accompaniment and who
+falls silent when, the order and number of sections, an introduction and an
+ending, ornaments and simplification, the melody's freedom of the beat, and
+the tuning. The melody stays audible.
 """
 
 from collections.abc import Sequence

@@ -229,17 +229,7 @@ def _draw_work(
                 written=first.written,
                 intro_bars=first.intro_bars,
             )
-        if style.written and rng.random() < WITH_DRUMS:
-            style = replace(style, layers=(("drums", 0),))
-        if rng.random() < FULLER:
-            style = fuller(style, rng)
-        if rng.random() < REHARMONISED:
-            style = replace(style, reharmonise=float(rng.uniform(0.1, OTHER_CHORDS)))
-        style = replace(style, groove=str(rng.choice(["", *GROOVES])))
-        if rng.random() < WITH_RESTS:
-            style = replace(style, rests=float(rng.uniform(*RESTS)))
-        if rng.random() < FREE:
-            style = replace(style, freedom=float(rng.uniform(*FREEDOM)))
+        style = vary(style, rng)
         performance = arrange(score, style, rng)
         lead_in = float(rng.uniform(0.0, 2.0))
         features = draw_features(performance, frontend, rng, lead_in)
@@ -250,6 +240,22 @@ def _draw_work(
             )
         )
     return drawn
+
+
+def vary(style: Style, rng: np.random.Generator) -> Style:
+    """Return a style with what the embedded set's versions do not have."""
+    if style.written and rng.random() < WITH_DRUMS:
+        style = replace(style, layers=(("drums", 0),))
+    if rng.random() < FULLER:
+        style = fuller(style, rng)
+    if rng.random() < REHARMONISED:
+        style = replace(style, reharmonise=float(rng.uniform(0.1, OTHER_CHORDS)))
+    style = replace(style, groove=str(rng.choice(["", *GROOVES])))
+    if rng.random() < WITH_RESTS:
+        style = replace(style, rests=float(rng.uniform(*RESTS)))
+    if rng.random() < FREE:
+        style = replace(style, freedom=float(rng.uniform(*FREEDOM)))
+    return style
 
 
 def fuller(style: Style, rng: np.random.Generator) -> Style:

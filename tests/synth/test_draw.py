@@ -9,7 +9,7 @@ from bytecover_tf.data import load_dataset, tunes
 from bytecover_tf.feature_store import FeatureStore
 from bytecover_tf.score_store import ScoreStore
 from bytecover_tf.synth import draw
-from bytecover_tf.synth.accompany import PATTERNS
+from bytecover_tf.synth.accompany import GROOVES, PATTERNS
 from bytecover_tf.synth.arrange import Style
 
 
@@ -65,6 +65,17 @@ def test_players_join_an_arrangement():
         doubled.add(fuller.doubling and fuller.doubling[1])
     assert joined == set(PATTERNS) - {"oom_pah"}
     assert doubled == {None, -1, 0, 1}
+
+
+def test_styles_vary_in_what_the_embedded_set_lacks():
+    style = Style(layers=(("drums", 0),))
+    varied = [draw.vary(style, np.random.default_rng(seed)) for seed in range(100)]
+    assert varied[0] == draw.vary(style, np.random.default_rng(0))
+    assert {v.groove for v in varied} == {"", *GROOVES}
+    for name, highest in (("rests", 0.4), ("freedom", 0.15), ("reharmonise", 0.6)):
+        values = [getattr(v, name) for v in varied]
+        assert 10 < values.count(0.0) < 90
+        assert max(values) <= highest
 
 
 def test_what_is_written_is_a_data_set(drawn):
