@@ -1,7 +1,7 @@
 """How many recordings a second does a GPU train on?
 
     [KERAS_BACKEND=jax] python -m benchmarks.gpu_step [--batches 32,128,512]
-        [--peak POLICY=TFLOPS ...]
+        [--peak PRECISION=TFLOPS ...]
 
 Trains the paper's network (ResNet50-IBN, its two losses, Adam) on one batch again and
 again, through Keras's backend, TensorFlow or JAX: in float32 with and without
@@ -13,6 +13,7 @@ prints what it finds.
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +23,14 @@ import keras
 import numpy as np
 
 from benchmarks.report import table, write_section
-from benchmarks.training_step import LEARNING_RATE, WORKS, Batch
+from benchmarks.training_step import (
+    FULL,
+    LEARNING_RATE,
+    SMALL,
+    WORKS,
+    Batch,
+    seeded_model,
+)
 from bytecover_tf.models.bytecover import ByteCover
 
 # Name, Keras's policy, and whether float32 products may round to TensorFloat-32.
@@ -95,8 +103,7 @@ def allow_tensorfloat32(allow: bool) -> None:
 
 def make_model(policy: str, blocks: Sequence[int], width: int) -> ByteCover:
     """Return the network, ready to train."""
-    keras.utils.set_random_seed(0)
-    model = ByteCover(WORKS, blocks, width, dtype=policy)
+    model = seeded_model(blocks, width, policy)
     model.compile(keras.optimizers.Adam(LEARNING_RATE))
     return model
 
@@ -109,9 +116,7 @@ def convolution_flops(model: ByteCover, frames: int) -> int:
     def counted(layer: keras.layers.Conv2D, inputs: Any) -> Any:
         nonlocal total
         outputs = call(layer, inputs)
-        total += (
-            2 * int(np.prod(outputs.shape[1:])) * int(np.prod(layer.kernel.shape[:3]))
-        )
+        total += 2 * math.prod(outputs.shape[1:]) * math.prod(layer.kernel.shape[:3])
         return outputs
 
     with mock.patch.object(keras.layers.Conv2D, "call", counted):
@@ -163,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     gpu = gpu_name()
     if gpu is None and not options.small:
         parser.error("the backend sees no GPU; --small rehearses without")
-    blocks, width = ((1, 1, 1, 1), 16) if options.small else ((3, 4, 6, 3), 64)
+    blocks, width = SMALL if options.small else FULL
     rows = []
     for name, policy, rounded in PRECISIONS:
         allow_tensorfloat32(rounded)

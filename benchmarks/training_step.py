@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-import bytecover_tf  # noqa: F401 - before TensorFlow, whose oneDNN it switches on
 from benchmarks.report import table, write_section
 from benchmarks.search import Worker
 
@@ -31,6 +30,8 @@ WORKS = 1000
 LEARNING_RATE = 4e-4
 MARGIN = 0.3
 SEED = 0
+# Blocks and width of the paper's network, and of one to try things with.
+FULL, SMALL = ((3, 4, 6, 3), 64), ((1, 1, 1, 1), 16)
 
 
 @dataclass
@@ -47,6 +48,18 @@ class Batch:
         return features, np.arange(self.size) // 4
 
 
+def seeded_model(blocks: Sequence[int], width: int, policy: str = "float32") -> Any:
+    """Return `ByteCover` in a precision, with weights that depend on the seed alone."""
+    import keras
+
+    from bytecover_tf.models.bytecover import ByteCover
+
+    keras.utils.set_random_seed(SEED)
+    model = ByteCover(WORKS, blocks, width, margin=MARGIN, dtype=policy)
+    model.build((None, 84, None, 1))
+    return model
+
+
 class System(ABC):
     """A framework with the network, made anew in a process of its own."""
 
@@ -57,14 +70,7 @@ class System(ABC):
 
     def keras_model(self) -> Any:
         """Return the network with weights that depend on the seed alone."""
-        import keras
-
-        from bytecover_tf.models.bytecover import ByteCover
-
-        keras.utils.set_random_seed(SEED)
-        model = ByteCover(WORKS, self.blocks, self.width, margin=MARGIN)
-        model.build((None, 84, None, 1))
-        return model
+        return seeded_model(self.blocks, self.width)
 
     @abstractmethod
     def start(self) -> None:
@@ -224,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tried", action="store_true", help="XLA, and no oneDNN, too")
     options = parser.parse_args(arguments)
     batch = Batch(options.batch, options.frames)
-    size = ((1, 1, 1, 1), 16) if options.small else ((3, 4, 6, 3), 64)
+    size = SMALL if options.small else FULL
     kinds: dict[str, type[System]] = {
         "PyTorch, channels last": PyTorch,
         "TensorFlow": TensorFlow,

@@ -251,31 +251,34 @@ def arrange(score: Score, style: Style, rng: np.random.Generator) -> Performance
         program, octave = style.doubling
         doubled = _moved(melody, shift + 12 * (style.octave + octave))
         lines.append(("doubling", program, doubled, 68))
+    others = []
     for pattern, program in style.layers:
         if pattern == "drums" and style.groove:
             notes = groove(line.chords, score.beat, GROOVES[style.groove])
         else:
             notes = PATTERNS[pattern](line.chords, score.beat)
-        if style.rests:
-            notes = _rest(notes, line.sections, style.rests, rng)
         if pattern != "drums":
             notes = _moved(notes, shift)
-        lines.append((pattern, program, notes, VELOCITIES.get(pattern, 54)))
+        others.append((pattern, program, notes, VELOCITIES.get(pattern, 54)))
     if style.written:
         for i, notes in enumerate(line.parts):
             program = style.written[i % len(style.written)]
-            if style.rests:
-                notes = _rest(notes, line.sections, style.rests, rng)
-            lines.append(("written", program, _moved(notes, shift), 56))
+            others.append(("written", program, _moved(notes, shift), 56))
+    if style.rests:
+        others = [
+            (role, program, _rest(notes, line.sections, style.rests, rng), velocity)
+            for role, program, notes, velocity in others
+        ]
 
     clock = _Clock(line.bars, score.beat, style, rng)
+    order, starts = zip(*line.sections, strict=True)
     parts = tuple(
         Part(role, program, _play(notes, velocity, clock, style, score.beat, rng))
-        for role, program, notes, velocity in lines
+        for role, program, notes, velocity in [*lines, *others]
     )
     return Performance(
         parts=parts,
-        sections=tuple((i, float(clock([onset])[0])) for i, onset in line.sections),
+        sections=tuple(zip(order, clock(starts).tolist(), strict=True)),
         duration=max(n.start + n.duration for part in parts for n in part.notes),
         cents=style.cents,
     )

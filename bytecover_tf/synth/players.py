@@ -246,9 +246,9 @@ def _drums(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return energies (pitches, n_bins) of drums, each a band of noise, and decays."""
     spectra, decays = [], []
+    semitones = np.arange(frontend.n_bins) * 12 / frontend.bins_per_octave
     for pitch in pitches:
         middle, width, decibels, seconds = (rng.uniform(*r) for r in DRUMS[int(pitch)])
-        semitones = np.arange(frontend.n_bins) * 12 / frontend.bins_per_octave
         away = semitones - 12 * np.log2(middle / frontend.fmin)
         spectra.append(10 ** (decibels / 10) * np.exp(-((away / width) ** 2)))
         decays.append(seconds)

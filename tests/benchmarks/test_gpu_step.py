@@ -51,7 +51,6 @@ def test_it_is_rehearsed_without_a_gpu(monkeypatch, capsys):
 
 def test_what_is_measured_is_training():
     model = gpu_step.make_model("float32", (1, 1, 1, 1), 4)
-    model.build((None, 84, None, 1))
     before = [weight.numpy() for weight in model.trainable_weights]
     assert gpu_step.recordings_per_second(model, gpu_step.Batch(8, 20), 3) > 0
     assert int(model.optimizer.iterations) == gpu_step.EPOCHS * 3
