@@ -7,11 +7,12 @@ import multiprocessing
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -218,18 +219,19 @@ def _transform(
 
 @dataclass(frozen=True)
 class Pool:
-    """Runs a reader over processes, surviving the death of one.
+    """Runs a reader of files over processes, surviving the death of one.
 
     Attributes:
-        read: what each process does. Its known content is that of the start; what is
-            added since only saves work for doubles within a run.
+        read: what each process does with a path; text that it returns is the reason
+            why nothing came of it. The content that a `Reader` knows is that of the
+            start; what is added since only saves work for doubles within a run.
         workers: processes; by default one a core.
     """
 
-    read: Reader
+    read: Callable[[str], Any]
     workers: int | None = None
 
-    def map(self, paths: Sequence[str]) -> Iterator[tuple[str, Extracted | str]]:
+    def map(self, paths: Sequence[str]) -> Iterator[tuple[str, Any]]:
         """Yield each path with its result, in the order of completion."""
         waiting = deque(paths)
         while True:
@@ -245,7 +247,7 @@ class Pool:
 
     def _map(
         self, waiting: deque[str], pending: dict[Future, str]
-    ) -> Iterator[tuple[str, Extracted | str]]:
+    ) -> Iterator[tuple[str, Any]]:
         count = self.workers or os.cpu_count() or 1
         with self._executor(count) as pool:
             while waiting or pending:
@@ -259,7 +261,7 @@ class Pool:
                     result = future.result()
                     yield pending.pop(future), result
 
-    def _alone(self, path: str) -> Extracted | str:
+    def _alone(self, path: str) -> Any:
         with self._executor(1) as pool:
             try:
                 return pool.submit(_read, path).result()
@@ -275,15 +277,15 @@ class Pool:
         )
 
 
-_reader: Reader
+_reader: Callable[[str], Any]
 
 
-def _set_reader(reader: Reader) -> None:
+def _set_reader(reader: Callable[[str], Any]) -> None:
     global _reader
     _reader = reader
 
 
-def _read(path: str) -> Extracted | str:
+def _read(path: str) -> Any:
     return _reader(path)
 
 

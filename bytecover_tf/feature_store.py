@@ -184,6 +184,11 @@ class FeatureStoreWriter:
         """Content hashes of all recordings in the store."""
         return frozenset(self._by_key)
 
+    @property
+    def entries(self) -> list[Entry]:
+        """All recordings in the store."""
+        return list(self._by_source.values())
+
     def find(self, source: str | Path) -> Entry | None:
         """Return the entry of a file, or None if the store does not have it."""
         return self._by_source.get(str(source))

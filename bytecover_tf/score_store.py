@@ -13,12 +13,12 @@ from types import TracebackType
 import numpy as np
 
 from bytecover_tf.errors import StoreError
-from bytecover_tf.feature_store import Entry, FeatureStore
+from bytecover_tf.feature_store import Entry, FeatureStore, FeatureStoreWriter
 
 _FILE = "scores.u8"
 
 
-def has_scores(store: FeatureStore) -> bool:
+def has_scores(store: FeatureStore | FeatureStoreWriter) -> bool:
     """Tell whether a feature store knows what is played in its recordings."""
     return (store.path / _FILE).exists()
 

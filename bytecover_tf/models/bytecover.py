@@ -260,7 +260,7 @@ class ByteCover(keras.Model):
         """Return f_t and f_c of each recording."""
         outputs = {}
         x = inputs["features"] if isinstance(inputs, dict) else inputs
-        x = x if self.input_power == 1 else ops.power(x, self.input_power)
+        x = self._compress(x)
         if self.salience is not None:
             x = self.salience(x, training=training, logits=True)
             if isinstance(inputs, dict):
@@ -275,6 +275,22 @@ class ByteCover(keras.Model):
             x = fold_octaves(x)
         return {**self._embed(x, training), **outputs}
 
+    def hear(self, features: Any) -> Any:
+        """Return what the layer in front hears: shares of the frames, 0 to 1.
+
+        Args:
+            features: `(batch, bins, frames, 1)`. The model must have `salience`.
+
+        Returns:
+            `(batch, bins, frames, 2)`: the melody and all notes.
+
+        Raises:
+            ValueError: the model has no `salience`.
+        """
+        if self.salience is None:
+            raise ValueError("a model without `salience` hears no notes")
+        return self.salience(self._compress(features), training=False)
+
     def embed_score(self, score: Any) -> Any:
         """Return f_c of what is played, as if it were heard without a mistake.
 
@@ -284,6 +300,10 @@ class ByteCover(keras.Model):
         """
         x = fold_octaves(score) if self.pitch_classes else score
         return self._embed(x, training=False)["f_c"]
+
+    def _compress(self, features: Any) -> Any:
+        power = self.input_power
+        return features if power == 1 else ops.power(features, power)
 
     def _embed(self, x: Any, training: bool | None) -> dict[str, Any]:
         """Return f_t and f_c of what the backbone reads."""

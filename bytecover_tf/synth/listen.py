@@ -31,7 +31,7 @@ from bytecover_tf.synth.library import (
     chosen_archives,
     read_scores,
 )
-from bytecover_tf.synth.render import SAMPLE_RATE
+from bytecover_tf.synth.recording import release, write_sound
 from bytecover_tf.synth.spectral import draw_features, draw_score
 from bytecover_tf.synth.variants import group_works
 from bytecover_tf.synth.works import Work
@@ -92,11 +92,10 @@ def write_version(version: Version, folder: Path) -> str:
     Raises:
         AudioError: it cannot be rendered.
     """
-    import soundfile
-
     performance, style, soundfont, samples = perform(version)
-    soundfile.write(folder / f"{version.id}.flac", samples, SAMPLE_RATE)
     rng = np.random.default_rng(version.seed)
+    samples = release(samples, rng)
+    write_sound(folder / f"{version.id}.flac", samples)
     _draw(performance, samples, folder / f"{version.id}.png", rng)
     title = f"Work {version.work}: {version.score.title} ({version.score.collection})"
     return (

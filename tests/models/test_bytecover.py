@@ -197,6 +197,9 @@ def test_the_backbone_reads_the_score_where_it_is_given(scored):
     np.testing.assert_allclose(
         1 / (1 + np.exp(-np.asarray(output["heard"]))), heard, rtol=1e-4
     )
+    np.testing.assert_allclose(model.hear(scored["features"]), heard, rtol=1e-5)
+    with pytest.raises(ValueError, match="hears no notes"):
+        built().hear(scored["features"])
     read = np.where(scored["given"][:, None, None, None], scored["score"], heard)
     f_t = model.pool(model.backbone(read))
     np.testing.assert_allclose(output["f_t"], f_t, rtol=1e-3, atol=1e-5)

@@ -1,0 +1,417 @@
+"""Make a training set of your own recordings: of each, versions that differ.
+
+    python -m bytecover_tf.synth.rerecord --recordings MUSIC --out DIR
+
+Each recording becomes a work. Of a passage of it, versions are made that another
+player might have recorded elsewhere: in another key and tempo, cut, in another room,
+on another medium. Only their features are kept. What the encoder hears in the passage
+itself stands for its score, so that a network in training learns to hear the same
+through all that was done to it.
+
+DIR may be a set that `bytecover_tf.synth.draw` has drawn; the recordings then join it.
+Train with `--data tunes --data-root DIR`. Files that cannot be used are named and
+skipped; a run that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from bytecover_tf import cli
+from bytecover_tf.audio import load_audio
+from bytecover_tf.data import files
+from bytecover_tf.errors import AudioError, ConfigError, DataError, explain
+from bytecover_tf.extraction import Pool, content_hash
+from bytecover_tf.feature_store import FeatureStoreWriter
+from bytecover_tf.frontend import Frontend
+from bytecover_tf.pretrained import DEFAULT
+from bytecover_tf.score_store import ScoreWriter, has_scores
+from bytecover_tf.synth.recording import SAMPLE_RATE, record, release, write_sound
+from bytecover_tf.synth.works import write_csv
+
+PREFIX = "recording-"
+COLLECTION, RIGHTS = "recordings", "those of the recording"
+# What is taken of a recording, and how far versions begin and end apart.
+PASSAGE_SECONDS, SHORTEST_SECONDS = 85.0, 20.0
+RAGGED = 0.15
+SEMITONES, TEMPO = 6, (0.65, 1.5)
+# Versions that are played at another speed, so that key and tempo change together.
+SPEED_CHANGED, SPEED = 0.2, (0.85, 1.18)
+# Versions from which a part was cut, and the largest part of the passage.
+CUT, LARGEST_CUT = 0.3, 0.3
+FADE_SECONDS = 0.05
+# Recordings made in a room of their own; the others are as they were mixed.
+ANOTHER_ROOM = 0.7
+WITH_BACKGROUND = 0.4
+VALIDATION_SHARE = 0.04
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit status."""
+    parser = cli.parser("synth.rerecord", __doc__)
+    parser.add_argument(
+        "--recordings", type=Path, required=True, help="a folder of music"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the data set's folder")
+    parser.add_argument("--versions", type=int, default=4, help="of each recording")
+    parser.add_argument(
+        "--noise",
+        type=Path,
+        metavar="DIR",
+        help="sounds that may be heard below the music: crowds, rain, traffic",
+    )
+    parser.add_argument(
+        "--sound",
+        type=Path,
+        metavar="DIR",
+        help="gets the versions as FLAC files too, to listen to",
+    )
+    cli.add_encoder_argument(parser, "; it must hear notes", default=DEFAULT)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, help="processes (default: one a core)")
+    options = parser.parse_args(arguments)
+    if options.versions < 2:
+        parser.error(f"--versions: expected at least 2, received {options.versions}")
+
+    paths = _music(options.recordings)
+    noises = _usable(_music(options.noise)) if options.noise else ()
+    hear, frontend = hearing(options.encoder)
+    for folder in filter(None, (options.out, options.sound)):
+        folder.mkdir(parents=True, exist_ok=True)
+    make = Rerecorder(
+        frontend, options.versions, noises, options.seed, sound=options.sound
+    )
+    report = rerecord(paths, options.out, make, hear, options.workers)
+    print(f"{report.made} recordings made into works, {len(report.failed)} failed")
+    if not report.failed:
+        return cli.OK
+    return cli.SOME_FAILED if report.made else cli.NOTHING_DONE
+
+
+def hearing(
+    encoder: str | Path,
+) -> tuple[Callable[[np.ndarray], np.ndarray], Frontend]:
+    """Return what an encoder hears, and the features that it hears it in.
+
+    Args:
+        encoder: one with a `Salience` layer.
+
+    Returns:
+        A function from features (n_bins, T) to a score (2, n_bins, T), and their
+        frontend.
+
+    Raises:
+        EncoderError: the encoder is missing, damaged or an ensemble.
+        ConfigError: it hears no notes.
+    """
+    from keras import ops
+
+    from bytecover_tf.artifact import encoder_file, load_single
+
+    file = encoder_file(encoder)
+    model, info = load_single(file)
+    if model.salience is None:
+        raise ConfigError(f"{file}: hears no notes, as it must here (no salience)")
+
+    def hear(features: np.ndarray) -> np.ndarray:
+        heard = model.hear(features[None, ..., None].astype(np.float32))
+        return ops.convert_to_numpy(heard)[0].transpose(2, 0, 1)
+
+    return hear, Frontend.from_dict(info["frontend"])
+
+
+@dataclass
+class Report:
+    """What a run did.
+
+    Attributes:
+        made: number of works that the set now has of the recordings.
+        failed: reason by path, for each recording that was skipped.
+    """
+
+    made: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def rerecord(
+    paths: Sequence[Path],
+    out: Path,
+    make: Rerecorder,
+    hear: Callable[[np.ndarray], np.ndarray],
+    workers: int | None = None,
+) -> Report:
+    """Add versions of recordings to a data set.
+
+    Args:
+        paths: the recordings. Of two with the same content one is taken.
+        out: the data set's folder, empty or as `bytecover_tf.synth.draw` leaves it.
+        make: makes the versions.
+        hear: what is heard in features (n_bins, T), as a score (2, n_bins, T).
+        workers: processes; by default one a core.
+
+    Returns:
+        What was done and what failed.
+
+    Raises:
+        FrontendMismatch: the data set has other features.
+        DataError: it has no scores.
+    """
+    report = Report()
+    titles: dict[str, str] = {}
+    store = out / "store"
+    with FeatureStoreWriter(store, make.frontend) as writer:
+        if writer.keys and not has_scores(writer):
+            raise DataError(f"{store}: expected a set with scores, found one without")
+        with (
+            ScoreWriter(store, make.frontend.n_bins) as scores,
+            cli.progress(total=len(paths), unit="file", desc="made anew") as bar,
+        ):
+            make = replace(make, done=_complete(writer, scores, make.versions))
+            for path, made in Pool(make, workers).map([str(path) for path in paths]):
+                bar.update()
+                if isinstance(made, str):
+                    report.failed[path] = made
+                    print(f"skipped: {made}", file=sys.stderr)
+                    continue
+                titles[made.work] = Path(path).stem
+                for number, (features, passage) in enumerate(made.versions):
+                    name = f"{made.work}-{number}"
+                    entry = writer.find(name) or writer.add(
+                        name, hashlib.sha256(features.tobytes()).hexdigest(), features
+                    )
+                    scores.add(entry, hear(passage))
+    report.made = len(titles)
+    if titles:
+        _list(out, titles, make.versions)
+    return report
+
+
+def _complete(
+    writer: FeatureStoreWriter, scores: ScoreWriter, versions: int
+) -> frozenset[str]:
+    """Return the works of which an earlier run made all versions."""
+    last = f"-{versions - 1}"
+    return frozenset(
+        entry.source.removesuffix(last)
+        for entry in writer.entries
+        if entry.source.startswith(PREFIX)
+        and entry.source.endswith(last)
+        and entry in scores
+    )
+
+
+def _list(out: Path, titles: Mapping[str, str], versions: int) -> None:
+    """Write works into `tracks.csv` and `sources.csv`, beside those that are there."""
+    every = round(1 / VALIDATION_SHARE)
+    tracks = [
+        {
+            "id": f"{work}-{number}",
+            "work": work,
+            "path": f"{work}-{number}",
+            "split": "train" if int(work[-4:], 16) % every else "validation",
+            "role": "both",
+            "title": title,
+        }
+        for work, title in sorted(titles.items())
+        for number in range(versions)
+    ]
+    sources = [
+        {"work": work, "title": title, "collection": COLLECTION, "rights": RIGHTS}
+        for work, title in sorted(titles.items())
+    ]
+    for name, rows in (("tracks.csv", tracks), ("sources.csv", sources)):
+        kept = []
+        if (out / name).exists():
+            with open(out / name, newline="", encoding="utf-8") as file:
+                kept = [
+                    row for row in csv.DictReader(file) if row["work"] not in titles
+                ]
+        write_csv(out / name, kept + rows)
+
+
+def _music(folder: Path) -> list[Path]:
+    found = [
+        path
+        for path in files.recordings(files.existing_folder(folder))
+        if path.suffix.lower() != ".npy"
+    ]
+    if not found:
+        raise DataError(f"{folder}: expected recordings, found none")
+    return found
+
+
+def _usable(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return those that can be read; name the others."""
+    usable = []
+    for path in paths:
+        try:
+            load_audio(path, SAMPLE_RATE)
+        except AudioError as error:
+            print(f"skipped: {error}", file=sys.stderr)
+        else:
+            usable.append(path)
+    return tuple(usable)
+
+
+@dataclass(frozen=True)
+class Rerecorded:
+    """What was made of a recording.
+
+    Attributes:
+        work: its name, which follows from its content.
+        versions: features (n_bins, T) of each, and those of what it was made of
+            before it was recorded again. None if they had been made before.
+    """
+
+    work: str
+    versions: list[tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Rerecorder:
+    """Makes versions of a recording, in any process.
+
+    Attributes:
+        frontend: parameters of the features.
+        versions: how many.
+        noises: recordings, one of which may be heard below a version.
+        seed: of all randomness, with the recording's content.
+        done: works of which nothing needs to be made.
+        sound: a folder that gets the versions' sound, or None.
+    """
+
+    frontend: Frontend
+    versions: int
+    noises: tuple[Path, ...] = ()
+    seed: int = 0
+    done: frozenset[str] = frozenset()
+    sound: Path | None = None
+
+    def __call__(self, path: str) -> Rerecorded | str:
+        """Return what was made of a file, or the reason why nothing could be."""
+        try:
+            work = PREFIX + content_hash(path)[:16]
+            if work in self.done:
+                return Rerecorded(work, [])
+            return Rerecorded(work, list(self._versions(path, work)))
+        except Exception as error:  # one bad file must not stop a batch
+            return explain(error, path)
+
+    def _versions(
+        self, path: str, work: str
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        rng = np.random.default_rng([self.seed, zlib.crc32(work.encode())])
+        samples = load_audio(path, SAMPLE_RATE)
+        seconds = len(samples) / SAMPLE_RATE
+        if seconds < SHORTEST_SECONDS:
+            raise AudioError(
+                f"{path}: {seconds:.1f} s long, expected at least "
+                f"{SHORTEST_SECONDS:.0f} s to make versions of"
+            )
+        length = min(len(samples), round(PASSAGE_SECONDS * SAMPLE_RATE))
+        first = int(rng.integers(len(samples) - length + 1))
+        passage = samples[first : first + length]
+        for number in range(self.versions):
+            # The first stays as it is: no other is as real.
+            played = play(passage, draw_take(rng)) if number else passage
+            heard = self._recorded(played, rng) if number else passage
+            if self.sound:
+                write_sound(self.sound / f"{work}-{number}.flac", heard)
+            yield (
+                self.frontend.features(heard, path),
+                self.frontend.features(played, path),
+            )
+
+    def _recorded(self, played: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        if rng.random() < ANOTHER_ROOM:
+            played = record(played, rng)
+        background = None
+        if self.noises and rng.random() < WITH_BACKGROUND:
+            noise = self.noises[int(rng.integers(len(self.noises)))]
+            background = load_audio(noise, SAMPLE_RATE)
+        return release(played, rng, background)
+
+
+@dataclass(frozen=True)
+class Take:
+    """How a version differs from the passage that it is made of.
+
+    Attributes:
+        start: where it begins, as a share of the passage.
+        stop: where it ends, likewise.
+        cut: share of what is between that is left out, in its middle.
+        semitones: by how many it is higher.
+        tempo: how many times as fast.
+    """
+
+    start: float = 0.0
+    stop: float = 1.0
+    cut: float = 0.0
+    semitones: float = 0.0
+    tempo: float = 1.0
+
+
+def draw_take(rng: np.random.Generator) -> Take:
+    """Return a way to play a passage, drawn at random."""
+    tempo = float(np.exp(rng.uniform(*np.log(TEMPO))))
+    if rng.random() < SPEED_CHANGED:
+        tempo = float(np.clip(tempo, *SPEED))
+        semitones = 12 * float(np.log2(tempo))
+    else:
+        semitones = float(rng.integers(-SEMITONES, SEMITONES + 1) + rng.normal(0, 0.1))
+    return Take(
+        start=float(rng.uniform(0.0, RAGGED)),
+        stop=float(rng.uniform(1 - RAGGED, 1.0)),
+        cut=float(rng.uniform(0.1, LARGEST_CUT)) if rng.random() < CUT else 0.0,
+        semitones=semitones,
+        tempo=tempo,
+    )
+
+
+def play(passage: np.ndarray, take: Take) -> np.ndarray:
+    """Return a passage as another take of it.
+
+    Args:
+        passage: mono at 22 050 Hz, float32 of shape (samples,).
+        take: how it differs.
+
+    Returns:
+        float32 of shape (samples / tempo,), but for what was left out.
+    """
+    from pedalboard import time_stretch
+
+    kept = passage[round(take.start * len(passage)) : round(take.stop * len(passage))]
+    if take.cut:
+        half = round(len(kept) * (1 - take.cut) / 2)
+        kept = _joined(kept[:half], kept[len(kept) - half :])
+    # The faster of Rubber Band's two ways; "crisp" would be out of tune by up to a
+    # third of a semitone.
+    stretched = time_stretch(
+        kept,
+        SAMPLE_RATE,
+        take.tempo,
+        take.semitones,
+        high_quality=False,
+        transient_mode="mixed",
+    )
+    return stretched[0]
+
+
+def _joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return two sounds in turn, one faded into the other."""
+    length = round(FADE_SECONDS * SAMPLE_RATE)
+    fade = np.linspace(0, 1, length, dtype=np.float32)
+    across = first[-length:] * (1 - fade) + second[:length] * fade
+    return np.concatenate([first[:-length], across, second[length:]])
+
+
+if __name__ == "__main__":
+    cli.run(main)
