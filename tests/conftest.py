@@ -5,8 +5,10 @@ from pathlib import Path
 
 # Last, so that the package under test is the installed one.
 sys.path.append(str(Path(__file__).parents[1]))
-# Before TensorFlow is imported: no remarks on the machine in test output.
+# Before TensorFlow is imported: no remarks on the machine in test output, and what the
+# package sets for those who import it first.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import bytecover_tf  # noqa: F401, I001
 
 import keras
 import numpy as np
