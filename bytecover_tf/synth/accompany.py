@@ -5,6 +5,7 @@ on which instruments, is the arranger's choice.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +17,7 @@ BASS_LOW, CHORD_LOW = 36, 52
 
 
 def block(chords: Sequence[Chord], beat: float) -> list[Note]:
-    """Full triads, struck on every second beat."""
+    """Full chords, struck on every second beat."""
     return [
         Note(onset, length, pitch)
         for chord in chords
@@ -26,7 +27,7 @@ def block(chords: Sequence[Chord], beat: float) -> list[Note]:
 
 
 def strum(chords: Sequence[Chord], beat: float) -> list[Note]:
-    """Triads on every beat, from the lowest string to the highest."""
+    """Chords on every beat, from the lowest string to the highest."""
     return [
         Note(onset + i * 0.03, length - i * 0.03, pitch)
         for chord in chords
@@ -36,19 +37,19 @@ def strum(chords: Sequence[Chord], beat: float) -> list[Note]:
 
 
 def arpeggio(chords: Sequence[Chord], beat: float) -> list[Note]:
-    """Broken triads, two notes to the beat (three in compound time)."""
+    """Broken chords, two notes to the beat (three in compound time)."""
     pace = 0.5 if beat in (1.0, 1.5) else beat / 2
     notes = []
     for chord in chords:
-        low, middle, high = _voicing(chord)
-        cycle = (low, middle, high, middle)
+        up = _voicing(chord)
+        cycle = up + up[-2:0:-1]
         for i, (onset, length) in enumerate(_pulses(chord, pace)):
-            notes.append(Note(onset, length, cycle[i % 4]))
+            notes.append(Note(onset, length, cycle[i % len(cycle)]))
     return notes
 
 
 def oom_pah(chords: Sequence[Chord], beat: float) -> list[Note]:
-    """Root on the first beat, the triad on those that follow."""
+    """Root on the first beat, the chord on those that follow."""
     notes = []
     for chord in chords:
         for i, (onset, length) in enumerate(_pulses(chord, beat)):
@@ -58,7 +59,7 @@ def oom_pah(chords: Sequence[Chord], beat: float) -> list[Note]:
 
 
 def pad(chords: Sequence[Chord], beat: float) -> list[Note]:
-    """Triads held until the harmony changes."""
+    """Chords held until the harmony changes."""
     return [
         Note(chord.onset, chord.duration, pitch)
         for chord in _merged(chords)
@@ -136,16 +137,16 @@ def _merged(chords: Sequence[Chord]) -> list[Chord]:
     merged: list[Chord] = []
     for chord in chords:
         last = merged[-1] if merged else None
-        if last and (last.root, last.minor) == (chord.root, chord.minor):
+        if last and last.pitch_classes == chord.pitch_classes:
             duration = chord.onset + chord.duration - last.onset
-            merged[-1] = Chord(last.onset, duration, last.root, last.minor)
+            merged[-1] = replace(last, duration=duration)
         else:
             merged.append(chord)
     return merged
 
 
 def _voicing(chord: Chord) -> list[int]:
-    """The triad within the octave above E3, so that neighbours move little."""
+    """The chord within the octave above E3, so that neighbours move little."""
     return sorted(CHORD_LOW + (pc - CHORD_LOW) % 12 for pc in chord.pitch_classes)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bytecover_tf.synth.accompany import GROOVES, PATTERNS, groove
-from bytecover_tf.synth.harmony import Chord, reharmonise
+from bytecover_tf.synth.harmony import Chord, extend, reharmonise
 from bytecover_tf.synth.score import Note, Score
 
 # General MIDI programs (from 0) with the range in which they carry a melody.
@@ -130,6 +130,7 @@ class Style:
         ornaments: probability that a long note gets a grace note.
         simplify: probability that a short off-beat note is left out.
         reharmonise: probability that a chord gives way to a related one.
+        extended: probability that a triad has a sixth, seventh or ninth.
         groove: what the drums play, or nothing for the pattern of that name.
         rests: probability that an accompanying player is silent in a section.
         freedom: beats by which the melody wanders from the accompaniment, as a
@@ -152,6 +153,7 @@ class Style:
     ornaments: float = 0.0
     simplify: float = 0.0
     reharmonise: float = 0.0
+    extended: float = 0.0
     groove: str = ""
     rests: float = 0.0
     freedom: float = 0.0
@@ -240,6 +242,8 @@ def arrange(score: Score, style: Style, rng: np.random.Generator) -> Performance
         # Of the score, so that a section has the same chords when it comes again.
         chords = reharmonise(score.chords, score.melody, style.reharmonise, rng)
         score = replace(score, chords=chords)
+    if style.extended:
+        score = replace(score, chords=extend(score.chords, style.extended, rng))
     line = _lay_out(score, style)
     melody = _simplify(line.melody, score.beat, style.simplify, rng)
     melody = _ornament(melody, score, style.ornaments, rng)

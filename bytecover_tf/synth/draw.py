@@ -60,6 +60,8 @@ JOINING = ("bass", "pad", "strum", "arpeggio", "block", "drums")
 DOUBLED = 0.4
 # Versions with other chords, and of these the largest share of chords.
 REHARMONISED, OTHER_CHORDS = 0.25, 0.6
+# Versions with chords of four notes, and of these the fewest of the triads.
+EXTENDED, FEWEST_EXTENDED = 0.35, 0.3
 # Versions in which players fall silent for sections, and how readily; those whose
 # melody is free of the beat, and by how many beats.
 WITH_RESTS, RESTS = 0.4, (0.1, 0.4)
@@ -255,6 +257,8 @@ def vary(style: Style, rng: np.random.Generator) -> Style:
         style = replace(style, rests=float(rng.uniform(*RESTS)))
     if rng.random() < FREE:
         style = replace(style, freedom=float(rng.uniform(*FREEDOM)))
+    if rng.random() < EXTENDED:
+        style = replace(style, extended=float(rng.uniform(FEWEST_EXTENDED, 1.0)))
     return style
 
 

@@ -37,30 +37,36 @@ MINOR_CHORDS = {
     (5, False): -0.10,
 }
 OTHER_CHORD = -0.45
+# What may be added to a triad: its sixth, seventh or ninth.
+MAJOR_ADDED, MINOR_ADDED = (2, 9, 10, 11), (2, 9, 10)
 STAY, FALLING_FIFTH = 0.04, 0.06
 
 
 @dataclass(frozen=True)
 class Chord:
-    """A triad that holds for a while.
+    """A triad that holds for a while, with a further note or not.
 
     Attributes:
         onset: start in beats (quarter notes).
         duration: length in beats.
         root: pitch class.
         minor: whether the third is minor.
+        added: semitones from the root to a fourth note, or None for a plain triad.
     """
 
     onset: float
     duration: float
     root: int
     minor: bool
+    added: int | None = None
 
     @property
-    def pitch_classes(self) -> tuple[int, int, int]:
-        """Root, third and fifth."""
-        third = self.root + (3 if self.minor else 4)
-        return self.root % 12, third % 12, (self.root + 7) % 12
+    def pitch_classes(self) -> tuple[int, ...]:
+        """Root, third, fifth, and what is added."""
+        steps = [0, 3 if self.minor else 4, 7]
+        if self.added is not None:
+            steps.append(self.added)
+        return tuple((self.root + step) % 12 for step in steps)
 
 
 def estimate_key(notes: Iterable[Note], sharps: int | None = None) -> tuple[int, bool]:
@@ -168,6 +174,34 @@ def reharmonise(
             chord = fitting[int(rng.integers(len(fitting)))]
         changed.append(chord)
     return tuple(changed)
+
+
+def extend(
+    chords: Sequence[Chord], probability: float, rng: np.random.Generator
+) -> tuple[Chord, ...]:
+    """Add a sixth, seventh or ninth to some of the triads.
+
+    The same triad has the same addition wherever it comes, as players keep to their
+    grips.
+
+    Args:
+        chords: of the score, in order.
+        probability: that a triad has an addition.
+        rng: source of the choices.
+
+    Returns:
+        As many chords in the same places.
+    """
+    added: dict[tuple[int, bool], int | None] = {}
+    for chord in chords:
+        if (chord.root, chord.minor) not in added:
+            usual = MINOR_ADDED if chord.minor else MAJOR_ADDED
+            added[chord.root, chord.minor] = (
+                int(rng.choice(usual)) if rng.random() < probability else None
+            )
+    return tuple(
+        replace(chord, added=added[chord.root, chord.minor]) for chord in chords
+    )
 
 
 def _durations(

@@ -118,7 +118,7 @@ def describe(style: Style, performance: Performance, soundfont: str) -> str:
         f"sections {order}",
         f"{style.cents:+.0f} cents",
     ]
-    for name in ("swing", "ornaments", "simplify", "reharmonise"):
+    for name in ("swing", "ornaments", "simplify", "reharmonise", "extended"):
         if getattr(style, name):
             traits.append(f"{name} {getattr(style, name):.2f}")
     return f"{players}; {', '.join(traits)}; {soundfont}"

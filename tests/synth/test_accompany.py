@@ -7,6 +7,7 @@ CHORDS = [
     Chord(0.0, 3.0, 7, False),
     Chord(3.0, 3.0, 0, False),
     Chord(6.0, 6.0, 9, True),
+    Chord(12.0, 6.0, 2, False, added=10),
 ]
 
 
@@ -52,6 +53,19 @@ def test_a_groove_goes_by_the_beat():
     assert [(n.onset, n.pitch) for n in notes] == [(0, KICK), (1.5, SNARE), (3, KICK)]
 
 
+@pytest.mark.parametrize(
+    ("added", "cycle"), [(None, [52, 55, 60, 55]), (10, [52, 55, 58, 60, 58, 55])]
+)
+def test_arpeggios_go_up_and_down(added, cycle):
+    notes = PATTERNS["arpeggio"]([Chord(0.0, 6.0, 0, False, added)], 1.0)
+    assert [note.pitch for note in notes] == (3 * cycle)[:12]
+
+
 def test_pad_holds_through_equal_chords():
     notes = PATTERNS["pad"]([Chord(0.0, 2.0, 0, False), Chord(2.0, 2.0, 0, False)], 1.0)
     assert [(n.onset, n.duration) for n in notes] == [(0.0, 4.0)] * 3
+
+    notes = PATTERNS["pad"](
+        [Chord(0.0, 2.0, 0, False), Chord(2.0, 2.0, 0, False, 9)], 1.0
+    )
+    assert [note.onset for note in notes] == [0.0] * 3 + [2.0] * 4

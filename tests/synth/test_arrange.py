@@ -139,6 +139,20 @@ def test_other_chords_leave_the_melody_and_come_again_with_the_section(score):
     assert chords[:half] == chords[half:]
 
 
+def test_fuller_chords_leave_the_melody_and_come_again_with_the_section(score):
+    style = Style(layers=(("pad", 48),), order=(0, 0))
+    plain, fuller = play(score, style), play(score, replace(style, extended=1.0))
+    assert pitches(fuller) == pitches(plain)
+    chords, triads = (
+        [(round(note.start, 6), note.pitch % 12) for note in p.parts[1].notes]
+        for p in (fuller, plain)
+    )
+    assert set(triads) < set(chords)
+    assert len(chords) == len(triads) * 4 // 3
+    half = len(chords) // 2
+    assert [p for _, p in chords[:half]] == [p for _, p in chords[half:]]
+
+
 def test_players_are_silent_for_whole_sections(score):
     style = Style(order=(0, 1, 0, 1), layers=(("block", 0), ("bass", 32)))
     whole = arrange(score, style, np.random.default_rng(0))

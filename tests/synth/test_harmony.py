@@ -1,7 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from bytecover_tf.synth.harmony import Chord, estimate_key, infer_chords, reharmonise
+from bytecover_tf.synth.harmony import (
+    Chord,
+    estimate_key,
+    extend,
+    infer_chords,
+    reharmonise,
+)
 from bytecover_tf.synth.score import Note
 
 
@@ -73,3 +81,19 @@ def test_a_chord_whose_melody_no_other_holds_stays():
     rng = np.random.default_rng(0)
     assert reharmonise([chord], melody, 1.0, rng) == (chord,)
     assert reharmonise([chord], [], 1.0, rng) != (chord,)
+
+
+def test_the_same_triad_has_the_same_fourth_note():
+    triads = [(root, minor) for root in range(12) for minor in (False, True)]
+    chords = [Chord(float(i), 1.0, *triad) for i, triad in enumerate(3 * triads)]
+    extended = extend(chords, 0.5, np.random.default_rng(0))
+    assert [replace(chord, added=None) for chord in extended] == chords
+    for once, twice in zip(extended[:24], extended[24:48], strict=True):
+        assert once.added == twice.added
+        assert once.pitch_classes[:3] == chords[int(once.onset)].pitch_classes
+        assert len(set(once.pitch_classes)) == 3 + (once.added is not None)
+    assert 6 < sum(chord.added is not None for chord in extended[:24]) < 18
+    assert {c.added for c in extended if c.minor} <= {None, 2, 9, 10}
+    assert {c.added for c in extended if not c.minor} <= {None, 2, 9, 10, 11}
+    assert extend(chords, 0.0, np.random.default_rng(0)) == tuple(chords)
+    assert all(c.added for c in extend(chords, 1.0, np.random.default_rng(0)))
