@@ -6,11 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bytecover_tf.errors import ByteCoverError
+from bytecover_tf.errors import ByteCoverError, ConfigError
 from bytecover_tf.hush import hush
 
 if TYPE_CHECKING:
@@ -130,6 +131,19 @@ def read_tracks(options: argparse.Namespace) -> list[Track]:
     if options.split_seed is None:
         return tracks
     return by_work(tracks, seed=options.split_seed)
+
+
+def need(extra: str, *packages: str) -> None:
+    """Make sure that packages of an extra are installed.
+
+    Raises:
+        ConfigError: some are not; it names them and the extra.
+    """
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise ConfigError(
+            f"needs {' and '.join(missing)}; pip install 'bytecover_tf[{extra}]'"
+        )
 
 
 def run(main: Callable[[Sequence[str] | None], int]) -> None:

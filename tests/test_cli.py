@@ -1,12 +1,13 @@
 import os
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
 from bytecover_tf import __main__ as bytecover
 from bytecover_tf import __version__, cli
-from bytecover_tf.errors import DataError
+from bytecover_tf.errors import ConfigError, DataError
 
 
 def python(*arguments):
@@ -132,3 +133,29 @@ def test_names_that_are_not_utf8_are_printed(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout == b"a\\udcff.mp3\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "package"),
+    [
+        ("draw", "music21"),
+        ("listen", "mido"),
+        ("build_tunes", "music21"),
+        ("rerecord", "pedalboard"),
+    ],
+)
+def test_a_command_without_its_extra_says_what_to_install(
+    command, package, monkeypatch, tmp_path
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    module = import_module(f"bytecover_tf.synth.{command}")
+    required = {
+        "build_tunes": ("--work-dir", tmp_path / "work", "--lieder", tmp_path),
+        "rerecord": ("--recordings", tmp_path),
+    }
+    arguments = ["--out", tmp_path / "out", *required.get(command, ())]
+    with pytest.raises(
+        ConfigError, match=rf"needs {package}; pip install 'bytecover_tf\[synth\]'"
+    ):
+        module.main([str(argument) for argument in arguments])
+    assert not (tmp_path / "out").exists()

@@ -80,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args(arguments)
+    cli.need("synth", "music21", "mido")
 
     options.out.mkdir(parents=True, exist_ok=True)
     scores = read_scores(

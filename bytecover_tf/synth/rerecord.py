@@ -78,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, help="processes (default: one a core)")
     options = parser.parse_args(arguments)
+    cli.need("synth", "pedalboard")
     if options.versions < 2:
         parser.error(f"--versions: expected at least 2, received {options.versions}")
 
