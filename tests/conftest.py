@@ -5,23 +5,25 @@ from pathlib import Path
 
 # Last, so that the package under test is the installed one.
 sys.path.append(str(Path(__file__).parents[1]))
-# Before TensorFlow is imported: no remarks on the machine in test output, and what the
-# package sets for those who import it first.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-import bytecover_tf  # noqa: F401, I001
 
-import keras
 import numpy as np
 import pytest
 
 from bytecover_tf.data.track import Track
 from bytecover_tf.feature_store import FeatureStore, FeatureStoreWriter
 from bytecover_tf.frontend import Frontend
+from bytecover_tf.hush import hush
+
+# Before any test imports TensorFlow: no remarks on the machine among the results.
+hush()
 
 
 @pytest.fixture(autouse=True)
 def seeded():
     """Draw the same weights for a test, whatever ran before it."""
+    # Only now: the package, imported first, has TensorFlow use oneDNN.
+    import keras
+
     keras.utils.set_random_seed(0)
 
 
