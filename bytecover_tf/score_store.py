@@ -7,6 +7,7 @@ of all notes together, in 255ths.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from types import TracebackType
 
@@ -53,6 +54,31 @@ class ScoreStore:
         stop = min(start + count, entry.frames)
         rows = self._rows[entry.start + start : entry.start + stop]
         return rows.transpose(0, 2, 1) / np.float32(255)
+
+
+def add_scored(
+    writer: FeatureStoreWriter,
+    scores: ScoreWriter,
+    name: str,
+    features: np.ndarray,
+    score: np.ndarray,
+) -> None:
+    """Write the features of a made recording, unless they are there, and its score.
+
+    Args:
+        writer: of the store.
+        scores: of the same store.
+        name: of the recording, as there is no file.
+        features: float array (n_bins, T).
+        score: float array (2, n_bins, T) in 0 to 1.
+
+    Raises:
+        StoreError: either has the wrong shape.
+    """
+    entry = writer.find(name) or writer.add(
+        name, hashlib.sha256(features.tobytes()).hexdigest(), features
+    )
+    scores.add(entry, score)
 
 
 class ScoreWriter:

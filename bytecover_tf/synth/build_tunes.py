@@ -37,7 +37,7 @@ from bytecover_tf.synth.recording import record
 from bytecover_tf.synth.render import SAMPLE_RATE, SOUNDFONTS, render
 from bytecover_tf.synth.score import Score
 from bytecover_tf.synth.variants import group_works, plain_title
-from bytecover_tf.synth.works import Work, write_csv, write_sources
+from bytecover_tf.synth.works import Work, track_row, write_csv, write_sources
 
 RENDER_POOL = 20
 SHORTEST_SECONDS, LONGEST_SECONDS = 45.0, 120.0
@@ -223,7 +223,10 @@ def pack(
     pack_store(done, work_dir, out / STORE.name, pool)
     test = [version for version in done if version.split == "test"]
     pack_store(test, work_dir, out / TEST_STORE.name, RENDER_POOL)
-    write_csv(out / "tracks.csv", [_track(version) for version in done])
+    write_csv(
+        out / "tracks.csv",
+        [track_row(v.id, v.work, v.split, v.score.title) for v in done],
+    )
     write_sources(out / "sources.csv", works)
 
 
@@ -284,17 +287,6 @@ def write_excerpts(versions: Sequence[Version], out: Path) -> None:
             written += 1
         if written == EXCERPT_WORKS:
             return
-
-
-def _track(version: Version) -> dict[str, Any]:
-    return {
-        "id": version.id,
-        "work": version.work,
-        "path": version.id,
-        "split": version.split,
-        "role": "both",
-        "title": version.score.title,
-    }
 
 
 def _facts(work_dir: Path, version: Version) -> dict[str, Any]:

@@ -12,7 +12,6 @@ run that was killed goes on where it stopped.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import zlib
 from collections.abc import Iterator, Sequence
@@ -26,7 +25,7 @@ from bytecover_tf import cli
 from bytecover_tf.data import tunes
 from bytecover_tf.feature_store import FeatureStoreWriter
 from bytecover_tf.frontend import Frontend
-from bytecover_tf.score_store import ScoreWriter
+from bytecover_tf.score_store import ScoreWriter, add_scored
 from bytecover_tf.synth.accompany import GROOVES
 from bytecover_tf.synth.arrange import Style, arrange, draw_style, usual_tempo
 from bytecover_tf.synth.library import (
@@ -43,7 +42,13 @@ from bytecover_tf.synth.variants import (
     plain_title,
     similar_pairs,
 )
-from bytecover_tf.synth.works import Work, write_csv, write_sources
+from bytecover_tf.synth.works import (
+    Work,
+    drawn_split,
+    track_row,
+    write_csv,
+    write_sources,
+)
 
 # Two tunes that share more melody than this are not both drawn.
 ALIKE = 0.3
@@ -66,7 +71,6 @@ EXTENDED, FEWEST_EXTENDED = 0.35, 0.3
 # melody is free of the beat, and by how many beats.
 WITH_RESTS, RESTS = 0.4, (0.1, 0.4)
 FREE, FREEDOM = 0.3, (0.02, 0.15)
-VALIDATION_SHARE = 0.04
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,11 +109,10 @@ def choose_works(scores: Sequence[Score], seed: int) -> list[Work]:
     fresh = [scores[i] for i in _unheld(scores)]
     groups = group_works(fresh, doubtful=ALIKE)
     order = np.random.default_rng(seed).permutation(len(groups))
-    every = round(1 / VALIDATION_SHARE)
     return [
         Work(
             id=f"{number:05d}",
-            split="train" if number % every else "validation",
+            split=drawn_split(number),
             scores=tuple(excerpt(fresh[i]) for i in groups[index]),
         )
         for number, index in enumerate(order)
@@ -183,23 +186,17 @@ def draw(
             )
             for work, recordings in zip(todo, drawn, strict=True):
                 for number, (features, score) in enumerate(recordings):
-                    name = f"{work.id}-{number}"
-                    entry = writer.find(name) or writer.add(
-                        name, hashlib.sha256(features.tobytes()).hexdigest(), features
-                    )
-                    scores.add(entry, score)
+                    add_scored(writer, scores, f"{work.id}-{number}", features, score)
             bar.update(len(batch))
     write_csv(
         out / "tracks.csv",
         [
-            {
-                "id": f"{work.id}-{number}",
-                "work": work.id,
-                "path": f"{work.id}-{number}",
-                "split": work.split,
-                "role": "both",
-                "title": work.scores[number % len(work.scores)].title,
-            }
+            track_row(
+                f"{work.id}-{number}",
+                work.id,
+                work.split,
+                work.scores[number % len(work.scores)].title,
+            )
             for work in works
             for number in range(versions)
         ],

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy import signal
 
-from bytecover_tf.synth.medium import COMPRESSED, CROWDED, WORN
+from bytecover_tf.synth.medium import COMPRESSED, CROWDED, WORN, curve
 
 SAMPLE_RATE = 22050
 PEAK = 0.9
@@ -170,9 +170,7 @@ def _audience(length: int, rng: np.random.Generator) -> np.ndarray:
     sections = signal.butter(1, band, "bandpass", fs=SAMPLE_RATE, output="sos")
     voices = signal.sosfilt(sections, rng.standard_normal(length))
     knots = length // (4 * SAMPLE_RATE) + 2
-    swell = np.interp(
-        np.linspace(0, knots - 1, length), np.arange(knots), rng.normal(0, 4, knots)
-    )
+    swell = np.interp(np.arange(length), *curve(length, knots, 4.0, rng))
     return voices * 10 ** (swell / 20)
 
 
@@ -211,5 +209,5 @@ def _limit_band(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _add_noise(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    level = 10 ** (rng.uniform(-65.0, -30.0) / 20) * np.sqrt(np.mean(sound**2))
+    level = 10 ** (rng.uniform(-65.0, -30.0) / 20) * _loudness(sound)
     return sound + level * rng.standard_normal(len(sound))

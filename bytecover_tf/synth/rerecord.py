@@ -16,7 +16,6 @@ skipped; a run that was killed goes on where it stopped.
 from __future__ import annotations
 
 import csv
-import hashlib
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,9 +32,9 @@ from bytecover_tf.extraction import Pool, content_hash
 from bytecover_tf.feature_store import FeatureStoreWriter
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.pretrained import DEFAULT
-from bytecover_tf.score_store import ScoreWriter, has_scores
+from bytecover_tf.score_store import ScoreWriter, add_scored, has_scores
 from bytecover_tf.synth.recording import SAMPLE_RATE, record, release, write_sound
-from bytecover_tf.synth.works import write_csv
+from bytecover_tf.synth.works import drawn_split, track_row, write_csv
 
 PREFIX = "recording-"
 COLLECTION, RIGHTS = "recordings", "those of the recording"
@@ -51,7 +50,6 @@ FADE_SECONDS = 0.05
 # Recordings made in a room of their own; the others are as they were mixed.
 ANOTHER_ROOM = 0.7
 WITH_BACKGROUND = 0.4
-VALIDATION_SHARE = 0.04
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -185,10 +183,7 @@ def rerecord(
                 titles[made.work] = Path(path).stem
                 for number, (features, passage) in enumerate(made.versions):
                     name = f"{made.work}-{number}"
-                    entry = writer.find(name) or writer.add(
-                        name, hashlib.sha256(features.tobytes()).hexdigest(), features
-                    )
-                    scores.add(entry, hear(passage))
+                    add_scored(writer, scores, name, features, hear(passage))
     report.made = len(titles)
     if titles:
         _list(out, titles, make.versions)
@@ -211,16 +206,8 @@ def _complete(
 
 def _list(out: Path, titles: Mapping[str, str], versions: int) -> None:
     """Write works into `tracks.csv` and `sources.csv`, beside those that are there."""
-    every = round(1 / VALIDATION_SHARE)
     tracks = [
-        {
-            "id": f"{work}-{number}",
-            "work": work,
-            "path": f"{work}-{number}",
-            "split": "train" if int(work[-4:], 16) % every else "validation",
-            "role": "both",
-            "title": title,
-        }
+        track_row(f"{work}-{number}", work, drawn_split(int(work[-4:], 16)), title)
         for work, title in sorted(titles.items())
         for number in range(versions)
     ]
@@ -326,10 +313,9 @@ class Rerecorder:
             heard = self._recorded(played, rng) if number else passage
             if self.sound:
                 write_sound(self.sound / f"{work}-{number}.flac", heard)
-            yield (
-                self.frontend.features(heard, path),
-                self.frontend.features(played, path),
-            )
+            features = self.frontend.features(heard, path)
+            same = heard is played
+            yield features, features if same else self.frontend.features(played, path)
 
     def _recorded(self, played: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         if rng.random() < ANOTHER_ROOM:

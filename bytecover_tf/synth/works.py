@@ -13,6 +13,8 @@ from bytecover_tf.feature_store import write_atomically
 from bytecover_tf.synth.corpora import COLLECTIONS
 from bytecover_tf.synth.score import Score
 
+VALIDATION_SHARE = 0.04
+
 
 @dataclass(frozen=True)
 class Work:
@@ -21,6 +23,23 @@ class Work:
     id: str
     split: str
     scores: tuple[Score, ...]
+
+
+def drawn_split(number: int) -> str:
+    """Return the split of a work of a training set, by its number or any other."""
+    return "train" if number % round(1 / VALIDATION_SHARE) else "validation"
+
+
+def track_row(version: str, work: str, split: str, title: str) -> dict[str, str]:
+    """Return the line of `tracks.csv` on a version."""
+    return {
+        "id": version,
+        "work": work,
+        "path": version,
+        "split": split,
+        "role": "both",
+        "title": title,
+    }
 
 
 def write_sources(path: Path, works: Sequence[Work]) -> None:

@@ -11,13 +11,13 @@ from bytecover_tf.synth.recording import (
 )
 
 TIME = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
+TONE = 0.1 * np.sin(2 * np.pi * 440 * TIME).astype(np.float32)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_keeps_length_level_and_tone(seed):
-    tone = 0.1 * np.sin(2 * np.pi * 440 * TIME).astype(np.float32)
-    heard = record(tone, np.random.default_rng(seed))
-    assert heard.shape == tone.shape
+    heard = record(TONE, np.random.default_rng(seed))
+    assert heard.shape == TONE.shape
     assert heard.dtype == np.float32
     assert np.abs(heard).max() == pytest.approx(0.9, abs=1e-3)
     spectrum = np.abs(np.fft.rfft(heard))
@@ -25,8 +25,7 @@ def test_keeps_length_level_and_tone(seed):
 
 
 def test_band_limits_and_noise_change_the_sound_by_seed():
-    tone = 0.1 * np.sin(2 * np.pi * 440 * TIME).astype(np.float32)
-    first, again, other = (record(tone, np.random.default_rng(s)) for s in (1, 1, 2))
+    first, again, other = (record(TONE, np.random.default_rng(s)) for s in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 1e-3
 
@@ -55,13 +54,12 @@ def test_what_is_released_is_the_same_music_and_never_the_same_sound(seed, music
 
 
 def test_a_background_lies_below_and_starts_again():
-    tone = 0.1 * np.sin(2 * np.pi * 440 * TIME).astype(np.float32)
     noise = np.random.default_rng(0).standard_normal(3000).astype(np.float32)
     levels = []
     for seed in range(20):
-        under = lay_under(tone, noise, np.random.default_rng(seed)) - tone
+        under = lay_under(TONE, noise, np.random.default_rng(seed)) - TONE
         np.testing.assert_allclose(under[3000:6000], under[:3000], atol=1e-6)
-        levels.append(20 * np.log10(under.std() / tone.std()))
+        levels.append(20 * np.log10(under.std() / TONE.std()))
     assert -30.5 < min(levels) < -20
     assert -15 < max(levels) < -7.5
 
