@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="PATH",
         help="start from the weights of an encoder of the same architecture, one that "
         "comes with the package (bytecover-small), a run directory or a .keras file, "
-        "instead of random ones; the classifier is new",
+        "instead of random ones; of an ensemble (bytecover-base), from the member that "
+        "fits; the classifier is new",
     )
     parser.add_argument(
         "--teacher",

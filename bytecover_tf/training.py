@@ -33,7 +33,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from bytecover_tf.artifact import encoder_file, load_single, save_model, versions
+from bytecover_tf.artifact import (
+    encoder_file,
+    load_model,
+    load_single,
+    save_model,
+    versions,
+)
 from bytecover_tf.config import Config
 from bytecover_tf.data.leakage import check_leakage, near_duplicates
 from bytecover_tf.data.pipeline import (
@@ -59,6 +65,7 @@ from bytecover_tf.extraction import content_hash
 from bytecover_tf.feature_store import FeatureStore, write_atomically
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.ensemble import Ensemble
 from bytecover_tf.score_store import ScoreStore, has_scores
 
 
@@ -161,7 +168,8 @@ def train(
         data: name of the data set, recorded with the encoder.
         waveforms: crop audio files instead of the features in the store.
         init: an encoder whose weights to start from, as a run directory or a
-            `.keras` file; without it they are random. A continued run has its own.
+            `.keras` file, or an ensemble with such a member; without it they are
+            random. A continued run has its own.
         teacher: an encoder with `salience`, likewise; what it makes of the scores is
             what the new one is to make of the recordings.
         replicas: what trains; without it, what `join` returns.
@@ -375,30 +383,42 @@ def _learn_from(
 
 
 def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str, Any]:
-    """Copy an encoder's weights, the classifier's excepted; return its facts."""
+    """Copy an encoder's weights, the classifier's excepted; return its facts.
+
+    Of an ensemble it is the member that fits.
+    """
     path = encoder_file(init)
-    source, info = load_single(path)
+    found, info = load_model(path)
     Frontend.from_dict(info["frontend"]).check_same(store.frontend, str(store.path))
-    wanted, found = model.get_config(), source.get_config()
-    differing = [
-        name
-        for name in ("network", "blocks", "width", "ibn", "pooling", "bnneck",
-                     "embedding_dim", "input_power", "salience", "pitch_classes",
-                     "registers")
-        if found[name] != wanted[name]
-    ]  # fmt: skip
-    if differing:
+    sources = found.members if isinstance(found, Ensemble) else [found]
+    misfits = [_misfits(source, model) for source in sources]
+    fewest = min(misfits, key=len)
+    if fewest:
         raise ConfigError(
             f"{path}: its weights do not fit, the architecture is another ("
             + "; ".join(
-                f"{name}: {found[name]} in {path}, {wanted[name]} in the settings"
-                for name in differing
+                f"{name}: {theirs} in {path}, {ours} in the settings"
+                for name, (theirs, ours) in fewest.items()
             )
             + "); to train on from it, add "
-            + " ".join(f"--set '{name}={found[name]}'" for name in differing)
+            + " ".join(
+                f"--set '{name}={theirs}'" for name, (theirs, _) in fewest.items()
+            )
         )
-    model.take_weights(source)
+    model.take_weights(sources[misfits.index(fewest)])
     return info
+
+
+def _misfits(source: ByteCover, model: ByteCover) -> dict[str, tuple[Any, Any]]:
+    """Return in what the architectures of two models differ, by argument."""
+    theirs, ours = source.get_config(), model.get_config()
+    return {
+        name: (theirs[name], ours[name])
+        for name in ("network", "blocks", "width", "ibn", "pooling", "bnneck",
+                     "embedding_dim", "input_power", "salience", "pitch_classes",
+                     "registers")
+        if theirs[name] != ours[name]
+    }  # fmt: skip
 
 
 def _encoder(

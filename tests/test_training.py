@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from bytecover_tf.artifact import load_model, read_info, save_model
+from bytecover_tf.artifact import load_model, load_single, read_info, save_model
 from bytecover_tf.config import Config, override
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoder import load_encoder
@@ -23,6 +23,7 @@ from bytecover_tf.evaluation import content_mark, evaluate_tracks
 from bytecover_tf.feature_store import FeatureStoreWriter
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.ensemble import Ensemble
 from bytecover_tf.score_store import ScoreWriter
 from bytecover_tf.training import Splits, train
 
@@ -335,6 +336,32 @@ def test_an_encoder_that_does_not_fit_is_refused_by_name(small_set, tmp_path):
         train(SMALL, tracks, finer, run, init=path)
     with pytest.raises(EncoderError, match=r"nothing\.keras: no such file"):
         train(SMALL, tracks, store, run, init=tmp_path / "nothing.keras")
+
+
+def test_of_an_ensemble_the_member_that_fits_is_the_start(small_set, tmp_path):
+    tracks, store = small_set
+    path = given_encoder(tmp_path / "given.keras", store, [])
+    fitting, _ = load_single(path)
+    wide = override(SMALL, ["width=8"])
+    other = ByteCover(**wide.model_arguments())
+    other.build((None, 84, None, 1))
+    joined = tmp_path / "joined.keras"
+    save_model(Ensemble([other, fitting]), joined, store.frontend, {})
+
+    still = override(SMALL, ["epochs=1", "learning_rate=1e-30"])
+    run = tmp_path / "run"
+    figures = train(still, tracks, store, run, init=joined)
+    test = [track for track in tracks if track.split == "test"]
+    alone = evaluate_tracks(load_encoder(path), test, store).metrics
+    together = evaluate_tracks(load_encoder(joined), test, store).metrics
+    assert figures["before"]["map"] == pytest.approx(alone["map"])
+    assert figures["before"]["map"] != pytest.approx(together["map"])
+    assert read_info(run / "encoder.keras")["init"]["path"] == str(joined)
+
+    # If none does, the nearest is named.
+    near = override(wide, ["bnneck=False"])
+    with pytest.raises(ConfigError, match=r"add --set 'bnneck=True'$"):
+        train(near, tracks, store, tmp_path / "other", init=joined)
 
 
 def test_an_encoder_trained_on_unseen_works_is_refused(small_set, tmp_path):
