@@ -346,7 +346,9 @@ def test_of_an_ensemble_the_member_that_fits_is_the_start(small_set, tmp_path):
     other = ByteCover(**wide.model_arguments())
     other.build((None, 84, None, 1))
     joined = tmp_path / "joined.keras"
-    save_model(Ensemble([other, fitting]), joined, store.frontend, {})
+    both = Ensemble([other, fitting])
+    both.build((None, 84, None, 1))
+    save_model(both, joined, store.frontend, {})
 
     still = override(SMALL, ["epochs=1", "learning_rate=1e-30"])
     run = tmp_path / "run"
