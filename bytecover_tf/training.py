@@ -391,21 +391,21 @@ def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str
     found, info = load_model(path)
     Frontend.from_dict(info["frontend"]).check_same(store.frontend, str(store.path))
     sources = found.members if isinstance(found, Ensemble) else [found]
-    misfits = [_misfits(source, model) for source in sources]
-    fewest = min(misfits, key=len)
-    if fewest:
+    source = min(sources, key=lambda one: len(_misfits(one, model)))
+    misfits = _misfits(source, model)
+    if misfits:
         raise ConfigError(
             f"{path}: its weights do not fit, the architecture is another ("
             + "; ".join(
                 f"{name}: {theirs} in {path}, {ours} in the settings"
-                for name, (theirs, ours) in fewest.items()
+                for name, (theirs, ours) in misfits.items()
             )
             + "); to train on from it, add "
             + " ".join(
-                f"--set '{name}={theirs}'" for name, (theirs, _) in fewest.items()
+                f"--set '{name}={theirs}'" for name, (theirs, _) in misfits.items()
             )
         )
-    model.take_weights(sources[misfits.index(fewest)])
+    model.take_weights(source)
     return info
 
 
