@@ -20,8 +20,9 @@ from bytecover_tf.errors import EncoderError
 from bytecover_tf.evaluation import evaluate_tracks
 from bytecover_tf.feature_store import FeatureStore
 from bytecover_tf.frontend import Frontend
+from bytecover_tf.models.ensemble import Ensemble
+from export import PRECISIONS, inference
 from export import bundle as bundle_module
-from export import inference
 from export.__main__ import main
 from export.parity import ParityError
 
@@ -126,6 +127,24 @@ def test_layers_before_the_backbone_are_exported_too(make_model, tmp_path, rng, 
         load_encoder(path).embed_features(features),
         atol=1e-5,
     )
+
+
+def test_ensemble_is_exported_in_every_precision(make_model, tmp_path, rng):
+    path, out = tmp_path / "encoder.keras", tmp_path / "bundle"
+    members = [
+        make_model(width=4, pitch_classes=True, **front)
+        for front in ({"input_power": 0.5}, {"registers": 2})
+    ]
+    model = Ensemble(members)
+    model.build((None, 84, None, 1))
+    save_model(model, path, Frontend(pool=20), {})
+    bundle_module.export(path, out, ["onnx"], precisions=PRECISIONS)
+    features = [rng.random((84, n)).astype(np.float32) for n in (1, 7, 130)]
+    expected = load_encoder(path).embed_features(features)
+    for suffix, least in (("", 0.9999), ("_float16", 0.999), ("_int8", 0.95)):
+        found = load_encoder(out / f"encoder_features{suffix}.onnx")
+        cosines = (found.embed_features(features) * expected).sum(axis=1)
+        assert cosines.min() >= least
 
 
 @pytest.mark.parametrize(("name", "source", "precision"), VARIANTS)
