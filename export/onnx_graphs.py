@@ -74,8 +74,8 @@ def to_float16(model: onnx.ModelProto) -> onnx.ModelProto:
     copy.CopyFrom(model)
     wrapped = OnnxModel(copy)
     wrapped.convert_float_to_float16(keep_io_types=True, op_block_list=_KEPT)
-    # From 1.31 on it casts a tensor to float32 once for each node that reads it, under
-    # one name.
+    # ONNX Runtime 1.31 casts a tensor to float32 once for each node that reads it, all
+    # under one name.
     once = {tuple(node.output): node for node in wrapped.model.graph.node}
     wrapped.model.graph.ClearField("node")
     wrapped.model.graph.node.extend(once.values())
