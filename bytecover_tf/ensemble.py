@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from bytecover_tf import cli
 
@@ -35,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.errors import ConfigError
     from bytecover_tf.frontend import Frontend
     from bytecover_tf.models.ensemble import Ensemble
+    from bytecover_tf.provenance import Provenance
 
     if options.out.suffix != ".keras":
         raise ConfigError(f"--out {options.out}: the name must end in .keras")
@@ -53,29 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         frontends[0].check_same(frontend, str(path))
     model = Ensemble([model.encoder() for model in models], shares)
     model.build((None, frontends[0].n_bins, None, 1))
-    facts = {
-        "members": infos,
-        "trained_on": _trained_on([info.get("trained_on") for info in infos]),
-    }
+    seen = [info["trained_on"] for info in infos if info.get("trained_on")]
+    merged = Provenance().merge(*map(Provenance.from_dict, seen))
+    facts = {"members": infos, "trained_on": merged.to_dict() if seen else None}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     save_model(model, options.out, frontends[0], facts)
     print(f"{len(models)} encoders, {model.dim} values; written: {options.out}")
     return cli.OK
-
-
-def _trained_on(records: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
-    """Join what `evaluation.trained_on` said of each member."""
-    known = [record for record in records if record]
-    if not known:
-        return None
-    data = known[0]["data"]
-    # Another data set has names of its own; recordings are known by their content.
-    named = [record for record in known if record["data"] == data]
-    return {
-        "data": data,
-        "works": sorted({work for record in named for work in record["works"]}),
-        "content": sorted({mark for record in known for mark in record["content"]}),
-    }
 
 
 DESCRIPTION = """\

@@ -12,6 +12,7 @@ from bytecover_tf import metrics
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
 from bytecover_tf.feature_store import FeatureStore
+from bytecover_tf.provenance import Provenance
 
 if TYPE_CHECKING:
     from bytecover_tf.encoder import Encoder
@@ -143,52 +144,18 @@ def check_unseen(
 
     Args:
         encoder: remembers works and recordings of its training.
-        name: of the data set; works are compared within one set only, since
-            another names them otherwise.
+        name: of the data set.
         tracks: to be evaluated.
         store: knows the tracks' content.
 
     Raises:
         DataError: a work or a recording was trained on.
     """
-    seen = encoder.info.get("trained_on")
-    if seen is None:
-        return
-    known = set(seen["works"]) if seen["data"] == name else set()
-    works = sorted({track.work for track in tracks} & known)
-    content = set(seen["content"])
-    copies = [track.path for track in tracks if content_mark(store, track) in content]
+    seen = Provenance.from_dict(encoder.info.get("trained_on"))
+    works, copies = seen.overlap(name, tracks, store)
     if works or copies:
         raise DataError(
             f"{name}: the encoder was trained on {len(works)} of these works and "
             f"{len(copies)} of these recordings, such as "
             f"{', '.join([*works[:3], *copies[:3]])}; figures on them mean nothing"
         )
-
-
-def trained_on(
-    tracks: Sequence[Track],
-    store: FeatureStore,
-    name: str,
-    *earlier: dict[str, Any] | None,
-) -> dict[str, Any]:
-    """Return what `check_unseen` refuses.
-
-    Args:
-        tracks: that an encoder learns from.
-        store: knows their content.
-        name: of the data set.
-        *earlier: what this said of encoders that it started or learns from.
-    """
-    works = {track.work for track in tracks}
-    content = {content_mark(store, track) for track in tracks}
-    for record in filter(None, earlier):
-        content.update(record["content"])
-        # Another data set has names of its own.
-        works.update(record["works"] if record["data"] == name else [])
-    return {"data": name, "works": sorted(works), "content": sorted(content)}
-
-
-def content_mark(store: FeatureStore, track: Track) -> str:
-    """Return twelve digits of the hash of a track's content."""
-    return store.entry(track.path).key[:12]

@@ -59,13 +59,13 @@ from bytecover_tf.evaluation import (
     check_unseen,
     describe,
     evaluate_tracks,
-    trained_on,
 )
 from bytecover_tf.extraction import content_hash
 from bytecover_tf.feature_store import FeatureStore, write_atomically
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
+from bytecover_tf.provenance import Provenance
 from bytecover_tf.score_store import ScoreStore, has_scores
 
 
@@ -215,13 +215,7 @@ def train(
                 "seed": seed,
                 "init": state.init,
                 "teacher": state.teacher,
-                "trained_on": trained_on(
-                    splits.train,
-                    store,
-                    data,
-                    state.init and state.init["trained_on"],
-                    state.teacher and state.teacher["trained_on"],
-                ),
+                "trained_on": _provenance(splits, store, data, state).to_dict(),
             }
             callbacks += [
                 _Recorder(run_dir, facts, splits.validation, store, state, replicas),
@@ -285,6 +279,16 @@ def fingerprint(
             content_hash(checkpoint) if checkpoint and checkpoint.exists() else None
         ),
     }
+
+
+def _provenance(
+    splits: Splits, store: FeatureStore, data: str, state: _State
+) -> Provenance:
+    """Return what the model is trained on, by itself and by what it started from."""
+    earlier = [record["trained_on"] for record in (state.init, state.teacher) if record]
+    return Provenance.of(data, splits.train, store).merge(
+        *map(Provenance.from_dict, earlier)
+    )
 
 
 def _warn_of_copies(splits: Splits, store: FeatureStore) -> None:

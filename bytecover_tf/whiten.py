@@ -38,11 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         choose_split,
         describe,
         evaluate_tracks,
-        trained_on,
     )
     from bytecover_tf.extraction import default_store, open_features
     from bytecover_tf.frontend import Frontend
     from bytecover_tf.networks import KerasNetwork
+    from bytecover_tf.provenance import Provenance
     from bytecover_tf.whitening import (
         check_network,
         check_shrinkage,
@@ -92,7 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         **info,
         "config": {**info.get("config", {}), "embedding_dim": after.dim},
         "validation": figures,
-        "trained_on": trained_on(train, store, options.data, info.get("trained_on")),
+        "trained_on": Provenance.of(options.data, train, store)
+        .merge(Provenance.from_dict(info.get("trained_on")))
+        .to_dict(),
         "whitening": {
             "data": options.data,
             "recordings": len(train),

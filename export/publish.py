@@ -25,6 +25,7 @@ from bytecover_tf.artifact import encoder_file, load_model, save_model
 from bytecover_tf.extraction import content_hash
 from bytecover_tf.feature_store import write_atomically
 from bytecover_tf.frontend import Frontend
+from bytecover_tf.provenance import Provenance
 from bytecover_tf.retrieval.calibration import FILE_NAME
 from export.bundle import export
 
@@ -91,7 +92,8 @@ def _public(info: dict[str, Any]) -> dict[str, Any]:
     info = dict(info)
     if info.get("trained_on"):
         # The training recordings are drawn and nobody else has them.
-        info["trained_on"] = {**info["trained_on"], "works": [], "content": []}
+        sets = Provenance.from_dict(info["trained_on"]).works
+        info["trained_on"] = Provenance(dict.fromkeys(sets, frozenset())).to_dict()
     for name in ("init", "teacher"):
         if info.get(name):
             info[name] = {"path": Path(info[name]["path"]).name, "trained_on": None}

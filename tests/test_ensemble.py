@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -5,7 +7,13 @@ import pytest
 from bytecover_tf import ensemble
 from bytecover_tf.artifact import load_model, load_single, save_model
 from bytecover_tf.encoder import load_encoder
-from bytecover_tf.errors import ConfigError, EncoderError, FrontendMismatch
+from bytecover_tf.errors import (
+    ConfigError,
+    DataError,
+    EncoderError,
+    FrontendMismatch,
+)
+from bytecover_tf.evaluation import check_unseen
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
@@ -69,10 +77,19 @@ def test_it_knows_what_its_members_learned_from(joined):
     assert Frontend.from_dict(info["frontend"]) == FRONTEND
     assert [member["seed"] for member in info["members"]] == ["first", "second"]
     assert info["trained_on"] == {
-        "data": "tunes",
-        "works": ["a", "b"],
+        "works": {"tunes": ["a", "b"], "folder": ["c"]},
         "content": ["1", "2"],
     }
+
+
+def test_no_member_s_training_set_can_be_measured_on(joined, small_set):
+    tracks, store = small_set
+    encoder = load_encoder(joined)
+    for data, work in (("tunes", "a"), ("folder", "c")):
+        track = replace(tracks[0], work=work)
+        with pytest.raises(DataError, match=f"1 of these works.*{work}"):
+            check_unseen(encoder, data, [track], store)
+    check_unseen(encoder, "folder", [replace(tracks[0], work="a")], store)
 
 
 def test_members_that_learned_from_nothing_known_say_nothing(members, tmp_path):

@@ -19,11 +19,12 @@ from bytecover_tf.errors import (
     EncoderError,
     FrontendMismatch,
 )
-from bytecover_tf.evaluation import content_mark, evaluate_tracks
+from bytecover_tf.evaluation import evaluate_tracks
 from bytecover_tf.feature_store import FeatureStoreWriter
 from bytecover_tf.frontend import Frontend
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
+from bytecover_tf.provenance import Provenance
 from bytecover_tf.score_store import ScoreWriter
 from bytecover_tf.training import Splits, train
 
@@ -77,8 +78,7 @@ def test_a_run_leaves_a_better_encoder_and_its_figures(small_set, tmp_path):
     again = evaluate_tracks(encoder, test, store).metrics
     assert again["map"] == pytest.approx(figures["map"])
     seen = encoder.info["trained_on"]
-    assert seen["data"] == "small"
-    assert seen["works"] == sorted(f"work {n}" for n in range(8))
+    assert seen["works"] == {"small": sorted(f"work {n}" for n in range(8))}
     assert len(seen["content"]) == 32
     assert list((run / "tensorboard").rglob("events.*"))
 
@@ -264,11 +264,7 @@ def given_encoder(path, store, tracks):
     """An encoder with weights of its own, as if it had been trained on the tracks."""
     model = ByteCover(**SMALL.model_arguments())
     model.build((None, 84, None, 1))
-    seen = {
-        "data": "small",
-        "works": sorted({track.work for track in tracks}),
-        "content": [content_mark(store, track) for track in tracks],
-    }
+    seen = Provenance.of("small", tracks, store).to_dict()
     save_model(model, path, store.frontend, {"trained_on": seen})
     return path
 
@@ -300,7 +296,7 @@ def test_weights_of_another_encoder_are_the_start(small_set, tmp_path):
     info = read_info(run / "encoder.keras")
     assert info["init"]["path"] == str(path)
     trained = {track.work for track in later if track.split == "train"}
-    assert set(info["trained_on"]["works"]) == trained | {"work 0", "work 1"}
+    assert set(info["trained_on"]["works"]["small"]) == trained | {"work 0", "work 1"}
     assert len(info["trained_on"]["content"]) == 4 * len(trained) + 8
 
 

@@ -144,7 +144,7 @@ def test_the_command_writes_an_encoder(small_set, encoder, capsys):
     assert after.info["validation"]["map"] == pytest.approx(figures["map"])
     # What it was fitted on is not to be measured on, nor what came before.
     seen = after.info["trained_on"]
-    assert seen["works"] == sorted({track.work for track in train})
+    assert seen["works"]["tunes"] == sorted({track.work for track in train})
     assert set(seen["content"]) > {"ffffffffffff"}
     assert len(seen["content"]) == 33
 

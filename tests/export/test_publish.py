@@ -38,7 +38,7 @@ def test_a_published_encoder_has_a_name(published, tmp_path, rng):
     assert encoder.info["init"] == encoder.info["teacher"] == nameless
     (member,) = encoder.info["members"]
     assert member["init"] == nameless
-    assert member["trained_on"]["works"] == []
+    assert member["trained_on"]["works"] == {"drawn": []}
     # The file to train on from is the same encoder.
     keras_file = encoder_file("bytecover-toy")
     again = load_encoder(keras_file)
