@@ -22,10 +22,10 @@ import numpy as np
 
 from benchmarks.labelled import POOL, Labelled, read_anthems
 from benchmarks.report import cells, table, write_section
-from bytecover_tf.chroma import CHROMA_HZ, chroma_of_cqt
+from bytecover_tf.audio.chroma import CHROMA_HZ, chroma_of_cqt
+from bytecover_tf.matching import alignment
+from bytecover_tf.matching.qmax import cross_recurrence, qmax
 from bytecover_tf.metrics import bootstrap_interval, score_queries
-from bytecover_tf.retrieval import alignment
-from bytecover_tf.retrieval.qmax import cross_recurrence, qmax
 
 SPLITS = ("validation", "test")
 STACK = 9
@@ -183,7 +183,7 @@ def main() -> None:
             table(["split", "search", "MAP [95%]", "P@10", "MR1"], rows),
             table(["recordings of four minutes", "median"], speed()),
             *notes,
-            "The constants of `bytecover_tf.chroma` and `bytecover_tf.retrieval."
+            "The constants of `bytecover_tf.audio.chroma` and `bytecover_tf.catalogues."
             "alignment` were chosen by MAP on the train and validation splits of the "
             "anthems and the validation split of tunes, where neighbouring values "
             "differ by about 0.01; the stricter threshold of the places, by "

@@ -26,14 +26,14 @@ import numpy as np
 
 from benchmarks.report import table, write_section
 from bytecover_tf import train
-from bytecover_tf.config import load_config, override
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import load_dataset
 from bytecover_tf.data.track import Track
-from bytecover_tf.encoder import Encoder, KerasNetwork, load_encoder
-from bytecover_tf.evaluation import choose_split, search
-from bytecover_tf.feature_store import FeatureStore
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.encoders.encoder import Encoder, KerasNetwork, load_encoder
+from bytecover_tf.evaluation.protocol import choose_split, search
 from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.training.config import load_config, override
 
 SETTINGS = [
     "blocks=(3, 4, 6, 3)",

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from bytecover_tf.data.track import Track
-from bytecover_tf.evaluation import search
-from bytecover_tf.feature_store import FeatureStore
+from bytecover_tf.evaluation.protocol import search
+from bytecover_tf.stores.feature_store import FeatureStore
 
 
 def chance(tracks: Sequence[Track]) -> dict:

@@ -32,14 +32,14 @@ from benchmarks.labelled import (
 )
 from benchmarks.report import table, write_section
 from bytecover_tf import cli
-from bytecover_tf.chroma import chroma_of_cqt
-from bytecover_tf.encoder import Encoder, load_encoder
-from bytecover_tf.feature_store import write_atomically
-from bytecover_tf.retrieval import alignment, calibration
-from bytecover_tf.retrieval.alignment import align_many
-from bytecover_tf.retrieval.calibration import Labels, Pairs
-from bytecover_tf.retrieval.identity import Identity
-from bytecover_tf.retrieval.packing import pack, unpack
+from bytecover_tf.audio.chroma import chroma_of_cqt
+from bytecover_tf.catalogues.identity import Identity
+from bytecover_tf.catalogues.packing import pack, unpack
+from bytecover_tf.encoders.encoder import Encoder, load_encoder
+from bytecover_tf.matching import alignment, calibration
+from bytecover_tf.matching.alignment import align_many
+from bytecover_tf.matching.calibration import Labels, Pairs
+from bytecover_tf.stores.feature_store import write_atomically
 
 FITTED_ON, MEASURED_ON = ("train", "validation"), ("test",)
 # What `compare` should hardly ever say of strangers.

@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.alignment import by_qmax
 from benchmarks.labelled import POOL
 from benchmarks.report import table, write_section
-from benchmarks.simple import by_simple, profiles
+from benchmarks.simple_join import by_simple, profiles
 from benchmarks.tables import (
     Collection,
     about_collections,
@@ -35,10 +35,10 @@ from benchmarks.tables import (
     row,
     trained,
 )
-from bytecover_tf.chroma import chroma_of_cqt
-from bytecover_tf.encoder import Encoder, load_encoder
-from bytecover_tf.pretrained import pretrained_names
-from bytecover_tf.retrieval.qmax import cross_recurrence, qmax
+from bytecover_tf.audio.chroma import chroma_of_cqt
+from bytecover_tf.encoders.encoder import Encoder, load_encoder
+from bytecover_tf.encoders.pretrained import pretrained_names
+from bytecover_tf.matching.qmax import cross_recurrence, qmax
 
 # A network's config, name, and its MAP in the paper on Da-TACOS and SHS100K-TEST.
 NETWORKS = {

@@ -23,8 +23,8 @@ import numpy as np
 
 import bytecover_tf.data
 from benchmarks.report import table, write_section
-from bytecover_tf.audio import load_audio
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.audio.decoding import load_audio
+from bytecover_tf.audio.frontend import Frontend
 
 FRONTEND = Frontend()
 RATE = FRONTEND.sample_rate

@@ -20,10 +20,10 @@ import numpy as np
 
 from benchmarks.processes import free_ports
 from benchmarks.report import table, write_section
-from bytecover_tf.config import load_config, override
-from bytecover_tf.data.augment import Augment
-from bytecover_tf.data.pipeline import CropBatches, tf_dataset
-from bytecover_tf.data.sampler import PKSampler
+from bytecover_tf.training.augment import Augment
+from bytecover_tf.training.batches import CropBatches, tf_dataset
+from bytecover_tf.training.config import load_config, override
+from bytecover_tf.training.sampler import PKSampler
 
 WORKERS = [count for count in (1, 2, 4) if count <= (os.cpu_count() or 1)]
 NETWORKS = {"tunes": 20, "bytecover": 4}
@@ -58,8 +58,8 @@ class Clock(keras.callbacks.Callback):
 
 def work(name: str, mining: str) -> None:
     """Train as one worker; print the values exchanged and the seconds of a step."""
-    from bytecover_tf.distribution import join
     from bytecover_tf.models.bytecover import ByteCover
+    from bytecover_tf.training.replicas import join
 
     replicas = join()
     config = override(load_config(name), [f"mining={mining}"])

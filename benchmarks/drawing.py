@@ -22,18 +22,18 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import table, write_section
-from bytecover_tf.frontend import Frontend
-from bytecover_tf.synth.arrange import arrange, draw_style
-from bytecover_tf.synth.corpora import COLLECTIONS
-from bytecover_tf.synth.library import (
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
+from bytecover_tf.synth.listen import SAMPLES
+from bytecover_tf.synth.playing.arrange import arrange, draw_style
+from bytecover_tf.synth.scores.corpora import COLLECTIONS
+from bytecover_tf.synth.scores.library import (
     add_archive_options,
     chosen_archives,
     read_scores,
 )
-from bytecover_tf.synth.listen import SAMPLES
-from bytecover_tf.synth.recording import record
-from bytecover_tf.synth.render import SOUNDFONTS, render
-from bytecover_tf.synth.spectral import draw_features, draw_score
+from bytecover_tf.synth.sound.render import SOUNDFONTS, render
+from bytecover_tf.synth.sound.sound_effects import record
 
 FRONTEND = Frontend(pool=20)
 WAYS = {
@@ -86,7 +86,7 @@ def main() -> None:
     options = parser.parse_args()
     fonts = [path for path in SOUNDFONTS.values() if path.exists()]
     if not fonts:
-        parser.error("none of the soundfonts of bytecover_tf.synth.render is installed")
+        parser.error("none of the soundfonts of synth.sound.render is installed")
     archives = chosen_archives(options)
     with tempfile.TemporaryDirectory() as folder:
         scores = read_scores(

@@ -28,8 +28,8 @@ import numpy as np
 from benchmarks.processes import Stopwatch, measured
 from benchmarks.report import table, write_section
 from bytecover_tf.data.files import recordings
+from bytecover_tf.encoders.pretrained import DEFAULT
 from bytecover_tf.errors import AudioError
-from bytecover_tf.pretrained import DEFAULT
 
 SHORTEST, LONGEST = 180, 300
 FORMAT = ("-ar", "44100", "-ac", "2", "-b:a", "192k")
@@ -62,7 +62,7 @@ def make_tracks(source: Path, folder: Path, count: int) -> Paths:
 
 def is_heard(path: Path) -> bool:
     """Tell whether a recording is undamaged and not silent."""
-    from bytecover_tf.audio import load_audio
+    from bytecover_tf.audio.decoding import load_audio
 
     try:
         load_audio(path)
@@ -177,7 +177,7 @@ class _Ours:
         return str(inside) if inside.exists() else self._encoder
 
     def embed_audio(self, paths: Paths, folder: Path) -> tuple[Stopwatch, np.ndarray]:
-        from bytecover_tf.encoder import load_encoder
+        from bytecover_tf.encoders.encoder import load_encoder
 
         encoder = load_encoder(self._path(folder))
         encoder.embed_audio(paths[:1])
@@ -213,9 +213,9 @@ WAYS: dict[str, Callable[[Paths, Path], tuple[Stopwatch, Any]]] = {
 
 def profile(paths: Paths, folder: Path) -> dict[str, float]:
     """Return the processor seconds of each stage of ours, for a track."""
-    from bytecover_tf.audio import load_audio
-    from bytecover_tf.encoder import load_encoder
-    from bytecover_tf.extraction import content_hash
+    from bytecover_tf.audio.decoding import load_audio
+    from bytecover_tf.encoders.encoder import load_encoder
+    from bytecover_tf.stores.extraction import content_hash
 
     encoder = load_encoder(folder / FULL, threads=1)
     frontend = encoder.frontend
@@ -241,7 +241,7 @@ def profile(paths: Paths, folder: Path) -> dict[str, float]:
 
 
 def memory_of_one(path: Path, encoder_path: str | Path) -> None:
-    from bytecover_tf.encoder import load_encoder
+    from bytecover_tf.encoders.encoder import load_encoder
 
     encoder = load_encoder(encoder_path)
     encoder.embed_audio([path])

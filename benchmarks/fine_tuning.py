@@ -17,8 +17,8 @@ from benchmarks.anthems import trained, write_manifest
 from benchmarks.labelled import read_anthems
 from benchmarks.pretrained import compare, mean_spectrum, untrained, with_encoder
 from benchmarks.report import table, write_section
-from bytecover_tf.encoder import load_encoder
-from bytecover_tf.pretrained import DEFAULT
+from bytecover_tf.encoders.encoder import load_encoder
+from bytecover_tf.encoders.pretrained import DEFAULT
 
 SETTINGS = [
     "embedding_dim=384",

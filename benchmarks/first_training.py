@@ -17,8 +17,8 @@ from benchmarks.baselines import chance, mean_spectrum
 from benchmarks.report import cells, table, write_section
 from bytecover_tf import train
 from bytecover_tf.data import tunes
-from bytecover_tf.evaluation import choose_split
-from bytecover_tf.feature_store import FeatureStore
+from bytecover_tf.evaluation.protocol import choose_split
+from bytecover_tf.stores.feature_store import FeatureStore
 
 
 def main() -> None:

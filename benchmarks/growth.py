@@ -34,8 +34,8 @@ _MIB = 2**20
 
 def extraction(count: int, folder: Path) -> float:
     """Extract the features of N files of a minute."""
-    from bytecover_tf.extraction import extract_features
-    from bytecover_tf.frontend import Frontend
+    from bytecover_tf.audio.frontend import Frontend
+    from bytecover_tf.stores.extraction import extract_features
 
     files = write_music(count, folder)
     return seconds_of(extract_features, files, folder / "store", Frontend())
@@ -45,13 +45,13 @@ def epoch(count: int, folder: Path) -> float:
     """Train a tiny network on as many crops as there are recordings."""
     import keras
 
-    from bytecover_tf.data.augment import Augment
-    from bytecover_tf.data.pipeline import CropBatches, StoreReader, tf_dataset
-    from bytecover_tf.data.sampler import PKSampler
+    from bytecover_tf.audio.frontend import Frontend
     from bytecover_tf.data.track import Track
-    from bytecover_tf.feature_store import FeatureStore, FeatureStoreWriter
-    from bytecover_tf.frontend import Frontend
     from bytecover_tf.models.bytecover import ByteCover
+    from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
+    from bytecover_tf.training.augment import Augment
+    from bytecover_tf.training.batches import CropBatches, StoreReader, tf_dataset
+    from bytecover_tf.training.sampler import PKSampler
 
     works = np.arange(count) // 4
     sampler = PKSampler(works, min(8, count // 4))
@@ -113,7 +113,7 @@ def made_up(count: int, folder: Path) -> np.ndarray:
 
 def write_music(count: int, folder: Path) -> list[Path]:
     """Write a minute each of the rendered tunes, from another place on in each file."""
-    from bytecover_tf.audio import load_audio
+    from bytecover_tf.audio.decoding import load_audio
     from bytecover_tf.data import tunes
 
     rate = 22050

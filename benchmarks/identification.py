@@ -27,21 +27,21 @@ from benchmarks.labelled import (
     read_tunes,
 )
 from benchmarks.report import table, write_section
-from bytecover_tf.chroma import chroma_of_cqt
-from bytecover_tf.encoder import Encoder, load_encoder
+from bytecover_tf.audio.chroma import chroma_of_cqt
+from bytecover_tf.catalogues import Catalogue, Identity, Recording, open_catalogue
+from bytecover_tf.catalogues.segments import Segmenting, embed_rows
+from bytecover_tf.encoders.encoder import Encoder, load_encoder
+from bytecover_tf.encoders.pretrained import DEFAULT
 from bytecover_tf.errors import AudioError
-from bytecover_tf.extraction import Extracted
-from bytecover_tf.pretrained import DEFAULT
-from bytecover_tf.retrieval import Catalogue, Identity, Recording, open_catalogue
-from bytecover_tf.retrieval.calibrating import measure
-from bytecover_tf.retrieval.calibration import (
+from bytecover_tf.matching.calibration import (
     Labels,
     Pairs,
     choose_calibration,
     quality,
 )
-from bytecover_tf.retrieval.identification import Query
-from bytecover_tf.retrieval.segments import Segmenting, embed_rows
+from bytecover_tf.matching.calibration_fit import measure
+from bytecover_tf.matching.identification import Query
+from bytecover_tf.stores.extraction import Extracted
 
 STAGES = ("embedding", "alignment", "both")
 

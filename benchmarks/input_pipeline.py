@@ -14,12 +14,12 @@ import time
 import numpy as np
 
 from benchmarks.report import table, write_section
-from bytecover_tf.data.augment import Augment
-from bytecover_tf.data.pipeline import CropBatches, StoreReader, tf_dataset
-from bytecover_tf.data.sampler import PKSampler
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.track import Track
-from bytecover_tf.feature_store import FeatureStore, FeatureStoreWriter
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
+from bytecover_tf.training.augment import Augment
+from bytecover_tf.training.batches import CropBatches, StoreReader, tf_dataset
+from bytecover_tf.training.sampler import PKSampler
 
 # SHS100K has 108 523 recordings of 8 858 works; a track of four minutes has 103
 # frames, so the largest store takes 1.9 GB.

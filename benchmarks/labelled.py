@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
-from bytecover_tf.feature_store import FeatureStore
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.stores.feature_store import FeatureStore
 
 POOL = 20
 SECONDS = POOL * Frontend().hop_length / Frontend().sample_rate

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import table, write_section
-from bytecover_tf.encoder import Encoder, load_encoder
-from bytecover_tf.pretrained import is_name, pretrained_names
+from bytecover_tf.encoders.encoder import Encoder, load_encoder
+from bytecover_tf.encoders.pretrained import is_name, pretrained_names
 
 BATCHES = (1, 8, 32)
 SECONDS = {"30 s": 30, "4 min": 240, "10 min": 600}
@@ -149,8 +149,8 @@ def _has_gpu() -> bool:
 
 
 def _model(encoder: Path) -> Any:
-    from bytecover_tf.artifact import load_model
-    from bytecover_tf.frontend import Frontend
+    from bytecover_tf.audio.frontend import Frontend
+    from bytecover_tf.encoders.model_file import load_model
 
     model, info = load_model(encoder)
     return model, Frontend.from_dict(info["frontend"])
@@ -294,8 +294,8 @@ def double(encoder: Path, path: Path) -> Path:
     A network of half the paper's width, which a CPU can train, then has the paper's
     cost and the numerical behaviour of a trained network.
     """
-    from bytecover_tf.artifact import load_model, save_model
-    from bytecover_tf.frontend import Frontend
+    from bytecover_tf.audio.frontend import Frontend
+    from bytecover_tf.encoders.model_file import load_model, save_model
     from bytecover_tf.models.bytecover import ByteCover
 
     model, info = load_model(encoder)
@@ -314,7 +314,7 @@ def double(encoder: Path, path: Path) -> Path:
 
 def inputs(frontend: Any, source: str, seconds: int, batch: int) -> np.ndarray:
     """Return a batch of music: the embedded recordings, one after another."""
-    from bytecover_tf.audio import load_audio
+    from bytecover_tf.audio.decoding import load_audio
     from bytecover_tf.data import tunes
 
     music = np.concatenate([load_audio(path) for path in tunes.audio_files()])
@@ -356,7 +356,7 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, folder: Path) -> None:
-    from bytecover_tf.artifact import encoder_file, load_model
+    from bytecover_tf.encoders.model_file import encoder_file, load_model
     from export import PRECISIONS
     from export.bundle import export
 

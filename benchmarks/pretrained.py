@@ -29,10 +29,10 @@ from benchmarks.labelled import (
     read_tunes,
 )
 from benchmarks.report import cells, table, write_section
-from bytecover_tf.artifact import encoder_file, load_model
-from bytecover_tf.encoder import Encoder, KerasNetwork, load_encoder
+from bytecover_tf.encoders.encoder import Encoder, KerasNetwork, load_encoder
+from bytecover_tf.encoders.model_file import encoder_file, load_model
+from bytecover_tf.encoders.pretrained import DEFAULT, is_name, locate
 from bytecover_tf.metrics import bootstrap_interval, score_queries
-from bytecover_tf.pretrained import DEFAULT, is_name, locate
 
 EQUAL_SECONDS = 90.0
 

@@ -18,9 +18,9 @@ import numpy as np
 
 from benchmarks.labelled import POOL, read_anthems
 from benchmarks.report import table, write_section
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
-from bytecover_tf.feature_store import FeatureStore
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.stores.feature_store import FeatureStore
 
 RECORDINGS = 300
 # A frame quieter than this share of the loudest bin is silence.

@@ -21,11 +21,11 @@ import numpy as np
 from benchmarks.alignment import search
 from benchmarks.labelled import POOL, SECONDS, Labelled, read_anthems
 from benchmarks.report import cells, table, write_section
-from bytecover_tf.chroma import chroma_of_cqt
-from bytecover_tf.encoder import Encoder, load_encoder
-from bytecover_tf.retrieval.alignment import align_many
-from bytecover_tf.retrieval.calibration import Calibration, Labels, Pairs, fit
-from bytecover_tf.retrieval.packing import pack, unpack
+from bytecover_tf.audio.chroma import chroma_of_cqt
+from bytecover_tf.catalogues.packing import pack, unpack
+from bytecover_tf.encoders.encoder import Encoder, load_encoder
+from bytecover_tf.matching.alignment import align_many
+from bytecover_tf.matching.calibration import Calibration, Labels, Pairs, fit
 
 SPLITS = ("validation", "test")
 CANDIDATES = (0, 10, 20, 50, 100)

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.processes import free_ports
-from bytecover_tf.frontend import Frontend
-from bytecover_tf.retrieval import (
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.catalogues import (
     Catalogue,
     Identity,
     Recording,

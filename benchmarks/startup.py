@@ -49,7 +49,7 @@ def seconds_to_first_line(command: Sequence[str]) -> float:
 
 def write_encoder(path: Path) -> None:
     """Write an untrained network of the paper's size as ONNX."""
-    from bytecover_tf.frontend import Frontend
+    from bytecover_tf.audio.frontend import Frontend
     from bytecover_tf.models.bytecover import ByteCover
     from export import onnx_graphs
     from export.graphs import Graphs

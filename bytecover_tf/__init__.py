@@ -17,16 +17,16 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 _PUBLIC = {
     "ByteCover": "bytecover_tf.models.bytecover",
     "ByteCoverError": "bytecover_tf.errors",
-    "Catalogue": "bytecover_tf.retrieval",
-    "Config": "bytecover_tf.config",
-    "FeatureStore": "bytecover_tf.feature_store",
-    "Frontend": "bytecover_tf.frontend",
+    "Catalogue": "bytecover_tf.catalogues",
+    "Config": "bytecover_tf.training.config",
+    "FeatureStore": "bytecover_tf.stores.feature_store",
+    "Frontend": "bytecover_tf.audio.frontend",
     "ResNetIBN": "bytecover_tf.models.resnet_ibn",
     "Track": "bytecover_tf.data.track",
-    "load_audio": "bytecover_tf.audio",
+    "load_audio": "bytecover_tf.audio.decoding",
     "load_dataset": "bytecover_tf.data",
-    "load_encoder": "bytecover_tf.encoder",
-    "open_catalogue": "bytecover_tf.retrieval",
+    "load_encoder": "bytecover_tf.encoders.encoder",
+    "open_catalogue": "bytecover_tf.catalogues",
 }
 
 __all__ = sorted(_PUBLIC)

@@ -1,4 +1,4 @@
-"""The command line of calibration; the work is in `retrieval.calibrating`."""
+"""The command line of calibration; the work is in `matching.calibration_fit`."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
 
+    from bytecover_tf.catalogues.catalogue import open_with_encoder
+    from bytecover_tf.encoders.pretrained import is_name
     from bytecover_tf.errors import ConfigError
-    from bytecover_tf.pretrained import is_name
-    from bytecover_tf.retrieval.calibrating import calibrate
-    from bytecover_tf.retrieval.calibration import calibration_beside
-    from bytecover_tf.retrieval.catalogue import open_with_encoder
+    from bytecover_tf.matching.calibration import calibration_beside
+    from bytecover_tf.matching.calibration_fit import calibrate
 
     catalogue, encoder = open_with_encoder(options.catalogue, options.encoder)
     with catalogue:
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"skipped: {reason}", file=sys.stderr)
     fitted.save(path)
     if options.plot:
-        from bytecover_tf.retrieval.picture import plot_reliability
+        from bytecover_tf.matching.picture import plot_reliability
 
         plot_reliability(fitted, options.plot)
     figures = fitted.origin

@@ -1,4 +1,4 @@
-"""The command line of a catalogue's upkeep; the work is in `bytecover_tf.retrieval`."""
+"""The command line of a catalogue's upkeep; the work is in `catalogues`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bytecover_tf import cli
 
 if TYPE_CHECKING:
-    from bytecover_tf.retrieval import Catalogue
+    from bytecover_tf.catalogues import Catalogue
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cli.add_catalogue_argument(parser)
     options = parser.parse_intermixed_args(arguments)
 
-    from bytecover_tf.retrieval import open_catalogue
+    from bytecover_tf.catalogues import open_catalogue
 
     with open_catalogue(options.catalogue) as catalogue:
         return _ACTIONS[options.action](catalogue, options.names)
@@ -44,7 +44,7 @@ def _info(catalogue: Catalogue, _names: Sequence[str]) -> int:
 
 
 def _verify(catalogue: Catalogue, names: Sequence[str]) -> int:
-    from bytecover_tf.indexing import find_files
+    from bytecover_tf.catalogues.indexing import find_files
 
     paths = find_files(names)[0] if names else []
     found = catalogue.verify(paths)

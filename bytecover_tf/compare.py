@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bytecover_tf import cli
+from bytecover_tf.encoders.pretrained import DEFAULT
 from bytecover_tf.identify import add_calibration_argument, place
-from bytecover_tf.pretrained import DEFAULT
 
 if TYPE_CHECKING:
-    from bytecover_tf.encoder import Encoder
-    from bytecover_tf.frontend import Frontend
-    from bytecover_tf.retrieval.identification import Comparison, Match, Query
-    from bytecover_tf.retrieval.picture import Pictured
+    from bytecover_tf.audio.frontend import Frontend
+    from bytecover_tf.encoders.encoder import Encoder
+    from bytecover_tf.matching.identification import Comparison, Match, Query
+    from bytecover_tf.matching.picture import Pictured
 
 # Frames of the transform in one column of the picture, if that divides the pooling.
 _POOL = 5
@@ -41,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = parser.parse_args(arguments)
 
-    from bytecover_tf.encoder import load_encoder
-    from bytecover_tf.retrieval.calibration import choose_calibration
-    from bytecover_tf.retrieval.identity import Identity
+    from bytecover_tf.catalogues.identity import Identity
+    from bytecover_tf.encoders.encoder import load_encoder
+    from bytecover_tf.matching.calibration import choose_calibration
 
     encoder = load_encoder(options.encoder)
     checksum = Identity.of(encoder, options.encoder).encoder
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print(f"A: {first.name}\nB: {second.name}\n{_text(facts, match)}")
     if options.plot:
-        from bytecover_tf.retrieval.picture import plot_comparison
+        from bytecover_tf.matching.picture import plot_comparison
 
         (alignment,) = compared.alignments
         title = _text(facts, match)
@@ -69,9 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _read(path: str, frontend: Frontend) -> tuple[Query, Pictured]:
     """Read a recording once, to compare it and to draw it."""
-    from bytecover_tf.extraction import read_file
-    from bytecover_tf.retrieval.identification import Query
-    from bytecover_tf.retrieval.picture import Pictured
+    from bytecover_tf.matching.identification import Query
+    from bytecover_tf.matching.picture import Pictured
+    from bytecover_tf.stores.extraction import read_file
 
     fine = replace(frontend, pool=gcd(_POOL, frontend.pool), normalization="none")
     read = read_file(path, fine, with_chroma=True)
@@ -86,9 +86,9 @@ def _compare(first: Query, second: Query, encoder: Encoder) -> Comparison:
     """Compare the first with a catalogue that holds the second alone."""
     import numpy as np
 
-    from bytecover_tf.chroma import seconds_per_frame
-    from bytecover_tf.retrieval.identification import Comparison, embed
-    from bytecover_tf.retrieval.recording import Recording
+    from bytecover_tf.audio.chroma import seconds_per_frame
+    from bytecover_tf.catalogues.rows import Recording
+    from bytecover_tf.matching.identification import Comparison, embed
 
     similarity = np.max(embed(encoder, first) @ embed(encoder, second).T)[None]
     seconds = seconds_per_frame(encoder.frontend)

@@ -30,11 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
 
-    from bytecover_tf.artifact import encoder_file, load_single, save_model
+    from bytecover_tf.audio.frontend import Frontend
+    from bytecover_tf.data.provenance import Provenance
+    from bytecover_tf.encoders.model_file import encoder_file, load_single, save_model
     from bytecover_tf.errors import ConfigError
-    from bytecover_tf.frontend import Frontend
     from bytecover_tf.models.ensemble import Ensemble
-    from bytecover_tf.provenance import Provenance
 
     if options.out.suffix != ".keras":
         raise ConfigError(f"--out {options.out}: the name must end in .keras")

@@ -1,4 +1,4 @@
-"""The command line of evaluation; the work is in `bytecover_tf.evaluation`."""
+"""The command line of evaluation; the work is in `bytecover_tf.evaluation.protocol`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bytecover_tf import cli
-from bytecover_tf.feature_store import write_atomically
+from bytecover_tf.stores.feature_store import write_atomically
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,19 +45,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
 
-    from bytecover_tf.encoder import load_encoder
+    from bytecover_tf.encoders.encoder import load_encoder
     from bytecover_tf.errors import ConfigError
-    from bytecover_tf.evaluation import (
+    from bytecover_tf.evaluation.protocol import (
         check_unseen,
         choose_split,
         describe,
         evaluate_tracks,
     )
-    from bytecover_tf.extraction import default_store, open_features
+    from bytecover_tf.stores.extraction import default_store, open_features
 
     encoder = load_encoder(options.encoder)
     if options.align is not None:
-        from bytecover_tf.retrieval.reranking import check_frontend
+        from bytecover_tf.evaluation.reranking import check_frontend
 
         if options.align < 1:
             raise ConfigError(f"--align must be 1 or more, not {options.align}")
@@ -75,9 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{options.data} {options.split}: {describe(result.metrics)}")
     aligned = None
     if options.align:
-        from bytecover_tf.retrieval.calibration import choose_calibration
-        from bytecover_tf.retrieval.identity import Identity
-        from bytecover_tf.retrieval.reranking import align_nearest
+        from bytecover_tf.catalogues.identity import Identity
+        from bytecover_tf.evaluation.reranking import align_nearest
+        from bytecover_tf.matching.calibration import choose_calibration
 
         checksum = Identity.of(encoder, options.encoder).encoder
         calibration = choose_calibration(checksum, options.encoder)
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(options.json, json.dumps(figures, indent=1) + "\n")
     if options.plots:
-        from bytecover_tf.plots import plot_evaluation
+        from bytecover_tf.evaluation.plots import plot_evaluation
 
         for path in plot_evaluation(result, options.plots):
             print(f"drawn: {path}")

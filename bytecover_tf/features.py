@@ -1,4 +1,4 @@
-"""The command line of feature extraction; the work is in `bytecover_tf.extraction`."""
+"""The command line of feature extraction; the work is in `stores.extraction`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
 
-    from bytecover_tf.config import Config, override
-    from bytecover_tf.extraction import (
+    from bytecover_tf.stores.extraction import (
         default_store,
         extract_features,
         print_failures,
     )
+    from bytecover_tf.training.config import Config, override
 
     settings = [f"frontend.{assignment}" for assignment in options.set]
     frontend = override(Config(), settings).frontend

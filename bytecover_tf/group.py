@@ -1,4 +1,4 @@
-"""The command line of grouping; the work is in `retrieval.grouping`."""
+"""The command line of grouping; the work is in `matching.grouping`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bytecover_tf import cli
 
 if TYPE_CHECKING:
-    from bytecover_tf.retrieval.grouping import Group
+    from bytecover_tf.matching.grouping import Group
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not 0 < options.threshold <= 1:
         parser.error("--threshold is a probability: above 0, at most 1")
 
-    from bytecover_tf.feature_store import write_atomically
-    from bytecover_tf.retrieval import open_catalogue
-    from bytecover_tf.retrieval.calibration import choose_calibration
-    from bytecover_tf.retrieval.grouping import find_groups, merge
+    from bytecover_tf.catalogues import open_catalogue
+    from bytecover_tf.matching.calibration import choose_calibration
+    from bytecover_tf.matching.grouping import find_groups, merge
+    from bytecover_tf.stores.feature_store import write_atomically
 
     with open_catalogue(options.catalogue) as catalogue:
         made_with = catalogue.identity

@@ -1,4 +1,4 @@
-"""The command line of identification; the work is in `retrieval.identification`."""
+"""The command line of identification; the work is in `matching.identification`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bytecover_tf import cli
 
 if TYPE_CHECKING:
-    from bytecover_tf.retrieval.identification import Answer, Match
+    from bytecover_tf.matching.identification import Answer, Match
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,9 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_intermixed_args(arguments)
 
-    from bytecover_tf.retrieval.calibration import choose_calibration
-    from bytecover_tf.retrieval.catalogue import open_with_encoder
-    from bytecover_tf.retrieval.identification import identify
+    from bytecover_tf.catalogues.catalogue import open_with_encoder
+    from bytecover_tf.matching.calibration import choose_calibration
+    from bytecover_tf.matching.identification import identify
 
     paths = _files(options.queries)
     catalogue, encoder = open_with_encoder(options.catalogue, options.encoder)

@@ -1,4 +1,4 @@
-"""The command line of indexing; the work is in `bytecover_tf.indexing`."""
+"""The command line of indexing; the work is in `bytecover_tf.catalogues.indexing`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bytecover_tf import cli
-from bytecover_tf.pretrained import DEFAULT
+from bytecover_tf.encoders.pretrained import DEFAULT
 
 if TYPE_CHECKING:
-    from bytecover_tf.encoder import Encoder
-    from bytecover_tf.indexing import Report
-    from bytecover_tf.retrieval import Catalogue
+    from bytecover_tf.catalogues import Catalogue
+    from bytecover_tf.catalogues.indexing import Report
+    from bytecover_tf.encoders.encoder import Encoder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.folders and not options.manifest:
         parser.error("expected a FOLDER or --manifest")
 
-    from bytecover_tf.indexing import find_files, index_files, prune
+    from bytecover_tf.catalogues.indexing import find_files, index_files, prune
 
     paths, works = find_files(options.folders, options.manifest)
     catalogue, load = _open(options)
@@ -101,10 +101,10 @@ def _open(
     An encoder is slow to load, so it is not when its checksum already shows that it
     made the catalogue.
     """
-    from bytecover_tf.encoder import load_encoder
-    from bytecover_tf.retrieval import Identity, Segmenting, open_catalogue
-    from bytecover_tf.retrieval.catalogue import CatalogueMissing, encoder_of
-    from bytecover_tf.retrieval.identity import encoder_checksum
+    from bytecover_tf.catalogues import Identity, Segmenting, open_catalogue
+    from bytecover_tf.catalogues.catalogue import CatalogueMissing, encoder_of
+    from bytecover_tf.catalogues.identity import encoder_checksum
+    from bytecover_tf.encoders.encoder import load_encoder
 
     segmenting = Segmenting(*options.segments) if options.segments else None
     try:

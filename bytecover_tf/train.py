@@ -1,4 +1,4 @@
-"""The command line of training; the work is in `bytecover_tf.training`."""
+"""The command line of training; the work is in `bytecover_tf.training.run`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from bytecover_tf import cli
-from bytecover_tf.config import Config, config_names, load_config, override
 from bytecover_tf.data.track import Track
+from bytecover_tf.encoders.pretrained import lasting
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.feature_store import write_atomically
-from bytecover_tf.pretrained import lasting
+from bytecover_tf.stores.feature_store import write_atomically
+from bytecover_tf.training.config import Config, config_names, load_config, override
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,9 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "another --run-dir"
         )
 
-    from bytecover_tf.distribution import join
-    from bytecover_tf.extraction import default_store, open_features
-    from bytecover_tf.training import fingerprint, train
+    from bytecover_tf.stores.extraction import default_store, open_features
+    from bytecover_tf.training.replicas import join
+    from bytecover_tf.training.run import fingerprint, train
 
     replicas = join()
     wanted = argparse.Namespace(**request)

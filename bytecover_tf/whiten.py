@@ -1,4 +1,4 @@
-"""The command line of whitening; the work is in `bytecover_tf.whitening`."""
+"""The command line of whitening; the work is in `bytecover_tf.encoders.whitening`."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cli.add_data_arguments(parser, default=None)
     options = parser.parse_args(arguments)
 
-    from bytecover_tf.artifact import encoder_file, load_single, save_model
-    from bytecover_tf.encoder import Encoder
-    from bytecover_tf.errors import ConfigError
-    from bytecover_tf.evaluation import (
-        check_unseen,
-        choose_split,
-        describe,
-        evaluate_tracks,
-    )
-    from bytecover_tf.extraction import default_store, open_features
-    from bytecover_tf.frontend import Frontend
-    from bytecover_tf.networks import KerasNetwork
-    from bytecover_tf.provenance import Provenance
-    from bytecover_tf.whitening import (
+    from bytecover_tf.audio.frontend import Frontend
+    from bytecover_tf.data.provenance import Provenance
+    from bytecover_tf.encoders.encoder import Encoder
+    from bytecover_tf.encoders.model_file import encoder_file, load_single, save_model
+    from bytecover_tf.encoders.runtimes import KerasNetwork
+    from bytecover_tf.encoders.whitening import (
         check_network,
         check_shrinkage,
         discriminants,
         embed_tracks,
         whitened,
     )
+    from bytecover_tf.errors import ConfigError
+    from bytecover_tf.evaluation.protocol import (
+        check_unseen,
+        choose_split,
+        describe,
+        evaluate_tracks,
+    )
+    from bytecover_tf.stores.extraction import default_store, open_features
 
     if options.out.suffix != ".keras":
         raise ConfigError(f"--out {options.out}: the name must end in .keras")

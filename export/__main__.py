@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bytecover_tf import cli
-from bytecover_tf.pretrained import DEFAULT
+from bytecover_tf.encoders.pretrained import DEFAULT
 from export import FORMATS, INPUTS, PRECISIONS
 
 

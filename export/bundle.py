@@ -23,15 +23,15 @@ from typing import Any
 
 import numpy as np
 
-from bytecover_tf.artifact import encoder_file, load_model, versions
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
-from bytecover_tf.encoder import Encoder
+from bytecover_tf.encoders.encoder import Encoder
+from bytecover_tf.encoders.model_file import encoder_file, load_model, versions
+from bytecover_tf.encoders.runtimes import MANIFEST, KerasNetwork, OnnxNetwork
 from bytecover_tf.errors import EncoderError
-from bytecover_tf.evaluation import choose_split, evaluate_tracks
-from bytecover_tf.extraction import content_hash
-from bytecover_tf.feature_store import FeatureStore
-from bytecover_tf.frontend import Frontend
-from bytecover_tf.networks import MANIFEST, KerasNetwork, OnnxNetwork
+from bytecover_tf.evaluation.protocol import choose_split, evaluate_tracks
+from bytecover_tf.stores.extraction import content_hash
+from bytecover_tf.stores.feature_store import FeatureStore
 from export import FORMATS, INPUTS, onnx_graphs, parity
 from export.graphs import Graphs, write_saved_model
 from export.serving import write_serving_files

@@ -9,11 +9,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from bytecover_tf.audio import check_waveform, load_audio
-from bytecover_tf.encoder import Encoder
+from bytecover_tf.audio.decoding import check_waveform, load_audio
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.encoders.encoder import Encoder
+from bytecover_tf.encoders.runtimes import MANIFEST
 from bytecover_tf.errors import ConfigError, EncoderError, FrontendMismatch, explain
-from bytecover_tf.frontend import Frontend
-from bytecover_tf.networks import MANIFEST
 from export import protos
 from export.serving import MAX_BATCH
 from export.transport import ServedModel

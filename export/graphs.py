@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.layers.cqt import CQT
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import compose
 
-from bytecover_tf.networks import METADATA
+from bytecover_tf.encoders.runtimes import METADATA
 
 OPSET = 17
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from bytecover_tf.audio import load_audio
+from bytecover_tf.audio.decoding import load_audio
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
-from bytecover_tf.encoder import Encoder
+from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import ByteCoverError
-from bytecover_tf.frontend import Frontend
 
 BATCHES = (1, 3, 8)
 FRAMES = (2, 13, 40, 110)

@@ -20,13 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from bytecover_tf import cli, pretrained
-from bytecover_tf.artifact import encoder_file, load_model, save_model
-from bytecover_tf.extraction import content_hash
-from bytecover_tf.feature_store import write_atomically
-from bytecover_tf.frontend import Frontend
-from bytecover_tf.provenance import Provenance
-from bytecover_tf.retrieval.calibration import FILE_NAME
+from bytecover_tf import cli
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.data.provenance import Provenance
+from bytecover_tf.encoders import pretrained
+from bytecover_tf.encoders.model_file import encoder_file, load_model, save_model
+from bytecover_tf.matching.calibration import FILE_NAME
+from bytecover_tf.stores.extraction import content_hash
+from bytecover_tf.stores.feature_store import write_atomically
 from export.bundle import export
 
 

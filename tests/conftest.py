@@ -6,13 +6,16 @@ from pathlib import Path
 # Last, so that the package under test is the installed one.
 sys.path.append(str(Path(__file__).parents[1]))
 
+import milvus_server
 import numpy as np
 import pytest
+from catalogue_rows import IDENTITY
 
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.catalogues import open_catalogue
+from bytecover_tf.cli.quiet import hush
 from bytecover_tf.data.track import Track
-from bytecover_tf.feature_store import FeatureStore, FeatureStoreWriter
-from bytecover_tf.frontend import Frontend
-from bytecover_tf.hush import hush
+from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
 
 # Before any test imports TensorFlow: no remarks on the machine among the results.
 hush()
@@ -84,3 +87,23 @@ def on_jax():
         return result.stdout
 
     return run
+
+
+@pytest.fixture(
+    params=["lance", pytest.param("milvus", marks=pytest.mark.milvus)],
+)
+def address(request, tmp_path):
+    """Where a catalogue of each kind can be made."""
+    if request.param == "lance":
+        pytest.importorskip("lancedb")
+        return str(tmp_path / "catalogue")
+    pytest.importorskip("pymilvus")
+    pytest.importorskip("milvus")
+    return milvus_server.new_address()
+
+
+@pytest.fixture
+def catalogue(address):
+    """A catalogue without recordings."""
+    with open_catalogue(address, IDENTITY, create=True) as made:
+        yield made

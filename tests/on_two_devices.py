@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from bytecover_tf.collective import agree_on_finite, share_of_mean
-from bytecover_tf.config import Config, override
 from bytecover_tf.data.track import Track
-from bytecover_tf.distribution import join
-from bytecover_tf.feature_store import FeatureStore
 from bytecover_tf.layers.batch_norm import BatchNorm
+from bytecover_tf.layers.collective import agree_on_finite, share_of_mean
 from bytecover_tf.models.bytecover import ByteCover
-from bytecover_tf.training import train
+from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.training.config import Config, override
+from bytecover_tf.training.replicas import join
+from bytecover_tf.training.run import train
 
 
 def loss_and_gradients(model, works, f_t, f_c):

@@ -4,15 +4,15 @@ from dataclasses import replace
 import pytest
 from matplotlib.image import imread
 
-from bytecover_tf.artifact import save_model
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.calibrate import main
+from bytecover_tf.catalogues import open_catalogue
 from bytecover_tf.data import tunes
+from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import DataError
-from bytecover_tf.frontend import Frontend
 from bytecover_tf.index import main as index_main
+from bytecover_tf.matching.calibration import choose_calibration
 from bytecover_tf.models.bytecover import ByteCover
-from bytecover_tf.retrieval import open_catalogue
-from bytecover_tf.retrieval.calibration import choose_calibration
 
 pytest.importorskip("lancedb")
 

@@ -5,17 +5,17 @@ import pytest
 import soundfile
 from matplotlib.image import imread
 
-from bytecover_tf import audio, frontend
-from bytecover_tf.artifact import save_model
-from bytecover_tf.chroma import seconds_per_frame
+from bytecover_tf.audio import decoding, frontend
+from bytecover_tf.audio.chroma import seconds_per_frame
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.compare import main
 from bytecover_tf.data import tunes
-from bytecover_tf.encoder import load_encoder
+from bytecover_tf.encoders.encoder import load_encoder
+from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import AudioError
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.matching.alignment import align
+from bytecover_tf.matching.picture import chroma_similarity, match_path
 from bytecover_tf.models.bytecover import ByteCover
-from bytecover_tf.retrieval.alignment import align
-from bytecover_tf.retrieval.picture import chroma_similarity, match_path
 
 FILES = tunes.audio_files()
 
@@ -94,7 +94,7 @@ def test_each_file_is_decoded_once(clip, tmp_path, monkeypatch, capsys):
 
     def noted(path, sample_rate):
         decoded.append(str(path))
-        return audio.iter_audio(path, sample_rate)
+        return decoding.iter_audio(path, sample_rate)
 
     monkeypatch.setattr(frontend, "iter_audio", noted)
     files = [str(FILES[0]), str(clip)]

@@ -5,16 +5,16 @@ import numpy as np
 import pytest
 
 from bytecover_tf import ensemble
-from bytecover_tf.artifact import load_model, load_single, save_model
-from bytecover_tf.encoder import load_encoder
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.encoders.encoder import load_encoder
+from bytecover_tf.encoders.model_file import load_model, load_single, save_model
 from bytecover_tf.errors import (
     ConfigError,
     DataError,
     EncoderError,
     FrontendMismatch,
 )
-from bytecover_tf.evaluation import check_unseen
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.evaluation.protocol import check_unseen
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
 

@@ -9,10 +9,10 @@ import keras
 import pytest
 import soundfile
 
-from bytecover_tf.artifact import save_model
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogue import main as catalogue_main
 from bytecover_tf.data import tunes
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.identify import clock, main
 from bytecover_tf.index import main as index_main
 from bytecover_tf.models.bytecover import ByteCover

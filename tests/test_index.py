@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from bytecover_tf.artifact import save_model
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogue import main as catalogue_main
-from bytecover_tf.encoder import load_encoder
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.catalogues import open_catalogue
+from bytecover_tf.catalogues.catalogue import Index
+from bytecover_tf.catalogues.lance import LanceCatalogue
+from bytecover_tf.encoders.encoder import load_encoder
+from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.index import main
 from bytecover_tf.models.bytecover import ByteCover
-from bytecover_tf.retrieval import open_catalogue
-from bytecover_tf.retrieval.catalogue import Index
-from bytecover_tf.retrieval.lance import LanceCatalogue
 
 pytest.importorskip("lancedb")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from bytecover_tf.artifact import save_model
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.tunes import audio_files
-from bytecover_tf.encoder import load_encoder
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.encoders.encoder import load_encoder
+from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.models.bytecover import ByteCover
 from export.bundle import export
 

@@ -63,7 +63,7 @@ def test_the_commands_lead_from_recordings_to_an_export(
 
 
 def test_the_hosts_of_the_guide_are_a_cluster(monkeypatch):
-    from bytecover_tf.distribution import _cluster
+    from bytecover_tf.training.replicas import _cluster
 
     text = re.search(r"^export TF_CONFIG='(.*)'$", GUIDE.read_text(), re.M).group(1)
     monkeypatch.setenv("TF_CONFIG", text)

@@ -7,6 +7,6 @@ MAP .836 (the paper, table 1); not reproduced here, where the recordings are not
 be had. Cost: 100 000 steps, about 1.6 to 2.1 s each on two CPU cores, so a GPU.
 """
 
-from bytecover_tf.config import Config
+from bytecover_tf.training.config import Config
 
 config = Config()

@@ -7,8 +7,8 @@ is, except for the loss; features of 0.46 s and crops of 93, 139 and 186 s are C
 own. Cost: about 15 million multiplications for each frame of a crop, so a GPU.
 """
 
-from bytecover_tf.config import Config
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.training.config import Config
 
 config = Config(
     frontend=Frontend(pool=20),

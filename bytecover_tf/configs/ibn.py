@@ -6,6 +6,6 @@ The paper's MAP on Da-TACOS / SHS100K-TEST: .617 / .734 (table 3). Rung 4, with 
 the config `bytecover`. Cost as there.
 """
 
-from bytecover_tf.config import Config
+from bytecover_tf.training.config import Config
 
 config = Config(pooling="average", bnneck=False, margin=None)

@@ -7,8 +7,8 @@ is, except for the loss; features and crops are those of `tppnet`. Cost: less th
 a tenth of `tppnet`.
 """
 
-from bytecover_tf.config import Config
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.training.config import Config
 
 config = Config(
     frontend=Frontend(pool=20),

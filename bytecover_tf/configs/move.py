@@ -8,8 +8,8 @@ published; optimiser and the rest as for ByteCover. Cost: about 14 million
 multiplications for each frame of a crop, so a GPU.
 """
 
-from bytecover_tf.config import Config
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.training.config import Config
 
 config = Config(
     frontend=Frontend(pool=20),

@@ -6,6 +6,6 @@ The paper says that this does not help, without a figure. GeM and IBN as in
 `bytecover`. Cost as there.
 """
 
-from bytecover_tf.config import Config
+from bytecover_tf.training.config import Config
 
 config = Config(bnneck=False)

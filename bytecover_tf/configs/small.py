@@ -12,9 +12,9 @@ classifier, which would need some steps for each of several thousand works.
 Cost and figures: `benchmarks/results.md` and `benchmarks/experiments.md`.
 """
 
-from bytecover_tf.config import Config
-from bytecover_tf.data.augment import Augment
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.training.augment import Augment
+from bytecover_tf.training.config import Config
 
 config = Config(
     frontend=Frontend(pool=20),

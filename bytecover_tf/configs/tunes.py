@@ -11,8 +11,8 @@ works: `benchmarks/results.md`, section "First training"; both were chosen on th
 validation works.
 """
 
-from bytecover_tf.config import Config
-from bytecover_tf.data.augment import Augment
+from bytecover_tf.training.augment import Augment
+from bytecover_tf.training.config import Config
 
 config = Config(
     blocks=(1, 2, 2, 1),

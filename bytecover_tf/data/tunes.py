@@ -11,10 +11,10 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
-from bytecover_tf.feature_store import FeatureStore
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.stores.feature_store import FeatureStore
 
 FOLDER = Path(__file__).with_suffix("")
 STORE = FOLDER / "store"

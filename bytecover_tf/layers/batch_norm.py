@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from bytecover_tf.collective import total
+from bytecover_tf.layers.collective import total
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")

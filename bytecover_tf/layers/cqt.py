@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from bytecover_tf.constant_q import plan
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.audio.constant_q import plan
+from bytecover_tf.audio.frontend import Frontend
 
 # One step of a convolution covers about this many samples: with fewer, its matrix
 # products become narrow, with more, mostly zeros.

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from bytecover_tf.chroma import PITCH_CLASSES
+from bytecover_tf.audio.chroma import PITCH_CLASSES
 
 # Bins at the centres of the lowest and of the highest register, and the standard
 # deviation of a register's weights.
@@ -24,12 +24,12 @@ _TINY = 1e-6
 class Registers(layers.Layer):
     """Folds a constant-Q transform into pitch classes, register by register.
 
-    The chroma of `bytecover_tf.chroma` as a layer, with basses, melodies and overtones
-    apart. Amplitudes are compressed by a logarithm; of each bin only what exceeds its
-    mean over time is kept, which removes hum, noise and the tilt of the spectrum. Each
-    register weighs the bins by a Gaussian and adds the octaves, and each of its frames
-    is divided by its peak. Nothing is learned, so nothing is fitted to the sound of the
-    training data either.
+    The chroma of `bytecover_tf.audio.chroma` as a layer, with basses, melodies and
+    overtones apart. Amplitudes are compressed by a logarithm; of each bin only what
+    exceeds its mean over time is kept, which removes hum, noise and the tilt of the
+    spectrum. Each register weighs the bins by a Gaussian and adds the octaves, and each
+    of its frames is divided by its peak. Nothing is learned, so nothing is fitted to
+    the sound of the training data either.
 
     Args:
         count: number of registers.

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from bytecover_tf.chroma import PITCH_CLASSES
+from bytecover_tf.audio.chroma import PITCH_CLASSES
 
 
 def fold_octaves(inputs: Any) -> Any:

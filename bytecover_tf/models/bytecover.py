@@ -8,9 +8,9 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
-from bytecover_tf.chroma import PITCH_CLASSES
-from bytecover_tf.collective import agree_on_finite, gather, share_of_mean
+from bytecover_tf.audio.chroma import PITCH_CLASSES
 from bytecover_tf.layers.bnneck import BNNeck
+from bytecover_tf.layers.collective import agree_on_finite, gather, share_of_mean
 from bytecover_tf.layers.gem import GeM
 from bytecover_tf.layers.registers import Registers
 from bytecover_tf.layers.ring import fold_octaves

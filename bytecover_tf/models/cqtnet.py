@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from bytecover_tf.models.baseline import Rival
 from bytecover_tf.models.convolution import ConvBlock, build_chain
-from bytecover_tf.models.rival import Rival
 
 # Bins and dilation of each convolution; kernels are 3 frames long.
 _KERNELS = ((12, 1), (13, 2), (13, 1), (3, 2), (3, 1), (3, 2), (3, 1), (3, 2), (3, 1),

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from bytecover_tf.models.baseline import Rival
 from bytecover_tf.models.convolution import ConvBlock, build_chain
 from bytecover_tf.models.pitch_classes import transposable_pitch_classes
-from bytecover_tf.models.rival import Rival
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")

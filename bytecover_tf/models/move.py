@@ -8,9 +8,9 @@ import keras
 from keras import layers, ops
 
 from bytecover_tf.layers.batch_norm import BatchNorm
+from bytecover_tf.models.baseline import Rival
 from bytecover_tf.models.convolution import ConvBlock, build_chain
 from bytecover_tf.models.pitch_classes import transposable_pitch_classes
-from bytecover_tf.models.rival import Rival
 
 # Dilations of the convolutions over time, whose kernels are 5 frames long.
 _DILATIONS = (1, 20, 1, 13)

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from bytecover_tf.models.baseline import Rival
 from bytecover_tf.models.convolution import ConvBlock, build_chain
-from bytecover_tf.models.rival import Rival
 
 PARTS = (4, 3, 2, 1)
 """Levels of the pyramid: into how many parts each divides time."""

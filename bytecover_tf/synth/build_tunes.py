@@ -26,18 +26,18 @@ import numpy as np
 from tqdm import tqdm
 
 from bytecover_tf import cli
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.tunes import STORE, TEST_STORE
 from bytecover_tf.errors import AudioError, ByteCoverError
-from bytecover_tf.feature_store import FeatureStoreWriter, write_atomically
-from bytecover_tf.frontend import Frontend
-from bytecover_tf.synth.arrange import Performance, Style, arrange, draw_style
-from bytecover_tf.synth.corpora import LIEDER
-from bytecover_tf.synth.library import read_scores
-from bytecover_tf.synth.recording import record
-from bytecover_tf.synth.render import SAMPLE_RATE, SOUNDFONTS, render
-from bytecover_tf.synth.score import Score
-from bytecover_tf.synth.variants import group_works, plain_title
-from bytecover_tf.synth.works import Work, track_row, write_csv, write_sources
+from bytecover_tf.stores.feature_store import FeatureStoreWriter, write_atomically
+from bytecover_tf.synth.playing.arrange import Performance, Style, arrange, draw_style
+from bytecover_tf.synth.scores.corpora import LIEDER
+from bytecover_tf.synth.scores.library import read_scores
+from bytecover_tf.synth.scores.score import Score
+from bytecover_tf.synth.scores.variants import group_works, plain_title
+from bytecover_tf.synth.scores.works import Work, track_row, write_csv, write_sources
+from bytecover_tf.synth.sound.render import SAMPLE_RATE, SOUNDFONTS, render
+from bytecover_tf.synth.sound.sound_effects import record
 
 RENDER_POOL = 20
 SHORTEST_SECONDS, LONGEST_SECONDS = 45.0, 120.0

@@ -4,8 +4,8 @@
         --pop909 pop909.zip
 
 Reads all collections of free scores, gathers them into works, and draws some versions
-of each (`bytecover_tf.synth.spectral`), some dozens a second on each core. What is
-written has the layout of the embedded data set: train with `--data tunes --data-root
+of each (`bytecover_tf.synth.drawing.spectral`), some dozens a second on each core. What
+is written has the layout of the embedded data set: train with `--data tunes --data-root
 DIR`. Works that may be in the embedded set's validation or test split are left out. A
 run that was killed goes on where it stopped.
 """
@@ -22,27 +22,27 @@ from pathlib import Path
 import numpy as np
 
 from bytecover_tf import cli
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
-from bytecover_tf.feature_store import FeatureStoreWriter
-from bytecover_tf.frontend import Frontend
-from bytecover_tf.score_store import ScoreWriter, add_scored
-from bytecover_tf.synth.accompany import GROOVES
-from bytecover_tf.synth.arrange import Style, arrange, draw_style, usual_tempo
-from bytecover_tf.synth.library import (
+from bytecover_tf.stores.feature_store import FeatureStoreWriter
+from bytecover_tf.stores.note_store import ScoreWriter, add_scored
+from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
+from bytecover_tf.synth.playing.accompany import GROOVES
+from bytecover_tf.synth.playing.arrange import Style, arrange, draw_style, usual_tempo
+from bytecover_tf.synth.scores.library import (
     add_archive_options,
     chosen_archives,
     read_scores,
 )
-from bytecover_tf.synth.score import Score
-from bytecover_tf.synth.spectral import draw_features, draw_score
-from bytecover_tf.synth.variants import (
+from bytecover_tf.synth.scores.score import Score
+from bytecover_tf.synth.scores.variants import (
     DOUBTFUL,
     group_works,
     melody_ngrams,
     plain_title,
     similar_pairs,
 )
-from bytecover_tf.synth.works import (
+from bytecover_tf.synth.scores.works import (
     Work,
     drawn_split,
     track_row,

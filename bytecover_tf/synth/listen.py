@@ -7,7 +7,7 @@ which each can be heard, with its style in words and with pictures of three thin
 features of its sound, the features that `bytecover_tf.synth.draw` draws of the same
 performance without any sound, and the notes that are played. Only a sample of each
 collection is read, so that it takes a minute. Needs FluidSynth and the soundfonts that
-`bytecover_tf.synth.render` names.
+`bytecover_tf.synth.sound.render` names.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from pathlib import Path
 import numpy as np
 
 from bytecover_tf import cli
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import AudioError
-from bytecover_tf.feature_store import write_atomically
-from bytecover_tf.frontend import Frontend
-from bytecover_tf.synth.arrange import Performance, Style
+from bytecover_tf.stores.feature_store import write_atomically
 from bytecover_tf.synth.build_tunes import Version, list_versions, perform
-from bytecover_tf.synth.corpora import COLLECTIONS
-from bytecover_tf.synth.library import (
+from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
+from bytecover_tf.synth.playing.arrange import Performance, Style
+from bytecover_tf.synth.scores.corpora import COLLECTIONS
+from bytecover_tf.synth.scores.library import (
     add_archive_options,
     chosen_archives,
     read_scores,
 )
-from bytecover_tf.synth.recording import release, write_sound
-from bytecover_tf.synth.spectral import draw_features, draw_score
-from bytecover_tf.synth.variants import group_works
-from bytecover_tf.synth.works import Work
+from bytecover_tf.synth.scores.variants import group_works
+from bytecover_tf.synth.scores.works import Work
+from bytecover_tf.synth.sound.sound_effects import release, write_sound
 
 # Files read of each collection; the tune books are a few large ones.
 SAMPLES = {collection.name: 5 for collection in COLLECTIONS}

@@ -25,16 +25,21 @@ from pathlib import Path
 import numpy as np
 
 from bytecover_tf import cli
-from bytecover_tf.audio import load_audio
+from bytecover_tf.audio.decoding import load_audio
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import files
+from bytecover_tf.encoders.pretrained import DEFAULT
 from bytecover_tf.errors import AudioError, ConfigError, DataError, explain
-from bytecover_tf.extraction import Pool, content_hash
-from bytecover_tf.feature_store import FeatureStoreWriter
-from bytecover_tf.frontend import Frontend
-from bytecover_tf.pretrained import DEFAULT
-from bytecover_tf.score_store import ScoreWriter, add_scored, has_scores
-from bytecover_tf.synth.recording import SAMPLE_RATE, record, release, write_sound
-from bytecover_tf.synth.works import drawn_split, track_row, write_csv
+from bytecover_tf.stores.extraction import Pool, content_hash
+from bytecover_tf.stores.feature_store import FeatureStoreWriter
+from bytecover_tf.stores.note_store import ScoreWriter, add_scored, has_scores
+from bytecover_tf.synth.scores.works import drawn_split, track_row, write_csv
+from bytecover_tf.synth.sound.sound_effects import (
+    SAMPLE_RATE,
+    record,
+    release,
+    write_sound,
+)
 
 PREFIX = "recording-"
 COLLECTION, RIGHTS = "recordings", "those of the recording"
@@ -113,7 +118,7 @@ def hearing(
     """
     from keras import ops
 
-    from bytecover_tf.artifact import encoder_file, load_single
+    from bytecover_tf.encoders.model_file import encoder_file, load_single
 
     file = encoder_file(encoder)
     model, info = load_single(file)

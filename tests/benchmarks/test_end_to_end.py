@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from benchmarks import end_to_end
-from bytecover_tf.audio import load_audio
+from bytecover_tf.audio.decoding import load_audio
 
 pytest.importorskip("torch")
 if shutil.which("ffmpeg") is None:

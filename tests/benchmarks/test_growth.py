@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from benchmarks import growth
-from bytecover_tf.audio import load_audio
+from bytecover_tf.audio.decoding import load_audio
 
 
 def test_exponent_is_that_between_the_largest_sizes():

@@ -6,12 +6,12 @@ import pytest
 
 from benchmarks import ablation, comparison, embedding_size, tables
 from benchmarks.tables import Collection, Difference, mean_scores, same_score, verdict
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
-from bytecover_tf.encoder import load_encoder
+from bytecover_tf.encoders.encoder import load_encoder
+from bytecover_tf.encoders.pretrained import pretrained_names
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.feature_store import FeatureStoreWriter
-from bytecover_tf.frontend import Frontend
-from bytecover_tf.pretrained import pretrained_names
+from bytecover_tf.stores.feature_store import FeatureStoreWriter
 
 
 @pytest.fixture

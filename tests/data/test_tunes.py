@@ -1,8 +1,8 @@
 import numpy as np
 
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
-from bytecover_tf.feature_store import FeatureStore
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.stores.feature_store import FeatureStore
 
 FINE, COARSE = Frontend(pool=20), Frontend(pool=100)
 

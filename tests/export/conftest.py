@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from bytecover_tf.artifact import save_model
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.models.bytecover import ByteCover
 
 

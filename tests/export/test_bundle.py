@@ -13,14 +13,14 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 
-from bytecover_tf.artifact import save_model
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
-from bytecover_tf.encoder import load_encoder
+from bytecover_tf.encoders.encoder import load_encoder
+from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import EncoderError
-from bytecover_tf.evaluation import evaluate_tracks
-from bytecover_tf.feature_store import FeatureStore
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.evaluation.protocol import evaluate_tracks
 from bytecover_tf.models.ensemble import Ensemble
+from bytecover_tf.stores.feature_store import FeatureStore
 from export import PRECISIONS, inference
 from export import bundle as bundle_module
 from export.__main__ import main
@@ -176,7 +176,7 @@ def test_graph_is_typed_named_and_standard(bundle, name, source, precision):
 def test_waveforms_give_the_embedding_of_the_file(
     bundle, name, least, recordings, expected
 ):
-    from bytecover_tf.audio import load_audio
+    from bytecover_tf.audio.decoding import load_audio
 
     session = onnxruntime.InferenceSession(
         bundle / name, providers=["CPUExecutionProvider"]
@@ -220,7 +220,7 @@ numpy.save(sys.argv[2], encoder.embed_audio(sys.argv[3:]))
 
 
 def test_saved_model_needs_only_tensorflow(bundle, recordings, expected, tmp_path):
-    from bytecover_tf.audio import load_audio
+    from bytecover_tf.audio.decoding import load_audio
 
     script = """
 import sys

@@ -9,9 +9,9 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from bytecover_tf.encoder import Encoder
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import ConfigError, EncoderError, FrontendMismatch
-from bytecover_tf.frontend import Frontend
 from export.client import ServingClient
 from export.serving import write_serving_files
 from export.transport import _to_json

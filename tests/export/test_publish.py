@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from bytecover_tf import load_encoder, pretrained
-from bytecover_tf.artifact import encoder_file, save_model
+from bytecover_tf import load_encoder
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.catalogues.identity import Identity
+from bytecover_tf.encoders import pretrained
+from bytecover_tf.encoders.model_file import encoder_file, save_model
 from bytecover_tf.errors import EncoderError
-from bytecover_tf.frontend import Frontend
-from bytecover_tf.retrieval.identity import Identity
 from export.publish import publish
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bytecover_tf.encoder import load_encoder
+from bytecover_tf.encoders.encoder import load_encoder
 from export.client import ServingClient
 
 pytest.importorskip("tensorflow_serving")

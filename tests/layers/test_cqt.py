@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.frontend import Frontend
 from bytecover_tf.layers import CQT
 
 RATE = 22050
@@ -204,7 +204,7 @@ def test_jax_gives_the_same(on_jax, music, tmp_path):
     np.save(tmp_path / "samples.npy", samples[np.newaxis])
     code = (
         "import sys, jax, keras, numpy as np\n"
-        "from bytecover_tf.frontend import Frontend\n"
+        "from bytecover_tf.audio.frontend import Frontend\n"
         "from bytecover_tf.layers import CQT\n"
         "assert keras.backend.backend() == 'jax'\n"
         "layer = CQT(Frontend())\n"

@@ -6,11 +6,11 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from bytecover_tf.artifact import save_model
-from bytecover_tf.encoder import load_encoder
-from bytecover_tf.frontend import Frontend
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.encoders.encoder import load_encoder
+from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.models.bytecover import ByteCover
-from bytecover_tf.score_store import ScoreWriter
+from bytecover_tf.stores.note_store import ScoreWriter
 
 pytest.importorskip("jax")
 
@@ -72,10 +72,10 @@ def test_training_with_scores_runs_on_jax(on_jax, small_set, tmp_path):
     on_jax(
         "import json, sys\n"
         "from pathlib import Path\n"
-        "from bytecover_tf.config import Config, override\n"
+        "from bytecover_tf.training.config import Config, override\n"
         "from bytecover_tf.data.track import Track\n"
-        "from bytecover_tf.feature_store import FeatureStore\n"
-        "from bytecover_tf.training import train\n"
+        "from bytecover_tf.stores.feature_store import FeatureStore\n"
+        "from bytecover_tf.training.run import train\n"
         "folder = Path(sys.argv[1])\n"
         "listed = json.loads((folder / 'tracks.json').read_text())\n"
         "tracks = [Track(**track) for track in listed]\n"

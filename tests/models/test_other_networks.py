@@ -6,17 +6,17 @@ import keras
 import numpy as np
 import pytest
 
-from bytecover_tf.artifact import save_model
-from bytecover_tf.config import Config, load_config, override
-from bytecover_tf.encoder import load_encoder
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.encoders.encoder import load_encoder
+from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.frontend import Frontend
 from bytecover_tf.losses import batch_hard_triplet
 from bytecover_tf.models.bytecover import OTHER_NETWORKS, ByteCover
 from bytecover_tf.models.convolution import ConvBlock
 from bytecover_tf.models.pitch_classes import transposable_pitch_classes
 from bytecover_tf.models.tppnet import temporal_pyramid
-from bytecover_tf.training import train
+from bytecover_tf.training.config import Config, load_config, override
+from bytecover_tf.training.run import train
 
 NAMES = sorted(OTHER_NETWORKS)
 

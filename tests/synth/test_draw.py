@@ -6,11 +6,11 @@ import pytest
 from random_tunes import tune
 
 from bytecover_tf.data import load_dataset, tunes
-from bytecover_tf.feature_store import FeatureStore
-from bytecover_tf.score_store import ScoreStore
+from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.stores.note_store import ScoreStore
 from bytecover_tf.synth import draw
-from bytecover_tf.synth.accompany import GROOVES, PATTERNS
-from bytecover_tf.synth.arrange import Style
+from bytecover_tf.synth.playing.accompany import GROOVES, PATTERNS
+from bytecover_tf.synth.playing.arrange import Style
 
 
 def read_csv(path):

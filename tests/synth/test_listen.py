@@ -8,7 +8,7 @@ from random_tunes import tune
 from bytecover_tf import cli
 from bytecover_tf.errors import AudioError
 from bytecover_tf.synth import listen
-from bytecover_tf.synth.arrange import arrange, draw_style
+from bytecover_tf.synth.playing.arrange import arrange, draw_style
 
 
 @pytest.fixture(autouse=True)

@@ -6,16 +6,16 @@ import pytest
 import soundfile
 
 from bytecover_tf import cli
-from bytecover_tf.artifact import save_model
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import load_dataset
+from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import ConfigError, DataError
-from bytecover_tf.feature_store import FeatureStore, FeatureStoreWriter
-from bytecover_tf.frontend import Frontend
 from bytecover_tf.models.bytecover import ByteCover
-from bytecover_tf.score_store import ScoreStore
+from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
+from bytecover_tf.stores.note_store import ScoreStore
 from bytecover_tf.synth import rerecord
-from bytecover_tf.synth.recording import SAMPLE_RATE
 from bytecover_tf.synth.rerecord import Rerecorder, Take, draw_take, hearing, play
+from bytecover_tf.synth.sound.sound_effects import SAMPLE_RATE
 
 FRONTEND = Frontend(pool=20)
 

@@ -1,0 +1,1 @@
+"""Decoding of recordings, and the features and chroma that are computed from them."""

@@ -1,0 +1,133 @@
+"""Compact chroma: what alignment reads of a recording.
+
+About twice a second, how strongly each of the twelve pitch classes sounds, in a byte
+each. It is folded from the same constant-Q transform as the features, so that one
+pass over a file yields both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bytecover_tf.errors import AudioError, ConfigError
+
+if TYPE_CHECKING:
+    from bytecover_tf.audio.frontend import Frontend
+
+PITCH_CLASSES = 12
+
+# Of the default frontend's frames, 20 make one frame of chroma.
+CHROMA_HZ = 22050 / 512 / 20
+
+# Chosen by MAP on train and validation splits, see benchmarks/alignment.py.
+# Amplitude, in means of the recording, above which the logarithm compresses.
+_KNEE = 0.1
+# Where melodies and their first partials lie: the weight of a bin is a Gaussian over
+# pitch around this frequency, with this deviation in semitones.
+_CENTRE_HZ = 740.0
+_WIDTH = 14.0
+
+
+def pool(frontend: Frontend) -> int:
+    """Return how many frames of a frontend's transform make one of chroma."""
+    return max(round(frontend.sample_rate / frontend.hop_length / CHROMA_HZ), 1)
+
+
+def seconds_per_frame(frontend: Frontend) -> float:
+    """Return the duration of one frame of chroma in seconds (0.46 by default)."""
+    return pool(frontend) * frontend.hop_length / frontend.sample_rate
+
+
+def check_pool(frontend: Frontend, source_pool: int, name: str) -> None:
+    """Refuse a transform that is pooled too much for chroma.
+
+    Args:
+        frontend: parameters of the transform.
+        source_pool: how many of its frames are averaged into one.
+        name: what an error message calls the recording.
+
+    Raises:
+        ConfigError: `source_pool` does not divide `pool`.
+    """
+    if pool(frontend) % source_pool:
+        raise ConfigError(
+            f"{name}: a CQT averaged over {source_pool} frames cannot be pooled to "
+            f"{pool(frontend)} for chroma; {source_pool} must divide it"
+        )
+
+
+def chroma_of_cqt(
+    magnitudes: np.ndarray,
+    source_pool: int = 1,
+    frontend: Frontend | None = None,
+    name: str = "CQT",
+) -> np.ndarray:
+    """Fold a transform into chroma.
+
+    Amplitudes are compressed by a logarithm. Of each bin only what exceeds its median
+    over time is kept, which removes hum, noise and the tilt of the spectrum. Bins are
+    weighted by how likely a melody is there and added over the octaves, and each
+    frame is divided by its maximum.
+
+    Args:
+        magnitudes: |CQT| of shape (n_bins, frames), each column the mean of
+            `source_pool` frames of the transform.
+        source_pool: a divisor of `pool`.
+        frontend: parameters of the transform; None for the default ones.
+        name: what an error message calls the recording.
+
+    Returns:
+        uint8 array (12, frames * source_pool // pool). Row 0 is the pitch class of
+        the lowest bin. The largest value of a frame is 255, or 0 where it is silent.
+
+    Raises:
+        AudioError: wrong shape, not finite or negative.
+        ConfigError: `source_pool` does not divide `pool`, or `bins_per_octave` is not
+            a multiple of 12.
+    """
+    if frontend is None:
+        from bytecover_tf.audio.frontend import Frontend
+
+        frontend = Frontend()
+    if frontend.bins_per_octave % 12:
+        raise ConfigError(
+            f"{name}: chroma needs a multiple of 12 bins per octave, "
+            f"not {frontend.bins_per_octave}"
+        )
+    check_pool(frontend, source_pool, name)
+    magnitudes = np.asarray(magnitudes)
+    if magnitudes.ndim != 2 or len(magnitudes) != frontend.n_bins:
+        raise AudioError(
+            f"{name}: expected a |CQT| of shape ({frontend.n_bins}, frames), "
+            f"found {magnitudes.shape}"
+        )
+    if not np.isfinite(magnitudes).all() or (magnitudes < 0).any():
+        raise AudioError(f"{name}: a |CQT| must be finite and not negative")
+    size = pool(frontend) // source_pool
+    count = magnitudes.shape[1] // size
+    blocks = magnitudes[:, : count * size].reshape(frontend.n_bins, count, size)
+    means = blocks.mean(axis=2, dtype=np.float32)
+    return _quantized(_folded(_whitened(means), frontend))
+
+
+def _whitened(means: np.ndarray) -> np.ndarray:
+    if not means.any():
+        return means
+    compressed = np.log1p(means / (_KNEE * means.mean()))
+    return np.maximum(compressed - np.median(compressed, axis=1, keepdims=True), 0)
+
+
+def _folded(bins: np.ndarray, frontend: Frontend) -> np.ndarray:
+    number = np.arange(frontend.n_bins)
+    semitone = number * 12 / frontend.bins_per_octave
+    centre = 12 * np.log2(_CENTRE_HZ / frontend.fmin)
+    weighted = np.exp(-(((semitone - centre) / _WIDTH) ** 2) / 2)[:, np.newaxis] * bins
+    pitch_class = number * 12 // frontend.bins_per_octave % 12
+    return np.stack([weighted[pitch_class == pitch].sum(axis=0) for pitch in range(12)])
+
+
+def _quantized(chroma: np.ndarray) -> np.ndarray:
+    peak = chroma.max(axis=0)
+    return np.rint(chroma * (255 / np.where(peak > 0, peak, 1))).astype(np.uint8)

@@ -1,0 +1,183 @@
+"""The constant-Q transform, octave by octave as librosa computes it.
+
+An octave of `librosa.cqt` is an STFT times a basis. The same linear map is one complex
+FIR filter per bin, which is what is kept here: a product of matrices then takes the
+place of the Fourier transforms, and librosa and SciPy's signal package, which take a
+second to import, are not needed.
+
+Reference:
+    - Schoerkhuber and Klapuri, "Constant-Q transform toolbox for music processing",
+      SMC 2010
+    - `librosa.vqt` of librosa 0.11
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soxr
+
+from bytecover_tf.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bytecover_tf.audio.frontend import Frontend
+
+# Frames that are multiplied at once: too few for OpenBLAS to divide them among threads,
+# which costs more than it gains and is in the way of other processes.
+_BLOCK = 64
+# Share of a filter's spectrum that librosa drops, its weakest frequencies.
+_SPARSITY = 0.01
+
+
+@dataclass(frozen=True)
+class Octave:
+    """Filters of one octave.
+
+    Attributes:
+        factor: by which the sample rate is divided before they are applied.
+        filters: complex (bins, taps), to be correlated with the signal around every
+            frame; from the lowest bin up.
+    """
+
+    factor: int
+    filters: np.ndarray
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a frontend's transform is computed.
+
+    Attributes:
+        cutoff: the highest frequency that a filter passes, in Hz.
+        octaves: from the highest down.
+    """
+
+    cutoff: float
+    octaves: tuple[Octave, ...]
+
+
+def magnitudes(samples: np.ndarray, frontend: Frontend) -> np.ndarray:
+    """Return |CQT| of a waveform.
+
+    Args:
+        samples: float32 (samples,) at the frontend's sample rate.
+        frontend: parameters of the transform.
+
+    Returns:
+        float32 (n_bins, 1 + samples // hop_length), what `librosa.cqt` returns up to
+        rounding.
+
+    Raises:
+        ConfigError: the top bin's filter reaches beyond half the sample rate.
+    """
+    parts, rate = [], 1
+    for octave in plan(frontend).octaves:
+        samples = _decimated(samples, octave.factor // rate)
+        rate = octave.factor
+        parts.append(_correlated(samples, octave.filters, frontend.hop_length // rate))
+    frames = min(part.shape[1] for part in parts)
+    return np.concatenate([part[:, :frames] for part in parts[::-1]])
+
+
+@lru_cache(maxsize=8)
+def plan(frontend: Frontend) -> Plan:
+    """Return the filters of a frontend's transform.
+
+    Raises:
+        ConfigError: the top bin's filter reaches beyond half the sample rate.
+    """
+    per_octave = frontend.bins_per_octave
+    count = math.ceil(frontend.n_bins / per_octave)
+    frequencies = frontend.fmin * 2 ** (np.arange(frontend.n_bins) / per_octave)
+    ratio = 2 ** (2 / per_octave)
+    bandwidth = (ratio - 1) / (ratio + 1)
+    # The window's main lobe widens what a filter passes.
+    lobe = _window(frontend.window, 1000)
+    widening = 0.5 * bandwidth * 1000 * (lobe**2).sum() / lobe.sum() ** 2
+    cutoff = frequencies[-1] * (1 + widening)
+    nyquist = frontend.sample_rate / 2
+    if cutoff > nyquist:
+        raise ConfigError(
+            f"CQT: the top bin's filter reaches {cutoff:.0f} Hz, beyond half the "
+            f"sample rate {frontend.sample_rate} Hz; lower fmin or n_bins"
+        )
+    # Halvings of the hop that the octaves leave, and of the rate that the top bin does.
+    hop = frontend.hop_length
+    halvings = (hop & -hop).bit_length() - count
+    spare = min(halvings, math.ceil(math.log2(nyquist / cutoff)) - 2)
+    early = 2 ** max(0, spare)
+    octaves = []
+    for number in range(count):
+        end = frontend.n_bins - number * per_octave
+        factor = early * 2**number
+        inside = frequencies[max(0, end - per_octave) : end]
+        lengths = frontend.sample_rate / early / (bandwidth * inside)
+        filters = _filters(lengths / 2**number, 1 / bandwidth, frontend.window)
+        # librosa resamples to equal energy, and its basis makes up for the rate.
+        scale = math.sqrt(factor * 2**number) / np.sqrt(lengths)
+        octaves.append(Octave(factor, filters * scale[:, np.newaxis]))
+    return Plan(float(cutoff), tuple(octaves))
+
+
+def _filters(lengths: np.ndarray, quality: float, window: str) -> np.ndarray:
+    """Return complex filters (bins, taps), to be correlated with the signal.
+
+    librosa multiplies the STFT by the filters' spectra, from which it drops the
+    weakest frequencies and the negative ones.
+
+    Args:
+        lengths: of the filters in samples, not whole numbers.
+        quality: cycles in a filter.
+        window: as SciPy knows it.
+    """
+    taps = 2 ** math.ceil(math.log2(lengths.max()))
+    wavelets = np.zeros((len(lengths), taps), np.complex64)
+    for row, length in zip(wavelets, lengths, strict=True):
+        time = np.arange(-length // 2, length // 2)
+        wavelet = np.exp(2j * np.pi * quality / length * time)
+        wavelet *= _window(window, len(time))
+        start = (taps - len(time)) // 2
+        row[start : start + len(time)] = wavelet / np.abs(wavelet).sum()
+    spectra = np.fft.fft(wavelets * (lengths[:, np.newaxis] / taps))
+    spectra = spectra[:, : taps // 2 + 1].astype(np.complex64)
+    size = np.abs(spectra)
+    ascending = np.sort(size, axis=1)
+    share = np.cumsum(ascending / size.sum(axis=1, keepdims=True), axis=1)
+    kept = np.argmin(share < _SPARSITY, axis=1)
+    least = np.take_along_axis(ascending, kept[:, np.newaxis], axis=1)
+    return np.fft.fft(np.where(size >= least, spectra, 0), n=taps)
+
+
+def _window(name: str, length: int) -> np.ndarray:
+    if name == "hann":  # without SciPy's signal package, which is slow to import
+        return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
+    from scipy.signal import get_window
+
+    return get_window(name, length)
+
+
+def _decimated(samples: np.ndarray, factor: int) -> np.ndarray:
+    if factor == 1:
+        return samples
+    length = -(-len(samples) // factor)
+    shorter = soxr.resample(samples, factor, 1, "HQ")[:length]
+    return np.pad(shorter, (0, length - len(shorter)))
+
+
+def _correlated(samples: np.ndarray, filters: np.ndarray, hop: int) -> np.ndarray:
+    """Return the magnitudes (bins, frames) of filters centred on every frame."""
+    bins, taps = filters.shape
+    kernel = np.concatenate([filters.real, filters.imag]).T.astype(np.float32)
+    padded = np.pad(samples, taps // 2)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, taps)[::hop]
+    frames = 1 + len(samples) // hop
+    result = np.empty((bins, frames), np.float32)
+    for start in range(0, frames, _BLOCK):
+        parts = np.ascontiguousarray(windows[start : start + _BLOCK]) @ kernel
+        power = np.square(parts[:, :bins]) + np.square(parts[:, bins:])
+        result[:, start : start + _BLOCK] = np.sqrt(power).T
+    return result

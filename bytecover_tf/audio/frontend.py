@@ -1,0 +1,345 @@
+"""From samples to the features that the encoder reads (paper, section 2.1).
+
+A `Frontend` is the full set of parameters of that step. It travels with every
+feature store, checkpoint and exported model, because features made with another
+sample rate or pooling still have the right shape and silently ruin the result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from bytecover_tf.audio import chroma
+from bytecover_tf.audio.constant_q import magnitudes
+from bytecover_tf.audio.decoding import check_waveform, iter_audio
+from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
+
+# A long recording is transformed in chunks of about this many frames (93 s
+# at the default hop), each with some context on both sides that covers
+# the longest filter and the decimation's ringing.
+_CHUNK_FRAMES = 4_000
+_CONTEXT_FRAMES = 64
+# Samples of a waveform that are taken up together, as when a file is decoded.
+_BLOCK = 2**16
+
+
+@dataclass(frozen=True)
+class Frontend:
+    """Parameters of the constant-Q features; the defaults are the paper's.
+
+    Attributes:
+        sample_rate: in Hz.
+        hop_length: samples between two frames of the transform.
+        n_bins: number of frequency bins.
+        bins_per_octave: bins per octave; 12 makes one bin a semitone.
+        fmin: centre frequency of the lowest bin in Hz (C1).
+        window: name of the analysis window, as SciPy knows it.
+        pool: number of frames averaged into one; an incomplete tail is dropped.
+        normalization: `max` divides a recording's pooled features by their
+            maximum, `none` leaves the amplitudes.
+
+    Raises:
+        ConfigError: a value is out of range, or two of them do not fit together.
+    """
+
+    sample_rate: int = 22050
+    hop_length: int = 512
+    n_bins: int = 84
+    bins_per_octave: int = 12
+    fmin: float = 32.70319566257483
+    window: str = "hann"
+    pool: int = 100
+    normalization: Literal["max", "none"] = "max"
+
+    def __post_init__(self) -> None:
+        for name in ("sample_rate", "hop_length", "n_bins", "bins_per_octave", "pool"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(
+                    f"Frontend: {name} must be a positive integer, not {value!r}"
+                )
+        if self.normalization not in ("max", "none"):
+            raise ConfigError(
+                "Frontend: normalization must be 'max' or 'none', "
+                f"not {self.normalization!r}"
+            )
+        highest = self.fmin * 2 ** ((self.n_bins - 1) / self.bins_per_octave)
+        if not self.fmin > 0 or highest >= self.sample_rate / 2:
+            raise ConfigError(
+                f"Frontend: n_bins={self.n_bins} from fmin={self.fmin} Hz reach "
+                f"{highest:.0f} Hz; they must lie between 0 and half the sample rate "
+                f"{self.sample_rate} Hz"
+            )
+        # The transform halves the hop with every octave it goes down.
+        octaves = math.ceil(self.n_bins / self.bins_per_octave)
+        if self.hop_length % 2 ** (octaves - 1):
+            raise ConfigError(
+                f"Frontend: hop_length={self.hop_length} must be a multiple of "
+                f"{2 ** (octaves - 1)} for {octaves} octaves"
+            )
+
+    # -- identity ---------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parameters by name."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, parameters: dict[str, Any]) -> Frontend:
+        """Build a frontend from `to_dict`'s result.
+
+        Raises:
+            ConfigError: a name is unknown or a value out of range.
+        """
+        unknown = set(parameters) - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise ConfigError(f"Frontend: unknown parameters {sorted(unknown)}")
+        return cls(**parameters)
+
+    def to_json(self) -> str:
+        """Return the parameters as JSON with sorted keys."""
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Frontend:
+        """Build a frontend from `to_json`'s result."""
+        return cls.from_dict(json.loads(text))
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits that change with any parameter."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+    def check_same(self, other: Frontend, where: str) -> None:
+        """Refuse `other` if any parameter differs.
+
+        Args:
+            other: the frontend found in `where`.
+            where: names the artifact for the message.
+
+        Raises:
+            FrontendMismatch: with each parameter that differs, both values shown.
+        """
+        mine, theirs = self.to_dict(), other.to_dict()
+        differing = [
+            f"{name}: expected {mine[name]}, found {theirs[name]}"
+            for name in mine
+            if mine[name] != theirs[name]
+        ]
+        if differing:
+            raise FrontendMismatch(
+                f"{where}: features were made with another frontend ("
+                + "; ".join(differing)
+                + ")"
+            )
+
+    # -- lengths ----------------------------------------------------------------
+
+    @property
+    def seconds_per_frame(self) -> float:
+        """Duration of one pooled frame in seconds (2.32 with the defaults)."""
+        return self.pool * self.hop_length / self.sample_rate
+
+    @property
+    def min_samples(self) -> int:
+        """Samples that fill the first pooled frame."""
+        return (self.pool - 1) * self.hop_length
+
+    def check_length(self, samples: int, name: str) -> None:
+        """Refuse a waveform that fills no pooled frame.
+
+        Args:
+            samples: their number.
+            name: what an error message calls the recording.
+
+        Raises:
+            AudioError: fewer than `min_samples`.
+        """
+        if samples < self.min_samples:
+            raise self._too_short(name)
+
+    def _too_short(self, name: str) -> AudioError:
+        return AudioError(
+            f"{name}: shorter than one pooled frame; at least "
+            f"{self.min_samples / self.sample_rate:.2f} s are needed"
+        )
+
+    # -- features ---------------------------------------------------------------
+
+    def features(self, samples: np.ndarray, name: str = "waveform") -> np.ndarray:
+        """Return the features of a whole recording.
+
+        Args:
+            samples: float array (samples,) at `sample_rate`.
+            name: what an error message calls the recording.
+
+        Returns:
+            float32 array (n_bins, T) with T = (1 + samples // hop_length) // pool.
+
+        Raises:
+            AudioError: the samples are not one-dimensional, not finite, silent or
+                fewer than `min_samples`.
+        """
+        return self._features(self._blocks(samples, name), name)
+
+    def features_with_chroma(
+        self, samples: np.ndarray, name: str = "waveform"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the features and the chroma of a whole recording.
+
+        Args:
+            samples: float array (samples,) at `sample_rate`.
+            name: what an error message calls the recording.
+
+        Returns:
+            What `features` returns, and uint8 chroma (12, n) with
+            `chroma.seconds_per_frame` a frame.
+
+        Raises:
+            AudioError: as `features`.
+            ConfigError: `bins_per_octave` is not a multiple of 12.
+        """
+        return self._features_with_chroma(self._blocks(samples, name), name)
+
+    def extract(self, path: str | Path) -> np.ndarray:
+        """Return the features of an audio file of any length in bounded memory.
+
+        Args:
+            path: any file that `load_audio` reads.
+
+        Returns:
+            float32 array (n_bins, T).
+
+        Raises:
+            AudioError: as `load_audio`, or shorter than one pooled frame.
+        """
+        return self._features(iter_audio(path, self.sample_rate), str(path))
+
+    def extract_with_chroma(self, path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+        """Return the features and the chroma of an audio file in one pass over it.
+
+        Args:
+            path: any file that `load_audio` reads.
+
+        Returns:
+            As `features_with_chroma`.
+
+        Raises:
+            AudioError: as `extract`.
+            ConfigError: `bins_per_octave` is not a multiple of 12.
+        """
+        return self._features_with_chroma(iter_audio(path, self.sample_rate), str(path))
+
+    def from_cqt(
+        self, magnitudes: np.ndarray, source_pool: int = 1, name: str = "CQT"
+    ) -> np.ndarray:
+        """Pool and normalise a transform that was computed elsewhere.
+
+        Args:
+            magnitudes: |CQT| of shape (n_bins, frames), each column the mean of
+                `source_pool` frames of the transform.
+            source_pool: a divisor of `pool`.
+            name: what an error message calls the recording.
+
+        Returns:
+            float32 array (n_bins, frames * source_pool // pool).
+
+        Raises:
+            AudioError: wrong shape, not finite, silent or shorter than one frame.
+            ConfigError: `source_pool` does not divide `pool`.
+        """
+        if self.pool % source_pool:
+            raise ConfigError(
+                f"a CQT averaged over {source_pool} frames cannot be pooled to "
+                f"{self.pool}; {source_pool} must divide it"
+            )
+        magnitudes = np.asarray(magnitudes)
+        if magnitudes.ndim != 2 or magnitudes.shape[0] != self.n_bins:
+            raise AudioError(
+                f"{name}: expected a |CQT| of shape ({self.n_bins}, frames), "
+                f"found {magnitudes.shape}"
+            )
+        if not np.isfinite(magnitudes).all() or (magnitudes < 0).any():
+            raise AudioError(f"{name}: a |CQT| must be finite and not negative")
+        return self._normalize(_mean_blocks(magnitudes, self.pool // source_pool), name)
+
+    def _blocks(self, samples: np.ndarray, name: str) -> Iterator[np.ndarray]:
+        samples = np.asarray(samples)
+        check_waveform(samples, name)
+        samples = samples.astype(np.float32, copy=False)
+        return (samples[i : i + _BLOCK] for i in range(0, len(samples), _BLOCK))
+
+    def _features(self, blocks: Iterator[np.ndarray], name: str) -> np.ndarray:
+        (pooled,) = self._pooled(blocks, self.pool)
+        return self._normalize(pooled, name)
+
+    def _features_with_chroma(
+        self, blocks: Iterator[np.ndarray], name: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        size = chroma.pool(self)
+        pooled, fine = self._pooled(blocks, self.pool, size)
+        features = self._normalize(pooled, name)
+        return features, chroma.chroma_of_cqt(fine, size, self, name)
+
+    def _pooled(
+        self, blocks: Iterator[np.ndarray], *sizes: int
+    ) -> tuple[np.ndarray, ...]:
+        """Return the mean of |CQT| over blocks of each size."""
+        means: list[list[np.ndarray]] = [[] for _ in sizes]
+        rests = [np.empty((self.n_bins, 0), np.float32) for _ in sizes]
+        for chunk in self._cqt_chunks(blocks):
+            for index, size in enumerate(sizes):
+                # A chunk is a multiple of `pool`, not of every size.
+                frames = np.concatenate([rests[index], chunk], axis=1)
+                mean = _mean_blocks(frames, size)
+                means[index].append(mean)
+                rests[index] = frames[:, mean.shape[1] * size :]
+        return tuple(np.concatenate(parts, axis=1) for parts in means)
+
+    def _normalize(self, pooled: np.ndarray, name: str) -> np.ndarray:
+        if pooled.shape[1] == 0:
+            raise self._too_short(name)
+        peak = pooled.max()
+        if not peak > 0:
+            raise AudioError(
+                f"{name}: silent between {self.fmin:.0f} Hz and the top bin"
+            )
+        if self.normalization == "max":
+            pooled = pooled / peak
+        return pooled.astype(np.float32)
+
+    def _cqt_chunks(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield |CQT| in order, in chunks of a multiple of `pool` frames.
+
+        Only the last chunk may have another length. A recording that fits into one
+        chunk is transformed in one piece.
+        """
+        chunk = self.pool * math.ceil(_CHUNK_FRAMES / self.pool)
+        held: list[np.ndarray] = []
+        lead = 0  # frames held before the next one to give out
+        for block in blocks:
+            held.append(block)
+            while sum(map(len, held)) > (
+                end := (lead + chunk + _CONTEXT_FRAMES) * self.hop_length
+            ):
+                buffer = np.concatenate(held)
+                yield magnitudes(buffer[:end], self)[:, lead : lead + chunk]
+                done = lead + chunk - _CONTEXT_FRAMES
+                held, lead = [buffer[done * self.hop_length :]], _CONTEXT_FRAMES
+        yield magnitudes(np.concatenate(held), self)[:, lead:]
+
+
+def _mean_blocks(frames: np.ndarray, size: int) -> np.ndarray:
+    """Average (bins, n) over blocks of `size` columns, dropping an incomplete tail."""
+    count = frames.shape[1] // size
+    blocks = frames[:, : count * size].reshape(frames.shape[0], count, size)
+    return blocks.mean(axis=2, dtype=np.float32)

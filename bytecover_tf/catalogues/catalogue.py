@@ -1,0 +1,385 @@
+"""What a catalogue is: recordings with embeddings that can be searched.
+
+Two kinds share one behaviour, chosen by the address: a folder holds an embedded
+LanceDB table, `milvus://host:port/collection` names a collection on a server.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bytecover_tf.audio.chroma import PITCH_CLASSES
+from bytecover_tf.catalogues.identity import Identity
+from bytecover_tf.catalogues.recall import Trial
+from bytecover_tf.catalogues.rows import Hit, Recording, Row
+from bytecover_tf.errors import ByteCoverError, CatalogueError
+from bytecover_tf.stores.extraction import content_hash
+
+if TYPE_CHECKING:
+    from bytecover_tf.catalogues.segments import Segmenting
+    from bytecover_tf.encoders.encoder import Encoder
+
+# Rows up to which every search compares with all of them.
+EXACT_ROWS = 50_000
+
+_GOOD_RECALL = 0.99
+
+
+class CatalogueMissing(CatalogueError):
+    """There is no catalogue at an address."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """An approximate index, and how good it is.
+
+    Attributes:
+        rows: number of rows in the catalogue.
+        recall: share of the true ten nearest rows that a search finds.
+    """
+
+    rows: int
+    recall: float
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the recall is what the index was chosen for."""
+        return self.recall >= _GOOD_RECALL
+
+
+@dataclass
+class Verification:
+    """How a catalogue agrees with the files.
+
+    Attributes:
+        recordings: number in the catalogue.
+        missing: paths of recordings whose file is gone.
+        changed: paths of recordings whose file now has other content.
+        unindexed: paths of files whose content is not in the catalogue.
+        damaged: paths of recordings without chroma or a sound embedding of the whole.
+    """
+
+    recordings: int = 0
+    missing: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    unindexed: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether catalogue and files agree."""
+        return not (self.missing or self.changed or self.unindexed or self.damaged)
+
+
+class Catalogue(ABC):
+    """Recordings with their embeddings.
+
+    Use as a context manager. Several processes may read and write at once: what a
+    method has written is there for all, and a process killed at any moment leaves
+    whole recordings only.
+
+    Attributes:
+        address: where the catalogue is.
+        identity: which encoder made its embeddings.
+    """
+
+    address: str
+    identity: Identity
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Add recordings, or replace those that are there already.
+
+        Args:
+            rows: all rows of each recording, one recording after the other.
+
+        Raises:
+            CatalogueError: an embedding has another shape or norm, a whole recording
+                has no chroma, two rows are the same, or the catalogue cannot be
+                written.
+        """
+        keys = {row.key for row in rows}
+        if len(keys) < len(rows):
+            raise CatalogueError(f"{self.address}: the same row was added twice")
+        for row in rows:
+            if not self._is_embedding(row.embedding):
+                raise CatalogueError(
+                    f"{row.recording.path}: expected an embedding of shape "
+                    f"({self.identity.dim},) and norm 1"
+                )
+            if row.segment == 0 and not _is_chroma(row.chroma):
+                raise CatalogueError(
+                    f"{row.recording.path}: expected a uint8 chroma of shape (12, n)"
+                )
+        if rows:
+            self._upsert(rows)
+
+    def update(self, recordings: Sequence[Recording]) -> None:
+        """Change what is known of recordings, such as work or path.
+
+        Args:
+            recordings: to replace those with the same ids; others are passed over.
+
+        Raises:
+            CatalogueError: the catalogue cannot be written.
+        """
+        new = {recording.id: recording for recording in recordings}
+        rows = [replace(row, recording=new[row.recording.id]) for row in self.rows(new)]
+        if rows:
+            self._upsert(rows)
+
+    def verify(self, paths: Iterable[str] = ()) -> Verification:
+        """Compare the catalogue with the files.
+
+        A file is read only if its size or time is not as it was.
+
+        Args:
+            paths: absolute paths of files that should be in the catalogue.
+
+        Returns:
+            Where the two differ.
+        """
+        found = Verification()
+        recordings: dict[str, Recording] = {}
+        whole = set()
+        for row in self.rows():
+            recordings[row.recording.id] = row.recording
+            if (
+                row.segment == 0
+                and self._is_embedding(row.embedding)
+                and _is_chroma(row.chroma)
+            ):
+                whole.add(row.recording.id)
+        found.recordings = len(recordings)
+        for recording in recordings.values():
+            if recording.id not in whole:
+                found.damaged.append(recording.path)
+            if not os.path.exists(recording.path):
+                found.missing.append(recording.path)
+            elif not holds(recording):
+                found.changed.append(recording.path)
+        known_paths = {recording.path for recording in recordings.values()}
+        known_content = {recording.content for recording in recordings.values()}
+        found.unindexed = [
+            path
+            for path in paths
+            if path not in known_paths and _content(path) not in known_content
+        ]
+        return found
+
+    def recall(self, queries: int = 100, top: int = 10) -> float:
+        """Return the recall of `search` against comparing with every row.
+
+        Args:
+            queries: how many random queries to ask.
+            top: how many rows each should find.
+        """
+        return Trial.of(self, queries, top).recall(self.search)
+
+    def _check_queries(self, vectors: np.ndarray) -> np.ndarray:
+        vectors = np.asarray(vectors, np.float32)
+        if vectors.ndim != 2 or vectors.shape[1] != self.identity.dim:
+            raise CatalogueError(
+                f"{self.address}: expected queries of shape (n, {self.identity.dim}), "
+                f"found {vectors.shape}"
+            )
+        if not np.isfinite(vectors).all():
+            raise CatalogueError(f"{self.address}: a query is not finite")
+        return vectors
+
+    def _is_embedding(self, vector: np.ndarray) -> bool:
+        return vector.shape == (self.identity.dim,) and bool(
+            abs(np.linalg.norm(vector) - 1) < 1e-3
+        )
+
+    @abstractmethod
+    def remove(self, ids: Sequence[str]) -> None:
+        """Remove recordings; ids that are not there are passed over."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """Return the number of recordings."""
+
+    @abstractmethod
+    def recordings(self) -> Iterator[Recording]:
+        """Yield every recording, in no order."""
+
+    @abstractmethod
+    def rows(self, ids: Iterable[str] | None = None) -> Iterator[Row]:
+        """Yield the rows of the recordings with these ids, by default of all."""
+
+    @abstractmethod
+    def vectors(self) -> Iterator[np.ndarray]:
+        """Yield every embedding, in blocks (n, dim) and no order."""
+
+    @abstractmethod
+    def chroma(self, ids: Iterable[str]) -> dict[str, np.ndarray]:
+        """Return the chroma (12, frames) of recordings by id.
+
+        Args:
+            ids: those that are not there are passed over.
+        """
+
+    @abstractmethod
+    def search(self, vectors: np.ndarray, top: int = 10) -> list[list[Hit]]:
+        """Return the rows nearest to each query.
+
+        Args:
+            vectors: float array (queries, dim) of unit norm, made by the encoder of
+                `identity`.
+            top: how many rows to return for each.
+
+        Returns:
+            For each query at most `top` hits, the most similar first.
+
+        Raises:
+            CatalogueError: the vectors have another shape.
+        """
+
+    @abstractmethod
+    def optimize(self, exact_rows: int = EXACT_ROWS) -> Index | None:
+        """Put the stored rows in order after many changes.
+
+        Args:
+            exact_rows: up to so many rows a search compares with all of them; above,
+                an approximate index is built, or brought up to date.
+
+        Returns:
+            What is known of the approximate index, or None if there is none.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what the catalogue holds open."""
+
+    @abstractmethod
+    def _upsert(self, rows: Sequence[Row]) -> None:
+        """Store rows whose keys differ, in place of those with the same keys."""
+
+    def __enter__(self) -> Catalogue:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _is_chroma(chroma: np.ndarray | None) -> bool:
+    return (
+        chroma is not None
+        and chroma.dtype == np.uint8
+        and chroma.ndim == 2
+        and len(chroma) == PITCH_CLASSES
+        and chroma.shape[1] > 0
+    )
+
+
+def holds(recording: Recording) -> bool:
+    """Tell whether a recording's file is there and has its content."""
+    return recording.is_unchanged or _content(recording.path) == recording.content
+
+
+def _content(path: str) -> str | None:
+    """Return the content hash of a file, or None if there is none to be read."""
+    # Reading from a pipe would wait for ever.
+    if not os.path.isfile(path):
+        return None
+    try:
+        return content_hash(path)
+    except OSError:
+        return None
+
+
+def open_catalogue(
+    address: str | Path, identity: Identity | None = None, create: bool = False
+) -> Catalogue:
+    """Open a catalogue, or make one.
+
+    Args:
+        address: a folder, or `milvus://host:port/collection`.
+        identity: of the encoder that will search or add; None takes what is there.
+        create: whether to make a catalogue of this identity if there is none.
+
+    Raises:
+        CatalogueMissing: there is no catalogue.
+        CatalogueError: it cannot be opened, or was made with another encoder.
+        FrontendMismatch: it was made with another frontend.
+    """
+    address = str(address)
+    catalogue: Catalogue
+    made_as = identity if create else None
+    if address.startswith("milvus://"):
+        from bytecover_tf.catalogues.milvus import MilvusCatalogue
+
+        catalogue = MilvusCatalogue(address, made_as)
+    elif "://" in address:
+        raise CatalogueError(
+            f"{address}: expected a folder or milvus://host:port/collection"
+        )
+    else:
+        from bytecover_tf.catalogues.lance import LanceCatalogue
+
+        catalogue = LanceCatalogue(address, made_as)
+    if identity is not None:
+        identity.check_same(catalogue.identity, address)
+    return catalogue
+
+
+def open_with_encoder(
+    address: str | Path, encoder: str | Path | None = None
+) -> tuple[Catalogue, Encoder]:
+    """Open a catalogue together with the encoder that made it.
+
+    Args:
+        address: as `open_catalogue` takes it.
+        encoder: what `load_encoder` takes; by default from where it was when the
+            catalogue was made.
+
+    Raises:
+        CatalogueError: there is no catalogue, or another encoder made it.
+        EncoderError: there is no encoder.
+    """
+    catalogue = open_catalogue(address)
+    try:
+        return catalogue, encoder_of(catalogue, encoder)
+    except ByteCoverError:
+        catalogue.close()
+        raise
+
+
+def encoder_of(
+    catalogue: Catalogue,
+    encoder: str | Path | None = None,
+    segmenting: Segmenting | None = None,
+) -> Encoder:
+    """Load the encoder that made a catalogue.
+
+    Args:
+        catalogue: what it made.
+        encoder: what `load_encoder` takes; by default from where it was when the
+            catalogue was made.
+        segmenting: what the catalogue must hold; by default what it does.
+
+    Raises:
+        CatalogueError: another encoder made it, or of other segments.
+        EncoderError: there is no encoder.
+    """
+    from bytecover_tf.encoders.encoder import load_encoder
+
+    found = catalogue.identity
+    path = encoder or found.encoder_path
+    loaded = load_encoder(path)
+    identity = Identity.of(loaded, path, segmenting or found.segmenting)
+    identity.check_same(found, catalogue.address)
+    return loaded

@@ -1,0 +1,136 @@
+"""Which encoder made a catalogue's embeddings, and of which segments."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.catalogues.segments import Segmenting
+from bytecover_tf.encoders.model_file import encoder_file
+from bytecover_tf.encoders.pretrained import lasting
+from bytecover_tf.errors import CatalogueError, EncoderError
+from bytecover_tf.stores.extraction import content_hash
+
+if TYPE_CHECKING:
+    from bytecover_tf.encoders.encoder import Encoder
+
+
+# 1 had no chroma. To be raised when chroma is computed in another way.
+_FORMAT = 2
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What two catalogues must share for their embeddings to be comparable.
+
+    Attributes:
+        encoder: SHA-256 of the encoder's `.keras` file, also if an export of it
+            made the embeddings.
+        frontend: parameters of the features that the encoder reads.
+        dim: size of an embedding.
+        segmenting: which segments have an embedding of their own.
+        encoder_path: where the encoder lay, or its name; tells the user, and is not
+            compared.
+    """
+
+    encoder: str
+    frontend: Frontend
+    dim: int
+    segmenting: Segmenting = field(default_factory=Segmenting)
+    encoder_path: str = field(default="", compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        encoder: Encoder,
+        path: str | Path,
+        segmenting: Segmenting | None = None,
+    ) -> Identity:
+        """Return the identity of what an encoder makes.
+
+        Args:
+            encoder: as `load_encoder` returned it.
+            path: what `load_encoder` was given.
+            segmenting: which segments are embedded; by default whole recordings.
+
+        Raises:
+            EncoderError: an export does not say which encoder it was made of.
+        """
+        checksum = encoder.info.get("encoder_sha256") or encoder_checksum(path)
+        if checksum is None:
+            raise EncoderError(f"{path}: does not say which encoder it was made of")
+        return cls(
+            checksum,
+            encoder.frontend,
+            encoder.dim,
+            segmenting or Segmenting(),
+            lasting(path),
+        )
+
+    def to_json(self) -> str:
+        """Return the identity as JSON."""
+        return json.dumps({"format": _FORMAT, **asdict(self)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> Identity:
+        """Build an identity from `to_json`'s result.
+
+        Args:
+            text: JSON.
+            where: names the catalogue.
+
+        Raises:
+            CatalogueError: a catalogue of another format, such as one without chroma.
+            ValueError, KeyError, TypeError, ConfigError: the text is something else.
+        """
+        values = json.loads(text)
+        found = values.pop("format", 1)
+        if found != _FORMAT:
+            raise CatalogueError(
+                f"{where}: a catalogue of format {found}, this version reads {_FORMAT} "
+                "(the first with chroma); index the files into a new catalogue"
+            )
+        frontend = Frontend.from_dict(values.pop("frontend"))
+        segmenting = Segmenting(**values.pop("segmenting"))
+        return cls(**values, frontend=frontend, segmenting=segmenting)
+
+    def check_same(self, found: Identity, where: str) -> None:
+        """Refuse the identity of a catalogue that is not this one.
+
+        Args:
+            found: what the catalogue was made with.
+            where: names the catalogue.
+
+        Raises:
+            CatalogueError: it was made with another encoder, or of other segments.
+            FrontendMismatch: its features were made with another frontend.
+        """
+        advice = "take what it was made with, or make another catalogue"
+        if (self.encoder, self.dim) != (found.encoder, found.dim):
+            raise CatalogueError(
+                f"{where}: made with the encoder {found._encoder_name}, "
+                f"not with {self._encoder_name}; {advice}"
+            )
+        if self.segmenting != found.segmenting:
+            raise CatalogueError(
+                f"{where}: holds {found.segmenting}, not {self.segmenting}; {advice}"
+            )
+        self.frontend.check_same(found.frontend, where)
+
+    @property
+    def _encoder_name(self) -> str:
+        return f"{self.encoder_path} (SHA-256 {self.encoder[:12]}, dim {self.dim})"
+
+
+def encoder_checksum(path: str | Path) -> str | None:
+    """Return the SHA-256 of a `.keras` file, or of the one in a run directory.
+
+    Args:
+        path: what `load_encoder` takes; for anything else the result is None.
+    """
+    path = encoder_file(path)
+    is_model = path.suffix == ".keras" and path.is_file()
+    return content_hash(path) if is_model else None

@@ -1,0 +1,308 @@
+"""Filling a catalogue from files, in parallel and resumable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+from bytecover_tf import cli
+from bytecover_tf.catalogues.catalogue import Catalogue, holds
+from bytecover_tf.catalogues.rows import Recording
+from bytecover_tf.catalogues.segments import embed_rows
+from bytecover_tf.catalogues.tags import read_tags
+from bytecover_tf.data.files import existing_folder, recordings
+from bytecover_tf.data.manifest import load as read_manifest
+from bytecover_tf.encoders.encoder import Encoder
+from bytecover_tf.errors import DataError
+from bytecover_tf.stores.extraction import Extracted, Pool, Reader
+from bytecover_tf.stores.ray_cluster import map_on_cluster
+
+# Recordings that are embedded and stored together; a killed run loses no more.
+_BATCH = 16
+
+
+@dataclass
+class Report:
+    """What an indexing did.
+
+    Attributes:
+        added: number of recordings that are new.
+        changed: number of files whose content replaced another.
+        moved: number of recordings found at another path.
+        renamed: number of recordings that got another work.
+        present: number that needed nothing.
+        copies: by path, the path that the catalogue has the same content of.
+        failed: reason by path, for each file that was skipped.
+    """
+
+    added: int = 0
+    changed: int = 0
+    moved: int = 0
+    renamed: int = 0
+    present: int = 0
+    copies: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def has_changed_something(self) -> bool:
+        """Whether the catalogue is not as it was."""
+        return bool(self.added + self.changed + self.moved + self.renamed)
+
+
+def index_files(
+    catalogue: Catalogue,
+    load: Callable[[], Encoder],
+    paths: Iterable[str],
+    works: Mapping[str, str] | None = None,
+    workers: int | None = None,
+    ray: str | None = None,
+) -> Report:
+    """Bring a catalogue up to date with files.
+
+    A file with the size and time that the catalogue knows is not read. New content
+    is embedded; content that the catalogue has is not, whatever it is called now:
+    if the file it was read from is gone, it has moved, else the file is a copy.
+    The path of a recording with copies is the first in `paths`. Content that a
+    changed file no longer has is removed; its work passes to the new content if it
+    was given one. What was embedded is stored at once, so that an interrupted run
+    continues where it was, and ends with the same catalogue.
+
+    Args:
+        catalogue: its identity is that of the encoder.
+        load: returns the encoder; called only if there is something to embed.
+        paths: audio or `.npy` files.
+        works: label of the composition by absolute path. A recording that has none
+            keeps the work that it has, and a new one is a work of its own.
+        workers: processes that decode and transform; by default one a core.
+        ray: address of a Ray cluster that does it instead, see
+            `bytecover_tf.stores.ray_cluster`.
+
+    Returns:
+        What was done and what failed.
+
+    Raises:
+        CatalogueError: the catalogue cannot be read or written.
+        ClusterError: the cluster cannot be reached.
+    """
+    ordered = list(dict.fromkeys(os.path.abspath(path) for path in paths))
+    return _Indexing(catalogue, load, ordered, works or {}).run(workers, ray)
+
+
+def prune(catalogue: Catalogue, folders: Iterable[str]) -> int:
+    """Remove the recordings below some folders whose file is gone.
+
+    Args:
+        catalogue: to be pruned.
+        folders: what lay elsewhere is kept; its disk may not be mounted.
+
+    Returns:
+        The number of recordings removed.
+    """
+    tops = tuple(os.path.join(os.path.abspath(folder), "") for folder in folders)
+    gone = [
+        recording.id
+        for recording in catalogue.recordings()
+        if recording.path.startswith(tops) and not os.path.exists(recording.path)
+    ]
+    catalogue.remove(gone)
+    return len(gone)
+
+
+class _Indexing:
+    """One run: what the catalogue has, and what is about to be written."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        load: Callable[[], Encoder],
+        paths: Sequence[str],
+        works: Mapping[str, str],
+    ) -> None:
+        self.report = Report()
+        self._catalogue = catalogue
+        self._load = cache(load)
+        self._frontend = catalogue.identity.frontend
+        self._paths = paths
+        self._rank = {path: rank for rank, path in enumerate(paths)}
+        self._works = works
+        self._by_content: dict[str, Recording] = {}
+        self._by_path: dict[str, Recording] = {}
+        for recording in catalogue.recordings():
+            self._by_content[recording.content] = recording
+            # A run killed while a file changed left its old content there too.
+            if recording.path not in self._by_path or recording.is_unchanged:
+                self._by_path[recording.path] = recording
+        # Content of each file that this run knows.
+        self._seen: dict[str, str] = {}
+        self._new: dict[str, tuple[Recording, Extracted]] = {}
+        self._updated: dict[str, Recording] = {}
+
+    def run(self, workers: int | None, ray: str | None) -> Report:
+        todo = [path for path in self._paths if not self._is_present(path)]
+        with cli.progress(total=len(todo), unit="file", desc="index") as bar:
+            for path, result in self._read(todo, workers, ray) if todo else ():
+                bar.update()
+                if isinstance(result, str):
+                    self._fail(path, result)
+                else:
+                    self._take(path, result)
+                bar.set_postfix(failed=len(self.report.failed))
+                if len(self._new) >= _BATCH:
+                    self._store()
+        self._store()
+        self._remove_replaced()
+        return self.report
+
+    def _read(
+        self, paths: Sequence[str], workers: int | None, ray: str | None
+    ) -> Iterator[tuple[str, Extracted | str]]:
+        known = frozenset(self._by_content)
+        read = Reader(self._frontend, known=known, with_chroma=True)
+        if ray is not None:
+            return map_on_cluster(ray, read, paths)
+        return Pool(read, workers).map(paths)
+
+    def _is_present(self, path: str) -> bool:
+        known = self._by_path.get(path)
+        if known is None or not known.is_unchanged:
+            return False
+        self._seen[path] = known.content
+        work = self._works.get(path, known.work)
+        if work == known.work:
+            self.report.present += 1
+        else:
+            self.report.renamed += 1
+            self._update(replace(known, work=work))
+        return True
+
+    def _fail(self, path: str, reason: str) -> None:
+        self.report.failed[path] = reason
+
+    def _take(self, path: str, result: Extracted) -> None:
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            self._fail(path, f"{path!r}: its name is not valid UTF-8")
+            return
+        self._seen[path] = result.key
+        known = self._by_content.get(result.key)
+        if known is None:
+            self._add(path, result)
+        elif known.path == path:
+            # Only its time is new.
+            self.report.present += 1
+            self._update(self._placed(known, path, result))
+        elif not holds(known):
+            self.report.moved += 1
+            self._update(self._placed(known, path, result))
+        elif self._rank.get(known.path, -1) < self._rank[path]:
+            self.report.copies[path] = known.path
+        else:
+            self.report.copies[known.path] = path
+            self._update(self._placed(known, path, result))
+
+    def _add(self, path: str, result: Extracted) -> None:
+        assert result.features is not None  # only content known before has none
+        duration = result.features.shape[1] * self._frontend.seconds_per_frame
+        blank = Recording.of_content(result.key, path, duration)
+        replaced = self._by_path.get(path)
+        if replaced is not None and replaced.work != replaced.id:
+            blank = replace(blank, work=replaced.work)
+        recording = self._placed(blank, path, result)
+        self._new[recording.id] = (recording, result)
+        self._by_content[recording.content] = recording
+
+    def _placed(self, recording: Recording, path: str, result: Extracted) -> Recording:
+        """Return a recording as it is at a path."""
+        return replace(
+            recording,
+            **asdict(read_tags(path)),
+            work=self._works.get(path, recording.work),
+            path=path,
+            size=result.size,
+            mtime_ns=result.mtime_ns,
+        )
+
+    def _update(self, recording: Recording) -> None:
+        self._by_content[recording.content] = recording
+        if recording.id in self._new:
+            _, extracted = self._new[recording.id]
+            self._new[recording.id] = (recording, extracted)
+        else:
+            self._updated[recording.id] = recording
+
+    def _store(self) -> None:
+        if self._new:
+            recordings, extracted = zip(*self._new.values(), strict=True)
+            rows, failed = embed_rows(
+                self._load(),
+                recordings,
+                extracted,
+                self._catalogue.identity.segmenting,
+            )
+            self._catalogue.add(rows)
+            for recording in recordings:
+                self._count(recording, failed)
+            self._new.clear()
+        self._catalogue.update(list(self._updated.values()))
+        self._updated.clear()
+
+    def _count(self, recording: Recording, failed: Mapping[str, str]) -> None:
+        if recording.path in failed:
+            self._fail(recording.path, failed[recording.path])
+            # The old content stays until there is new.
+            del self._by_content[recording.content], self._seen[recording.path]
+        elif recording.path in self._by_path:
+            self.report.changed += 1
+        else:
+            self.report.added += 1
+
+    def _remove_replaced(self) -> None:
+        """Remove content that its file no longer has, and no other file either."""
+        self._catalogue.remove(
+            [
+                recording.id
+                for recording in self._by_content.values()
+                if self._seen.get(recording.path, recording.content)
+                != recording.content
+            ]
+        )
+
+
+def find_files(
+    folders: Iterable[str | Path], manifest: Path | None = None
+) -> tuple[list[str], dict[str, str]]:
+    """Return the recordings in folders and in a manifest, and the works it names.
+
+    Args:
+        folders: folders or single files.
+        manifest: as `bytecover_tf.data.manifest` reads it.
+
+    Returns:
+        Absolute paths, and the work of those that the manifest lists.
+
+    Raises:
+        DataError: a folder is missing, the manifest is malformed, or there are no
+            recordings.
+    """
+    paths = []
+    works = {}
+    if manifest is not None:
+        for track in read_manifest(manifest):
+            paths.append(os.path.abspath(track.path))
+            works[paths[-1]] = track.work
+    folders = list(folders)
+    for folder in folders:
+        if os.path.isfile(folder):
+            paths.append(os.path.abspath(folder))
+            continue
+        found = recordings(existing_folder(folder))
+        paths.extend(os.path.abspath(path) for path in found)
+    if not paths:
+        raise DataError(
+            f"{', '.join(map(str, folders))}: expected recordings, found none"
+        )
+    return list(dict.fromkeys(paths)), works

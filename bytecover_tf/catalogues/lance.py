@@ -1,0 +1,351 @@
+"""A catalogue in a folder: one LanceDB table, no server.
+
+    recordings.lance    the rows; the identity is in the table's schema
+    lock                held by a process while it writes
+
+LanceDB commits each change as a new version of the table, so a reader or a killed
+writer never sees half of one. Writers take turns by the lock, since two that insert
+the same key at the same time would both succeed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bytecover_tf.catalogues.catalogue import (
+    EXACT_ROWS,
+    Catalogue,
+    CatalogueMissing,
+    Index,
+)
+from bytecover_tf.catalogues.identity import Identity
+from bytecover_tf.catalogues.packing import unpack
+from bytecover_tf.catalogues.recall import Trial
+from bytecover_tf.catalogues.rows import COLUMNS, Hit, Recording, Row
+from bytecover_tf.errors import ByteCoverError, CatalogueError
+
+_TABLE = "recordings"
+_IDENTITY = b"bytecover"
+# Followed by the number of rows that the index was built for.
+_INDEX = "embedding_"
+_IDS_AT_ONCE = 500
+_ROWS_AT_ONCE = 8192
+# Readers of a version older than this are cut off when the table is put in order.
+_KEEP_VERSIONS = timedelta(hours=1)
+
+# Each write makes a file; after so many they are merged.
+_TIDY = 200
+
+# The index is IVF_HNSW_SQ. One graph over all rows is searched several times faster
+# than many small ones at the same recall, so that there are several only to bound the
+# memory of building one: each over at most a gigabyte of vectors.
+_PARTITION_VALUES = 2**28
+_NEIGHBOURS = 32
+_BUILD_CANDIDATES = 200
+_REFINE = 2
+
+# How many candidates a search keeps in each graph. How many it takes depends on how the
+# embeddings lie; the first that finds enough is chosen, see `optimize`.
+_CANDIDATES = (100, 200, 400, 800, 1600)
+# More than `Index.is_good` asks for, as it is measured by some queries only.
+_WANTED_RECALL = 0.995
+_TRIAL_QUERIES = 200
+_TRIAL_TOP = 10
+# Where the choice is kept: in the metadata of the embeddings' column.
+_CHOICE = "candidates"
+# All graphs are searched, however many there are.
+_ALL = 2**20
+
+
+class LanceCatalogue(Catalogue):
+    """A catalogue in a folder.
+
+    Args:
+        address: the folder.
+        identity: makes the catalogue if the folder has none; without it, the
+            catalogue must be there.
+
+    Raises:
+        CatalogueMissing: there is no catalogue.
+        CatalogueError: it is damaged, or LanceDB is not installed.
+    """
+
+    def __init__(self, address: str, identity: Identity | None = None) -> None:
+        try:
+            import lancedb
+        except ImportError:
+            raise CatalogueError(
+                f"{address}: a catalogue in a folder needs LanceDB; "
+                "pip install 'bytecover_tf[catalogue]'"
+            ) from None
+        self.address = address
+        self._folder = Path(address)
+        self._writes = 0
+        if identity is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        elif not self._exists:
+            raise CatalogueMissing(f"{address}: there is no catalogue")
+        # Every read looks for what other processes have written.
+        database = lancedb.connect(self._folder, read_consistency_interval=timedelta(0))
+        if identity is not None:
+            with self._writing():
+                if not self._exists:
+                    self._make(database, identity)
+        with _explained(address):
+            self._table: Any = database.open_table(_TABLE)
+            self._schema = self._table.schema
+            self.identity = _read_identity(self._schema, address)
+
+    @property
+    def _exists(self) -> bool:
+        # Without a version: whoever made it was killed, or the disk was full.
+        versions = self._folder / f"{_TABLE}.lance" / "_versions"
+        return any(versions.glob("*.manifest"))
+
+    def _make(self, database: Any, identity: Identity) -> None:
+        names = {path.name for path in self._folder.iterdir()}
+        others = names - {"lock", f"{_TABLE}.lance"}
+        if others:
+            raise CatalogueError(
+                f"{self.address}: holds other files, such as {min(others)}; "
+                "a new catalogue needs a folder of its own"
+            )
+        mode = "overwrite" if names - {"lock"} else "create"
+        database.create_table(_TABLE, schema=_schema(identity), mode=mode)
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Remove recordings; ids that are not there are passed over."""
+        with self._writing():
+            for condition in _conditions(ids):
+                self._table.delete(condition)
+
+    def count(self) -> int:
+        """Return the number of recordings."""
+        with _explained(self.address):
+            return self._table.count_rows("segment = 0")
+
+    def recordings(self) -> Iterator[Recording]:
+        """Yield every recording, in no order."""
+        for batch in self._scan(list(COLUMNS), "segment = 0"):
+            yield from map(Recording.from_dict, batch.to_pylist())
+
+    def rows(self, ids: Iterable[str] | None = None) -> Iterator[Row]:
+        """Yield the rows of the recordings with these ids, by default of all."""
+        for condition in [None] if ids is None else _conditions(ids):
+            for batch in self._scan([*COLUMNS, "embedding", "chroma"], condition):
+                embeddings = self._vectors(batch)
+                values = batch.drop_columns(["embedding"]).to_pylist()
+                for value, embedding in zip(values, embeddings, strict=True):
+                    yield Row.from_dict({**value, "embedding": embedding})
+
+    def vectors(self) -> Iterator[np.ndarray]:
+        """Yield every embedding, in blocks (n, dim) and no order."""
+        for batch in self._scan(["embedding"], None):
+            yield self._vectors(batch)
+
+    def chroma(self, ids: Iterable[str]) -> dict[str, np.ndarray]:
+        """Return the chroma (12, frames) of recordings by id."""
+        return {
+            values["id"]: unpack(values["chroma"])
+            for condition in _conditions(ids)
+            for batch in self._scan(["id", "chroma"], f"segment = 0 AND {condition}")
+            for values in batch.to_pylist()
+        }
+
+    def _scan(self, columns: list[str], condition: str | None) -> Iterator[Any]:
+        with _explained(self.address):
+            query = self._table.search().select(columns)
+            if condition:
+                query = query.where(condition)
+            yield from query.to_batches(_ROWS_AT_ONCE)
+
+    def _vectors(self, batch: Any) -> np.ndarray:
+        flat = batch.column("embedding").flatten().to_numpy(zero_copy_only=False)
+        return flat.reshape(-1, self.identity.dim)
+
+    def search(self, vectors: np.ndarray, top: int = 10) -> list[list[Hit]]:
+        """Return the rows nearest to each query, as `Catalogue.search` says."""
+        return self._search(vectors, top, self._candidates)
+
+    @property
+    def _candidates(self) -> int:
+        """What `optimize` chose, perhaps in another process."""
+        with _explained(self.address):
+            metadata = self._table.schema.field("embedding").metadata or {}
+        return int(metadata.get(_CHOICE.encode(), _CANDIDATES[-1]))
+
+    def _search(
+        self, vectors: np.ndarray, top: int, candidates: int
+    ) -> list[list[Hit]]:
+        vectors = self._check_queries(vectors)
+        found: list[list[Hit]] = [[] for _ in vectors]
+        if not len(vectors):
+            return found
+        with _explained(self.address):
+            query = (
+                self._table.search(list(vectors), vector_column_name="embedding")
+                .distance_type("cosine")
+                .select([*COLUMNS, "_distance"])
+                .limit(top)
+                # These matter to an approximate index only.
+                .nprobes(_ALL)
+                .ef(max(candidates, 2 * top))
+                .refine_factor(_REFINE)
+            )
+            for values in query.to_arrow().sort_by("_distance").to_pylist():
+                # LanceDB leaves the column out if there is one query only.
+                hits = found[values.get("query_index", 0)]
+                hits.append(Hit.from_dict(values, 1 - values["_distance"]))
+        return found
+
+    def optimize(self, exact_rows: int = EXACT_ROWS) -> Index | None:
+        """Merge small files, drop old versions, and see to the approximate index.
+
+        Whenever there is an index, the effort of a search is chosen anew: the least of
+        a few that finds enough of the true ten nearest of some queries. On 100 000 x
+        256 values, 100 candidates are enough if their directions are as uneven as
+        those of embeddings, and 800 if all directions are alike.
+
+        Args:
+            exact_rows: up to so many rows there is no index.
+
+        Returns:
+            The index with its recall, or None.
+        """
+        with self._writing():
+            self._tidy()
+            rows = self._table.count_rows()
+            indices = [index.name for index in self._table.list_indices()]
+            if rows <= exact_rows:
+                self._drop(indices)
+                return None
+            # New rows join the graphs that are there, which makes these too large
+            # in the end.
+            if not any(rows <= 2 * _rows_at_build(name) for name in indices):
+                self._drop(indices)
+                self._build(rows)
+            return Index(rows, self._choose_candidates())
+
+    def _build(self, rows: int) -> None:
+        from lancedb.index import HnswSq
+
+        self._table.create_index(
+            "embedding",
+            config=HnswSq(
+                distance_type="cosine",
+                num_partitions=-(-rows * self.identity.dim // _PARTITION_VALUES),
+                m=_NEIGHBOURS,
+                ef_construction=_BUILD_CANDIDATES,
+            ),
+            name=f"{_INDEX}{rows}",
+        )
+
+    def _choose_candidates(self) -> float:
+        """Keep the least number of candidates that will do; return its recall."""
+        trial = Trial.of(self, _TRIAL_QUERIES, _TRIAL_TOP)
+        for candidates in _CANDIDATES:
+            recall = trial.recall(partial(self._search, candidates=candidates))
+            if recall >= _WANTED_RECALL:
+                break
+        if candidates != self._candidates:
+            self._table.update_field_metadata(
+                {"path": "embedding", "metadata": {_CHOICE: str(candidates)}}
+            )
+        return recall
+
+    def _drop(self, indices: list[str]) -> None:
+        for name in indices:
+            self._table.drop_index(name)
+
+    def close(self) -> None:
+        """Release what the catalogue holds open."""
+        self._table = None
+
+    def _upsert(self, rows: Sequence[Row]) -> None:
+        with self._writing():
+            (
+                self._table.merge_insert("key")
+                .when_matched_update_all()
+                .when_not_matched_insert_all()
+                .execute(self._arrow(rows))
+            )
+            self._writes += 1
+            if self._writes % _TIDY == 0:
+                self._tidy()
+
+    def _tidy(self) -> None:
+        self._table.optimize(cleanup_older_than=_KEEP_VERSIONS)
+
+    def _arrow(self, rows: Sequence[Row]) -> Any:
+        import pyarrow as pa
+
+        values = [row.to_dict() for row in rows]
+        columns = [[value[name] for value in values] for name in COLUMNS]
+        flat = np.stack([row.embedding for row in rows]).astype(np.float32).ravel()
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat), self.identity.dim)
+        chroma = [value["chroma"] for value in values]
+        arrays = [*map(pa.array, columns), vectors, pa.array(chroma, pa.binary())]
+        return pa.table(arrays, schema=self._schema)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Wait until no other process writes, and keep others waiting."""
+        with _explained(self.address), open(self._folder / "lock", "w") as file:
+            try:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except ImportError:  # Windows has no flock; the user must take turns
+                pass
+            yield
+
+
+@contextmanager
+def _explained(address: str) -> Iterator[None]:
+    """Turn LanceDB's errors, which are built-in ones, into one line of ours."""
+    try:
+        yield
+    except ByteCoverError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        # Where in LanceDB's source it happened helps no user.
+        reason = re.sub(r",? *[^ ,]+\.rs:\d+:\d+", "", lines[0])
+        reason = re.sub(r"^lance error: LanceError\(\w+\): ", "", reason)
+        raise CatalogueError(f"{address}: {reason}") from error
+
+
+def _schema(identity: Identity) -> Any:
+    import pyarrow as pa
+
+    types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    fields = [(name, types[kind]) for name, kind in COLUMNS.items()]
+    vector = ("embedding", pa.list_(pa.float32(), identity.dim))
+    metadata = {_IDENTITY: identity.to_json()}
+    return pa.schema([*fields, vector, ("chroma", pa.binary())], metadata=metadata)
+
+
+def _read_identity(schema: Any, where: str) -> Identity:
+    text = (schema.metadata or {}).get(_IDENTITY)
+    if text is None:
+        raise ValueError("a LanceDB table, but no catalogue")
+    return Identity.from_json(text.decode(), where)
+
+
+def _rows_at_build(index: str) -> int:
+    return int(index.removeprefix(_INDEX))
+
+
+def _conditions(ids: Iterable[str]) -> Iterator[str]:
+    """Yield SQL conditions that together choose the recordings with these ids."""
+    quoted = ["'" + name.replace("'", "''") + "'" for name in ids]
+    for start in range(0, len(quoted), _IDS_AT_ONCE):
+        yield f"id IN ({', '.join(quoted[start : start + _IDS_AT_ONCE])})"

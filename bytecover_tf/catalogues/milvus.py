@@ -1,0 +1,289 @@
+"""A catalogue on a Milvus server: one collection.
+
+The identity is the collection's description, which is written when the collection
+is made and cannot change. Every read is strongly consistent: it sees what any
+process has written before.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from bytecover_tf.catalogues.catalogue import (
+    EXACT_ROWS,
+    Catalogue,
+    CatalogueMissing,
+    Index,
+)
+from bytecover_tf.catalogues.identity import Identity
+from bytecover_tf.catalogues.packing import BYTES_PER_FRAME, unpack
+from bytecover_tf.catalogues.rows import COLUMNS, Hit, Recording, Row
+from bytecover_tf.errors import CatalogueError
+
+_ADDRESS = re.compile(r"milvus://(?P<server>[^/\s]+:\d+)/(?P<collection>[A-Za-z_]\w*)")
+_TIMEOUT = 60  # seconds, for one request
+_CONNECT_TIMEOUT = 10
+_TEXT = 65_535  # bytes, the most that Milvus allows
+_IDS_AT_ONCE = 500
+# As much chroma as base64 brings into a text, in whole frames: 63 minutes. The rest
+# of a longer recording is searched by its embeddings but not aligned.
+_CHROMA = _TEXT // 4 * 3 // BYTES_PER_FRAME * BYTES_PER_FRAME
+# The server refuses messages over 64 MB; a row has up to 8 kB of vector and 64 kB of
+# chroma.
+_ROWS_AT_ONCE = 500
+
+_EXACT = {"index_type": "FLAT", "metric_type": "COSINE"}
+# Chosen on 100 000 x 256: see `optimize`.
+_APPROXIMATE = {
+    "index_type": "HNSW",
+    "metric_type": "COSINE",
+    "params": {"M": 32, "efConstruction": 300},
+}
+_CANDIDATES = 400
+
+
+class MilvusCatalogue(Catalogue):
+    """A catalogue on a server.
+
+    Args:
+        address: `milvus://host:port/collection`.
+        identity: makes the collection if the server has none of this name; without
+            it, the collection must be there.
+
+    Raises:
+        CatalogueMissing: there is no such collection.
+        CatalogueError: the address is malformed, the server cannot be reached, the
+            collection is no catalogue, or pymilvus is not installed.
+    """
+
+    def __init__(self, address: str, identity: Identity | None = None) -> None:
+        try:
+            import pymilvus  # noqa: F401
+        except ImportError:
+            raise CatalogueError(
+                f"{address}: a catalogue on a server needs pymilvus; "
+                "pip install 'bytecover_tf[milvus]'"
+            ) from None
+        self.address = address
+        match = _ADDRESS.fullmatch(address)
+        if not match:
+            raise CatalogueError(
+                f"{address}: expected milvus://host:port/collection, the collection "
+                "of letters, digits and _"
+            )
+        self._collection = match["collection"]
+        with self._explained():
+            self._client = _connect(f"http://{match['server']}")
+            if identity is not None and not self._exists:
+                self._make(identity)
+            if not self._exists:
+                raise CatalogueMissing(f"{address}: there is no catalogue")
+            described = self._client.describe_collection(self._collection)
+            self.identity = Identity.from_json(described["description"], address)
+            if not self._client.list_indexes(self._collection):
+                # Who made the collection or changed its index was killed.
+                self._client.create_index(self._collection, self._index(_EXACT))
+            self._client.load_collection(self._collection, timeout=_TIMEOUT)
+
+    @property
+    def _exists(self) -> bool:
+        return self._client.has_collection(self._collection, timeout=_TIMEOUT)
+
+    def _make(self, identity: Identity) -> None:
+        from pymilvus import DataType
+
+        types: dict[type, tuple[Any, dict[str, int]]] = {
+            str: (DataType.VARCHAR, {"max_length": _TEXT}),
+            int: (DataType.INT64, {}),
+            float: (DataType.DOUBLE, {}),
+        }
+        schema = self._client.create_schema(description=identity.to_json())
+        for name, kind in COLUMNS.items():
+            data_type, options = types[kind]
+            schema.add_field(name, data_type, is_primary=name == "key", **options)
+        schema.add_field("chroma", DataType.VARCHAR, max_length=_TEXT)
+        schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=identity.dim)
+        # Two processes may do this at once: the same again is no error in Milvus.
+        self._client.create_collection(
+            self._collection,
+            schema=schema,
+            index_params=self._index(_EXACT),
+            consistency_level="Strong",
+            timeout=_TIMEOUT,
+        )
+
+    def _index(self, index: dict[str, Any]) -> Any:
+        parameters = self._client.prepare_index_params()
+        parameters.add_index("embedding", index_name="embedding", **index)
+        return parameters
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Remove recordings; ids that are not there are passed over."""
+        with self._explained():
+            for condition in _conditions(ids):
+                self._client.delete(
+                    self._collection, filter=condition, timeout=_TIMEOUT
+                )
+
+    def count(self) -> int:
+        """Return the number of recordings."""
+        return self._count("segment == 0")
+
+    def _count(self, condition: str) -> int:
+        with self._explained():
+            result = self._client.query(
+                self._collection,
+                filter=condition,
+                output_fields=["count(*)"],
+                timeout=_TIMEOUT,
+            )
+        return result[0]["count(*)"]
+
+    def recordings(self) -> Iterator[Recording]:
+        """Yield every recording, in no order."""
+        yield from map(Recording.from_dict, self._scan(list(COLUMNS), "segment == 0"))
+
+    def rows(self, ids: Iterable[str] | None = None) -> Iterator[Row]:
+        """Yield the rows of the recordings with these ids, by default of all."""
+        for condition in [""] if ids is None else _conditions(ids):
+            for values in self._scan([*COLUMNS, "embedding", "chroma"], condition):
+                yield Row.from_dict({**values, "chroma": b64decode(values["chroma"])})
+
+    def vectors(self) -> Iterator[np.ndarray]:
+        """Yield every embedding, in blocks (n, dim) and no order."""
+        for block in self._blocks(["embedding"], ""):
+            yield np.array([values["embedding"] for values in block], np.float32)
+
+    def chroma(self, ids: Iterable[str]) -> dict[str, np.ndarray]:
+        """Return the chroma (12, frames) of recordings by id."""
+        # By primary key, which is found without looking at other rows.
+        keys = (f"{name}:0" for name in ids)
+        return {
+            values["id"]: unpack(b64decode(values["chroma"]))
+            for condition in _conditions(keys, "key")
+            for values in self._scan(["id", "chroma"], condition)
+        }
+
+    def _scan(self, columns: list[str], condition: str) -> Iterator[dict[str, Any]]:
+        for block in self._blocks(columns, condition):
+            yield from block
+
+    def _blocks(self, columns: list[str], condition: str) -> Iterator[list[Any]]:
+        with self._explained():
+            iterator = self._client.query_iterator(
+                self._collection,
+                batch_size=_ROWS_AT_ONCE,
+                filter=condition,
+                output_fields=columns,
+                timeout=_TIMEOUT,
+            )
+            while block := iterator.next():
+                yield block
+            iterator.close()
+
+    def search(self, vectors: np.ndarray, top: int = 10) -> list[list[Hit]]:
+        """Return the rows nearest to each query, as `Catalogue.search` says."""
+        vectors = self._check_queries(vectors)
+        if not len(vectors):
+            return []
+        with self._explained():
+            found = self._client.search(
+                self._collection,
+                list(vectors),
+                limit=top,
+                output_fields=list(COLUMNS),
+                search_params={"params": {"ef": max(_CANDIDATES, top)}},
+                timeout=_TIMEOUT,
+            )
+        return [
+            [Hit.from_dict(hit["entity"], hit["distance"]) for hit in hits]
+            for hits in found
+        ]
+
+    def optimize(self, exact_rows: int = EXACT_ROWS) -> Index | None:
+        """Choose the index by the number of rows.
+
+        The server merges small segments by itself. Above `exact_rows` the index is
+        HNSW: on 100 000 x 256 unit vectors in clusters of about eight it found
+        0.995 of the true ten nearest. While the index is changed, which happens
+        once, searches fail.
+
+        Args:
+            exact_rows: up to so many rows the index is an exact one.
+
+        Returns:
+            The approximate index with its recall, or None.
+        """
+        rows = self._count("")
+        wanted = _EXACT if rows <= exact_rows else _APPROXIMATE
+        with self._explained():
+            present = self._client.describe_index(self._collection, "embedding")
+            if present["index_type"] != wanted["index_type"]:
+                self._change_index(wanted)
+        return None if wanted is _EXACT else Index(rows, self.recall())
+
+    def _change_index(self, index: dict[str, Any]) -> None:
+        client, name = self._client, self._collection
+        # Only what is flushed gets an index.
+        client.flush(name)
+        client.release_collection(name, timeout=_TIMEOUT)
+        client.drop_index(name, "embedding", timeout=_TIMEOUT)
+        client.create_index(name, self._index(index))
+        client.load_collection(name)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def _upsert(self, rows: Sequence[Row]) -> None:
+        # The whole recording comes last: without it, its windows do not count.
+        ordered = sorted(rows, key=lambda row: row.segment == 0)
+        with self._explained():
+            for start in range(0, len(ordered), _ROWS_AT_ONCE):
+                block = ordered[start : start + _ROWS_AT_ONCE]
+                self._client.upsert(
+                    self._collection,
+                    [_values(row) for row in block],
+                    timeout=_TIMEOUT,
+                )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn the client's errors into one line of ours."""
+        from pymilvus import MilvusException
+
+        try:
+            yield
+        except MilvusException as error:
+            raise CatalogueError(f"{self.address}: {error.message}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise CatalogueError(f"{self.address}: no catalogue ({error})") from error
+
+
+def _values(row: Row) -> dict[str, Any]:
+    """Return a row's columns, the chroma as text of at most `_TEXT` bytes."""
+    values = row.to_dict()
+    return {**values, "chroma": b64encode(values["chroma"][:_CHROMA]).decode()}
+
+
+def _connect(uri: str) -> Any:
+    from pymilvus import MilvusClient
+
+    # It reports each failure a second time, and old servers' lack of timestamps.
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+    return MilvusClient(uri, timeout=_CONNECT_TIMEOUT)
+
+
+def _conditions(names: Iterable[str], column: str = "id") -> Iterator[str]:
+    """Yield conditions that together choose the rows with these ids, or keys."""
+    quoted = [json.dumps(name) for name in names]
+    for start in range(0, len(quoted), _IDS_AT_ONCE):
+        yield f"{column} in [{', '.join(quoted[start : start + _IDS_AT_ONCE])}]"

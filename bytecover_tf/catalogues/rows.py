@@ -1,0 +1,182 @@
+"""What a catalogue holds: recordings, and one row for each of their vectors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bytecover_tf.catalogues.packing import pack, unpack
+from bytecover_tf.stores.extraction import is_unchanged
+
+_ID = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording and the file it was read from.
+
+    A recording is its content: the same bytes under another name are the same
+    recording, and other bytes under the same name are another one.
+
+    Attributes:
+        id: sixteen hexadecimal digits of the content hash.
+        work: label of the composition; the id of one of its recordings while no
+            other is known.
+        title: as the file's tags say, or the file's name.
+        artist: as the file's tags say, or empty.
+        album: as the file's tags say, or empty.
+        path: the file, as an absolute path.
+        duration: in seconds, in whole pooled frames.
+        content: SHA-256 of the file.
+        size: of the file in bytes.
+        mtime_ns: when the file was last changed, in nanoseconds.
+    """
+
+    id: str
+    work: str
+    title: str
+    artist: str
+    album: str
+    path: str
+    duration: float
+    content: str
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of_content(cls, content: str, path: str, duration: float) -> Recording:
+        """Build a recording of which nothing else is known.
+
+        Args:
+            content: SHA-256 of the file; its beginning is id and work.
+            path: the file; its name is the title.
+            duration: in seconds.
+        """
+        name = content[:16]
+        title = Path(path).stem
+        return cls(name, name, title, "", "", path, duration, content, 0, 0)
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the file has the size and time that it had."""
+        return is_unchanged(self.path, self.size, self.mtime_ns)
+
+    @property
+    def has_named_work(self) -> bool:
+        """Whether a person or a manifest named the work."""
+        return not _ID.fullmatch(self.work)
+
+    @property
+    def label(self) -> str:
+        """What a person calls the recording: artist and title."""
+        return f"{self.artist} - {self.title}" if self.artist else self.title
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recording:
+        """Build a recording from a row; its other columns are disregarded."""
+        return cls(**{field.name: values[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Row:
+    """One vector of a recording.
+
+    Attributes:
+        recording: whose vector it is.
+        segment: 0 for the whole recording, then 1, 2, ... for windows of it.
+        start: of the segment in seconds.
+        end: of the segment in seconds.
+        embedding: float32 (dim,), of unit norm.
+        chroma: uint8 (12, frames), of the whole recording; windows have none. A
+            catalogue keeps it in sixteen levels.
+    """
+
+    recording: Recording
+    segment: int
+    start: float
+    end: float
+    embedding: np.ndarray
+    chroma: np.ndarray | None = None
+
+    @property
+    def key(self) -> str:
+        """Unique within a catalogue."""
+        return f"{self.recording.id}:{self.segment}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the columns that a catalogue stores."""
+        return {
+            **asdict(self.recording),
+            "key": self.key,
+            "segment": self.segment,
+            "start": self.start,
+            "end": self.end,
+            "embedding": self.embedding,
+            "chroma": b"" if self.chroma is None else pack(self.chroma),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Row:
+        """Build a row from what `to_dict` returns."""
+        return cls(
+            Recording.from_dict(values),
+            values["segment"],
+            values["start"],
+            values["end"],
+            np.asarray(values["embedding"], np.float32),
+            unpack(values["chroma"]) if values["chroma"] else None,
+        )
+
+
+COLUMNS: dict[str, type] = {
+    "key": str,
+    "id": str,
+    "work": str,
+    "title": str,
+    "artist": str,
+    "album": str,
+    "path": str,
+    "duration": float,
+    "content": str,
+    "size": int,
+    "mtime_ns": int,
+    "segment": int,
+    "start": float,
+    "end": float,
+}
+"""What is stored beside each embedding and chroma."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A segment found by a search.
+
+    Attributes:
+        recording: the recording.
+        segment: which of its segments; 0 is the whole recording.
+        start: of the segment in seconds.
+        end: of the segment in seconds.
+        similarity: cosine to the query, from -1 to 1.
+    """
+
+    recording: Recording
+    segment: int
+    start: float
+    end: float
+    similarity: float
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], similarity: float) -> Hit:
+        """Build a hit from a stored row's columns."""
+        return cls(
+            Recording.from_dict(values),
+            values["segment"],
+            values["start"],
+            values["end"],
+            similarity,
+        )

@@ -1,0 +1,111 @@
+"""Which parts of a recording have an embedding, and how they get it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bytecover_tf.catalogues.rows import Recording, Row
+from bytecover_tf.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bytecover_tf.encoders.encoder import Encoder
+    from bytecover_tf.stores.extraction import Extracted
+
+
+@dataclass(frozen=True)
+class Segmenting:
+    """The windows that are embedded beside the whole recording.
+
+    Attributes:
+        seconds: length of a window; 0 for no windows.
+        hop: seconds from the start of one window to that of the next.
+
+    Raises:
+        ConfigError: a value is negative, or only one of the two is 0.
+    """
+
+    seconds: float = 0.0
+    hop: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.seconds < 0 or self.hop < 0 or bool(self.seconds) != bool(self.hop):
+            raise ConfigError(
+                "segments need a positive length and a positive hop in seconds, "
+                f"found {self.seconds} and {self.hop}"
+            )
+
+    def __str__(self) -> str:
+        if not self.seconds:
+            return "whole recordings only"
+        return f"windows of {self.seconds:g} s every {self.hop:g} s"
+
+    def windows(self, frames: int, seconds_per_frame: float) -> list[tuple[int, int]]:
+        """Return the windows of a recording.
+
+        Args:
+            frames: the recording's length in pooled frames.
+            seconds_per_frame: duration of one.
+
+        Returns:
+            First frame and the one after the last of each window. The last window
+            ends where the recording does; a recording no longer than one has none.
+        """
+        if not self.seconds:
+            return []
+        length = max(round(self.seconds / seconds_per_frame), 1)
+        hop = max(round(self.hop / seconds_per_frame), 1)
+        if frames <= length:
+            return []
+        starts = [*range(0, frames - length, hop), frames - length]
+        return [(start, start + length) for start in starts]
+
+
+def embed_rows(
+    encoder: Encoder,
+    recordings: Sequence[Recording],
+    extracted: Sequence[Extracted],
+    segmenting: Segmenting,
+) -> tuple[list[Row], dict[str, str]]:
+    """Embed recordings and their windows.
+
+    A window is embedded as if it were a recording: its features are normalised by
+    its own maximum. A silent window has no row.
+
+    Args:
+        encoder: makes the embeddings.
+        recordings: N recordings.
+        extracted: features and chroma of each.
+        segmenting: which windows to embed.
+
+    Returns:
+        The rows, and by the recording's path why it has none.
+    """
+    seconds = encoder.frontend.seconds_per_frame
+    parts: list[tuple[Recording, int, int, int, np.ndarray | None]] = []
+    arrays = []
+    for recording, content in zip(recordings, extracted, strict=True):
+        features, chroma = content.features, content.chroma
+        assert features is not None
+        whole = (0, features.shape[1])
+        spans = [whole, *segmenting.windows(features.shape[1], seconds)]
+        for number, (start, end) in enumerate(spans):
+            parts.append((recording, number, start, end, None if number else chroma))
+            arrays.append(features[:, start:end])
+    embeddings = encoder.embed_features(arrays, [part[0].path for part in parts])
+    failed = {
+        recording.path: encoder.errors[index]
+        for index, (recording, number, *_) in enumerate(parts)
+        if number == 0 and index in encoder.errors
+    }
+    rows = [
+        Row(recording, number, start * seconds, end * seconds, embedding, chroma)
+        for index, ((recording, number, start, end, chroma), embedding) in enumerate(
+            zip(parts, embeddings, strict=True)
+        )
+        if index not in encoder.errors and recording.path not in failed
+    ]
+    return rows, failed

@@ -1,0 +1,105 @@
+"""What an encoder was trained on, so that it is never measured on the same.
+
+A `.keras` file keeps it under `trained_on`. Works are compared within one data set,
+since another set names them otherwise. Recordings are compared by content, whatever
+set they are in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bytecover_tf.data.track import Track
+from bytecover_tf.stores.feature_store import FeatureStore
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The works and recordings that an encoder was trained on.
+
+    Attributes:
+        works: labels of works by the name of their data set.
+        content: the first twelve digits of the content hash of each recording.
+    """
+
+    works: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    content: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, data: str, tracks: Sequence[Track], store: FeatureStore) -> Provenance:
+        """Describe the tracks that an encoder is trained on.
+
+        Args:
+            data: name of their data set.
+            tracks: the training recordings.
+            store: knows the tracks' content.
+
+        Raises:
+            StoreError: the store lacks a track.
+        """
+        return cls(
+            {data: frozenset(track.work for track in tracks)},
+            frozenset(_mark(store, track) for track in tracks),
+        )
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any] | None) -> Provenance:
+        """Read what `to_dict` returned.
+
+        Args:
+            record: as stored with an encoder. One of the first format names a single
+                data set under `data`; None stands for an encoder that knows nothing.
+        """
+        if record is None:
+            return cls()
+        works = record["works"]
+        if "data" in record:
+            works = {record["data"]: works}
+        return cls(
+            {data: frozenset(names) for data, names in works.items()},
+            frozenset(record["content"]),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record that is stored with an encoder, ready for JSON."""
+        return {
+            "works": {data: sorted(self.works[data]) for data in sorted(self.works)},
+            "content": sorted(self.content),
+        }
+
+    def merge(self, *others: Provenance) -> Provenance:
+        """Return the works and recordings of this and of others together."""
+        works = dict(self.works)
+        for other in others:
+            for data, names in other.works.items():
+                works[data] = works.get(data, frozenset()) | names
+        return Provenance(
+            works, self.content.union(*(other.content for other in others))
+        )
+
+    def overlap(
+        self, data: str, tracks: Sequence[Track], store: FeatureStore
+    ) -> tuple[list[str], list[str]]:
+        """Find what an encoder was trained on among tracks.
+
+        Args:
+            data: name of the tracks' data set.
+            tracks: recordings that should be unseen.
+            store: knows the tracks' content.
+
+        Returns:
+            The works and the paths of the recordings that were trained on.
+
+        Raises:
+            StoreError: the store lacks a track.
+        """
+        known = self.works.get(data, frozenset())
+        works = sorted({track.work for track in tracks} & known)
+        paths = [track.path for track in tracks if _mark(store, track) in self.content]
+        return works, paths
+
+
+def _mark(store: FeatureStore, track: Track) -> str:
+    return store.entry(track.path).key[:12]

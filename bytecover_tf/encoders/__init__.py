@@ -1,0 +1,1 @@
+"""Trained encoders: their files, and the runtimes that run them."""

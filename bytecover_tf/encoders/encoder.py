@@ -1,0 +1,198 @@
+"""One interface to trained encoders, wherever they come from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.encoders.pretrained import locate
+from bytecover_tf.encoders.runtimes import (
+    MANIFEST,
+    KerasNetwork,
+    Network,
+    OnnxNetwork,
+    SavedModelNetwork,
+)
+from bytecover_tf.errors import EncoderError, explain
+
+# Most frames in one batch, which bounds memory: 32 tracks of four minutes.
+_BATCH_FRAMES = 32 * 104
+# Inputs whose features are in memory together.
+_AT_ONCE = 256
+
+
+class Encoder:
+    """Turns recordings into embeddings.
+
+    Every method returns float32 `(N, dim)`: f_c at unit norm, so that a dot
+    product is the cosine similarity. A recording that cannot be embedded gets a
+    row of NaN and an entry in `errors`; the others are not affected.
+
+    Args:
+        network: maps features to f_c.
+        info: what is known about how the network was made.
+
+    Attributes:
+        frontend: parameters of the features.
+        dim: size of an embedding.
+        info: what is known about how the network was made.
+        errors: of the last call, the reason by position in its input.
+    """
+
+    def __init__(self, network: Network, info: dict[str, Any] | None = None) -> None:
+        self._network = network
+        self.frontend = network.frontend
+        self.dim = network.dim
+        self.info = info or {}
+        self.errors: dict[int, str] = {}
+
+    def embed_audio(self, paths: Iterable[str | Path]) -> np.ndarray:
+        """Embed audio files.
+
+        Args:
+            paths: of files that `load_audio` reads.
+        """
+        return self._embed(paths, lambda _, path: self.frontend.extract(path))
+
+    def embed_waveforms(self, waveforms: Iterable[np.ndarray]) -> np.ndarray:
+        """Embed samples.
+
+        Args:
+            waveforms: 1-D float arrays at the frontend's sample rate.
+        """
+        return self._embed(
+            waveforms,
+            lambda index, samples: self.frontend.features(samples, f"waveform {index}"),
+        )
+
+    def embed_features(
+        self, features: Iterable[np.ndarray], names: Sequence[str] | None = None
+    ) -> np.ndarray:
+        """Embed pooled features.
+
+        Args:
+            features: arrays (n_bins, T), any T from 1, as `Frontend.features`
+                returns them.
+            names: what `errors` calls each; by default `features` and its number.
+        """
+        return self._embed(
+            features,
+            # Pooled already; normalising what is normalised changes nothing.
+            lambda index, array: self.frontend.from_cqt(
+                array,
+                self.frontend.pool,
+                names[index] if names else f"features {index}",
+            ),
+        )
+
+    def _embed(self, inputs: Iterable[Any], prepare: Any) -> np.ndarray:
+        errors: dict[int, str] = {}
+
+        def attempt(item: tuple[int, Any]) -> np.ndarray | None:
+            try:
+                return prepare(*item)
+            except Exception as error:  # one bad input must not stop a batch
+                errors[item[0]] = explain(error, f"{item[1]!s:.200}")
+                return None
+
+        rest = enumerate(inputs)
+        parts = [np.empty((0, self.dim), np.float32)]
+        # Decoding and the transform's FFTs run outside Python's lock.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            while some := list(islice(rest, _AT_ONCE)):
+                parts.append(self._embed_prepared(list(pool.map(attempt, some))))
+        self.errors = dict(sorted(errors.items()))
+        return np.concatenate(parts)
+
+    def _embed_prepared(self, prepared: Sequence[np.ndarray | None]) -> np.ndarray:
+        """Return the embeddings of features, and NaN where there are none.
+
+        Only equal lengths share a batch: padding would change the statistics of
+        instance normalisation, and with them the embedding.
+        """
+        by_length: dict[int, list[tuple[int, np.ndarray]]] = defaultdict(list)
+        for index, features in enumerate(prepared):
+            if features is not None:
+                by_length[features.shape[1]].append((index, features))
+        embeddings = np.full((len(prepared), self.dim), np.nan, np.float32)
+        for length, group in by_length.items():
+            size = max(_BATCH_FRAMES // length, 1)
+            for start in range(0, len(group), size):
+                indices, arrays = zip(*group[start : start + size], strict=True)
+                f_c = self._network(np.stack(arrays)[..., None])
+                embeddings[list(indices)] = _unit_norm(f_c)
+        return embeddings
+
+
+def _unit_norm(vectors: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+
+
+def load_encoder(
+    path: str | Path,
+    providers: Sequence[str] | None = None,
+    threads: int | None = None,
+) -> Encoder:
+    """Return a trained encoder, whichever form it was saved in.
+
+    Args:
+        path: the name of an encoder that comes with the package, such as
+            `bytecover-small`; a run directory of `bytecover_tf.train` or the
+            `encoder.keras` in it; or a bundle of `python -m export`, or an `.onnx`
+            file in one. A bundle runs in ONNX Runtime if it has a graph from
+            features, else in TensorFlow.
+        providers: for ONNX Runtime, its execution providers, the preferred one
+            first.
+        threads: for ONNX Runtime, the threads of one operation.
+
+    Raises:
+        EncoderError: there is no encoder, or it cannot be read.
+    """
+    path = locate(path)
+    if path.is_dir():
+        return _from_folder(path, providers, threads)
+    if path.suffix == ".onnx":
+        network = OnnxNetwork(path, providers, threads)
+        return Encoder(network, network.info)
+    return _from_keras(path)
+
+
+def _from_folder(
+    path: Path, providers: Sequence[str] | None, threads: int | None
+) -> Encoder:
+    manifest = path / MANIFEST
+    if not manifest.exists():
+        if (path / "encoder.keras").exists():
+            return _from_keras(path / "encoder.keras")
+        raise EncoderError(
+            f"{path}: no run directory of train (encoder.keras is missing) and no "
+            f"bundle of export ({MANIFEST} is missing)"
+        )
+    try:
+        facts = json.loads(manifest.read_text())
+        frontend = Frontend.from_dict(facts["frontend"])
+        info = {**facts["encoder"], "encoder_sha256": facts["encoder_sha256"]}
+    except (ValueError, KeyError) as error:
+        raise EncoderError(f"{manifest}: not a manifest of export ({error})") from None
+    onnx = path / "encoder_features.onnx"
+    if onnx.exists():
+        return Encoder(OnnxNetwork(onnx, providers, threads), info)
+    return Encoder(SavedModelNetwork(path / "saved_model" / "1", frontend), info)
+
+
+def _from_keras(path: Path) -> Encoder:
+    from bytecover_tf.encoders.model_file import load_model
+
+    model, info = load_model(path)
+    frontend = Frontend.from_dict(info["frontend"])
+    return Encoder(KerasNetwork(model, frontend), info)

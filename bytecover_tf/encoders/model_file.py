@@ -1,0 +1,161 @@
+"""Trained models as files: a `.keras` archive that also says what made it.
+
+Beside Keras's own members the archive holds `bytecover.json` with the frontend,
+the versions of the libraries, and whatever the trainer knows (settings, metrics,
+state). One file is one artifact: it is written beside its place and then renamed,
+so a reader sees the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.encoders.pretrained import DEFAULT, locate
+from bytecover_tf.errors import EncoderError
+
+if TYPE_CHECKING:
+    from bytecover_tf.models.bytecover import ByteCover
+    from bytecover_tf.models.ensemble import Ensemble
+
+_FORMAT = 1
+_MEMBER = "bytecover.json"
+_KINDS = ("bytecover_tf>ByteCover", "bytecover_tf>Ensemble")
+_KERAS_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
+
+
+def save_model(
+    model: ByteCover | Ensemble, path: Path, frontend: Frontend, info: dict[str, Any]
+) -> None:
+    """Write a model, its optimiser's state included if it was compiled.
+
+    Args:
+        model: to be saved.
+        path: a name that ends in `.keras`; an older file is replaced.
+        frontend: parameters of the features that the model reads.
+        info: further facts, ready for JSON; those that `read_info` returned of
+            another file may be among them.
+
+    Raises:
+        OSError: it cannot be written; what stood there is as it was.
+    """
+    record = {
+        **info,
+        "format": _FORMAT,
+        "frontend": frontend.to_dict(),
+        "versions": versions("bytecover_tf", "keras", _backend(), "librosa"),
+    }
+    beside = path.with_name(f".{path.stem}.part.keras")
+    try:
+        model.save(beside)
+        with zipfile.ZipFile(beside, "a", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(_MEMBER, json.dumps(record, indent=1))
+        with open(beside, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        # A full disk is reported without a name.
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def encoder_file(path: str | Path) -> Path:
+    """Return the `.keras` file of an encoder.
+
+    Args:
+        path: a name of `pretrained_names`, or a run directory; any other path is
+            returned as it is.
+    """
+    path = locate(path)
+    return path / "encoder.keras" if path.is_dir() else path
+
+
+def versions(*modules: str) -> dict[str, str]:
+    """Return the version of each module by its name."""
+    return {name: import_module(name).__version__ for name in modules}
+
+
+def _backend() -> str:
+    import keras
+
+    return keras.backend.backend()
+
+
+def read_info(path: Path) -> dict[str, Any]:
+    """Return what `save_model` recorded, without loading the model.
+
+    Raises:
+        EncoderError: the file is missing or was not written by `save_model`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+            if names != _KERAS_MEMBERS | {_MEMBER}:
+                raise EncoderError(
+                    f"{path}: not a model of this package; expected an archive of "
+                    f"{', '.join(sorted(_KERAS_MEMBERS | {_MEMBER}))}, "
+                    f"found {', '.join(sorted(names)) or 'nothing'}"
+                )
+            record = json.loads(archive.read(_MEMBER))
+            kind = json.loads(archive.read("config.json")).get("registered_name")
+    except FileNotFoundError:
+        raise EncoderError(f"{path}: no such file") from None
+    except (zipfile.BadZipFile, ValueError, IsADirectoryError) as error:
+        raise EncoderError(f"{path}: not a readable .keras archive ({error})") from None
+    if kind not in _KINDS:
+        raise EncoderError(f"{path}: holds a {kind}, expected a ByteCover model")
+    if record.get("format") != _FORMAT:
+        raise EncoderError(
+            f"{path}: format {record.get('format')}; this version reads {_FORMAT}"
+        )
+    return record
+
+
+def load_model(
+    path: Path, training: bool = False
+) -> tuple[ByteCover | Ensemble, dict[str, Any]]:
+    """Return a model and what was recorded with it.
+
+    Args:
+        path: a file that `save_model` wrote. Nothing in it can run code.
+        training: whether to restore the optimiser as well.
+
+    Raises:
+        EncoderError: the file is missing, damaged or of another kind.
+    """
+    record = read_info(path)
+    import keras
+
+    # The classes must be registered before Keras meets their names.
+    import_module("bytecover_tf.models.ensemble")
+    try:
+        model = keras.saving.load_model(path, compile=training, safe_mode=True)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise EncoderError(f"{path}: cannot be loaded ({error})") from None
+    return model, record
+
+
+def load_single(path: Path, training: bool = False) -> tuple[ByteCover, dict[str, Any]]:
+    """Return a model that can be trained, and what was recorded with it.
+
+    Args:
+        path: a file that `save_model` wrote.
+        training: whether to restore the optimiser as well.
+
+    Raises:
+        EncoderError: as of `load_model`, or it is an ensemble.
+    """
+    model, record = load_model(path, training)
+    from bytecover_tf.models.ensemble import Ensemble
+
+    if isinstance(model, Ensemble):
+        raise EncoderError(
+            f"{path}: is an ensemble of {len(model.members)}; expected a single "
+            f"encoder, such as {DEFAULT}"
+        )
+    return model, record

@@ -1,0 +1,63 @@
+"""Encoders that come with the package.
+
+Each is a folder of `weights/`: a bundle of `python -m export` with the `.keras` file
+it was made of, to train on from, and a card that says what it is. `SHA256SUMS` has
+their checksums.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bytecover_tf.errors import EncoderError
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+SUMS = "SHA256SUMS"
+DEFAULT = "bytecover-small"
+
+
+def pretrained_names() -> list[str]:
+    """Return the names that `load_encoder` knows without a path."""
+    return sorted(path.name for path in WEIGHTS.glob("bytecover-*"))
+
+
+def locate(path: str | Path) -> Path:
+    """Return where an encoder lies.
+
+    Args:
+        path: a name of `pretrained_names`, or a path, which is returned as it is. A
+            file or folder of that name in the current folder comes first.
+
+    Raises:
+        EncoderError: a file that came with the package is missing or damaged.
+    """
+    if not is_name(path):
+        return Path(path)
+    name = str(path)
+    for line in (WEIGHTS / SUMS).read_text().splitlines():
+        expected, file = line.split("  ", 1)
+        if file.startswith(f"{name}/"):
+            _check(WEIGHTS / file, expected)
+    return WEIGHTS / name
+
+
+def lasting(path: str | Path) -> str:
+    """Return a name as it is, and a path such that it holds in any folder."""
+    return str(path) if is_name(path) else os.path.abspath(path)
+
+
+def is_name(path: str | Path) -> bool:
+    """Tell whether this is a name, and not a file or folder that is there."""
+    return str(path) in pretrained_names() and not Path(path).exists()
+
+
+def _check(path: Path, expected: str) -> None:
+    # Late, so that a command's help need not import all that reads audio.
+    from bytecover_tf.stores.extraction import content_hash
+
+    if not path.is_file() or content_hash(path) != expected:
+        raise EncoderError(
+            f"{path}: missing or damaged (its SHA-256 should be {expected}); install "
+            "the package again"
+        )

@@ -1,0 +1,170 @@
+"""The runtimes that an encoder's network can live in.
+
+Each maps features (batch, n_bins, frames, 1) to f_c (batch, dim) and knows its
+frontend. Only the one that is used is imported, so ONNX Runtime needs no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.errors import EncoderError
+
+# Where the exporter puts what an ONNX file says of itself.
+METADATA = "bytecover"
+# What a bundle of exported encoders says of itself.
+MANIFEST = "manifest.json"
+
+
+class Network(Protocol):
+    """What an encoder needs of a trained network."""
+
+    frontend: Frontend
+    dim: int
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Return f_c (batch, dim) of features (batch, n_bins, frames, 1)."""
+
+
+class KerasNetwork:
+    """A ByteCover model in memory.
+
+    Args:
+        model: the trained model.
+        frontend: parameters of its features.
+    """
+
+    def __init__(self, model: Any, frontend: Frontend) -> None:
+        self._model = model
+        self.frontend = frontend
+        self.dim = model.dim
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Return f_c (batch, dim) of features (batch, n_bins, frames, 1)."""
+        return self._model.predict_on_batch(features)["f_c"]
+
+
+class OnnxNetwork:
+    """An exported encoder in ONNX Runtime.
+
+    Args:
+        path: a graph from features that `python -m export` wrote.
+        providers: ONNX Runtime's execution providers, the preferred one first; by
+            default CUDA where it is available, else the CPU.
+        threads: of one operation; by default one a core.
+
+    Attributes:
+        info: the metadata that the exporter wrote into the file.
+
+    Raises:
+        EncoderError: the file is missing, no graph from features, or not exported
+            by this package; or ONNX Runtime lacks a provider.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        providers: Sequence[str] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self._session = _session(path, providers, threads)
+        self.info = self._read_info(path)
+        self.frontend = Frontend.from_dict(self.info["frontend"])
+        self.dim = self.info["dim"]
+
+    def _read_info(self, path: str | Path) -> dict[str, Any]:
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        if METADATA not in metadata:
+            raise EncoderError(f"{path}: not exported by this package")
+        names = [item.name for item in self._session.get_inputs()]
+        if names != ["features"]:
+            raise EncoderError(
+                f"{path}: its input is {', '.join(names)}; expected a graph from "
+                "features, such as encoder_features.onnx"
+            )
+        return json.loads(metadata[METADATA])
+
+    @property
+    def providers(self) -> list[str]:
+        """The execution providers in use, the preferred one first."""
+        return self._session.get_providers()
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Return f_c (batch, dim) of features (batch, n_bins, frames, 1)."""
+        # Bound, so that on a GPU nothing is copied but the input and the embedding.
+        binding = self._session.io_binding()
+        binding.bind_cpu_input(
+            "features", np.ascontiguousarray(features[..., 0], np.float32)
+        )
+        binding.bind_output("embedding")
+        self._session.run_with_iobinding(binding)
+        return binding.copy_outputs_to_cpu()[0]
+
+
+def _session(
+    path: str | Path, providers: Sequence[str] | None, threads: int | None
+) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3
+    # A plan of memory is kept for every shape, and hardly two recordings share one:
+    # without it a process is a fifth smaller after many lengths, and no slower.
+    options.enable_mem_pattern = False
+    available = onnxruntime.get_available_providers()
+    preferred = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    chosen = providers or [name for name in preferred if name in available]
+    # Without a GPU the runtime falls back to the CPU, which needs no remarks.
+    onnxruntime.set_default_logger_severity(4)
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=chosen)
+    except Exception as error:  # its classes share no root of their own
+        raise EncoderError(f"{path}: cannot be loaded ({error})") from None
+    finally:
+        onnxruntime.set_default_logger_severity(2)
+    missing = [name for name in providers or () if name not in session.get_providers()]
+    if missing:
+        raise EncoderError(
+            f"ONNX Runtime cannot use {', '.join(missing)} here; it has "
+            + ", ".join(available)
+        )
+    return session
+
+
+class SavedModelNetwork:
+    """An exported encoder in TensorFlow.
+
+    Args:
+        path: folder of a SavedModel that `python -m export` wrote.
+        frontend: parameters of its features.
+
+    Raises:
+        EncoderError: there is no SavedModel with a signature from features.
+    """
+
+    def __init__(self, path: str | Path, frontend: Frontend) -> None:
+        import tensorflow as tf
+
+        try:
+            self._model = tf.saved_model.load(str(path))
+        except OSError as error:
+            raise EncoderError(f"{path}: cannot be loaded ({error})") from None
+        if "features" not in self._model.signatures:
+            raise EncoderError(
+                f"{path}: no signature `features`; found "
+                + (", ".join(self._model.signatures) or "none")
+            )
+        self._run = self._model.signatures["features"]
+        self.frontend = frontend
+        self.dim = int(self._run.structured_outputs["embedding"].shape[-1])
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Return f_c (batch, dim) of features (batch, n_bins, frames, 1)."""
+        return self._run(features=features[..., 0])["embedding"].numpy()

@@ -1,0 +1,134 @@
+"""A last linear map: directions in which versions of a work differ come to count less.
+
+Training ends with some of them as loud as those that tell works apart. Linear
+discriminant analysis of the embeddings of labelled recordings finds the map after which
+versions of a work differ equally in all directions, and orders these by how well they
+part works, so that the last of them can be left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from keras import ops
+
+from bytecover_tf import cli
+from bytecover_tf.data.track import Track
+from bytecover_tf.encoders.encoder import Encoder
+from bytecover_tf.errors import ConfigError, DataError, EncoderError
+from bytecover_tf.layers.batch_norm import affine
+from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.stores.feature_store import FeatureStore
+
+
+def check_network(model: ByteCover) -> None:
+    """Refuse what `whitened` cannot take.
+
+    Raises:
+        EncoderError: the model is one of the other networks.
+    """
+    if model.network != "resnet":
+        raise EncoderError(
+            f"a {model.network} has no projection that could be whitened; expected "
+            "ByteCover's own network"
+        )
+
+
+def check_shrinkage(shrinkage: float) -> None:
+    """Refuse what `discriminants` cannot take.
+
+    Raises:
+        ConfigError: it is out of range.
+    """
+    if not 0 < shrinkage < 1:
+        raise ConfigError(f"shrinkage must be between 0 and 1, not {shrinkage}")
+
+
+def embed_tracks(
+    encoder: Encoder, tracks: Sequence[Track], store: FeatureStore
+) -> np.ndarray:
+    """Return the embeddings of many tracks, (tracks, dim), showing progress."""
+    with cli.progress(tracks, unit="recording", desc="embed") as bar:
+        return encoder.embed_features(store.features(track.path) for track in bar)
+
+
+def discriminants(
+    embeddings: np.ndarray, works: Sequence[str], shrinkage: float = 0.25
+) -> np.ndarray:
+    """Return the map that whitens the differences between versions.
+
+    Args:
+        embeddings: (recordings, dim), unit norm.
+        works: of the recordings; works with a single version are passed over.
+        shrinkage: above 0 and below 1, how far the covariance within works is drawn
+            towards that of equal, independent directions.
+
+    Returns:
+        float32 (dim, dim); its columns from the one that parts works best.
+
+    Raises:
+        ConfigError: `shrinkage` is out of range.
+        DataError: fewer than two works have versions.
+
+    Reference:
+        - Hatch et al., "Within-class covariance normalization for SVM-based speaker
+          recognition", Interspeech 2006
+    """
+    from scipy import linalg
+
+    check_shrinkage(shrinkage)
+    _, label, count = np.unique(
+        np.asarray(works), return_inverse=True, return_counts=True
+    )
+    several = count > 1
+    if np.sum(several) < 2:
+        raise DataError(
+            f"whitening takes two works or more with versions; of {len(count)} works "
+            f"{np.sum(several)} have any"
+        )
+    chosen = several[label]
+    vectors, label = embeddings[chosen].astype(np.float64), label[chosen]
+    totals = np.zeros((len(count), vectors.shape[1]))
+    np.add.at(totals, label, vectors)
+    means = totals / count[:, None]
+    within = _covariance(vectors - means[label], len(vectors) - int(several.sum()))
+    centred = means[several] - means[several].mean(axis=0)
+    # What is left of the differences within works in the means of a few versions.
+    rest = np.mean(1 / count[several]) * within
+    between = _covariance(centred, len(centred) - 1) - rest
+    dim = len(within)
+    within = (1 - shrinkage) * within + shrinkage * np.trace(within) / dim * np.eye(dim)
+    # Solutions have unit length by the covariance within works.
+    _, solutions = linalg.eigh(between, within)
+    return solutions[:, ::-1].astype(np.float32)
+
+
+def _covariance(differences: np.ndarray, freedom: int) -> np.ndarray:
+    return differences.T @ differences / freedom
+
+
+def whitened(model: ByteCover, matrix: np.ndarray) -> ByteCover:
+    """Return an encoder that embeds as the model does, followed by a linear map.
+
+    The map, the neck's statistics and an earlier projection become one projection
+    before a new neck, which leaves it as it is.
+
+    Args:
+        model: of ByteCover's own network.
+        matrix: (dim, dim of the result).
+
+    Raises:
+        EncoderError: the model is one of the other networks.
+    """
+    check_network(model)
+    result = model.without_classifier(embedding_dim=matrix.shape[1])
+    result.take_weights(model, ("salience", "backbone", "pool"))
+    kernel, bias = np.eye(model.dim), np.zeros(model.dim)
+    if model.projection is not None:
+        kernel, bias = map(ops.convert_to_numpy, model.projection.weights)
+    if model.neck is not None:
+        scale, shift = affine(model.neck.batch_norm)
+        kernel, bias = kernel * scale, bias * scale + shift
+    result.projection.set_weights([kernel @ matrix, bias @ matrix])
+    return result

@@ -1,0 +1,1 @@
+"""Measuring an encoder by the protocol of a data set."""

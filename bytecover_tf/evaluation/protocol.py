@@ -1,0 +1,161 @@
+"""Measuring an encoder on a data set by the set's protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bytecover_tf import metrics
+from bytecover_tf.data.provenance import Provenance
+from bytecover_tf.data.track import Track
+from bytecover_tf.errors import DataError
+from bytecover_tf.stores.feature_store import FeatureStore
+
+if TYPE_CHECKING:
+    from bytecover_tf.encoders.encoder import Encoder
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A search of all queries among all references.
+
+    Attributes:
+        queries: tracks that asked.
+        references: tracks that were searched.
+        query_embeddings: (Q, dim), unit norm.
+        reference_embeddings: (R, dim), unit norm.
+        scores: of each query.
+        metrics: `map`, `p_at_10`, `mr1`, `map_interval` (95%, resampling works),
+            `queries` (those with a version to find) and `references`.
+    """
+
+    queries: list[Track]
+    references: list[Track]
+    query_embeddings: np.ndarray
+    reference_embeddings: np.ndarray
+    scores: metrics.QueryScores
+    metrics: dict[str, Any]
+
+
+def evaluate_tracks(
+    encoder: Encoder, tracks: Sequence[Track], store: FeatureStore
+) -> Evaluation:
+    """Embed whole tracks and search each among the others.
+
+    Args:
+        encoder: to be measured.
+        tracks: with their roles; a query is not compared with itself.
+        store: holds their features, made with the encoder's frontend.
+
+    Raises:
+        FrontendMismatch: the features were made otherwise.
+        StoreError: the store lacks a track.
+    """
+    encoder.frontend.check_same(store.frontend, str(store.path))
+    embeddings = encoder.embed_features(store.features(track.path) for track in tracks)
+    return search(tracks, embeddings)
+
+
+def search(tracks: Sequence[Track], embeddings: np.ndarray) -> Evaluation:
+    """Score the search of each query track among the reference tracks.
+
+    Args:
+        tracks: with their roles.
+        embeddings: (tracks, dim), unit norm.
+
+    Raises:
+        DataError: no query has a version among the references.
+    """
+    asks = [i for i, track in enumerate(tracks) if track.role != "reference"]
+    answers = [i for i, track in enumerate(tracks) if track.role != "query"]
+    queries = [tracks[i] for i in asks]
+    references = [tracks[i] for i in answers]
+    works = [track.work for track in queries]
+    scores = metrics.evaluate_embeddings(
+        embeddings[asks],
+        embeddings[answers],
+        works,
+        [track.work for track in references],
+        [track.id for track in queries],
+        [track.id for track in references],
+    )
+    if not len(scores.query):
+        raise DataError(
+            f"nothing to measure: none of {len(queries)} queries has another version "
+            f"among {len(references)} references"
+        )
+    return Evaluation(
+        queries,
+        references,
+        embeddings[asks],
+        embeddings[answers],
+        scores,
+        summarize(scores, works, len(references)),
+    )
+
+
+def summarize(
+    scores: metrics.QueryScores, works: Sequence[str], references: int
+) -> dict[str, Any]:
+    """Return `Evaluation.metrics`.
+
+    Args:
+        scores: of the queries.
+        works: of all queries.
+        references: how many were searched.
+    """
+    return {
+        **scores.summary(),
+        "map_interval": list(metrics.bootstrap_interval(scores, works)),
+        "references": references,
+    }
+
+
+def describe(figures: dict[str, Any]) -> str:
+    """Return the metrics as one line."""
+    low, high = figures["map_interval"]
+    return (
+        f"MAP {figures['map']:.3f} [{low:.3f}, {high:.3f}]  "
+        f"P@10 {figures['p_at_10']:.3f}  MR1 {figures['mr1']:.2f}  "
+        f"({figures['queries']} queries, {figures['references']} references)"
+    )
+
+
+def choose_split(tracks: Sequence[Track], split: str) -> list[Track]:
+    """Return the tracks of one split, or all.
+
+    Raises:
+        DataError: the split has no tracks.
+    """
+    chosen = [track for track in tracks if split in ("all", track.split)]
+    if not chosen:
+        found = ", ".join(sorted({track.split for track in tracks})) or "none"
+        raise DataError(f"no track of split {split!r}; the data has {found}")
+    return chosen
+
+
+def check_unseen(
+    encoder: Encoder, name: str, tracks: Sequence[Track], store: FeatureStore
+) -> None:
+    """Refuse tracks that the encoder was trained on.
+
+    Args:
+        encoder: remembers works and recordings of its training.
+        name: of the data set.
+        tracks: to be evaluated.
+        store: knows the tracks' content.
+
+    Raises:
+        DataError: a work or a recording was trained on.
+    """
+    seen = Provenance.from_dict(encoder.info.get("trained_on"))
+    works, copies = seen.overlap(name, tracks, store)
+    if works or copies:
+        raise DataError(
+            f"{name}: the encoder was trained on {len(works)} of these works and "
+            f"{len(copies)} of these recordings, such as "
+            f"{', '.join([*works[:3], *copies[:3]])}; figures on them mean nothing"
+        )

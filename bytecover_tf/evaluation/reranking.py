@@ -1,0 +1,100 @@
+"""What both stages of a search find on a data set whose works are known.
+
+`identify` asks a catalogue. Here the tracks of a data set ask each other by its
+protocol, so that the whole system has MAP, P@10 and MR1 as its embeddings have.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bytecover_tf import cli, metrics
+from bytecover_tf.audio.chroma import check_pool, chroma_of_cqt
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.data.track import Track
+from bytecover_tf.evaluation.protocol import Evaluation, summarize
+from bytecover_tf.matching.alignment import align_many
+from bytecover_tf.matching.calibration import LEAST, Calibration, Pairs
+from bytecover_tf.stores.feature_store import FeatureStore
+
+
+def check_frontend(frontend: Frontend) -> None:
+    """Refuse features that chroma cannot be folded from.
+
+    Raises:
+        ConfigError: a frame of them is not a part of one of chroma.
+    """
+    check_pool(frontend, frontend.pool, "the encoder's features")
+
+
+def align_nearest(
+    found: Evaluation,
+    store: FeatureStore,
+    calibration: Calibration,
+    count: int,
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Align each query with its nearest references, and rank these first.
+
+    They are ranked by the probability that `identify` gives; the other references
+    follow by similarity. A query is searched as a whole, also a long one.
+
+    Args:
+        found: by the embeddings.
+        store: holds the features of all tracks.
+        calibration: gives the probabilities.
+        count: how many references each query is aligned with.
+        workers: threads; by default one a core.
+
+    Returns:
+        The metrics, as in `Evaluation.metrics`.
+
+    Raises:
+        ConfigError: a frame of the features is not a part of one of chroma.
+    """
+    check_frontend(store.frontend)
+    asking = [_chroma(track, store) for track in found.queries]
+    answering = [_chroma(track, store) for track in found.references]
+    nearest = metrics.similarities(
+        found.query_embeddings,
+        found.reference_embeddings,
+        [track.id for track in found.queries],
+        [track.id for track in found.references],
+    )
+
+    with cli.progress(total=len(asking), unit="query", desc="align") as bar:
+
+        def block(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+            similarity, itself = nearest(rows)
+            values = similarity.astype(float)
+            for row, query in enumerate(asking[rows]):
+                order = np.argsort(-similarity[row], kind="stable")
+                chosen = order[~itself[row, order]][:count]
+                references = [answering[one] for one in chosen]
+                pairs = Pairs.of(
+                    query,
+                    references,
+                    align_many(query, references, workers),
+                    similarity[row, chosen],
+                    max(len(answering), LEAST),
+                )
+                # Before all cosines.
+                values[row, chosen] = 2 + calibration.probability(pairs)
+                bar.update()
+            return values, itself
+
+        works = [track.work for track in found.queries]
+        scores = metrics.score_queries(
+            block, works, [track.work for track in found.references]
+        )
+    return summarize(scores, works, len(answering))
+
+
+def _chroma(track: Track, store: FeatureStore) -> np.ndarray:
+    # Chroma heeds no factor, so that features are as good as amplitudes.
+    frontend = store.frontend
+    return chroma_of_cqt(
+        store.features(track.path), frontend.pool, frontend, track.path
+    )

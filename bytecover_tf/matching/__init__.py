@@ -1,0 +1,1 @@
+"""Comparing recordings: alignment, probability, identification and grouping."""

@@ -1,0 +1,457 @@
+"""How sure: from similarity and alignment to the probability of a version.
+
+The log-odds that a query and a recording are versions of one work:
+
+    log(u + exp(bias + a * score + b * similarity + c * log(longer / shorter)))
+    - log(recordings in the catalogue)
+
+Some versions resemble each other no more than strangers do: their share is u, and so
+the first term never falls below log(u). Of the others, the odds grow with score and
+similarity as in logistic regression. `longer` and `shorter` are the durations of the
+two: a short query has more to be compared with than to compare, which lowers the scores
+of all; a ratio beyond those of the fit counts as the largest of them. Among more
+recordings, a chance resemblance is more likely.
+
+The fit is weighted as if each query had one version in the catalogue; one of fewer than
+a hundred recordings is searched as if it had a hundred. Two recordings alone are a
+catalogue of one: before they are heard, they are as likely versions as not.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bytecover_tf.encoders.pretrained import locate
+from bytecover_tf.errors import DataError, EncoderError
+from bytecover_tf.stores.feature_store import write_atomically
+
+if TYPE_CHECKING:
+    from bytecover_tf.matching.alignment import Alignment
+
+FILE_NAME = "calibration.json"
+"""Beside an encoder, the calibration that was fitted with it."""
+
+LEAST = 100
+"""Few recordings are no reason to expect a version among them: with so few strangers a
+score that many of them reach would do. So at least as many are assumed."""
+
+# Shares of the queries without a version for which the verdict is wrong all the same.
+VERSION_ALARMS = 0.01
+UNSURE_ALARMS = 0.05
+# What is called a version is more likely one than not.
+_LIKELY = 0.5
+
+_FORMAT = 2
+# On standardised measurements; against infinite weights of few pairs.
+_RIDGE = 1e-3
+# Log-odds of a version to be hidden, from and to.
+_HIDDEN = (-10.0, 3.0)
+_BINS = 10
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What was measured of queries and recordings of a catalogue.
+
+    Attributes:
+        score: (n,), of the alignment.
+        similarity: (n,), cosine of the embeddings.
+        disparity: (n,), logarithm of the longer duration over the shorter one, of
+            query and recording.
+        among: number of recordings in the catalogue.
+    """
+
+    score: np.ndarray
+    similarity: np.ndarray
+    disparity: np.ndarray
+    among: int
+
+    @classmethod
+    def of(
+        cls,
+        query: np.ndarray,
+        references: Sequence[np.ndarray],
+        alignments: Sequence[Alignment],
+        similarity: np.ndarray,
+        among: int,
+    ) -> Pairs:
+        """Gather what was measured of a query and N recordings.
+
+        Args:
+            query: chroma (12, n).
+            references: chroma (12, m) of each recording.
+            alignments: of the query with each.
+            similarity: (N,), cosine of its embedding to the query's.
+            among: number of recordings in the catalogue.
+        """
+        lengths = np.array([chroma.shape[1] for chroma in references])
+        return cls(
+            np.array([alignment.score for alignment in alignments]),
+            similarity,
+            cls.disparity_of(query.shape[1], lengths),
+            among,
+        )
+
+    @staticmethod
+    def disparity_of(query: np.ndarray, recording: np.ndarray) -> np.ndarray:
+        """Return the disparity of lengths in any unit, which may be broadcast."""
+        return np.abs(np.log(query) - np.log(recording))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Turns what was measured of pairs into probabilities.
+
+    Attributes:
+        bias: log-odds where all else is 0.
+        score: weight of the alignment's score.
+        disparity: weight of the lengths' disparity.
+        hidden: share of the versions that resemble no more than strangers do.
+        similarity: weight of the cosine; 0 without an encoder.
+        widest: the largest disparity of the fit; a larger one counts as this.
+        version: probability from which the verdict on a query is `version`, at least
+            0.5; of the queries of the fit, taken without their versions, at most 1 %
+            reached it.
+        unsure: probability below which the verdict is `none`; 5 % reached it.
+        encoder: SHA-256 of the encoder whose similarities it weighs; empty if it
+            disregards them and so fits any.
+        origin: what it was fitted on, and how well it does.
+    """
+
+    bias: float
+    score: float
+    disparity: float = 0.0
+    hidden: float = 0.0
+    similarity: float = 0.0
+    widest: float = math.inf
+    version: float = 1.0
+    unsure: float = 1.0
+    encoder: str = ""
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    def probability(self, pairs: Pairs) -> np.ndarray:
+        """Return the probability that each pair is one of versions: (n,)."""
+        disparity = np.minimum(pairs.disparity, self.widest)
+        likeness = self.bias + self.score * pairs.score + self.disparity * disparity
+        if self.encoder:
+            likeness = likeness + self.similarity * pairs.similarity
+        with np.errstate(divide="ignore"):  # none may be hidden
+            log_odds = np.logaddexp(np.log(self.hidden), likeness)
+        return _sigmoid(log_odds - np.log(pairs.among))
+
+    @property
+    def formula(self) -> str:
+        """The log-odds as a report gives them."""
+        similarity = f" + {self.similarity:.2f} similarity" if self.encoder else ""
+        return (
+            f"log({self.hidden:.2f} + exp({self.bias:.2f} + {self.score:.2f} score"
+            f"{similarity} + {self.disparity:.2f} log(longer / shorter))) "
+            "- log(recordings)"
+        )
+
+    def verdict(self, probability: float) -> str:
+        """Return `version`, `unsure` or `none` by a query's best match."""
+        if probability >= self.version:
+            return "version"
+        return "unsure" if probability >= self.unsure else "none"
+
+    def __str__(self) -> str:
+        basis = "similarity and alignment" if self.encoder else "alignment alone"
+        data, date = (self.origin.get(name, "?") for name in ("data", "date"))
+        return f"probabilities by {basis}, fitted on {data}, {date}"
+
+    def save(self, path: Path) -> None:
+        """Write the calibration as JSON."""
+        text = json.dumps({"format": _FORMAT, **asdict(self)}, indent=1)
+        write_atomically(path, text + "\n")
+
+    @classmethod
+    def from_json(cls, text: str, name: str) -> Calibration:
+        """Build a calibration from what `save` wrote.
+
+        Raises:
+            EncoderError: the text is something else.
+        """
+        try:
+            values = json.loads(text)
+            if values.pop("format") != _FORMAT:
+                raise ValueError(f"expected format {_FORMAT}")
+            return cls(**values)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise EncoderError(f"{name}: not a calibration ({error!s})") from None
+
+
+def default_calibration() -> Calibration:
+    """Return the calibration that comes with the package, for alignment alone."""
+    file = resources.files("bytecover_tf.matching") / FILE_NAME
+    return Calibration.from_json(file.read_text(), FILE_NAME)
+
+
+def read_calibration(path: str | Path, encoder: str) -> Calibration:
+    """Return the calibration in a file.
+
+    Args:
+        path: JSON that `Calibration.save` wrote.
+        encoder: SHA-256 of the encoder whose similarities it will weigh.
+
+    Raises:
+        EncoderError: there is none, or it was fitted with another encoder.
+    """
+    try:
+        found = Calibration.from_json(Path(path).read_text(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise EncoderError(f"{path}: no calibration ({error})") from None
+    if found.encoder not in ("", encoder):
+        raise EncoderError(
+            f"{path}: fitted with the encoder of SHA-256 {found.encoder[:12]}, not "
+            f"with {encoder[:12]}; fit it anew with bytecover_tf.calibrate"
+        )
+    return found
+
+
+def calibration_beside(encoder_path: str | Path) -> Path:
+    """Return where an encoder's own calibration lies, if it has one.
+
+    Args:
+        encoder_path: what `load_encoder` takes.
+    """
+    path = locate(encoder_path)
+    return (path if path.is_dir() else path.parent) / FILE_NAME
+
+
+def choose_calibration(
+    encoder: str, encoder_path: str | Path, path: str | Path | None = None
+) -> Calibration:
+    """Return the calibration for an encoder.
+
+    Args:
+        encoder: its SHA-256; empty if none is used.
+        encoder_path: what `load_encoder` takes.
+        path: a calibration's file. By default the one beside the encoder; if there
+            is none, or it was fitted with another encoder, the package's own.
+
+    Raises:
+        EncoderError: there is no calibration in `path`, or it is of another encoder.
+    """
+    if path is not None:
+        return read_calibration(path, encoder)
+    if not encoder:
+        return default_calibration()
+    try:
+        return read_calibration(calibration_beside(encoder_path), encoder)
+    except EncoderError:
+        return default_calibration()
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is known of the pairs that a calibration is fitted or measured on.
+
+    Attributes:
+        query: int (n,), which query each pair is of; every query with all of its
+            candidates but itself.
+        is_version: bool (n,), whether the two perform the same work.
+    """
+
+    query: np.ndarray
+    is_version: np.ndarray
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Return 1 for strangers, and so much for versions that each query has one."""
+        _, query = np.unique(self.query, return_inverse=True)
+        versions = np.bincount(query, self.is_version)[query]
+        return np.where(self.is_version, 1 / np.maximum(versions, 1), 1)
+
+    def strangers(self, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return each query's most probable stranger.
+
+        Args:
+            probability: (n,), above 0.
+
+        Returns:
+            The greatest probability of each query (queries,), and the same for each
+            pair (n,).
+        """
+        _, query = np.unique(self.query, return_inverse=True)
+        best = np.zeros(query.max() + 1)
+        np.maximum.at(best, query, np.where(self.is_version, 0, probability))
+        return best, best[query]
+
+
+def fit(pairs: Pairs, labels: Labels, data: str, encoder: str = "") -> Calibration:
+    """Fit a calibration on labelled pairs.
+
+    Args:
+        pairs: what was measured.
+        labels: what is known.
+        data: names where the pairs come from.
+        encoder: SHA-256 of what made the similarities; empty disregards them.
+
+    Raises:
+        DataError: there are no versions among the pairs, or only versions.
+    """
+    if labels.is_version.all() or not labels.is_version.any():
+        raise DataError(f"{data}: a calibration needs both versions and strangers")
+    columns = [pairs.score, pairs.disparity]
+    if encoder:
+        columns.append(pairs.similarity)
+    hidden, bias, score, disparity, *others = _regress(
+        np.stack(columns, axis=1),
+        labels.is_version,
+        labels.weights,
+        -np.log(pairs.among),
+    ).tolist()
+    similarity = others[0] if encoder else 0.0
+    widest = float(pairs.disparity.max())
+    fitted = Calibration(
+        bias, score, disparity, hidden, similarity, widest, encoder=encoder
+    )
+    alarms, _ = labels.strangers(fitted.probability(pairs))
+    version, unsure = np.quantile(alarms, [1 - VERSION_ALARMS, 1 - UNSURE_ALARMS])
+    version = max(version, _LIKELY)
+    fitted = replace(fitted, version=float(version), unsure=float(unsure))
+    origin = {
+        "data": data,
+        "date": datetime.date.today().isoformat(),
+        "recordings": int(pairs.among),
+        **quality(fitted, pairs, labels),
+    }
+    return replace(fitted, origin=origin)
+
+
+def quality(calibration: Calibration, pairs: Pairs, labels: Labels) -> dict[str, Any]:
+    """Measure a calibration on labelled pairs.
+
+    Each query is asked once without its versions, and once with one of them; where
+    there are several, with each in turn, all of these together counting once.
+
+    Returns:
+        Of all: `calibration_error`, the expected calibration error of the best match
+        in ten bins, its `brier` score, and the bins themselves (`reliability`). With
+        a version: the share of queries whose version gets the verdict `version`
+        (`found`) or at least `unsure` (`noticed`). Without: the share of queries that
+        get these verdicts all the same (`false_versions`, `false_alarms`).
+    """
+    probability = calibration.probability(pairs)
+    best, is_right, weights = trials(probability, labels)
+    bins = reliability(best, is_right, weights)
+    mean, right, count = bins.T
+    strangers, _ = labels.strangers(probability)
+    versions = labels.is_version
+
+    def share(threshold: float) -> float:
+        reached = probability[versions] >= threshold
+        return float(np.average(reached, weights=labels.weights[versions]))
+
+    return {
+        "queries": len(strangers),
+        "versions": int(versions.sum()),
+        "pairs": len(versions),
+        "calibration_error": float(np.average(np.abs(mean - right), weights=count)),
+        "brier": float(np.average((best - is_right) ** 2, weights=weights)),
+        "found": share(calibration.version),
+        "noticed": share(calibration.unsure),
+        "false_versions": float(np.mean(strangers >= calibration.version)),
+        "false_alarms": float(np.mean(strangers >= calibration.unsure)),
+        "reliability": bins.round(4).tolist(),
+    }
+
+
+def trials(
+    probability: np.ndarray, labels: Labels
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the best match of each query with a version, and without one.
+
+    Args:
+        probability: (n,), of each pair.
+        labels: of the pairs.
+
+    Returns:
+        Probability of the best match, whether it is a version, and how much the trial
+        counts: (trials,) each.
+    """
+    strangers, stranger = labels.strangers(probability)
+    versions = labels.is_version
+    best = np.maximum(probability, stranger)[versions]
+    is_right = (probability > stranger)[versions]
+    return (
+        np.concatenate([best, strangers]),
+        np.concatenate([is_right, np.zeros(len(strangers), bool)]),
+        np.concatenate([labels.weights[versions], np.ones(len(strangers))]),
+    )
+
+
+def reliability(
+    probability: np.ndarray, is_right: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Return how often what had some probability was right, in ten bins.
+
+    Args:
+        probability: (n,).
+        is_right: bool (n,).
+        weights: (n,).
+
+    Returns:
+        Mean probability, share that is right, and weight, of each bin that is not
+        empty: (bins, 3).
+    """
+    bins = np.minimum((probability * _BINS).astype(int), _BINS - 1)
+    total = np.bincount(bins, weights)
+    mean = np.bincount(bins, weights * probability)
+    right = np.bincount(bins, weights * is_right)
+    used = total > 0
+    return np.stack([mean[used], right[used], total[used]], axis=1) / np.stack(
+        [total[used], total[used], np.ones(used.sum())], axis=1
+    )
+
+
+def _regress(
+    measured: np.ndarray, is_version: np.ndarray, counts: np.ndarray, offset: float
+) -> np.ndarray:
+    """Fit a logistic regression on columns (n, m), with a share of hidden versions.
+
+    No weight is negative: what is more alike cannot speak against a version.
+
+    Returns:
+        The share, bias and weights (2 + m,).
+    """
+    from scipy.optimize import minimize
+
+    mean, scale = measured.mean(axis=0), measured.std(axis=0)
+    scale[scale == 0] = 1
+    scaled = (measured - mean) / scale
+
+    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+        hidden, weights = _sigmoid(values[0]), values[2:]
+        likeness = values[1] + scaled @ weights
+        ratio = np.logaddexp(np.log(hidden), likeness)
+        log_odds = ratio + offset
+        surprise = np.logaddexp(0, np.where(is_version, -log_odds, log_odds))
+        error = counts * (_sigmoid(log_odds) - is_version)
+        seen = error * np.exp(likeness - ratio)
+        unseen = (error * np.exp(-ratio)).sum() * hidden * (1 - hidden)
+        penalty = _RIDGE * weights
+        gradient = np.array([unseen, seen.sum(), *seen @ scaled + penalty])
+        return counts @ surprise + weights @ penalty / 2, gradient
+
+    free = [_HIDDEN, (None, None)]
+    bounds = free + [(0, None)] * measured.shape[1]
+    start = np.array([-1.0, 0.0, *np.ones(measured.shape[1])])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    weights = found[2:] / scale
+    return np.array([_sigmoid(found[0]), found[1] - weights @ mean, *weights])
+
+
+def _sigmoid(log_odds: Any) -> Any:
+    # As scipy.special.expit, which takes longer to import than to open a catalogue.
+    return np.exp(-np.logaddexp(0, -log_odds))

@@ -1,0 +1,161 @@
+"""Fitting an encoder's own calibration on a catalogue whose works are known."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from bytecover_tf import cli
+from bytecover_tf.audio.decoding import load_audio
+from bytecover_tf.catalogues.catalogue import Catalogue
+from bytecover_tf.catalogues.rows import Recording
+from bytecover_tf.encoders.encoder import Encoder
+from bytecover_tf.errors import AudioError, DataError
+from bytecover_tf.matching.calibration import Calibration, Labels, Pairs, fit
+from bytecover_tf.matching.identification import Comparison, Query, compare
+
+CLIPS = (None, 60.0, 30.0, 20.0, 10.0)
+"""Seconds of a recording that are asked for in turn; None is all of it."""
+
+QUERIES = 300
+
+
+def calibrate(
+    catalogue: Catalogue,
+    encoder: Encoder,
+    queries: int = QUERIES,
+    workers: int | None = None,
+) -> tuple[Calibration, dict[str, str]]:
+    """Fit a calibration of an encoder.
+
+    Recordings of works with several versions are asked for, as a whole or as clips of
+    10 to 60 seconds, and compared as `identify` would. The works must not be among
+    those that the encoder was trained on.
+
+    Args:
+        catalogue: made with the encoder; holds recordings with the names of their
+            works, and the files are where they were.
+        encoder: to be calibrated.
+        queries: at most so many recordings are asked for, chosen at random.
+        workers: threads; by default one a core.
+
+    Returns:
+        The calibration, and the reasons by path why recordings were left out.
+
+    Raises:
+        CatalogueError: the catalogue cannot be read.
+        DataError: no work has several versions, or none could be read.
+    """
+    chosen = _versions(catalogue)
+    if not chosen:
+        raise DataError(
+            f"{catalogue.address}: a calibration needs works with several recordings; "
+            "index a manifest that names the works"
+        )
+    rng = np.random.default_rng(0)
+    chosen = [chosen[index] for index in rng.permutation(len(chosen))[:queries]]
+    failed: dict[str, str] = {}
+    read = _read(chosen, encoder, rng, failed)
+    pairs, labels = measure(catalogue, encoder, read, workers=workers)
+    identity = catalogue.identity
+    return fit(pairs, labels, catalogue.address, identity.encoder), failed
+
+
+def measure(
+    catalogue: Catalogue,
+    encoder: Encoder,
+    queries: Iterable[tuple[Recording, Query]],
+    candidates: int | None = None,
+    workers: int | None = None,
+) -> tuple[Pairs, Labels]:
+    """Compare recordings of a catalogue with the others in it.
+
+    Args:
+        catalogue: what to search.
+        encoder: made the catalogue.
+        queries: what to compare, each made of a recording of the catalogue.
+        candidates: how many recordings to compare each with, as in `identify`.
+        workers: threads; by default one a core.
+
+    Returns:
+        All pairs of a query and a candidate but its own recording.
+
+    Raises:
+        AudioError: a query cannot be embedded.
+        DataError: there are no pairs.
+    """
+    among = catalogue.count()
+    rows = [
+        (*measured, number, other.work == recording.work)
+        for number, (recording, query) in enumerate(queries)
+        for other, *measured in _candidates(
+            compare(catalogue, encoder, query, among, candidates, workers)
+        )
+        if other.id != recording.id
+    ]
+    if not rows:
+        raise DataError(f"{catalogue.address}: no recordings could be compared")
+    score, similarity, disparity, query, is_version = map(
+        np.array, zip(*rows, strict=True)
+    )
+    pairs = Pairs(score, similarity, disparity, among)
+    return pairs, Labels(query, is_version)
+
+
+def _candidates(
+    compared: Comparison,
+) -> Iterator[tuple[Recording, float, float, float]]:
+    """Yield each candidate with its score, similarity and disparity."""
+    pairs = compared.pairs
+    return zip(
+        compared.recordings,
+        pairs.score.tolist(),
+        pairs.similarity.tolist(),
+        pairs.disparity.tolist(),
+        strict=True,
+    )
+
+
+def _versions(catalogue: Catalogue) -> list[Recording]:
+    """Return the recordings of works that have several, in order."""
+    recordings = sorted(catalogue.recordings(), key=lambda recording: recording.id)
+    versions = Counter(recording.work for recording in recordings)
+    return [
+        recording
+        for recording in recordings
+        if recording.has_named_work and versions[recording.work] > 1
+    ]
+
+
+def _read(
+    recordings: Sequence[Recording],
+    encoder: Encoder,
+    rng: np.random.Generator,
+    failed: dict[str, str],
+) -> Iterator[tuple[Recording, Query]]:
+    """Yield queries made of files, and fill in why some have none."""
+    bar = cli.progress(recordings, unit="query", desc="calibrate")
+    for number, recording in enumerate(bar):
+        try:
+            query = _query(recording, encoder, CLIPS[number % len(CLIPS)], rng)
+        except AudioError as error:
+            failed[recording.path] = str(error)
+            continue
+        yield recording, query
+
+
+def _query(
+    recording: Recording,
+    encoder: Encoder,
+    seconds: float | None,
+    rng: np.random.Generator,
+) -> Query:
+    frontend = encoder.frontend
+    if seconds is None or recording.path.endswith(".npy"):
+        return Query.read(recording.path, frontend)
+    samples = load_audio(recording.path, frontend.sample_rate)
+    count = int(seconds * frontend.sample_rate)
+    start = rng.integers(max(len(samples) - count, 0) + 1)
+    return Query.of_samples(samples[start : start + count], frontend, recording.path)

@@ -1,0 +1,412 @@
+"""Which recordings of a catalogue a query is a version of, and how sure that is.
+
+First the recordings with the nearest embeddings are chosen; then the chroma of these
+candidates is aligned with that of the query, which tells versions from neighbours and
+says where they match; both together give the probability.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bytecover_tf.audio.chroma import seconds_per_frame
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.catalogues.catalogue import Catalogue
+from bytecover_tf.catalogues.rows import Hit, Recording
+from bytecover_tf.catalogues.segments import Segmenting
+from bytecover_tf.encoders.encoder import Encoder
+from bytecover_tf.errors import AudioError, explain
+from bytecover_tf.matching.alignment import Alignment, align_many
+from bytecover_tf.matching.calibration import (
+    LEAST,
+    Calibration,
+    Pairs,
+    choose_calibration,
+)
+from bytecover_tf.stores.extraction import read_file
+
+CANDIDATES = 100
+"""How many recordings a query of four minutes is aligned with."""
+
+# An embedding says little of a short clip, and alignment is quick: as many frames of
+# chroma as 100 candidates and a query of four minutes make, and so 2 300 candidates of
+# ten seconds.
+_FRAMES = CANDIDATES * 520
+
+# A query of more seconds is embedded by windows too.
+_LONG = 360.0
+_WINDOWS = Segmenting(180.0, 90.0)
+
+# Milvus returns no more.
+_MOST_HITS = 16_384
+
+
+@dataclass(frozen=True)
+class Query:
+    """A recording to identify.
+
+    Attributes:
+        name: what the answer calls it.
+        features: float32 (n_bins, T), as the encoder reads them.
+        chroma: uint8 (12, n).
+        content: SHA-256 of its file, if there is one.
+    """
+
+    name: str
+    features: np.ndarray
+    chroma: np.ndarray
+    content: str = ""
+
+    @classmethod
+    def read(cls, path: str | Path, frontend: Frontend) -> Query:
+        """Read a file.
+
+        Args:
+            path: an audio file, or a `.npy` file with |CQT|.
+            frontend: of the encoder.
+
+        Raises:
+            AudioError: it cannot be used.
+        """
+        read = read_file(str(path), frontend, with_chroma=True)
+        assert read.features is not None
+        assert read.chroma is not None
+        return cls(str(path), read.features, read.chroma, read.key)
+
+    @classmethod
+    def of_samples(
+        cls, samples: np.ndarray, frontend: Frontend, name: str = "waveform"
+    ) -> Query:
+        """Take samples at the frontend's rate: float (samples,)."""
+        return cls(name, *frontend.features_with_chroma(samples, name))
+
+
+@dataclass(frozen=True)
+class Match:
+    """A recording that may be a version of the query, and what speaks for it.
+
+    Attributes:
+        recording: of the catalogue.
+        similarity: cosine of the embeddings, the best of query and recording as a
+            whole and of their windows.
+        score: of the alignment.
+        probability: that the two perform the same work; 1 for the same content.
+        query_start: in seconds, of the stretch that matches best.
+        query_end: in seconds.
+        recording_start: in seconds, of the stretch that it matches.
+        recording_end: in seconds.
+        transposition: semitones from the query up to the recording, -5 to 6.
+        tempo_ratio: the recording's tempo over the query's; None if nothing matches.
+        is_same: whether both are the same content.
+    """
+
+    recording: Recording
+    similarity: float
+    score: float
+    probability: float
+    query_start: float
+    query_end: float
+    recording_start: float
+    recording_end: float
+    transposition: int
+    tempo_ratio: float | None
+    is_same: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON and CSV say of a match."""
+        return {
+            "work": self.recording.work,
+            "recording": self.recording.path,
+            "similarity": round(self.similarity, 4),
+            "probability": round(self.probability, 4),
+            "title": self.recording.title,
+            "artist": self.recording.artist,
+            "id": self.recording.id,
+            "same_recording": self.is_same,
+            "score": round(self.score, 3),
+            "query_start": round(self.query_start, 2),
+            "query_end": round(self.query_end, 2),
+            "recording_start": round(self.recording_start, 2),
+            "recording_end": round(self.recording_end, 2),
+            "transposition": self.transposition,
+            "tempo_ratio": self.tempo_ratio and round(self.tempo_ratio, 3),
+        }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found for a query.
+
+    Attributes:
+        query: its name.
+        verdict: `version`, `unsure` or `none`; empty if it could not be read.
+        matches: the most probable first.
+        error: why it could not be read.
+    """
+
+    query: str
+    verdict: str = ""
+    matches: list[Match] = field(default_factory=list)
+    error: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON says of an answer."""
+        if self.error:
+            return {"query": self.query, "error": self.error}
+        matches = [match.to_dict() for match in self.matches]
+        return {"query": self.query, "verdict": self.verdict, "matches": matches}
+
+
+def identify(
+    catalogue: Catalogue,
+    encoder: Encoder,
+    paths: Iterable[str | Path],
+    calibration: Calibration | None = None,
+    top: int = 10,
+    candidates: int | None = None,
+    workers: int | None = None,
+) -> Iterator[Answer]:
+    """Identify files, reading the next ones while one is compared.
+
+    Args:
+        catalogue: what to search.
+        encoder: the one that made the catalogue.
+        paths: audio files of any length.
+        calibration: gives the probabilities; by default what `choose_calibration`
+            finds for the encoder of the catalogue.
+        top: how many matches to return of each.
+        candidates: how many recordings to align each with; by default `CANDIDATES`,
+            more for queries under four minutes.
+        workers: threads; by default one a core.
+
+    Yields:
+        An answer for each file, in order; one that cannot be used has an error.
+
+    Raises:
+        CatalogueError: the catalogue cannot be read.
+    """
+    identity = catalogue.identity
+    calibration = calibration or choose_calibration(
+        identity.encoder, identity.encoder_path
+    )
+    among = catalogue.count()
+
+    def attempt(path: str | Path) -> Query | str:
+        try:
+            return Query.read(path, encoder.frontend)
+        except Exception as error:  # one bad file must not stop a batch
+            return explain(error, path)
+
+    paths = list(paths)
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        for path, query in zip(paths, pool.map(attempt, paths), strict=True):
+            if isinstance(query, str):
+                yield Answer(str(path), error=query)
+                continue
+            try:
+                found = compare(catalogue, encoder, query, among, candidates, workers)
+            except AudioError as error:
+                yield Answer(str(path), error=str(error))
+                continue
+            matches = found.matches(calibration)
+            best = matches[0].probability if matches else 0.0
+            yield Answer(query.name, calibration.verdict(best), matches[:top])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A query beside the candidates of a catalogue.
+
+    Attributes:
+        query: what was compared.
+        recordings: the candidates.
+        alignments: of the query with each.
+        pairs: what was measured of each.
+        frame_seconds: duration of a frame of chroma.
+    """
+
+    query: Query
+    recordings: Sequence[Recording]
+    alignments: Sequence[Alignment]
+    pairs: Pairs
+    frame_seconds: float
+
+    @classmethod
+    def of(
+        cls,
+        query: Query,
+        recordings: Sequence[Recording],
+        chroma: Sequence[np.ndarray],
+        similarity: np.ndarray,
+        among: int,
+        frame_seconds: float,
+        workers: int | None = None,
+    ) -> Comparison:
+        """Align a query with recordings.
+
+        Args:
+            query: what to align.
+            recordings: N candidates.
+            chroma: uint8 (12, m) of each.
+            similarity: (N,), cosine of its embedding to the query's.
+            among: number of recordings in the catalogue.
+            frame_seconds: duration of a frame of chroma.
+            workers: threads; by default one a core.
+        """
+        alignments = align_many(query.chroma, chroma, workers)
+        pairs = Pairs.of(query.chroma, chroma, alignments, similarity, among)
+        return cls(query, recordings, alignments, pairs, frame_seconds)
+
+    def matches(self, calibration: Calibration) -> list[Match]:
+        """Return the candidates, the most probable first."""
+        matches = [
+            self._match(*parts)
+            for parts in zip(
+                self.recordings,
+                self.alignments,
+                self.pairs.similarity.tolist(),
+                calibration.probability(self.pairs).tolist(),
+                strict=True,
+            )
+        ]
+        return sorted(
+            matches, key=lambda match: (-match.probability, -match.similarity)
+        )
+
+    def _match(
+        self,
+        recording: Recording,
+        alignment: Alignment,
+        similarity: float,
+        probability: float,
+    ) -> Match:
+        ratio = 1 / alignment.tempo_ratio
+        is_same = recording.content == self.query.content
+        return Match(
+            recording,
+            similarity,
+            alignment.score,
+            1.0 if is_same else probability,
+            alignment.query_start * self.frame_seconds,
+            alignment.query_end * self.frame_seconds,
+            alignment.reference_start * self.frame_seconds,
+            alignment.reference_end * self.frame_seconds,
+            alignment.transposition,
+            None if math.isnan(ratio) else ratio,
+            is_same,
+        )
+
+
+def compare(
+    catalogue: Catalogue,
+    encoder: Encoder,
+    query: Query,
+    among: int | None = None,
+    candidates: int | None = None,
+    workers: int | None = None,
+) -> Comparison:
+    """Compare a query with the recordings whose embeddings are nearest.
+
+    Args:
+        catalogue: what to search.
+        encoder: the one that made the catalogue.
+        query: what to compare.
+        among: number of recordings in the catalogue, if it is known.
+        candidates: how many recordings to compare with, as in `identify`.
+        workers: threads; by default one a core.
+
+    Raises:
+        AudioError: the query cannot be embedded.
+        CatalogueError: the catalogue cannot be read.
+    """
+    frames = query.chroma.shape[1]
+    count = candidates or max(CANDIDATES, _FRAMES // frames)
+    hits = nearest(catalogue, embed(encoder, query), count)
+    return align_hits(
+        catalogue, query, hits, catalogue.count() if among is None else among, workers
+    )
+
+
+def embed(encoder: Encoder, query: Query) -> np.ndarray:
+    """Return the embedding of a query, and of windows of a long one: (n, dim).
+
+    Raises:
+        AudioError: it cannot be embedded.
+    """
+    seconds = encoder.frontend.seconds_per_frame
+    frames = query.features.shape[1]
+    spans = [(0, frames)]
+    if frames * seconds > _LONG:
+        spans += _WINDOWS.windows(frames, seconds)
+    vectors = encoder.embed_features(
+        [query.features[:, start:end] for start, end in spans],
+        [query.name] * len(spans),
+    )
+    if 0 in encoder.errors:
+        raise AudioError(encoder.errors[0])
+    # A silent window has none.
+    return vectors[[index not in encoder.errors for index in range(len(spans))]]
+
+
+def nearest(catalogue: Catalogue, vectors: np.ndarray, count: int) -> list[Hit]:
+    """Return the best hit of each of the recordings nearest to any of some vectors.
+
+    Args:
+        catalogue: what to search.
+        vectors: (n, dim) of unit norm.
+        count: how many recordings to return.
+
+    Returns:
+        Hits in different recordings, the most similar first.
+    """
+    top = min(count, _MOST_HITS)
+    while True:
+        found = catalogue.search(vectors, top)
+        hits = sorted(chain(*found), key=lambda hit: hit.similarity)
+        best = {hit.recording.id: hit for hit in hits}
+        is_all = all(len(hits) < top for hits in found)
+        # A recording with windows takes several places.
+        if len(best) >= count or is_all or top == _MOST_HITS:
+            ranked = sorted(best.values(), key=lambda hit: -hit.similarity)
+            return ranked[:count]
+        top = min(4 * top, _MOST_HITS)
+
+
+def align_hits(
+    catalogue: Catalogue,
+    query: Query,
+    hits: Sequence[Hit],
+    among: int,
+    workers: int | None = None,
+) -> Comparison:
+    """Align a query with the recordings of some hits.
+
+    Args:
+        catalogue: where the recordings are.
+        query: what to align.
+        hits: in different recordings.
+        among: number of recordings in the catalogue; at least 100 are assumed.
+        workers: threads; by default one a core.
+    """
+    chroma = catalogue.chroma([hit.recording.id for hit in hits])
+    # Between the two reads a recording may have been removed.
+    hits = [hit for hit in hits if hit.recording.id in chroma]
+    references = [chroma[hit.recording.id] for hit in hits]
+    return Comparison.of(
+        query,
+        [hit.recording for hit in hits],
+        references,
+        np.array([hit.similarity for hit in hits]),
+        max(among, LEAST),
+        seconds_per_frame(catalogue.identity.frontend),
+        workers,
+    )

@@ -1,0 +1,199 @@
+"""Pictures: where two recordings match, and how far probabilities are right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bytecover_tf.audio.chroma import seconds_per_frame
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.matching.alignment import Alignment
+from bytecover_tf.matching.calibration import Calibration
+
+_COLOUR = "#d62728"
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """One of the two recordings.
+
+    Attributes:
+        name: shown beside it.
+        features: (n_bins, T), more finely pooled than those of an encoder.
+        frontend: parameters of `features`.
+        chroma: uint8 (12, n).
+    """
+
+    name: str
+    features: np.ndarray
+    frontend: Frontend
+    chroma: np.ndarray
+
+    @property
+    def seconds(self) -> float:
+        """Length of what is shown."""
+        return self.features.shape[1] * self.frontend.seconds_per_frame
+
+
+def plot_comparison(
+    first: Pictured, second: Pictured, alignment: Alignment, title: str, path: Path
+) -> None:
+    """Draw two transforms, the similarity of their chroma, and the path they match by.
+
+    Args:
+        first: drawn along the top, its time to the right.
+        second: drawn along the left, its time downwards.
+        alignment: of the first with the second.
+        title: above the picture.
+        path: a file to write; its ending names the format.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 10), layout="constrained")
+    grid = figure.add_gridspec(2, 2, width_ratios=(1, 5), height_ratios=(1, 5))
+    matrix = figure.add_subplot(grid[1, 1])
+    top = figure.add_subplot(grid[0, 1], sharex=matrix)
+    left = figure.add_subplot(grid[1, 0], sharey=matrix)
+    figure.suptitle(title)
+
+    step = seconds_per_frame(first.frontend)
+    similarity = chroma_similarity(first.chroma, second.chroma, alignment.transposition)
+    columns, rows = (size * step for size in similarity.shape)
+    matrix.imshow(
+        similarity.T,
+        cmap="gray_r",
+        aspect="auto",
+        vmin=0,
+        vmax=1,
+        extent=(0, columns, rows, 0),
+        interpolation="nearest",
+    )
+    top.imshow(
+        _levels(first.features),
+        cmap="magma",
+        aspect="auto",
+        origin="lower",
+        extent=(0, first.seconds, *_octaves(first.frontend)),
+    )
+    left.imshow(
+        _levels(second.features).T,
+        cmap="magma",
+        aspect="auto",
+        extent=(*_octaves(second.frontend), second.seconds, 0),
+    )
+    if alignment.score:
+        # Through the middles of the frames.
+        times = (match_path(similarity, alignment) + 0.5) * step
+        matrix.plot(times[:, 0], times[:, 1], color=_COLOUR, linewidth=1.5)
+        here = alignment.query_start * step, alignment.query_end * step
+        there = alignment.reference_start * step, alignment.reference_end * step
+        for edge in here:
+            matrix.axvline(edge, color=_COLOUR, linewidth=0.8, linestyle=":")
+            top.axvline(edge, color="white", linewidth=1.2, linestyle=":")
+        for edge in there:
+            matrix.axhline(edge, color=_COLOUR, linewidth=0.8, linestyle=":")
+            left.axhline(edge, color="white", linewidth=1.2, linestyle=":")
+    for axis in (matrix.xaxis, matrix.yaxis):
+        axis.set_major_formatter(lambda value, _: _clock(value))
+    matrix.set_xlabel(f"A: {first.name}")
+    matrix.yaxis.set_label_position("right")
+    matrix.set_ylabel(f"B: {second.name}")
+    left.set_xticks(top.get_yticks(), minor=False)
+    left.set_xlim(*_octaves(second.frontend))
+    top.tick_params(labelbottom=False)
+    matrix.tick_params(labelleft=False)
+    top.set_ylabel("octave")
+    left.set_xlabel("octave")
+    figure.savefig(path, dpi=120)
+
+
+def plot_reliability(calibration: Calibration, path: Path) -> None:
+    """Draw how often the best match was right, by the probability that it had.
+
+    Args:
+        calibration: as `fit` returned it.
+        path: a file to write; its ending names the format.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.add_subplot()
+    probability, right, weight = np.array(calibration.origin["reliability"]).T
+    axes.plot([0, 1], [0, 1], color="grey", linestyle="--")
+    axes.plot(probability, right, color=_COLOUR, zorder=1)
+    axes.scatter(probability, right, 20 + 400 * weight / weight.sum(), color=_COLOUR)
+    for threshold, name in (
+        (calibration.version, "version"),
+        (calibration.unsure, "unsure"),
+    ):
+        axes.axvline(threshold, color="grey", linewidth=0.8, linestyle=":")
+        axes.text(threshold, 0, f" {name}", rotation=90, va="bottom", ha="right")
+    axes.set(
+        xlabel="probability of the best match",
+        ylabel="share that is a version (area: number of queries)",
+        title=f"calibration error {calibration.origin['calibration_error']:.3f}",
+    )
+    figure.savefig(path, dpi=120)
+
+
+def chroma_similarity(
+    first: np.ndarray, second: np.ndarray, transposition: int
+) -> np.ndarray:
+    """Return how alike each two frames of chroma are.
+
+    Args:
+        first: uint8 (12, n).
+        second: uint8 (12, m).
+        transposition: semitones to raise the first by.
+
+    Returns:
+        Correlations (n, m).
+    """
+
+    def centred(chroma: np.ndarray) -> np.ndarray:
+        values = chroma - chroma.mean(axis=0)
+        return values / np.maximum(np.linalg.norm(values, axis=0), 1e-3)
+
+    return centred(np.roll(first, transposition, axis=0)).T @ centred(second)
+
+
+def match_path(similarity: np.ndarray, alignment: Alignment) -> np.ndarray:
+    """Return the frames by which the matched stretches follow each other.
+
+    Between start and end of the alignment the path is that of dynamic time warping
+    with the steps that the alignment allows.
+
+    Args:
+        similarity: (n, m).
+        alignment: of the first with the second.
+
+    Returns:
+        Frame of the first and of the second, rising: (steps, 2).
+    """
+    import librosa
+
+    rows = slice(alignment.query_start, alignment.query_end)
+    columns = slice(alignment.reference_start, alignment.reference_end)
+    _, path = librosa.sequence.dtw(
+        C=1 - similarity[rows, columns],
+        step_sizes_sigma=np.array([[1, 1], [1, 2], [2, 1]]),
+    )
+    start = np.array([alignment.query_start, alignment.reference_start])
+    return path[::-1] + start
+
+
+def _levels(features: np.ndarray) -> np.ndarray:
+    """Return decibels below the maximum, at least -60."""
+    return np.maximum(20 * np.log10(np.maximum(features / features.max(), 1e-9)), -60)
+
+
+def _octaves(frontend: Frontend) -> tuple[float, float]:
+    """Return the range of a transform as octaves above its lowest bin."""
+    return 0, frontend.n_bins / frontend.bins_per_octave
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}"

@@ -1,0 +1,1 @@
+"""Features and notes on disk, and their extraction from many files."""

@@ -1,0 +1,331 @@
+"""Features of a whole data set in one folder, read by memory mapping.
+
+    store.json      format version and the frontend
+    features.f16    float16 rows of n_bins values, one row a pooled frame, all
+                    recordings one after the other
+    index.jsonl     one line a recording: where it came from, the SHA-256 of that
+                    file, and which rows are its own
+
+A crop in time is one contiguous read. Data is on disk before the line that names
+it, so a writer killed at any moment leaves a valid store: what follows the last
+whole line is dropped by the next writer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.errors import StoreError
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where one recording's features lie.
+
+    Attributes:
+        source: the file that was read, as an absolute path.
+        key: SHA-256 of its content.
+        size: its size in bytes, or None if there was no file.
+        mtime_ns: when it was last changed, in nanoseconds, or None.
+        start: first row in `features.f16`.
+        frames: number of rows.
+    """
+
+    source: str
+    key: str
+    size: int | None
+    mtime_ns: int | None
+    start: int
+    frames: int
+
+
+class FeatureStore:
+    """Read access to the features of many recordings.
+
+    Args:
+        path: a folder made by `FeatureStoreWriter`.
+
+    Attributes:
+        frontend: the parameters that made the features.
+
+    Raises:
+        StoreError: the folder is no feature store, or is damaged.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.frontend = _read_header(self.path)
+        entries, _ = _read_index(self.path)
+        self._by_source = {entry.source: entry for entry in entries}
+        self._by_key = {entry.key: entry for entry in entries}
+        data = self.path / "features.f16"
+        rows = data.stat().st_size // (2 * self.frontend.n_bins)
+        end = max((entry.start + entry.frames for entry in entries), default=0)
+        if rows < end:
+            raise StoreError(f"{data}: holds {rows} frames, but the index names {end}")
+        self._rows = (
+            np.memmap(data, np.float16, "r", shape=(rows, self.frontend.n_bins))
+            if rows
+            else np.empty((0, self.frontend.n_bins), np.float16)
+        )
+
+    def __len__(self) -> int:
+        """Return the number of sources."""
+        return len(self._by_source)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._by_source.values())
+
+    def find(self, source: str | Path) -> Entry | None:
+        """Return the entry of a file, or None if the store does not have it."""
+        return self._by_source.get(str(source)) or self._by_source.get(
+            os.path.abspath(source)
+        )
+
+    def entry(self, source: str | Path) -> Entry:
+        """Return the entry of a file.
+
+        Raises:
+            StoreError: the store does not have it.
+        """
+        found = self.find(source)
+        if found is None:
+            raise StoreError(f"{self.path}: has no features of {source}")
+        return found
+
+    def rows(
+        self, entry: Entry, start: int = 0, count: int | None = None
+    ) -> np.ndarray:
+        """Return a crop as it lies on disk.
+
+        Args:
+            entry: the recording.
+            start: first frame of the crop.
+            count: number of frames, by default all that follow.
+
+        Returns:
+            float16 view (count, n_bins); shorter where the recording ends.
+        """
+        stop = entry.frames if count is None else min(start + count, entry.frames)
+        return self._rows[entry.start + start : entry.start + stop]
+
+    def features(self, source: str | Path) -> np.ndarray:
+        """Return a whole recording's features.
+
+        Returns:
+            float32 array (n_bins, T).
+
+        Raises:
+            StoreError: the store does not have it.
+        """
+        return self.rows(self.entry(source)).T.astype(np.float32)
+
+
+class FeatureStoreWriter:
+    """Adds recordings to a feature store; makes the store if there is none.
+
+    Use as a context manager. One writer at a time: a lock file keeps others out.
+
+    Args:
+        path: the folder.
+        frontend: the parameters of the features to be added.
+
+    Raises:
+        FrontendMismatch: the store was made with other parameters.
+        StoreError: another process is writing, or the store is damaged.
+    """
+
+    def __init__(self, path: str | Path, frontend: Frontend) -> None:
+        self.path = Path(path)
+        self.frontend = frontend
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(self.path)
+        header = self.path / "store.json"
+        if header.exists():
+            _read_header(self.path).check_same(frontend, str(self.path))
+        else:
+            write_atomically(
+                header,
+                json.dumps(
+                    {"format": _FORMAT, "frontend": frontend.to_dict()}, indent=1
+                ),
+            )
+        self._index = open(self.path / "index.jsonl", "ab")
+        self._data = open(self.path / "features.f16", "ab")
+        entries, index_size = _read_index(self.path)
+        self._end = max((entry.start + entry.frames for entry in entries), default=0)
+        self._by_source = {entry.source: entry for entry in entries}
+        self._by_key = {entry.key: entry for entry in entries}
+        if self._data.tell() < self._end * self._row_bytes:
+            raise StoreError(
+                f"{self.path}: features.f16 is shorter than the index says"
+            )
+        # What a killed writer left unfinished.
+        self._index.truncate(index_size)
+        self._data.truncate(self._end * self._row_bytes)
+
+    @property
+    def _row_bytes(self) -> int:
+        return 2 * self.frontend.n_bins
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Content hashes of all recordings in the store."""
+        return frozenset(self._by_key)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All recordings in the store."""
+        return list(self._by_source.values())
+
+    def find(self, source: str | Path) -> Entry | None:
+        """Return the entry of a file, or None if the store does not have it."""
+        return self._by_source.get(str(source))
+
+    def add(
+        self,
+        source: str | Path,
+        key: str,
+        features: np.ndarray | None = None,
+        size: int | None = None,
+        mtime_ns: int | None = None,
+    ) -> Entry:
+        """Add a recording; on return it is on disk.
+
+        Args:
+            source: names the file that was read.
+            key: SHA-256 of its content. If the store has that content already,
+                its features are shared.
+            features: float array (n_bins, T); not needed for shared content.
+            size: size of the file in bytes.
+            mtime_ns: when it was last changed.
+
+        Returns:
+            The new entry.
+
+        Raises:
+            StoreError: the features have the wrong shape, or none were given for
+                new content.
+        """
+        twin = self._by_key.get(key)
+        if twin is not None:
+            start, frames = twin.start, twin.frames
+        else:
+            bins = self.frontend.n_bins
+            if features is None or features.ndim != 2 or features.shape[0] != bins:
+                shape = None if features is None else features.shape
+                raise StoreError(
+                    f"{source}: expected features of shape ({bins}, T), found {shape}"
+                )
+            start, frames = self._end, features.shape[1]
+            self._data.write(np.ascontiguousarray(features.T, np.float16).tobytes())
+            _flush(self._data)
+            self._end += frames
+        entry = Entry(str(source), key, size, mtime_ns, start, frames)
+        self._index.write(json.dumps(asdict(entry)).encode() + b"\n")
+        _flush(self._index)
+        self._by_source[entry.source] = entry
+        self._by_key[key] = entry
+        return entry
+
+    def close(self) -> None:
+        """Release the files and the lock."""
+        for file in (self._index, self._data, self._lock):
+            file.close()
+
+    def __enter__(self) -> FeatureStoreWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that it is never seen half-written.
+
+    Args:
+        path: where the finished file stands.
+        content: its bytes, or text to encode as UTF-8.
+
+    Raises:
+        OSError: it cannot be written; what stood there is as it was.
+    """
+    beside = path.with_name(path.name + ".part")
+    try:
+        with open(beside, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            _flush(file)
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        # A full disk is reported without a name.
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _flush(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _lock(folder: Path) -> Any:
+    """Hold the folder's lock until the returned file is closed."""
+    file = open(folder / "lock", "w")
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # Windows has no flock; one writer is then the user's care
+        pass
+    except OSError:
+        file.close()
+        raise StoreError(
+            f"{folder}: another process is writing to this store"
+        ) from None
+    return file
+
+
+def _read_header(folder: Path) -> Frontend:
+    try:
+        header = json.loads((folder / "store.json").read_text())
+        if header["format"] != _FORMAT:
+            raise StoreError(
+                f"{folder}: feature store of format {header['format']}; "
+                f"this version reads format {_FORMAT}"
+            )
+        return Frontend.from_dict(header["frontend"])
+    except FileNotFoundError:
+        raise StoreError(
+            f"{folder}: no feature store (store.json is missing)"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{folder / 'store.json'}: damaged ({error})") from None
+
+
+def _read_index(folder: Path) -> tuple[list[Entry], int]:
+    """Return the entries and the size in bytes of the whole lines."""
+    path = folder / "index.jsonl"
+    content = path.read_bytes() if path.exists() else b""
+    whole = content[: content.rfind(b"\n") + 1]
+    entries = []
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            entries.append(Entry(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise StoreError(f"{path}:{number}: damaged line ({error})") from None
+    return entries, len(whole)

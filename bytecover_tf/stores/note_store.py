@@ -1,0 +1,133 @@
+"""What is played in each frame of a feature store's drawn recordings.
+
+`scores.u8` lies in the store's folder: for each row of `features.f16` one row of
+2 x n_bins bytes, the share of the frame in which each pitch sounds, of the melody and
+of all notes together, in 255ths.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from bytecover_tf.errors import StoreError
+from bytecover_tf.stores.feature_store import Entry, FeatureStore, FeatureStoreWriter
+
+_FILE = "scores.u8"
+
+
+def has_scores(store: FeatureStore | FeatureStoreWriter) -> bool:
+    """Tell whether a feature store knows what is played in its recordings."""
+    return (store.path / _FILE).exists()
+
+
+class ScoreStore:
+    """Read access to the scores that belong to a feature store.
+
+    Args:
+        store: the features.
+
+    Raises:
+        StoreError: the store has no scores, or fewer than features.
+    """
+
+    def __init__(self, store: FeatureStore) -> None:
+        path = store.path / _FILE
+        bins = store.frontend.n_bins
+        if not has_scores(store):
+            raise StoreError(f"{store.path}: has no scores ({_FILE} is missing)")
+        rows = path.stat().st_size // (2 * bins)
+        end = max((entry.start + entry.frames for entry in store), default=0)
+        if rows < end:
+            raise StoreError(f"{path}: holds {rows} frames, but the index names {end}")
+        self._rows = np.memmap(path, np.uint8, "r", shape=(rows, 2, bins))
+
+    def rows(self, entry: Entry, start: int, count: int) -> np.ndarray:
+        """Return a crop of a recording's score.
+
+        Returns:
+            float32 (count, n_bins, 2) in 0 to 1; shorter where the recording ends.
+        """
+        stop = min(start + count, entry.frames)
+        rows = self._rows[entry.start + start : entry.start + stop]
+        return rows.transpose(0, 2, 1) / np.float32(255)
+
+
+def add_scored(
+    writer: FeatureStoreWriter,
+    scores: ScoreWriter,
+    name: str,
+    features: np.ndarray,
+    score: np.ndarray,
+) -> None:
+    """Write the features of a made recording, unless they are there, and its score.
+
+    Args:
+        writer: of the store.
+        scores: of the same store.
+        name: of the recording, as there is no file.
+        features: float array (n_bins, T).
+        score: float array (2, n_bins, T) in 0 to 1.
+
+    Raises:
+        StoreError: either has the wrong shape.
+    """
+    entry = writer.find(name) or writer.add(
+        name, hashlib.sha256(features.tobytes()).hexdigest(), features
+    )
+    scores.add(entry, score)
+
+
+class ScoreWriter:
+    """Writes scores beside a feature store. Use as a context manager.
+
+    Args:
+        path: the store's folder.
+        n_bins: height of its features.
+    """
+
+    def __init__(self, path: Path, n_bins: int) -> None:
+        self._n_bins = n_bins
+        file = path / _FILE
+        file.touch()
+        self._file = open(file, "rb+")
+        self._size = self._file.seek(0, 2)
+
+    def __contains__(self, entry: Entry) -> bool:
+        """Whether an entry's score has been written to its end."""
+        return self._size >= 2 * self._n_bins * (entry.start + entry.frames)
+
+    def add(self, entry: Entry, score: np.ndarray) -> None:
+        """Write the score of a recording.
+
+        Args:
+            entry: where its features lie.
+            score: float array (2, n_bins, T) in 0 to 1.
+
+        Raises:
+            StoreError: the score has another shape than the features.
+        """
+        if score.shape != (2, self._n_bins, entry.frames):
+            raise StoreError(
+                f"{entry.source}: expected a score of shape "
+                f"(2, {self._n_bins}, {entry.frames}), found {score.shape}"
+            )
+        self._file.seek(2 * self._n_bins * entry.start)
+        content = np.rint(score.transpose(2, 0, 1) * 255).astype(np.uint8)
+        self._file.write(content.tobytes())
+        self._file.flush()
+        self._size = max(self._size, self._file.tell())
+
+    def __enter__(self) -> ScoreWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()

@@ -1,0 +1,1 @@
+"""Features drawn of a performance, without any sound."""

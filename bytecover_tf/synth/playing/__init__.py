@@ -1,0 +1,1 @@
+"""Performances that are made of scores."""

@@ -1,0 +1,1 @@
+"""Scores, their harmony, and the collections that they are read from."""

@@ -1,0 +1,158 @@
+"""All collections of scores, read once and kept."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from bytecover_tf.errors import DataError
+from bytecover_tf.synth.scores.corpora import (
+    COLLECTIONS,
+    Collection,
+    list_files,
+    read_file,
+)
+from bytecover_tf.synth.scores.score import Score, score_from_dict
+
+
+def add_archive_options(parser: argparse.ArgumentParser, done: str) -> None:
+    """Add an option for each collection that is an archive of its own.
+
+    Args:
+        parser: of a command.
+        done: what the command does with scores, for the help, as in `drawn`.
+    """
+    for collection in COLLECTIONS:
+        if collection.option:
+            parser.add_argument(
+                f"--{collection.option}",
+                type=Path,
+                help=f"archive of {collection.name}; without it, none of it is {done}",
+            )
+
+
+def chosen_archives(options: argparse.Namespace) -> dict[str, Path]:
+    """Return the archives that such options name, by their collection."""
+    return {
+        collection.name: getattr(options, collection.option)
+        for collection in COLLECTIONS
+        if collection.option and getattr(options, collection.option)
+    }
+
+
+@dataclass
+class ReadFile:
+    """A file of a collection, read: a line of the cache.
+
+    Attributes:
+        collection: its name.
+        file: as `list_files` has it.
+        scores: of the pieces that could be read.
+        errors: why others could not.
+    """
+
+    collection: str
+    file: str
+    scores: list[Score]
+    errors: list[str]
+
+
+def read_scores(
+    cache: Path,
+    archives: Mapping[str, Path],
+    workers: int,
+    samples: Mapping[str, int] | None = None,
+    seed: int = 0,
+) -> list[Score]:
+    """Read all collections, but for what an earlier call has read.
+
+    Args:
+        cache: JSON lines, one for each file. It grows as files are read, so a call
+            that was killed goes on where it stopped, and one with another archive
+            reads that alone. A file is known by its name within its collection.
+        archives: file of each collection that is not part of music21, by its name;
+            the others are left out.
+        workers: processes.
+        samples: by a collection's name, how many of its files to draw.
+        seed: draws the samples.
+
+    Returns:
+        The scores in the collections' order. Those that cannot be read are named on
+        the terminal.
+
+    Raises:
+        DataError: the cache is none.
+    """
+    wanted: list[tuple[Collection, str]] = []
+    for collection in COLLECTIONS:
+        files = list_files(collection, archives.get(collection.name))
+        sample = (samples or {}).get(collection.name)
+        if sample is not None:
+            random.Random(seed).shuffle(files)
+            files = files[:sample]
+        wanted += [(collection, file) for file in files]
+    done = _read_cache(cache) if cache.exists() else {}
+    todo = [(c, file) for c, file in wanted if (c.name, file) not in done]
+    with (
+        open(cache, "a", encoding="utf-8") as kept,
+        ProcessPoolExecutor(workers) as pool,
+        tqdm(total=len(wanted), initial=len(wanted) - len(todo), desc="scores") as bar,
+    ):
+        for line in pool.map(partial(_read, archives), todo, chunksize=4):
+            kept.write(line)
+            kept.flush()
+            read = _parse(line)
+            done[read.collection, read.file] = read
+            bar.update()
+    chosen = [done[collection.name, file] for collection, file in wanted]
+    for read in chosen:
+        for error in read.errors:
+            tqdm.write(f"skipped: {error}")
+    return [score for read in chosen for score in read.scores]
+
+
+def _read_cache(cache: Path) -> dict[tuple[str, str], ReadFile]:
+    """Return what is kept; a last line that was not finished is cut off."""
+    done = {}
+    with open(cache, "r+b") as kept:
+        whole = 0
+        for number, line in enumerate(kept, 1):
+            if not line.endswith(b"\n"):
+                kept.truncate(whole)
+                break
+            whole += len(line)
+            try:
+                read = _parse(line.decode())
+            except (ValueError, TypeError, KeyError) as error:
+                raise DataError(
+                    f"{cache}: line {number} is no file of scores as this version "
+                    "keeps them; remove the cache to have all read again"
+                ) from error
+            done[read.collection, read.file] = read
+    return done
+
+
+def _parse(line: str) -> ReadFile:
+    fields = json.loads(line)
+    scores = [score_from_dict(score) for score in fields["scores"]]
+    return ReadFile(**{**fields, "scores": scores})
+
+
+def _read(archives: Mapping[str, Path], task: tuple[Collection, str]) -> str:
+    """Return a file's line."""
+    collection, file = task
+    read = ReadFile(collection.name, file, [], [])
+    for item in read_file(collection, file, archives.get(collection.name)):
+        if isinstance(item, DataError):
+            read.errors.append(str(item))
+        else:
+            read.scores.append(item)
+    return json.dumps(asdict(read)) + "\n"

@@ -1,0 +1,1 @@
+"""Sound rendered of a performance, and effects on sound."""

@@ -1,0 +1,218 @@
+"""From recordings to training batches.
+
+A batch is a pure function of its number, the seed and the settings, and so is each
+of its rows, so that a replica makes its own share alone. tf.data runs that function
+ahead of the training step in several threads; other backends can call it directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.data.track import Track
+from bytecover_tf.errors import AudioError
+from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.training.augment import Augment, resize_frames
+from bytecover_tf.training.sampler import PKSampler
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Shape = tuple[int | None, ...]
+# Shape and type of each array of a batch: the inputs, one or by name, and the works.
+Spec = tuple[tuple[Shape, str] | dict[str, tuple[Shape, str]], tuple[Shape, str]]
+
+ALL_ROWS = slice(None)
+
+
+class CropReader(Protocol):
+    """Reads a random stretch of a recording."""
+
+    def crop(self, index: int, frames: int, rng: np.random.Generator) -> np.ndarray:
+        """Return at most `frames` frames of recording `index` as (n, bins)."""
+
+
+class StoreReader:
+    """Reads crops from a feature store.
+
+    Args:
+        store: holds the features of all tracks.
+        tracks: the recordings, in the order of their indices.
+
+    Raises:
+        StoreError: the store lacks a track.
+    """
+
+    def __init__(self, store: FeatureStore, tracks: Sequence[Track]) -> None:
+        self._store = store
+        self._entries = [store.entry(track.path) for track in tracks]
+
+    def crop(self, index: int, frames: int, rng: np.random.Generator) -> np.ndarray:
+        """Return a contiguous stretch, the whole recording if it is shorter."""
+        entry = self._entries[index]
+        start = int(rng.integers(max(entry.frames - frames, 0) + 1))
+        return self._store.rows(entry, start, frames)
+
+
+class WaveformReader:
+    """Computes the features of a random stretch of audio, without any store.
+
+    Each crop has the transform's own edges and its own maximum, and every batch
+    decodes again, so this is for small sets.
+
+    Args:
+        frontend: makes the features.
+        tracks: the recordings, in the order of their indices.
+    """
+
+    def __init__(self, frontend: Frontend, tracks: Sequence[Track]) -> None:
+        self._frontend = frontend
+        self._paths = [track.path for track in tracks]
+
+    def crop(self, index: int, frames: int, rng: np.random.Generator) -> np.ndarray:
+        """Return the features of a stretch, the whole recording if it is shorter.
+
+        Raises:
+            AudioError: the file cannot be decoded.
+        """
+        from bytecover_tf.audio.decoding import load_audio
+
+        path = self._paths[index]
+        samples = load_audio(path, self._frontend.sample_rate)
+        wanted = frames * self._frontend.pool * self._frontend.hop_length
+        start = int(rng.integers(max(len(samples) - wanted, 0) + 1))
+        try:
+            crop = self._frontend.features(samples[start : start + wanted], path)
+        except AudioError:  # a silent stretch of a recording that is not silent
+            crop = self._frontend.features(samples, path)[:, :frames]
+        return crop.T
+
+
+@dataclass(frozen=True)
+class CropBatches:
+    """Makes training batches by number.
+
+    Attributes:
+        reader: where crops come from.
+        works: integer label of each recording.
+        sampler: chooses the recordings of a batch.
+        crop_frames: lengths in frames; a batch has one of them, drawn evenly.
+        augment: random changes.
+        n_bins: height of the features.
+        seed: of crops and changes.
+    """
+
+    reader: CropReader
+    works: np.ndarray
+    sampler: PKSampler
+    crop_frames: tuple[int, ...]
+    augment: Augment
+    n_bins: int
+    seed: int = 0
+
+    @property
+    def spec(self) -> Spec:
+        """Shapes and types of a batch."""
+        size = self.sampler.batch_size
+        return ((size, self.n_bins, None, 1), "float32"), ((size,), "int32")
+
+    def __call__(
+        self, number: int, rows: slice = ALL_ROWS
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return batch `number`, or some of its rows.
+
+        A recording shorter than the crop is padded with zeros at its end.
+
+        Returns:
+            float32 features (batch, n_bins, frames, 1) and int32 works (batch,).
+        """
+        rng = np.random.default_rng([self.seed, 2, number])
+        frames = int(rng.choice(self.crop_frames))
+        indices = self.sampler.batch(number)[rows]
+        features = np.zeros((len(indices), self.n_bins, frames, 1), np.float32)
+        draws = row_generators(self.seed, number, rows, self.sampler.batch_size)
+        for row, (index, draw) in enumerate(zip(indices, draws, strict=True)):
+            crop = self._crop(int(index), frames, draw)
+            features[row, :, : crop.shape[1], 0] = crop
+        return features, self.works[indices].astype(np.int32)
+
+    def _crop(self, index: int, frames: int, rng: np.random.Generator) -> np.ndarray:
+        factor = self.augment.draw_stretch(rng)
+        wanted = max(round(frames / factor), 1)
+        crop = self.reader.crop(index, wanted, rng).T.astype(np.float32)
+        length = min(max(round(crop.shape[1] * factor), 1), frames)
+        return self.augment(resize_frames(crop, length), rng)
+
+
+def row_generators(
+    seed: int, number: int, rows: slice, batch_size: int
+) -> list[np.random.Generator]:
+    """Return what draws each of some rows of batch `number`, whoever makes it."""
+    return [
+        np.random.default_rng([seed, 3, number, row]) for row in range(batch_size)[rows]
+    ]
+
+
+class Batches(Protocol):
+    """Makes training batches by number."""
+
+    @property
+    def sampler(self) -> PKSampler:
+        """Chooses the recordings of a batch."""
+
+    @property
+    def spec(self) -> Spec:
+        """Shape, None for what varies, and type of each array of a whole batch."""
+
+    def __call__(self, number: int, rows: slice = ALL_ROWS) -> tuple[Any, np.ndarray]:
+        """Return batch `number`, or some of its rows: inputs and works."""
+
+
+def tf_dataset(
+    batches: Batches, start: int, count: int, shares: Sequence[slice] = (ALL_ROWS,)
+) -> tf.data.Dataset:
+    """Return batches `start` to `start + count` as a dataset, in order.
+
+    Args:
+        batches: makes each batch.
+        start: number of the first.
+        count: how many.
+        shares: rows that each replica of this process takes, as many for each; every
+            batch then comes as so many elements.
+
+    Returns:
+        Elements as `batches` makes them, made ahead in parallel; the order and
+        content do not depend on the threads.
+    """
+    import tensorflow as tf
+
+    inputs, works = batches.spec
+    single = not isinstance(inputs, dict)
+    named = inputs if isinstance(inputs, dict) else {"": inputs}
+    arrays = [*named.values(), works]
+    size = len(range(batches.sampler.batch_size)[shares[0]])
+
+    def make(element: np.ndarray) -> list[np.ndarray]:
+        step, replica = divmod(int(element), len(shares))
+        made, labels = batches(start + step, shares[replica])
+        return [*([made] if single else (made[name] for name in named)), labels]
+
+    def load(element: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        tensors = tf.numpy_function(
+            make, [element], [kind for _, kind in arrays], stateful=False
+        )
+        for tensor, (shape, _) in zip(tensors, arrays, strict=True):
+            tensor.set_shape((size, *shape[1:]))
+        *made, labels = tensors
+        return made[0] if single else dict(zip(named, made, strict=True)), labels
+
+    return (
+        tf.data.Dataset.range(count * len(shares))
+        .map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )

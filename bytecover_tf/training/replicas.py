@@ -1,0 +1,301 @@
+"""Training in several copies of the model, on the devices of one host or of several.
+
+TensorFlow's strategies do the work: `MultiWorkerMirroredStrategy` where the variable
+`TF_CONFIG` names the hosts, `MirroredStrategy` on several devices of one. Each replica
+takes its share of every batch, and gradients are summed before each step, so that the
+replicas stay equal. The first host is the chief, which alone writes.
+
+Keras's `fit` fails with several hosts (keras issue 20585, still so in 3.15.1), so for
+several replicas `Replicas.fit` is a loop of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from bytecover_tf.errors import ClusterError, ConfigError
+from bytecover_tf.layers.collective import synchronise
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@contextmanager
+def _lost_host() -> Iterator[None]:
+    """Say in our words what every exchange between hosts may fail of."""
+    import tensorflow as tf
+
+    errors = tf.errors
+    try:
+        yield
+    except (
+        errors.UnavailableError,
+        errors.AbortedError,
+        errors.CancelledError,
+        errors.DeadlineExceededError,
+    ) as error:
+        raise ClusterError(
+            "another host of TF_CONFIG is gone, or cannot be reached; start all of "
+            "them again, with --resume if there is a checkpoint "
+            f"({error.message.splitlines()[0]})"
+        ) from error
+
+
+class Replicas:
+    """The copies of a model that take every step together.
+
+    Args:
+        strategy: a mirrored strategy of TensorFlow; None for a single copy.
+
+    Attributes:
+        count: copies on all hosts together.
+        here: numbers of those in this process.
+        is_chief: whether this process writes what lasts.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy | None = None) -> None:
+        self._strategy: Any = strategy
+        self.count = 1 if strategy is None else strategy.num_replicas_in_sync
+        member, self._members = _place(strategy)
+        local = self.count // self._members
+        self.here = range(member * local, (member + 1) * local)
+        self.is_chief = member == 0
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """Be where a model and its optimiser are to be made.
+
+        Raises:
+            ClusterError: another host is gone.
+        """
+        if self._strategy is None:
+            yield
+            return
+        with _lost_host(), self._strategy.scope():
+            yield
+
+    def wait(self) -> None:
+        """Return when all hosts have come here.
+
+        Raises:
+            ClusterError: one of them is gone.
+        """
+        self._gather_lines("")
+
+    @contextmanager
+    def chief_first(self) -> Iterator[None]:
+        """Let the chief go ahead of the others, who then find what it has made."""
+        if not self.is_chief:
+            self.wait()
+        yield
+        if self.is_chief:
+            self.wait()
+
+    def check_same(self, facts: dict[str, Any]) -> None:
+        """Compare what the hosts are about to do.
+
+        Args:
+            facts: what must be equal, by name, nested or not, ready for JSON.
+
+        Raises:
+            ConfigError: a host differs from the chief; it is raised on every host.
+        """
+        lines = self._gather_lines(json.dumps(facts))
+        chief, *others = [_flat(json.loads(line)) for line in lines]
+        differing = [
+            f"{name} is {other.get(name)!r} on worker {number}, {chief.get(name)!r} "
+            "on worker 0"
+            for number, other in enumerate(others, 1)
+            for name in dict.fromkeys([*chief, *other])
+            if chief.get(name) != other.get(name)
+        ]
+        if differing:
+            raise ConfigError(
+                "the workers of TF_CONFIG do not agree: " + "; ".join(differing)
+            )
+
+    def _gather_lines(self, line: str) -> list[str]:
+        """Return one line of text from every host, the chief's first."""
+        if self._members == 1:
+            return [line]
+        import tensorflow as tf
+
+        codes = np.frombuffer(f"{line}\n".encode(), np.uint8).astype(np.int32)
+        values = self._strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(
+                codes if context.replica_id_in_sync_group == self.here[0] else codes[:0]
+            )
+        )
+        with _lost_host():
+            gathered = self._strategy.gather(values, axis=0)
+        return gathered.numpy().astype(np.uint8).tobytes().decode().splitlines()
+
+    def fit(
+        self,
+        model: keras.Model,
+        dataset: Callable[[], Any],
+        epochs: int,
+        initial_epoch: int,
+        steps_per_epoch: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+        verbose: int,
+    ) -> None:
+        """Train as `keras.Model.fit` does; a single replica is trained by that.
+
+        Args:
+            model: made and compiled in `scope`.
+            dataset: makes the batches of this process, one element for each replica
+                `here` in turn.
+            epochs: number of the last epoch.
+            initial_epoch: epochs that are done.
+            steps_per_epoch: steps in each.
+            callbacks: run by this process; logs hold means over all replicas.
+            verbose: 1 for a progress bar, 2 for a line an epoch; of the chief alone.
+
+        Raises:
+            ClusterError: a host is gone.
+        """
+        if self._strategy is None:
+            model.fit(
+                dataset(),
+                epochs=epochs,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
+                callbacks=callbacks,
+                verbose=verbose,
+                shuffle=False,
+            )
+            return
+        import tensorflow as tf
+
+        strategy = self._strategy
+        synchronise(model)
+        names = [metric.name for metric in model.metrics]
+
+        def on_replica(batch: Any) -> tf.Tensor:
+            results = model.train_step(batch)
+            return tf.stack([results[name] for name in names])
+
+        @tf.function(reduce_retracing=True)
+        def step(batch: Any) -> tf.Tensor:
+            return strategy.reduce("MEAN", strategy.run(on_replica, (batch,)), None)
+
+        model.stop_training = False
+        logs: dict[str, Any] = {}
+        with _lost_host():
+            if not model.optimizer.built:
+                with strategy.scope():
+                    model.optimizer.build(model.trainable_variables)
+            batches = iter(
+                strategy.distribute_datasets_from_function(lambda context: dataset())
+            )
+            listeners = keras.callbacks.CallbackList(
+                list(callbacks),
+                add_progbar=self.is_chief,
+                model=model,
+                verbose=verbose,
+                epochs=epochs,
+                steps=steps_per_epoch,
+            )
+            listeners.on_train_begin()
+            for epoch in range(initial_epoch, epochs):
+                model.reset_metrics()
+                listeners.on_epoch_begin(epoch)
+                for number in range(steps_per_epoch):
+                    listeners.on_train_batch_begin(number)
+                    values = step(next(batches)).numpy()
+                    logs = dict(zip(names, values, strict=True))
+                    listeners.on_train_batch_end(number, logs)
+                    if model.stop_training:
+                        break
+                listeners.on_epoch_end(epoch, logs)
+                if model.stop_training:
+                    break
+            listeners.on_train_end(logs)
+
+
+def join() -> Replicas:
+    """Return the replicas that this process belongs to.
+
+    To be called before TensorFlow has done anything; it returns when all hosts that
+    `TF_CONFIG` names have been started.
+
+    Raises:
+        ConfigError: `TF_CONFIG` cannot be used.
+    """
+    cluster = _cluster()
+    if keras.backend.backend() != "tensorflow":
+        if cluster:
+            raise ConfigError(
+                "TF_CONFIG names several hosts, which only Keras's tensorflow backend "
+                f"can use; this is {keras.backend.backend()}"
+            )
+        return Replicas()
+    import tensorflow as tf
+
+    if cluster:
+        count = sum(len(hosts) for hosts in cluster.values())
+        print(f"waiting until {count} hosts of TF_CONFIG are there", file=sys.stderr)
+        return Replicas(tf.distribute.MultiWorkerMirroredStrategy())
+    # Processors count only where they have been divided, as tests do.
+    devices = [
+        device.name
+        for device in tf.config.list_logical_devices("GPU")
+        or tf.config.list_logical_devices("CPU")
+    ]
+    if len(devices) == 1:
+        return Replicas()
+    return Replicas(tf.distribute.MirroredStrategy(devices))
+
+
+def _flat(facts: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _cluster() -> dict[str, Any]:
+    """Return the hosts by kind that `TF_CONFIG` names; empty if there are none."""
+    text = os.environ.get("TF_CONFIG", "")
+    if not text:
+        return {}
+    try:
+        config = json.loads(text)
+        cluster = config.get("cluster", {})
+        known = not cluster or config["task"]["type"] in ("chief", "worker")
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(
+            'TF_CONFIG: expected {"cluster": {"worker": ["host:port", ...]}, '
+            f'"task": {{"type": "worker", "index": 0}}}}, not {text!r} ({error!r})'
+        ) from None
+    if not known:
+        raise ConfigError(
+            f"TF_CONFIG: expected a task of type chief or worker, not {config['task']}"
+        )
+    return cluster
+
+
+def _place(strategy: tf.distribute.Strategy | None) -> tuple[int, int]:
+    """Return this host's number and how many there are."""
+    resolver = strategy and strategy.cluster_resolver
+    if resolver is None or not resolver.cluster_spec():
+        return 0, 1
+    hosts = resolver.cluster_spec().as_dict()
+    members = [
+        (kind, index)
+        for kind in ("chief", "worker")
+        for index in range(len(hosts.get(kind, [])))
+    ]
+    return members.index((resolver.task_type, resolver.task_id)), len(members)

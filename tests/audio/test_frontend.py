@@ -1,0 +1,168 @@
+import dataclasses
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+
+from bytecover_tf.audio import chroma
+from bytecover_tf.audio import frontend as frontend_module
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
+
+
+def reference(samples, pool=100):
+    """The paper's features, written out with librosa and loops."""
+    cqt = librosa.cqt(
+        samples, sr=22050, hop_length=512, fmin=librosa.note_to_hz("C1"), n_bins=84
+    )
+    columns = []
+    for start in range(0, cqt.shape[1] - pool + 1, pool):
+        columns.append(np.abs(cqt[:, start : start + pool]).mean(axis=1))
+    features = np.stack(columns, axis=1)
+    return features / features.max()
+
+
+def test_defaults_match_the_paper_by_librosa(music):
+    samples = music(20)
+    features = Frontend().features(samples)
+    assert features.dtype == np.float32
+    assert features.shape == (84, 8)
+    np.testing.assert_allclose(features, reference(samples), atol=1e-6)
+
+
+def test_four_minutes_make_103_frames():
+    assert (1 + 240 * 22050 // 512) // Frontend().pool == 103
+
+
+def test_a_tone_lands_in_its_bin():
+    t = np.arange(22050 * 5) / 22050
+    features = Frontend(pool=20).features(np.sin(2 * np.pi * 440 * t))
+    assert features[:, 4].argmax() == 69 - 24  # A4, counted from C1
+    assert features.max() == 1
+
+
+def test_long_recordings_in_chunks_equal_one_piece(music, monkeypatch):
+    samples = music(60)
+    whole = Frontend(pool=20).features(samples)
+    monkeypatch.setattr(frontend_module, "_CHUNK_FRAMES", 300)
+    blocks = iter(np.array_split(samples, 17))
+    chunked = Frontend(pool=20)._features(blocks, "music")
+    assert chunked.shape == whole.shape
+    np.testing.assert_allclose(chunked, whole, atol=3e-6)
+
+
+@pytest.mark.parametrize("pool", [100, 20, 30])
+def test_chroma_leaves_the_features_as_they_are(pool, music, tmp_path, monkeypatch):
+    path = tmp_path / "music.wav"
+    soundfile.write(path, music(60), 22050)
+    monkeypatch.setattr(frontend_module, "_CHUNK_FRAMES", 500)
+    frontend = Frontend(pool=pool)
+    features, found = frontend.extract_with_chroma(path)
+    np.testing.assert_array_equal(features, frontend.extract(path))
+    cqt = librosa.cqt(music(60), sr=22050, hop_length=512, fmin=frontend.fmin)
+    expected = chroma.chroma_of_cqt(np.abs(cqt))
+    assert found.shape == expected.shape == (12, 129)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_chroma_of_a_waveform_is_that_of_its_file(music, tmp_path):
+    path = tmp_path / "music.wav"
+    soundfile.write(path, music(20), 22050, subtype="FLOAT")
+    features, found = Frontend().features_with_chroma(music(20))
+    np.testing.assert_array_equal(features, Frontend().features(music(20)))
+    np.testing.assert_array_equal(found, Frontend().extract_with_chroma(path)[1])
+
+
+def test_chroma_is_refused_as_the_features_are(music):
+    with pytest.raises(AudioError, match=r"clip\.wav.*at least 2\.30 s"):
+        Frontend().features_with_chroma(music(1), "clip.wav")
+    odd = Frontend(bins_per_octave=14)
+    assert odd.features(music(5)).shape == (84, 2)
+    with pytest.raises(ConfigError, match="clip.*multiple of 12"):
+        odd.features_with_chroma(music(5), "clip")
+
+
+@pytest.mark.parametrize("frames", [100, 199, 200])
+def test_length_is_whole_pools(frames, music):
+    samples = music(10)[: (frames - 1) * 512]
+    assert Frontend().features(samples).shape[1] == frames // 100
+
+
+def test_too_short_is_refused_with_the_needed_length(music):
+    frontend = Frontend()
+    samples = music(5)
+    assert frontend.features(samples[: frontend.min_samples]).shape == (84, 1)
+    with pytest.raises(AudioError, match=r"clip\.wav.*at least 2\.30 s"):
+        frontend.features(samples[: frontend.min_samples - 1], "clip.wav")
+
+
+@pytest.mark.parametrize(
+    ("samples", "reason"),
+    [
+        (np.zeros(100_000, np.float32), "silen"),
+        (np.full(100_000, np.nan, np.float32), "finite"),
+        (np.ones((2, 100_000), np.float32), "1-D"),
+    ],
+)
+def test_unusable_samples_are_refused(samples, reason):
+    with pytest.raises(AudioError, match=reason):
+        Frontend().features(samples, "x")
+
+
+def test_from_cqt_pools_what_is_partly_pooled(music):
+    samples = music(30)
+    partly = dataclasses.replace(Frontend(), pool=20, normalization="none")
+    magnitudes = partly.features(samples)
+    np.testing.assert_allclose(
+        Frontend().from_cqt(magnitudes, 20), reference(samples), atol=1e-6
+    )
+    with pytest.raises(ConfigError, match="30"):
+        Frontend().from_cqt(magnitudes, 30)
+    with pytest.raises(AudioError, match=r"\(84, frames\)"):
+        Frontend().from_cqt(magnitudes.T)
+
+
+def test_json_round_trip_and_hash():
+    frontend = Frontend(pool=20, window="hamming")
+    assert Frontend.from_json(frontend.to_json()) == frontend
+    assert frontend.hash == Frontend.from_json(frontend.to_json()).hash
+    # Written down, so that a change that would orphan every store is noticed.
+    assert Frontend().hash == "f5841be45851"
+    for field, value in [
+        ("sample_rate", 44100),
+        ("hop_length", 1024),
+        ("n_bins", 72),
+        ("fmin", 65.4),
+        ("window", "hamming"),
+        ("pool", 20),
+        ("normalization", "none"),
+    ]:
+        assert dataclasses.replace(Frontend(), **{field: value}).hash != Frontend().hash
+
+
+def test_mismatch_shows_both_values():
+    with pytest.raises(FrontendMismatch, match="store: .*pool: expected 100, found 20"):
+        Frontend().check_same(Frontend(pool=20), "store")
+    Frontend().check_same(Frontend(), "store")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"pool": 0},
+        {"pool": 1.5},
+        {"hop_length": 500},
+        {"n_bins": 120},
+        {"normalization": "peak"},
+        {"fmin": -1.0},
+    ],
+)
+def test_impossible_parameters_are_refused(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Frontend(**wrong)
+
+
+def test_unknown_parameters_are_refused():
+    with pytest.raises(ConfigError, match="sparsity"):
+        Frontend.from_dict({"sparsity": 0})

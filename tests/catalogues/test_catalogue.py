@@ -1,0 +1,306 @@
+import json
+import multiprocessing
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from catalogue_rows import DIM, IDENTITY, recording, unit, whole
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.catalogues import Identity, Row, Segmenting, open_catalogue
+from bytecover_tf.catalogues.catalogue import CatalogueMissing
+from bytecover_tf.errors import CatalogueError, FrontendMismatch
+from bytecover_tf.stores.extraction import content_hash
+
+
+def by_key(catalogue):
+    return {row.key: row for row in catalogue.rows()}
+
+
+def assert_same_rows(found, expected):
+    assert found.keys() == {row.key for row in expected}
+    for row in expected:
+        stored = found[row.key]
+        assert stored.recording == row.recording
+        assert (stored.segment, stored.start, stored.end) == (
+            row.segment,
+            row.start,
+            row.end,
+        )
+        np.testing.assert_array_equal(stored.embedding, row.embedding)
+        if row.chroma is None:
+            assert stored.chroma is None
+        else:
+            np.testing.assert_array_equal(stored.chroma, row.chroma)
+
+
+def test_what_is_added_comes_back(catalogue, rng):
+    rows = [whole(number, rng.standard_normal(DIM)) for number in range(5)]
+    window = Row(rows[0].recording, 1, 2.5, 62.5, unit(rng.standard_normal(DIM)))
+    catalogue.add([*rows, window])
+    assert_same_rows(by_key(catalogue), [*rows, window])
+    assert catalogue.count() == 5
+    assert sorted(map(str, catalogue.recordings())) == sorted(
+        str(row.recording) for row in rows
+    )
+    chosen = {row.key for row in catalogue.rows([rows[0].recording.id, "none", "it's"])}
+    assert chosen == {rows[0].key, window.key}
+    blocks = np.concatenate(list(catalogue.vectors()))
+    expected = np.stack([row.embedding for row in [*rows, window]])
+    assert sorted(map(tuple, blocks)) == sorted(map(tuple, expected))
+
+
+def test_search_finds_the_nearest_by_cosine(catalogue, rng):
+    rows = [whole(number, rng.standard_normal(DIM)) for number in range(40)]
+    catalogue.add(rows)
+    queries = unit(rng.standard_normal((3, DIM)))
+    matrix = np.stack([row.embedding for row in rows])
+    for query, hits in zip(queries, catalogue.search(queries, 7), strict=True):
+        cosines = matrix @ query
+        best = np.argsort(-cosines)[:7]
+        assert [hit.recording for hit in hits] == [rows[i].recording for i in best]
+        found = [hit.similarity for hit in hits]
+        np.testing.assert_allclose(found, cosines[best], atol=1e-5)
+        assert (hits[0].segment, hits[0].start) == (0, 0.0)
+        assert hits[0].end == hits[0].recording.duration
+    (alone,) = catalogue.search(queries[:1], 100)
+    assert len(alone) == 40
+    assert catalogue.search(queries[:0]) == []
+
+
+def test_chroma_comes_back_by_id(catalogue, rng):
+    rows = [whole(number, rng.standard_normal(DIM)) for number in range(9)]
+    rows[3] = replace(rows[3], chroma=rng.integers(0, 256, (12, 501), np.uint8))
+    window = Row(rows[3].recording, 1, 2.5, 62.5, unit(rng.standard_normal(DIM)))
+    catalogue.add([*rows, window])
+    ids = [row.recording.id for row in rows[2:5]]
+    found = catalogue.chroma([*ids, "none", "it's"])
+    assert found.keys() == set(ids)
+    for row in rows[2:5]:
+        stored = found[row.recording.id]
+        assert (stored.dtype, stored.shape) == (np.uint8, row.chroma.shape)
+        assert np.abs(stored.astype(int) - row.chroma).max() <= 8
+    # A change of what is known of a recording leaves its chroma as it was.
+    catalogue.update([replace(rows[3].recording, work="another")])
+    np.testing.assert_array_equal(catalogue.chroma(ids)[ids[1]], found[ids[1]])
+    assert catalogue.chroma([]) == {}
+
+
+def test_a_whole_recording_needs_chroma(catalogue, rng):
+    good = whole(1, rng.standard_normal(DIM))
+    for wrong in (None, good.chroma[:11], good.chroma[:, :0], good.chroma / 255):
+        with pytest.raises(CatalogueError, match=r"/music/1\.flac: .*chroma"):
+            catalogue.add([replace(good, chroma=wrong)])
+    assert catalogue.count() == 0
+
+
+def test_an_empty_catalogue_answers(catalogue):
+    assert catalogue.count() == 0
+    assert catalogue.search(np.ones((2, DIM)) / 4) == [[], []]
+    assert list(catalogue.recordings()) == []
+    assert catalogue.recall() == 1
+    assert catalogue.verify().is_sound
+    assert catalogue.optimize() is None
+
+
+def test_adding_again_replaces(catalogue, rng):
+    rows = [whole(number, rng.standard_normal(DIM)) for number in range(4)]
+    catalogue.add(rows)
+    catalogue.add(rows)
+    assert_same_rows(by_key(catalogue), rows)
+    other = whole(2, rng.standard_normal(DIM), title="another")
+    catalogue.add([other])
+    assert_same_rows(by_key(catalogue), [*rows[:2], other, rows[3]])
+    assert catalogue.count() == 4
+
+
+def test_update_changes_what_is_known_and_keeps_embeddings(catalogue, rng):
+    rows = [whole(number, rng.standard_normal(DIM)) for number in range(4)]
+    window = Row(rows[1].recording, 1, 0.0, 9.0, unit(rng.standard_normal(DIM)))
+    catalogue.add([*rows, window])
+    moved = replace(rows[1].recording, path="/elsewhere/ü.mp3", work="yesterday")
+    catalogue.update([moved, recording(77)])
+    expected = [rows[0], replace(rows[1], recording=moved), *rows[2:]]
+    assert_same_rows(by_key(catalogue), [*expected, replace(window, recording=moved)])
+
+
+def test_removed_recordings_are_gone_with_their_windows(catalogue, rng):
+    rows = [whole(number, rng.standard_normal(DIM)) for number in range(4)]
+    window = Row(rows[1].recording, 1, 0.0, 9.0, unit(rng.standard_normal(DIM)))
+    catalogue.add([*rows, window])
+    catalogue.remove([rows[1].recording.id, "none", "it's"])
+    catalogue.remove([])
+    assert_same_rows(by_key(catalogue), [rows[0], *rows[2:]])
+    (hits,) = catalogue.search(rows[1].embedding[None], 10)
+    assert len(hits) == 3
+
+
+def test_what_is_no_embedding_is_refused(catalogue, rng):
+    good = whole(1, rng.standard_normal(DIM))
+    for vector in (good.embedding[:-1], good.embedding * 2, good.embedding * np.nan):
+        with pytest.raises(CatalogueError, match=r"/music/1\.flac: expected an embed"):
+            catalogue.add([whole(0, good.embedding), replace(good, embedding=vector)])
+    with pytest.raises(CatalogueError, match="twice"):
+        catalogue.add([good, good])
+    assert catalogue.count() == 0
+    for queries in (np.ones((2, DIM + 1)), np.ones(DIM), np.full((1, DIM), np.nan)):
+        with pytest.raises(CatalogueError):
+            catalogue.search(queries)
+
+
+def test_the_identity_stays_with_the_catalogue(catalogue, address):
+    for other in (open_catalogue(address), open_catalogue(address, IDENTITY)):
+        assert other.identity == IDENTITY
+        assert other.identity.encoder_path == "/models/first"
+    again = open_catalogue(address, IDENTITY, create=True)
+    assert again.count() == 0
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_another_encoder_is_refused_with_both_named(catalogue, address, create):
+    other = replace(IDENTITY, encoder="f" * 64, encoder_path="/models/second")
+    with pytest.raises(CatalogueError, match="first.*eeeeeeeeeeee.*second.*ffffffff"):
+        open_catalogue(address, other, create)
+    windows = replace(IDENTITY, segmenting=Segmenting(60, 30))
+    with pytest.raises(CatalogueError, match="whole.*windows of 60 s every 30 s"):
+        open_catalogue(address, windows, create)
+    frontend = replace(IDENTITY, frontend=Frontend(pool=20))
+    with pytest.raises(FrontendMismatch, match="expected 20, found 100"):
+        open_catalogue(address, frontend, create)
+
+
+def test_there_must_be_a_catalogue(address):
+    for identity in (None, IDENTITY):
+        with pytest.raises(CatalogueMissing, match="there is no catalogue"):
+            open_catalogue(address, identity)
+
+
+def test_approximate_search_says_how_good_it_is(catalogue, rng):
+    centres = unit(rng.standard_normal((150, DIM)))
+    noise = 0.3 * unit(rng.standard_normal((600, DIM)))
+    vectors = unit(centres[np.arange(600) % 150] + noise)
+    rows = [whole(number, vector) for number, vector in enumerate(vectors)]
+    catalogue.add(rows)
+    assert catalogue.optimize() is None
+    assert catalogue.recall() == 1
+    index = catalogue.optimize(exact_rows=300)
+    assert index.rows == 600
+    assert index.recall >= 0.99
+    # What came after the index is found as well, and what is gone is not.
+    late = whole(1000, rng.standard_normal(DIM))
+    catalogue.add([late])
+    catalogue.remove([rows[0].recording.id])
+    found = catalogue.search(np.stack([late.embedding, rows[0].embedding]), 3)
+    assert found[0][0].recording == late.recording
+    assert rows[0].recording not in [hit.recording for hit in found[1]]
+    assert catalogue.optimize(exact_rows=300).recall >= 0.99
+    assert catalogue.optimize() is None
+    assert catalogue.recall() == 1
+    assert catalogue.count() == 600
+
+
+def test_recall_counts_what_a_search_misses(catalogue, rng, monkeypatch):
+    rows = [whole(number, rng.standard_normal(DIM)) for number in range(50)]
+    catalogue.add(rows)
+    search = catalogue.search
+    monkeypatch.setattr(
+        catalogue, "search", lambda vectors, top: [h[3:] for h in search(vectors, top)]
+    )
+    assert catalogue.recall(top=10) == pytest.approx(0.7)
+
+
+def test_verify_compares_with_the_files(catalogue, rng, tmp_path):
+    rows, files = [], []
+    for number in range(5):
+        path = tmp_path / f"{number}.flac"
+        path.write_bytes(bytes([number]) * 100)
+        files.append(path)
+        status = path.stat()
+        rows.append(
+            whole(
+                number,
+                rng.standard_normal(DIM),
+                path=str(path),
+                content=content_hash(path),
+                size=status.st_size,
+                mtime_ns=status.st_mtime_ns,
+            )
+        )
+    whole_missing = replace(rows[4], segment=1, chroma=None)
+    catalogue.add([*rows[:4], whole_missing])
+    assert catalogue.verify().damaged == [str(files[4])]
+    catalogue.add([rows[4]])
+    names = [str(path) for path in files]
+    assert catalogue.verify(names).is_sound
+
+    files[0].unlink()
+    files[1].write_bytes(b"other")
+    files[2].write_bytes(files[2].read_bytes())  # another time, the same content
+    (tmp_path / "copy.flac").write_bytes(files[3].read_bytes())
+    (tmp_path / "new.flac").write_bytes(b"new")
+    names += [str(tmp_path / "copy.flac"), str(tmp_path / "new.flac")]
+    found = catalogue.verify(names[1:])
+    assert found.recordings == 5
+    assert found.missing == names[:1]
+    assert found.changed == names[1:2]
+    assert found.unindexed == names[-1:]
+    assert not found.damaged
+    assert not found.is_sound
+
+
+def test_verify_passes_over_what_cannot_be_read(catalogue, rng, tmp_path):
+    row = whole(1, rng.standard_normal(DIM), path=str(tmp_path / "turned to a pipe"))
+    catalogue.add([row])
+    os.mkfifo(row.recording.path)
+    (tmp_path / "dangling.mp3").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe.mp3")
+    names = [str(tmp_path / "dangling.mp3"), str(tmp_path / "pipe.mp3")]
+    found = catalogue.verify(names)
+    assert found.unindexed == names
+    assert found.changed == [row.recording.path]
+
+
+def test_writers_in_several_processes(catalogue, address, rng):
+    vectors = rng.standard_normal((60, DIM))
+    context = multiprocessing.get_context("spawn")
+    start = context.Barrier(2)
+    # The first 20 at the same time, then 20 of each one's own.
+    writers = [
+        context.Process(target=_write, args=(address, vectors, numbers, start))
+        for numbers in (range(40), [*range(20), *range(40, 60)])
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+        assert writer.exitcode == 0
+    expected = [whole(number, vector) for number, vector in enumerate(vectors)]
+    assert len(list(catalogue.rows())) == 60
+    assert_same_rows(by_key(catalogue), expected)
+
+
+def _write(address, vectors, numbers, start):
+    with open_catalogue(address, IDENTITY, create=True) as catalogue:
+        start.wait(60)
+        for number in numbers:
+            catalogue.add([whole(number, vectors[number])])
+
+
+def test_identity_survives_json():
+    identity = replace(IDENTITY, segmenting=Segmenting(60.0, 30.0))
+    again = Identity.from_json(identity.to_json(), "music")
+    assert again == identity
+    assert again.encoder_path == identity.encoder_path
+
+
+def test_an_older_catalogue_says_what_to_do():
+    values = json.loads(IDENTITY.to_json())
+    del values["format"]
+    with pytest.raises(CatalogueError, match="music: .* format 1.* index the files"):
+        Identity.from_json(json.dumps(values), "music")
+
+
+def test_addresses_of_another_kind_are_refused():
+    with pytest.raises(CatalogueError, match="expected a folder or milvus://"):
+        open_catalogue("http://somewhere/x", IDENTITY, create=True)

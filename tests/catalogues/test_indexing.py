@@ -1,0 +1,300 @@
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.catalogues import Identity, Segmenting, indexing, open_catalogue
+from bytecover_tf.catalogues.indexing import find_files, index_files, prune
+from bytecover_tf.data import tunes
+from bytecover_tf.encoders.encoder import Encoder
+from bytecover_tf.errors import DataError
+from bytecover_tf.stores.extraction import content_hash
+
+pytest.importorskip("lancedb")
+
+FRONTEND = Frontend(pool=20)
+DIM = 16
+
+
+class Projection:
+    """A network that needs no TensorFlow."""
+
+    frontend = FRONTEND
+    dim = DIM
+
+    def __call__(self, features):
+        weights = np.random.default_rng(0).standard_normal((84, DIM))
+        return features.mean(axis=2)[..., 0] @ weights.astype(np.float32)
+
+
+class Serial:
+    """Extracts in this process, which spares the start of others."""
+
+    def __init__(self, read, workers):
+        self.read = read
+
+    def map(self, paths):
+        for path in paths:
+            yield path, self.read(path)
+
+
+@pytest.fixture(autouse=True)
+def no_processes(monkeypatch):
+    monkeypatch.setattr(indexing, "Pool", Serial)
+
+
+@pytest.fixture
+def encoder():
+    return Encoder(Projection())
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    identity = Identity("e" * 64, FRONTEND, DIM)
+    with open_catalogue(tmp_path / "catalogue", identity, create=True) as made:
+        yield made
+
+
+@pytest.fixture
+def folder(tmp_path, music):
+    """Four recordings of 4 to 7 s."""
+    folder = tmp_path / "music"
+    folder.mkdir()
+    for number in range(4):
+        soundfile.write(
+            folder / f"{number}.flac", music(4 + number, seed=number), 22050
+        )
+    return folder
+
+
+def index(catalogue, encoder, folder, **options):
+    return index_files(catalogue, lambda: encoder, find_files([folder])[0], **options)
+
+
+def contents(catalogue):
+    """Everything that is stored, in comparable form."""
+    return {
+        row.key: (row.recording, row.start, row.end, row.embedding.tobytes())
+        for row in catalogue.rows()
+    }
+
+
+def by_name(catalogue):
+    return {Path(item.path).name: item for item in catalogue.recordings()}
+
+
+def test_recordings_are_what_the_encoder_and_the_tags_say(catalogue, encoder):
+    files = sorted(tunes.AUDIO.glob("*.ogg"))[:2]
+    report = index_files(catalogue, lambda: encoder, map(str, files))
+    assert (report.added, report.failed) == (2, {})
+    expected = encoder.embed_audio(files)
+    rows = {row.recording.path: row for row in catalogue.rows()}
+    for path, embedding in zip(files, expected, strict=True):
+        row = rows[str(path)]
+        np.testing.assert_allclose(row.embedding, embedding, atol=1e-5)
+        known = row.recording
+        assert known.content == content_hash(path)
+        assert known.id == known.work == known.content[:16]
+        assert known.title == path.stem
+        info = soundfile.info(path)
+        assert 0 <= info.duration - known.duration < FRONTEND.seconds_per_frame
+        assert (row.segment, row.start, row.end) == (0, 0, known.duration)
+        _, chroma = FRONTEND.extract_with_chroma(path)
+        assert np.abs(row.chroma.astype(int) - chroma).max() <= 8
+
+
+def test_the_second_run_does_nothing(catalogue, encoder, folder, monkeypatch):
+    index(catalogue, encoder, folder)
+    before = contents(catalogue)
+    # Not even read: neither the encoder nor the extraction may be called.
+    monkeypatch.setattr(indexing, "Pool", lambda *_, **__: None)
+    report = index(catalogue, None, folder)
+    assert report.present == 4
+    assert not report.has_changed_something
+    assert contents(catalogue) == before
+
+
+def test_a_touched_file_is_not_embedded_again(catalogue, encoder, folder):
+    index(catalogue, encoder, folder)
+    os.utime(folder / "1.flac", ns=(1, 1))
+    report = index(catalogue, None, folder)
+    assert report.present == 4
+    assert by_name(catalogue)["1.flac"].mtime_ns == 1
+
+
+def test_a_changed_file_replaces_its_rows(catalogue, encoder, folder, music):
+    index(catalogue, encoder, folder)
+    old = by_name(catalogue)
+    soundfile.write(folder / "1.flac", music(9, seed=9), 22050)
+    report = index(catalogue, encoder, folder)
+    assert (report.changed, report.present, report.added) == (1, 3, 0)
+    new = by_name(catalogue)
+    assert catalogue.count() == 4
+    assert new["1.flac"].content == content_hash(folder / "1.flac")
+    assert new["1.flac"].content != old["1.flac"].content
+    assert {name: new[name] for name in ("0.flac", "2.flac", "3.flac")} == {
+        name: old[name] for name in ("0.flac", "2.flac", "3.flac")
+    }
+
+
+def test_a_changed_file_keeps_a_work_it_was_given(catalogue, encoder, folder, music):
+    index(catalogue, encoder, folder, works={str(folder / "1.flac"): "yesterday"})
+    assert by_name(catalogue)["1.flac"].work == "yesterday"
+    for name in ("0.flac", "1.flac"):
+        soundfile.write(folder / name, music(9, seed=int(name[0]) + 9), 22050)
+    index(catalogue, encoder, folder)
+    found = by_name(catalogue)
+    assert found["1.flac"].work == "yesterday"
+    assert found["0.flac"].work == found["0.flac"].id
+
+
+def test_a_moved_file_keeps_its_identity(catalogue, encoder, folder):
+    index(catalogue, encoder, folder, works={str(folder / "1.flac"): "yesterday"})
+    before = contents(catalogue)
+    old = by_name(catalogue)["1.flac"]
+    (folder / "below").mkdir()
+    (folder / "1.flac").rename(folder / "below" / "one.flac")
+    report = index(catalogue, None, folder)
+    assert (report.moved, report.added, report.copies) == (1, 0, {})
+    new = by_name(catalogue)["one.flac"]
+    assert (new.id, new.work, new.content) == (old.id, old.work, old.content)
+    assert new.title == "one"
+    after = contents(catalogue)
+    assert after.keys() == before.keys()
+    assert after[f"{old.id}:0"][3] == before[f"{old.id}:0"][3]
+
+
+def test_two_files_that_changed_places(catalogue, encoder, folder):
+    index(catalogue, encoder, folder)
+    old = by_name(catalogue)
+    (folder / "0.flac").rename(folder / "x")
+    (folder / "1.flac").rename(folder / "0.flac")
+    (folder / "x").rename(folder / "1.flac")
+    report = index(catalogue, None, folder)
+    assert report.moved == 2
+    new = by_name(catalogue)
+    assert (new["0.flac"].id, new["1.flac"].id) == (old["1.flac"].id, old["0.flac"].id)
+    assert catalogue.count() == 4
+
+
+def test_a_file_that_moved_while_another_took_its_name(
+    catalogue, encoder, folder, music
+):
+    index(catalogue, encoder, folder)
+    old = by_name(catalogue)["0.flac"]
+    (folder / "0.flac").rename(folder / "z.flac")
+    soundfile.write(folder / "0.flac", music(9, seed=9), 22050)
+    index(catalogue, encoder, folder)
+    new = by_name(catalogue)
+    assert new["z.flac"].id == old.id
+    assert new["0.flac"].content == content_hash(folder / "0.flac")
+    assert catalogue.count() == 5
+    assert catalogue.verify(find_files([folder])[0]).is_sound
+
+
+def test_copies_are_one_recording_at_the_first_path(catalogue, encoder, folder):
+    shutil.copy(folder / "2.flac", folder / "0 first.flac")
+    shutil.copy(folder / "2.flac", folder / "z last.flac")
+    report = index(catalogue, encoder, folder)
+    names = {Path(path).name for path in report.copies}
+    assert names == {"2.flac", "z last.flac"}
+    assert set(by_name(catalogue)) == {"0 first.flac", "0.flac", "1.flac", "3.flac"}
+    before = contents(catalogue)
+    report = index(catalogue, None, folder)
+    assert len(report.copies) == 2
+    assert not report.has_changed_something
+    assert contents(catalogue) == before
+    # A copy elsewhere does not take over.
+    other = folder.parent / "backup"
+    other.mkdir()
+    shutil.copy(folder / "1.flac", other / "1.flac")
+    index(catalogue, None, other)
+    assert contents(catalogue) == before
+    (folder / "0 first.flac").unlink()
+    index(catalogue, None, folder)
+    assert "2.flac" in by_name(catalogue)
+    assert catalogue.count() == 4
+
+
+def test_bad_files_are_named_and_keep_nothing_from_the_others(
+    catalogue, encoder, folder, music
+):
+    index(catalogue, encoder, folder)
+    (folder / "1.flac").write_bytes(b"broken")
+    (folder / "text.mp3").write_text("no audio\n" * 99)
+    soundfile.write(folder / "short.wav", music(0.1), 22050)
+    strange = os.fsencode(str(folder)) + b"/\xff.flac"
+    shutil.copy(os.fsencode(str(folder / "0.flac")), strange)
+    report = index(catalogue, encoder, folder)
+    assert {Path(path).name for path in report.failed} == {
+        "1.flac",
+        "text.mp3",
+        "short.wav",
+        os.fsdecode(b"\xff.flac"),
+    }
+    # What was there before stays until the file can be read again.
+    assert "1.flac" in by_name(catalogue)
+    assert catalogue.count() == 4
+    assert report.present == 3
+
+
+def test_a_manifest_names_works(catalogue, encoder, folder, tmp_path):
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("work,path\nyesterday,music/0.flac\nyesterday,music/1.flac\n")
+    paths, works = find_files([], manifest)
+    index_files(catalogue, lambda: encoder, paths, works)
+    index(catalogue, encoder, folder)
+    found = by_name(catalogue)
+    assert [found[f"{n}.flac"].work == "yesterday" for n in range(4)] == [
+        *(True, True, False, False)
+    ]
+    manifest.write_text("work,path\nhelp,music/1.flac\n")
+    report = index_files(catalogue, lambda: None, *find_files([], manifest))
+    assert report.renamed == 1
+    assert by_name(catalogue)["1.flac"].work == "help"
+
+
+def test_only_what_is_gone_below_the_folders_is_pruned(catalogue, encoder, folder):
+    index(catalogue, encoder, folder)
+    (folder / "1.flac").unlink()
+    index(catalogue, encoder, folder)
+    assert catalogue.count() == 4
+    assert prune(catalogue, [str(folder / "other"), str(folder)[:-1]]) == 0
+    assert prune(catalogue, [str(folder)]) == 1
+    assert set(by_name(catalogue)) == {"0.flac", "2.flac", "3.flac"}
+
+
+def test_windows_are_embedded_beside_the_whole(encoder, folder, tmp_path):
+    segmenting = Segmenting(2.0, 1.0)
+    identity = Identity("e" * 64, FRONTEND, DIM, segmenting)
+    with open_catalogue(tmp_path / "windows", identity, create=True) as catalogue:
+        index(catalogue, encoder, folder)
+        assert catalogue.count() == 4
+        path = str(folder / "3.flac")
+        rows = sorted(
+            (row for row in catalogue.rows() if row.recording.path == path),
+            key=lambda row: row.segment,
+        )
+    features = FRONTEND.extract(path)
+    frame = FRONTEND.seconds_per_frame
+    spans = [
+        (0, features.shape[1]),
+        *segmenting.windows(features.shape[1], frame),
+    ]
+    assert len(spans) == len(rows) == 8
+    expected = encoder.embed_features([features[:, a:b] for a, b in spans])
+    for number, (row, span) in enumerate(zip(rows, spans, strict=True)):
+        assert row.segment == number
+        assert (row.start, row.end) == (span[0] * frame, span[1] * frame)
+        np.testing.assert_allclose(row.embedding, expected[number], atol=1e-5)
+
+
+def test_there_must_be_files(tmp_path):
+    with pytest.raises(DataError, match="expected recordings, found none"):
+        find_files([tmp_path])
+    with pytest.raises(DataError, match="expected a folder"):
+        find_files([tmp_path / "none"])

@@ -1,0 +1,147 @@
+import os
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from catalogue_rows import DIM, IDENTITY, whole
+
+from bytecover_tf.catalogues import lance, open_catalogue
+from bytecover_tf.catalogues.catalogue import CatalogueMissing
+from bytecover_tf.errors import CatalogueError
+
+pytest.importorskip("lancedb")
+
+
+def test_a_folder_of_other_files_is_left_alone(tmp_path):
+    (tmp_path / "song.flac").write_bytes(b"x")
+    with pytest.raises(CatalogueError, match=r"other files, such as song\.flac"):
+        open_catalogue(tmp_path, IDENTITY, create=True)
+    assert (tmp_path / "song.flac").read_bytes() == b"x"
+
+
+def test_a_damaged_catalogue_is_one_message(tmp_path, rng):
+    folder = tmp_path / "catalogue"
+    with open_catalogue(folder, IDENTITY, create=True) as made:
+        made.add([whole(1, rng.standard_normal(DIM))])
+    for part in (folder / "recordings.lance").rglob("*"):
+        if part.is_file():
+            part.write_bytes(b"damaged")
+    with pytest.raises(CatalogueError, match=str(folder)) as caught:
+        list(open_catalogue(folder).recordings())
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_full_disk_left_of_a_new_catalogue_is_made_good(tmp_path, rng):
+    versions = tmp_path / "recordings.lance" / "_versions"
+    versions.mkdir(parents=True)
+    (tmp_path / "lock").touch()
+    with pytest.raises(CatalogueMissing):
+        open_catalogue(tmp_path)
+    row = whole(1, rng.standard_normal(DIM))
+    with open_catalogue(tmp_path, IDENTITY, create=True) as made:
+        made.add([row])
+    with open_catalogue(tmp_path) as opened:
+        assert [found.key for found in opened.rows()] == [row.key]
+
+
+def test_a_table_of_something_else_is_no_catalogue(tmp_path):
+    import lancedb
+
+    lancedb.connect(tmp_path).create_table("recordings", [{"a": 1}])
+    with pytest.raises(CatalogueError, match="no catalogue"):
+        open_catalogue(tmp_path)
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="nothing is unwritable for root")
+def test_a_folder_that_may_only_be_read_can_be_searched(tmp_path, rng):
+    folder = tmp_path / "catalogue"
+    row = whole(1, rng.standard_normal(DIM))
+    with open_catalogue(folder, IDENTITY, create=True) as made:
+        made.add([row])
+    os.chmod(folder, 0o500)
+    with open_catalogue(folder, IDENTITY) as opened:
+        assert opened.search(row.embedding[None])[0][0].recording == row.recording
+        with pytest.raises(CatalogueError, match="denied"):
+            opened.add([row])
+    os.chmod(folder, 0o700)
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path, rng):
+    folder = tmp_path / "catalogue"
+    rows = [whole(number, rng.standard_normal(DIM)) for number in range(3)]
+    with open_catalogue(folder, IDENTITY, create=True) as made:
+        made.add(rows)
+        data = folder / "recordings.lance" / "data"
+        data.rename(tmp_path / "aside")
+        data.write_text("in the way")
+        with pytest.raises(CatalogueError, match=str(folder)):
+            made.add([whole(3, rng.standard_normal(DIM))])
+        data.unlink()
+        shutil.move(tmp_path / "aside", data)
+        assert made.count() == 3
+        made.add([whole(3, rng.standard_normal(DIM))])
+    with open_catalogue(folder) as opened:
+        assert opened.count() == 4
+
+
+def test_many_writes_leave_few_files(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(lance, "_TIDY", 10)
+    folder = tmp_path / "catalogue"
+    with open_catalogue(folder, IDENTITY, create=True) as made:
+        for number in range(40):
+            made.add([whole(number, rng.standard_normal(DIM))])
+        fragments = made._table.stats()["fragment_stats"]["num_fragments"]
+        assert fragments < 10
+        assert made.count() == 40
+
+
+def test_an_index_that_is_outgrown_is_built_anew(tmp_path, rng):
+    vectors = rng.standard_normal((900, DIM))
+    rows = [whole(number, vector) for number, vector in enumerate(vectors)]
+    with open_catalogue(tmp_path / "x", IDENTITY, create=True) as made:
+
+        def names():
+            return [index.name for index in made._table.list_indices()]
+
+        made.add(rows[:300])
+        made.optimize(exact_rows=200)
+        assert names() == ["embedding_300"]
+        made.add(rows[300:500])
+        made.optimize(exact_rows=200)
+        assert names() == ["embedding_300"]
+        made.add(rows[500:])
+        made.optimize(exact_rows=200)
+        assert names() == ["embedding_900"]
+
+
+def test_of_two_that_make_it_both_get_the_same(tmp_path):
+    one = open_catalogue(tmp_path / "x", IDENTITY, create=True)
+    other = replace(IDENTITY, encoder="f" * 64)
+    with pytest.raises(CatalogueError, match="encoder"):
+        open_catalogue(tmp_path / "x", other, create=True)
+    assert one.identity == IDENTITY
+    assert np.array_equal(one.search(np.ones((0, DIM))), [])
+
+
+def test_the_effort_is_chosen_by_recall(tmp_path, rng, monkeypatch):
+    # Directions all alike are the hardest to search.
+    rows = [whole(number, rng.standard_normal(DIM)) for number in range(3000)]
+    folder = tmp_path / "x"
+    monkeypatch.setattr(lance, "_NEIGHBOURS", 4)
+    monkeypatch.setattr(lance, "_BUILD_CANDIDATES", 8)
+    monkeypatch.setattr(lance, "_CANDIDATES", (20, 1500))
+    with open_catalogue(folder, IDENTITY, create=True) as made:
+        made.add(rows)
+        with open_catalogue(folder) as reader:
+            index = made.optimize(exact_rows=2000)
+            assert reader._candidates == 1500
+            assert index.recall >= 0.995
+        monkeypatch.setattr(lance, "_WANTED_RECALL", 0.2)
+        assert made.optimize(exact_rows=2000).recall < index.recall
+        assert made._candidates == 20
+        # What is written later changes nothing of the choice.
+        made.add(rows[:10])
+        made.optimize(exact_rows=2000)
+        assert made._candidates == 20
+        assert next(made.rows([rows[0].recording.id])).key == rows[0].key

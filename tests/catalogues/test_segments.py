@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from catalogue_rows import chroma, recording
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.catalogues import Segmenting
+from bytecover_tf.catalogues.segments import embed_rows
+from bytecover_tf.encoders.encoder import Encoder
+from bytecover_tf.errors import ConfigError
+from bytecover_tf.stores.extraction import Extracted
+
+
+@pytest.mark.parametrize(
+    ("frames", "expected"),
+    [
+        (1, []),
+        (6, []),
+        (7, [(0, 6), (1, 7)]),
+        (9, [(0, 6), (3, 9)]),
+        (14, [(0, 6), (3, 9), (6, 12), (8, 14)]),
+    ],
+)
+def test_windows_reach_the_end_and_never_beyond(frames, expected):
+    assert Segmenting(60, 30).windows(frames, 10.0) == expected
+
+
+def test_no_windows_by_default():
+    assert Segmenting().windows(1000, 1.0) == []
+
+
+def test_a_window_has_one_frame_at_least():
+    assert Segmenting(1, 0.1).windows(3, 10.0) == [(0, 1), (1, 2), (2, 3)]
+
+
+@pytest.mark.parametrize("values", [(-1, 1), (1, -1), (0, 1), (1, 0)])
+def test_impossible_windows_are_refused(values):
+    with pytest.raises(ConfigError, match="positive"):
+        Segmenting(*values)
+
+
+class Means:
+    frontend = Frontend()
+    dim = 84
+
+    def __call__(self, features):
+        return features.mean(axis=2)[..., 0]
+
+
+def test_silent_windows_have_no_row(rng):
+    features = rng.random((84, 12)).astype(np.float32)
+    features[:, 4:8] = 0
+    seconds = Means.frontend.seconds_per_frame
+    segmenting = Segmenting(4 * seconds, 4 * seconds)
+    extracted = [
+        Extracted("", 0, 0, array, chroma(number))
+        for number, array in enumerate([features, np.zeros((84, 3))])
+    ]
+    rows, failed = embed_rows(
+        Encoder(Means()),
+        [recording(1), recording(2, path="/silent")],
+        extracted,
+        segmenting,
+    )
+    assert [row.segment for row in rows] == [0, 1, 3]
+    assert rows[0].chroma is extracted[0].chroma
+    assert [row.chroma for row in rows[1:]] == [None, None]
+    assert [round(row.start / seconds) for row in rows] == [0, 0, 8]
+    assert failed.keys() == {"/silent"}
+    assert "/silent: silent" in failed["/silent"]

@@ -1,0 +1,47 @@
+from dataclasses import replace
+
+from bytecover_tf.data.provenance import Provenance
+
+FIRST = Provenance({"tunes": frozenset("ba")}, frozenset({"1", "2"}))
+SECOND = Provenance(
+    {"folder": frozenset("a"), "tunes": frozenset("c")}, frozenset({"2", "3"})
+)
+
+
+def test_a_merge_keeps_the_works_of_every_data_set():
+    merged = FIRST.merge(SECOND)
+    assert merged == SECOND.merge(FIRST) == Provenance().merge(FIRST, SECOND)
+    assert merged.works == {"tunes": frozenset("abc"), "folder": frozenset("a")}
+    assert merged.content == {"1", "2", "3"}
+    # Neither of the two has changed.
+    assert FIRST.works == {"tunes": frozenset("ab")}
+
+
+def test_records_round_trip_and_those_of_one_data_set_are_read():
+    merged = FIRST.merge(SECOND)
+    assert merged.to_dict() == {
+        "works": {"folder": ["a"], "tunes": ["a", "b", "c"]},
+        "content": ["1", "2", "3"],
+    }
+    assert Provenance.from_dict(merged.to_dict()) == merged
+    earlier = {"data": "tunes", "works": ["a", "b"], "content": ["1", "2"]}
+    assert Provenance.from_dict(earlier) == FIRST
+    assert Provenance.from_dict(None) == Provenance()
+
+
+def test_works_are_known_by_data_set_and_recordings_by_content(small_set):
+    tracks, store = small_set
+    seen = Provenance.of("folder", tracks[:4], store)
+    assert seen.overlap("folder", tracks[4:], store) == ([], [])
+    assert seen.overlap("folder", tracks[3:5], store) == (
+        ["work 0"],
+        [tracks[3].path],
+    )
+    other = [replace(track, work="another name") for track in tracks[2:6]]
+    assert seen.overlap("tunes", other, store) == (
+        [],
+        [tracks[2].path, tracks[3].path],
+    )
+    same_name = [replace(tracks[5], work="work 0")]
+    assert seen.overlap("folder", same_name, store) == (["work 0"], [])
+    assert seen.overlap("tunes", same_name, store) == ([], [])

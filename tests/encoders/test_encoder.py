@@ -1,0 +1,190 @@
+import json
+import zipfile
+
+import numpy as np
+import pytest
+import soundfile
+
+import bytecover_tf
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.encoders.encoder import load_encoder
+from bytecover_tf.encoders.model_file import read_info, save_model
+from bytecover_tf.errors import EncoderError
+from bytecover_tf.models.bytecover import ByteCover
+
+FRONTEND = Frontend(pool=20)
+
+
+@pytest.fixture(scope="module")
+def model():
+    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model.build((None, 84, None, 1))
+    rng = np.random.default_rng(0)
+    for variable in model.variables:
+        if "moving" in variable.path:  # so that normalisation is not trivial
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    return model
+
+
+@pytest.fixture
+def path(model, tmp_path):
+    save_model(model, tmp_path / "encoder.keras", FRONTEND, {"seed": 5})
+    return tmp_path / "encoder.keras"
+
+
+def embedding(model, features):
+    """f_c of one recording by itself, at unit norm."""
+    f_c = np.asarray(model(features[None, ..., None])["f_c"])[0]
+    return f_c / np.linalg.norm(f_c)
+
+
+def test_features_of_any_length_as_if_each_were_alone(model, path, rng):
+    features = [rng.random((84, n)) for n in (7, 40, 7, 1, 103, 40, 7)]
+    features = [(f / f.max()).astype(np.float32) for f in features]
+    encoder = load_encoder(path)
+    result = encoder.embed_features(features)
+    assert result.shape == (7, encoder.dim) == (7, 128)
+    assert result.dtype == np.float32
+    assert encoder.errors == {}
+    np.testing.assert_allclose(np.linalg.norm(result, axis=1), 1, atol=1e-5)
+    for row, array in zip(result, features, strict=True):
+        np.testing.assert_allclose(row, embedding(model, array), atol=1e-5)
+
+
+def test_batches_are_bounded_and_change_nothing(path, rng, monkeypatch):
+    features = [rng.random((84, 10)) for _ in range(9)]
+    whole = load_encoder(path).embed_features(features)
+    monkeypatch.setattr(bytecover_tf.encoders.encoder, "_BATCH_FRAMES", 25)
+    encoder = load_encoder(path)
+    sizes = []
+    network = encoder._network
+    encoder._network = lambda x: sizes.append(len(x)) or network(x)
+    np.testing.assert_allclose(encoder.embed_features(features), whole, atol=1e-5)
+    assert sizes == [2, 2, 2, 2, 1]
+
+
+def test_inputs_are_taken_up_some_at_a_time(path, rng, monkeypatch):
+    features = [rng.random((84, n)) for n in (10, 5, 10, 10, 5, 10, 8)]
+    features[3] = np.ones((80, 10))
+    whole = load_encoder(path).embed_features(features)
+    monkeypatch.setattr(bytecover_tf.encoders.encoder, "_AT_ONCE", 3)
+    encoder = load_encoder(path)
+    taken, before_network = [], []
+    network = encoder._network
+    encoder._network = lambda x: before_network.append(len(taken)) or network(x)
+    inputs = (taken.append(number) or f for number, f in enumerate(features))
+    np.testing.assert_allclose(encoder.embed_features(inputs), whole, atol=1e-5)
+    assert before_network == [3, 3, 6, 6, 7]
+    assert list(encoder.errors) == [3]
+
+
+def test_audio_waveforms_and_features_agree(model, path, tmp_path, music):
+    samples = [music(seconds, seed=seconds) for seconds in (5, 8)]
+    files = []
+    for number, array in enumerate(samples):
+        files.append(tmp_path / f"{number}.wav")
+        soundfile.write(files[-1], array, 22050, subtype="FLOAT")
+    encoder = load_encoder(path)
+    by_file = encoder.embed_audio(files)
+    np.testing.assert_allclose(by_file, encoder.embed_waveforms(samples), atol=1e-5)
+    features = [FRONTEND.features(array) for array in samples]
+    np.testing.assert_allclose(by_file, encoder.embed_features(features), atol=1e-5)
+
+
+def test_a_bad_input_costs_only_its_row(path, tmp_path, music):
+    soundfile.write(tmp_path / "good.wav", music(5), 22050)
+    (tmp_path / "bad.mp3").write_text("not audio")
+    encoder = load_encoder(path)
+    paths = [tmp_path / "bad.mp3", tmp_path / "good.wav", tmp_path / "none.ogg"]
+    result = encoder.embed_audio(paths)
+    assert np.isnan(result).all(axis=1).tolist() == [True, False, True]
+    assert set(encoder.errors) == {0, 2}
+    assert "bad.mp3" in encoder.errors[0]
+    assert "none.ogg" in encoder.errors[2]
+
+    result = encoder.embed_waveforms([np.zeros(100_000, np.float32), music(5), "x"])
+    assert np.isfinite(result[1]).all()
+    assert "silen" in encoder.errors[0]
+    assert 2 in encoder.errors
+
+    wrong = [np.ones((80, 5)), np.full((84, 5), np.nan), np.ones((84, 0))]
+    assert np.isnan(encoder.embed_features(wrong)).all()
+    assert set(encoder.errors) == {0, 1, 2}
+    assert encoder.embed_audio([]).shape == (0, 128)
+    assert encoder.errors == {}
+
+
+def test_a_run_directory_is_an_encoder_and_info_is_kept(path):
+    encoder = load_encoder(path.parent)
+    assert encoder.frontend == FRONTEND
+    assert encoder.info["seed"] == 5
+    assert set(encoder.info["versions"]) >= {"bytecover_tf", "keras", "librosa"}
+
+
+def test_what_is_no_encoder_is_refused(path, tmp_path):
+    with pytest.raises(EncoderError, match=r"none\.keras: no such file"):
+        load_encoder(tmp_path / "none.keras")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(EncoderError, match=r"encoder\.keras is missing"):
+        load_encoder(empty)
+    (tmp_path / "cut.keras").write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(EncoderError, match=r"cut\.keras"):
+        load_encoder(tmp_path / "cut.keras")
+
+
+def rewritten(path, target, changes, extra=()):
+    """Copy an archive with some members changed or added."""
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, changes.get(name, old.read(name)))
+        for name in extra:
+            new.writestr(name, b"x")
+    return target
+
+
+def test_archives_cannot_reach_outside_or_run_code(path, tmp_path):
+    outside = rewritten(path, tmp_path / "a.keras", {}, ["../escaped.txt"])
+    with pytest.raises(EncoderError, match="escaped"):
+        load_encoder(outside)
+    assert not (tmp_path.parent / "escaped.txt").exists()
+
+    config = {
+        "module": "keras.layers",
+        "class_name": "Lambda",
+        "config": {"function": "evil"},
+        "registered_name": None,
+    }
+    code = rewritten(path, tmp_path / "b.keras", {"config.json": json.dumps(config)})
+    with pytest.raises(EncoderError, match="expected a ByteCover"):
+        load_encoder(code)
+
+    with zipfile.ZipFile(path) as archive:
+        nested = json.loads(archive.read("config.json"))
+    nested["config"]["width"] = {
+        "module": "keras.layers",
+        "class_name": "Lambda",
+        "config": {"name": "x", "function": {"class_name": "__lambda__", "config": {}}},
+        "registered_name": None,
+    }
+    code = rewritten(path, tmp_path / "c.keras", {"config.json": json.dumps(nested)})
+    with pytest.raises(EncoderError, match="cannot be loaded"):
+        load_encoder(code)
+
+    plain = tmp_path / "d.keras"
+    ByteCover(blocks=(1, 1, 1, 1), width=4).save(plain)
+    with pytest.raises(EncoderError, match=r"bytecover\.json"):
+        load_encoder(plain)
+
+
+def test_saving_replaces_the_old_file_only_when_done(model, path, monkeypatch):
+    before = path.read_bytes()
+
+    def fail(*_args, **_kwargs):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="no space"):
+        save_model(model, path, FRONTEND, {})
+    assert path.read_bytes() == before
+    assert read_info(path)["seed"] == 5

@@ -1,0 +1,89 @@
+"""The encoders that come with the package, on the recordings that do."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bytecover_tf import compare, evaluate, identify, index, load_encoder, metrics
+from bytecover_tf.catalogues import open_catalogue
+from bytecover_tf.catalogues.identity import Identity
+from bytecover_tf.data import tunes
+from bytecover_tf.encoders import pretrained
+from bytecover_tf.encoders.model_file import encoder_file
+from bytecover_tf.errors import ConfigError
+from bytecover_tf.matching.calibration import choose_calibration
+
+
+@pytest.fixture(scope="module", params=["bytecover-small", "bytecover-base"])
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def encoder(name):
+    return load_encoder(name)
+
+
+def test_it_finds_versions_among_the_embedded_recordings(encoder):
+    # Works that it was not trained on, rendered and transformed as real audio is.
+    files = tunes.audio_files()
+    embeddings = encoder.embed_audio(files)
+    assert not encoder.errors
+    works = [path.stem.rpartition("-")[0] for path in files]
+    found = metrics.evaluate(
+        embeddings @ embeddings.T, works, works, exclude=np.eye(len(files), dtype=bool)
+    )
+    rng = np.random.default_rng(0)
+    chance = rng.standard_normal(embeddings.shape)
+    at_random = metrics.evaluate(
+        chance @ chance.T, works, works, exclude=np.eye(len(files), dtype=bool)
+    )
+    assert found["map"] > at_random["map"] + 0.3
+
+
+def test_it_is_measured_on_the_embedded_set(tmp_path, capsys):
+    out = tmp_path / "figures.json"
+    asked = ["--encoder", pretrained.DEFAULT, "--json", str(out)]
+    assert evaluate.main([*asked, "--align", "5"]) == 0
+    figures = json.loads(out.read_text())
+    assert figures["queries"] == figures["aligned"]["queries"] == 405
+    assert figures["map"] > 0.9
+    assert figures["aligned"]["map"] > 0.9
+    assert figures["aligned"]["map"] != figures["map"]
+    assert "5 candidates aligned: MAP" in capsys.readouterr().out
+
+    with pytest.raises(ConfigError, match="--align.*0"):
+        evaluate.main([*asked, "--align", "0"])
+
+
+def test_both_of_its_forms_are_one_encoder(name, encoder, rng):
+    features = [rng.random((84, n)).astype(np.float32) for n in (5, 150)]
+    other = load_encoder(encoder_file(name))
+    np.testing.assert_allclose(
+        other.embed_features(features), encoder.embed_features(features), atol=1e-4
+    )
+    identity = Identity.of(encoder, name)
+    assert identity == Identity.of(other, encoder_file(name))
+    assert identity.encoder_path == name
+    assert choose_calibration(identity.encoder, name).encoder == identity.encoder
+
+
+def test_it_is_the_default_of_the_commands(tmp_path, capsys):
+    files = [str(path) for path in tunes.audio_files()[:3]]
+    folder = tmp_path / "catalogue"
+    where = ["--catalogue", str(folder)]
+    (tmp_path / "list.csv").write_text(
+        "id,work,path\n" + "".join(f"{i},w{i},{path}\n" for i, path in enumerate(files))
+    )
+    manifest = ["--manifest", str(tmp_path / "list.csv"), "--workers", "1"]
+    assert index.main([*where, *manifest]) == 0
+    with open_catalogue(folder) as catalogue:
+        assert catalogue.identity.encoder_path == pretrained.DEFAULT
+    capsys.readouterr()
+    assert identify.main([*where, "--json", files[1]]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["matches"][0]["work"] == "w1"
+    assert answer["matches"][0]["similarity"] == pytest.approx(1, abs=1e-3)
+    assert compare.main([files[0], files[0], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["similarity"] == pytest.approx(1)

@@ -1,0 +1,192 @@
+import math
+
+import numpy as np
+import pytest
+
+from bytecover_tf.errors import DataError
+from bytecover_tf.matching.alignment import Alignment, align, align_many
+
+
+def melody(frames, seed):
+    """Chroma that changes as music does: notes of some frames, and a bit of noise."""
+    rng = np.random.default_rng(seed)
+    chroma = rng.random((12, frames)) * 40
+    t = 0
+    while t < frames:
+        length = rng.integers(1, 5)
+        for pitch in rng.choice(12, 2, replace=False):
+            chroma[pitch, t : t + length] += 200
+        t += length
+    return chroma.astype(np.uint8)
+
+
+def stretched(chroma, factor):
+    count = round(chroma.shape[1] * factor)
+    return chroma[
+        :, np.minimum(np.arange(count) / factor, chroma.shape[1] - 1).astype(int)
+    ]
+
+
+def overlap(found, truly):
+    """Intersection over union of two stretches."""
+    intersection = min(found[1], truly[1]) - max(found[0], truly[0])
+    return intersection / (max(found[1], truly[1]) - min(found[0], truly[0]))
+
+
+def normalized(chroma):
+    frames = []
+    for frame in chroma.T.astype(float):
+        frame = frame - frame.mean()
+        norm = math.sqrt((frame**2).sum())
+        frames.append(frame / norm if norm > 0.1 else 0 * frame)
+    return frames
+
+
+def reference_path(query, reference, threshold):
+    """The best path without transposition, in plain loops with a trace back."""
+    query, reference = normalized(query), normalized(reference)
+    n, m = len(query), len(reference)
+    similarity = np.zeros((n, m))
+    for i in range(n):
+        for j in range(m):
+            for d in (-1, 0, 1):
+                if 0 <= i + d < n and 0 <= j + d < m:
+                    similarity[i, j] += query[i + d] @ reference[j + d] / 3
+    weights = np.zeros((n, m))
+    for i in range(n):
+        for j in range(m):
+            row, column = similarity[i], similarity[:, j]
+            among_row = (similarity[i, j] - row.mean()) / max(row.std(), 1e-3)
+            among_column = (similarity[i, j] - column.mean()) / max(column.std(), 1e-3)
+            weights[i, j] = max(min(among_row, among_column) - threshold, -3)
+    scores = np.zeros((n, m))
+    came_from = {}
+    for i in range(n):
+        for j in range(m):
+            options = [(0, None)]
+            if i >= 1 and j >= 1:
+                options.append((scores[i - 1, j - 1], (i - 1, j - 1)))
+            if i >= 1:
+                skipped = 0.5 * weights[i, j - 1] if j >= 1 else 0
+                score = scores[i - 1, j - 2] if j >= 2 else 0
+                options.append((score + skipped, (i - 1, j - 2)))
+                skipped = 0.5 * weights[i - 1, j]
+                score = scores[i - 2, j - 1] if i >= 2 and j >= 1 else 0
+                options.append((score + skipped, (i - 2, j - 1)))
+            best, place = max(options, key=lambda option: option[0])
+            scores[i, j] = max(best + weights[i, j], 0)
+            came_from[i, j] = place
+    end = np.unravel_index(np.argmax(scores), scores.shape)
+    start = end
+    while True:
+        place = came_from[start]
+        if place is None or min(place) < 0 or scores[place] == 0:
+            break
+        start = place
+    return scores.max(), (start[0], end[0] + 1, start[1], end[1] + 1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scores_and_places_equal_plain_loops(seed):
+    query, reference = melody(40, seed), melody(50, seed + 100)
+    reference[:, 15:35] = np.roll(query[:, 10:30], 4, axis=0)
+    best = {}
+    for semitones in range(-5, 7):
+        raised = np.roll(query, semitones, axis=0)
+        best[semitones], _ = reference_path(raised, reference, 1.1)
+    transposition = max(best, key=lambda semitones: best[semitones])
+    score = best.pop(transposition)
+    chance = np.mean(list(best.values()))
+    raised = np.roll(query, transposition, axis=0)
+    _, places = reference_path(raised, reference, 1.4)
+    found = align(query, reference)
+    assert found.transposition == transposition
+    assert found.score == pytest.approx((score - chance) / (40 * 50) ** 0.25, rel=1e-3)
+    assert found == Alignment(found.score, transposition, *places)
+
+
+@pytest.mark.parametrize("factor", [0.8, 0.9, 1, 1.1, 1.25])
+@pytest.mark.parametrize("semitones", [-5, 0, 3, 6])
+def test_a_planted_version_is_found_where_it_is(factor, semitones):
+    piece = melody(150, seed=1)
+    inside = stretched(np.roll(piece[:, 30:130], semitones, axis=0), factor)
+    reference = np.concatenate([melody(80, 2), inside, melody(90, 3)], axis=1)
+    found = align(piece, reference)
+    assert found.transposition == semitones
+    assert overlap((found.query_start, found.query_end), (30, 130)) > 0.75
+    truly = (80, 80 + inside.shape[1])
+    assert overlap((found.reference_start, found.reference_end), truly) > 0.75
+    assert found.tempo_ratio == pytest.approx(factor, rel=0.15)
+    unrelated = align(piece, melody(reference.shape[1], 4))
+    assert found.score > 2 * unrelated.score
+
+
+def test_a_cut_piece_is_found_in_the_whole():
+    whole = melody(400, seed=5)
+    found = align(whole[:, 220:280], whole)
+    assert found.reference_start == pytest.approx(220, abs=2)
+    assert found.reference_end == pytest.approx(280, abs=2)
+    assert (found.query_start, found.query_end) == pytest.approx((0, 60), abs=2)
+    others = [align(melody(60, seed), whole).score for seed in range(50, 60)]
+    assert found.score > 2 * max(others)
+
+
+def test_query_and_reference_may_change_places():
+    query, reference = melody(120, 6), melody(150, 7)
+    reference[:, 40:120] = np.roll(query[:, 20:100], 5, axis=0)
+    there, back = align(query, reference), align(reference, query)
+    assert back.score == pytest.approx(there.score, rel=1e-4)
+    assert (there.transposition, back.transposition) == (5, -5)
+    assert back.query_start == pytest.approx(there.reference_start, abs=2)
+    assert back.reference_end == pytest.approx(there.query_end, abs=2)
+    assert back.tempo_ratio == pytest.approx(1 / there.tempo_ratio, rel=0.05)
+
+
+def test_longer_unrelated_music_does_not_score_higher():
+    query = melody(120, 8)
+    short = np.mean([align(query, melody(60, seed)).score for seed in range(20, 40)])
+    long = np.mean([align(query, melody(600, seed)).score for seed in range(20, 40)])
+    planted = np.concatenate([melody(240, 9), query, melody(240, 10)], axis=1)
+    assert long < short + 0.2 * (align(query, planted).score - short)
+
+
+def test_many_equal_one_by_one():
+    query = melody(50, 11)
+    references = [melody(length, length) for length in (0, 1, 30, 80, 51)]
+    assert align_many(query, references, workers=3) == [
+        align(query, reference) for reference in references
+    ]
+    assert align_many(query, []) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "reference"),
+    [
+        (np.zeros((12, 0)), melody(20, 1)),
+        (melody(20, 1), np.zeros((12, 0))),
+        (np.zeros((12, 30)), melody(20, 1)),
+        (melody(20, 1), np.full((12, 30), 7)),
+        (melody(1, 1), melody(1, 2)),
+    ],
+)
+def test_nothing_matches_what_is_empty_or_silent(query, reference):
+    found = align(query.astype(np.uint8), reference.astype(np.uint8))
+    assert found.score == 0
+    assert (found.query_end, found.reference_end) == (0, 0)
+    assert math.isnan(found.tempo_ratio)
+
+
+def test_silence_within_music_is_passed_over():
+    query = melody(80, 12)
+    reference = query.copy()
+    reference[:, 30:34] = 0
+    found = align(query, reference)
+    assert (found.query_start, found.query_end) == pytest.approx((0, 80), abs=2)
+    assert math.isfinite(found.score)
+
+
+def test_other_shapes_are_refused():
+    with pytest.raises(DataError, match=r"\(12, n\).*\(84, 10\)"):
+        align(np.zeros((84, 10), np.uint8), melody(10, 1))
+    with pytest.raises(DataError, match=r"\(12,\)"):
+        align_many(melody(10, 1), [np.zeros(12, np.uint8)])

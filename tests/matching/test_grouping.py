@@ -1,0 +1,156 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from catalogue_rows import DIM, chroma, recording, whole
+
+from bytecover_tf.catalogues import open_catalogue
+from bytecover_tf.group import main
+from bytecover_tf.matching.calibration import Calibration
+from bytecover_tf.matching.grouping import Group, find_groups, merge
+
+# Random chroma matches itself with a score above 3, other random chroma with less
+# than 2.
+CALIBRATION = Calibration(-20.0, 10.0)
+
+
+def version(number, of, semitones, rng, **changes):
+    """Return a recording with the chroma of another one, transposed."""
+    row = whole(16 + number, rng.standard_normal(DIM), **changes)
+    return replace(row, chroma=np.roll(chroma(of, 60), semitones, axis=0))
+
+
+def own(number):
+    """Changes that make a recording a work of its own."""
+    return {"work": recording(16 + number).id}
+
+
+def fill(catalogue, rng):
+    """Add versions {0, 1, 2}, {3, 4} and {5, 6}, and two that are alone."""
+    rows = [
+        version(0, 0, 0, rng, **own(0)),
+        version(1, 0, 3, rng, work="Greensleeves"),
+        version(2, 0, -2, rng, **own(2)),
+        version(3, 3, 0, rng, **own(3)),
+        version(4, 3, 6, rng, **own(4)),
+        version(5, 5, 0, rng, work="one"),
+        version(6, 5, 1, rng, work="other"),
+        version(7, 7, 0, rng, **own(7)),
+        version(8, 8, 0, rng, work="alone"),
+    ]
+    catalogue.add(rows)
+    return [row.recording.id for row in rows]
+
+
+def works(catalogue):
+    return {item.id: item.work for item in catalogue.recordings()}
+
+
+def test_groups_are_connected_with_evidence(catalogue, rng):
+    ids = fill(catalogue, rng)
+    groups = find_groups(catalogue, CALIBRATION, 0.9)
+    assert [[item.id for item in group.recordings] for group in groups] == [
+        *(ids[:3], ids[3:5], ids[5:7])
+    ]
+    assert [group.works for group in groups] == [
+        *(["Greensleeves"], [], ["one", "other"])
+    ]
+    first, second, third = (group.links for group in groups)
+    pairs = {
+        frozenset((link.recording.id, link.match.recording.id)): link for link in first
+    }
+    assert len(first) == len(pairs) == 3
+    link = pairs[frozenset(ids[:2])]
+    up = 3 if link.recording.id == ids[0] else -3
+    assert link.match.transposition == up
+    assert link.match.probability > 0.9
+    assert (len(second), len(third)) == (1, 1)
+    json.dumps([group.to_dict() for group in groups])
+    assert find_groups(catalogue, CALIBRATION, 0.9, candidates=0) == []
+
+
+def test_one_that_holds_two_works_does_not_make_them_one(catalogue, rng):
+    rows = [
+        version(number, of, semitones, rng, **own(number))
+        for number, (of, semitones) in enumerate(
+            [(0, 0), (0, 3), (0, -2), (3, 0), (3, 4), (3, 1)]
+        )
+    ]
+    medley = np.concatenate([chroma(3, 60), chroma(0, 60)], axis=1)
+    rows.append(replace(version(6, 0, 0, rng, **own(6)), chroma=medley))
+    catalogue.add(rows)
+    ids = [row.recording.id for row in rows]
+    groups = find_groups(catalogue, CALIBRATION, 0.9)
+    inside = [{item.id for item in group.recordings} for group in groups]
+    assert len(inside) == 2
+    assert inside[0] - {ids[6]} == set(ids[:3])
+    assert inside[1] - {ids[6]} == set(ids[3:6])
+    assert len(inside[0]) + len(inside[1]) == 7
+    for members, group in zip(inside, groups, strict=True):
+        assert len(group.links) == len(members) * (len(members) - 1) / 2
+        assert all(members >= set(link.pair) for link in group.links)
+
+
+def test_merging_names_what_has_no_name_and_no_more(catalogue, rng):
+    ids = fill(catalogue, rng)
+    before = works(catalogue)
+    vectors = {row.key: row.embedding.tobytes() for row in catalogue.rows()}
+    assert merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9)) == 3
+    after = works(catalogue)
+    assert [after[name] for name in ids[:3]] == ["Greensleeves"] * 3
+    assert [after[name] for name in ids[3:5]] == [ids[3]] * 2
+    # Two names are for a person to choose from.
+    assert {name: after[name] for name in ids[5:]} == {
+        name: before[name] for name in ids[5:]
+    }
+    assert {row.key: row.embedding.tobytes() for row in catalogue.rows()} == vectors
+    assert merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9)) == 0
+    assert works(catalogue) == after
+
+
+def test_a_merged_group_grows(catalogue, rng):
+    ids = fill(catalogue, rng)
+    merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9))
+    # By its id it would come first, but two recordings have the other name already.
+    late = version(9, 3, 2, rng, id="0" * 16, work="0" * 16)
+    catalogue.add([late])
+    assert merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9)) == 1
+    assert works(catalogue)["0" * 16] == ids[3]
+    # What has one work stays together without links.
+    groups = find_groups(catalogue, Calibration(-99.0, 0.0), 0.9)
+    assert [len(group.recordings) for group in groups] == [3, 3]
+    assert not any(group.links for group in groups)
+
+
+def test_a_group_of_several_names_has_no_work():
+    named = [recording(n, work=w) for n, w in enumerate(["b", "a", "a"])]
+    assert Group(named).work is None
+    assert Group(named[1:]).work == "a"
+
+
+def test_command(catalogue, address, rng, tmp_path, capsys):
+    ids = fill(catalogue, rng)
+    files = [tmp_path / name for name in ("fit.json", "groups.json", "links.csv")]
+    CALIBRATION.save(files[0])
+    options = ["--catalogue", address]
+    for option, file in zip(("--calibration", "--json", "--csv"), files, strict=True):
+        options += [option, str(file)]
+    assert main(options) == 0
+    told = capsys.readouterr().out
+    assert "work Greensleeves (3 recordings)" in told
+    assert "several works, which are not merged: one, other (2 recordings)" in told
+    assert "3 groups of 7 recordings" in told
+    groups = json.loads(files[1].read_text())
+    assert [len(group["recordings"]) for group in groups] == [3, 2, 2]
+    assert len(files[2].read_text().splitlines()) == 1 + 3 + 1 + 1
+    assert works(catalogue)[ids[0]] == ids[0]
+
+    assert main([*options, "--merge"]) == 0
+    assert "3 recordings have another work now" in capsys.readouterr().out
+    assert main([*options, "--merge"]) == 0
+    assert "0 recordings have another work now" in capsys.readouterr().out
+    with open_catalogue(address) as opened:
+        assert works(opened)[ids[0]] == "Greensleeves"
+    with pytest.raises(SystemExit):
+        main([*options, "--threshold", "2"])

@@ -1,0 +1,215 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from bytecover_tf.audio.chroma import chroma_of_cqt
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.data.track import Track
+from bytecover_tf.errors import AudioError, DataError, FrontendMismatch
+from bytecover_tf.features import main
+from bytecover_tf.stores import extraction
+from bytecover_tf.stores.extraction import (
+    content_hash,
+    extract_features,
+    open_features,
+    read_file,
+)
+from bytecover_tf.stores.feature_store import FeatureStore
+
+FRONTEND = Frontend(pool=20)
+
+
+@pytest.fixture
+def songs(tmp_path, music):
+    """Six recordings of 4 to 9 s."""
+    folder = tmp_path / "songs"
+    paths = []
+    for number in range(6):
+        path = folder / f"work {number % 3}" / f"{number}.flac"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, music(4 + number, seed=number), 22050)
+        paths.append(path)
+    return paths
+
+
+def test_store_holds_what_the_frontend_makes(songs, tmp_path):
+    report = extract_features(songs, tmp_path / "store", FRONTEND, workers=2)
+    assert (report.extracted, report.present, report.failed) == (6, 0, {})
+    store = FeatureStore(tmp_path / "store")
+    for path in songs:
+        expected = FRONTEND.extract(path)
+        np.testing.assert_allclose(store.features(path), expected, atol=1e-3)
+        assert store.entry(path).key == content_hash(path)
+
+
+def test_again_reads_only_what_is_new_or_changed(songs, tmp_path, music):
+    store = tmp_path / "store"
+    extract_features(songs[:4], store, FRONTEND, workers=1)
+    soundfile.write(songs[0], music(12, seed=50), 22050)
+    report = extract_features(songs, store, FRONTEND, workers=1)
+    assert (report.extracted, report.present) == (3, 3)
+    changed = FeatureStore(store).features(songs[0])
+    np.testing.assert_allclose(changed, FRONTEND.extract(songs[0]), atol=1e-3)
+
+
+def test_a_copy_shares_the_features_of_its_original(songs, tmp_path):
+    store = tmp_path / "store"
+    extract_features(songs, store, FRONTEND, workers=1)
+    size = (store / "features.f16").stat().st_size
+    copy = tmp_path / "copy.flac"
+    copy.write_bytes(songs[0].read_bytes())
+    assert extract_features([copy], store, FRONTEND, workers=1).extracted == 1
+    assert (store / "features.f16").stat().st_size == size
+    opened = FeatureStore(store)
+    np.testing.assert_array_equal(opened.features(copy), opened.features(songs[0]))
+
+
+def test_bad_files_are_named_and_skipped(songs, tmp_path, music):
+    bad = {name: tmp_path / name for name in ("none.wav", "text.mp3", "empty.ogg")}
+    bad["text.mp3"].write_text("no audio in here\n" * 100)
+    bad["empty.ogg"].touch()
+    bad["short.wav"] = tmp_path / "short.wav"
+    soundfile.write(bad["short.wav"], music(0.2), 22050)
+    bad["wrong.npy"] = tmp_path / "wrong.npy"
+    np.save(bad["wrong.npy"], np.ones((12, 400)))
+    bad["objects.npy"] = tmp_path / "objects.npy"
+    np.save(bad["objects.npy"], np.array([{}], object), allow_pickle=True)
+    paths = [*songs[:2], *bad.values(), songs[2]]
+    report = extract_features(paths, tmp_path / "store", FRONTEND, workers=2)
+    assert report.extracted == 3
+    assert set(report.failed) == {str(path) for path in bad.values()}
+    for path, reason in report.failed.items():
+        assert path in reason
+    assert "at least" in report.failed[str(bad["short.wav"])]
+    assert "(84, frames)" in report.failed[str(bad["wrong.npy"])]
+
+
+def test_precomputed_transforms_are_pooled(tmp_path, music):
+    samples = music(10)
+    partly = Frontend(pool=5, normalization="none").features(samples)
+    np.save(tmp_path / "song.npy", partly)
+    store = tmp_path / "store"
+    extract_features([tmp_path / "song.npy"], store, FRONTEND, 1, source_pool=5)
+    np.testing.assert_allclose(
+        FeatureStore(store).features(tmp_path / "song.npy"),
+        FRONTEND.features(samples),
+        atol=1e-3,
+    )
+
+
+def test_a_crashing_decoder_costs_only_its_file(songs, tmp_path, monkeypatch):
+    # Workers are new processes, so the crash must come from the file's name.
+    monkeypatch.setattr(extraction, "Reader", _CrashOn3)
+    report = extract_features(songs, tmp_path / "store", FRONTEND, workers=2)
+    assert report.extracted == 5
+    assert list(report.failed.values()) == [f"{songs[3]}: the decoder crashed"]
+
+
+class _CrashOn3(extraction.Reader):
+    def __call__(self, path):
+        if path.endswith("3.flac"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return extraction.Extracted(path, 1, 1, np.ones((84, 3)))
+
+
+def test_killed_and_run_again_loses_nothing(songs, tmp_path, music):
+    for number in range(6, 30):
+        path = songs[0].parent / f"{number}.flac"
+        soundfile.write(path, music(60, seed=number), 22050)
+        songs.append(path)
+    store = tmp_path / "store"
+    command = [
+        *(sys.executable, "-m", "bytecover_tf.features", "--data", "folder"),
+        *("--data-root", str(tmp_path / "songs"), "--out", str(store)),
+        *("--set", "pool=20", "--workers", "1"),
+    ]
+    process = subprocess.Popen(command, start_new_session=True)
+    index = store / "index.jsonl"
+    deadline = time.monotonic() + 120
+    while not (index.exists() and index.stat().st_size):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    survived = len(FeatureStore(store))
+    assert 0 < survived < 30
+
+    assert subprocess.run(command, check=False, timeout=120).returncode == 0
+    opened = FeatureStore(store)
+    assert len(opened) == 30
+    for path in songs[:8]:
+        np.testing.assert_allclose(
+            opened.features(path), FRONTEND.extract(path), atol=1e-3
+        )
+    rows = sum(entry.frames for entry in opened)
+    assert (store / "features.f16").stat().st_size == rows * 84 * 2
+
+
+def test_open_features_extracts_what_is_missing(songs, tmp_path, capsys):
+    (songs[1]).write_bytes(b"broken")
+    tracks = [Track(path.name, path.parent.name, str(path)) for path in songs]
+    usable, store = open_features(tracks, tmp_path / "store", FRONTEND, workers=1)
+    assert [track.path for track in usable] == [str(p) for p in songs if p != songs[1]]
+    assert len(store) == 5
+    assert f"skipped: {songs[1]}" in capsys.readouterr().err
+    with pytest.raises(FrontendMismatch):
+        open_features(tracks, tmp_path / "store", Frontend())
+    with pytest.raises(DataError, match="none of 1 recordings"):
+        open_features([tracks[1]], tmp_path / "other", FRONTEND, workers=1)
+
+
+def test_exit_status_tells_all_some_or_nothing(songs, tmp_path, capsys):
+    def run(root):
+        arguments = ["--data", "folder", "--data-root", str(root), "--set", "pool=20"]
+        return main([*arguments, "--out", str(tmp_path / "store"), "--workers", "1"])
+
+    root = tmp_path / "songs"
+    assert run(root) == 0
+    assert "6 extracted, 0 already there, 0 failed" in capsys.readouterr().out
+    (root / "work 0" / "bad.mp3").write_bytes(b"\xff\xfbnothing" * 9)
+    assert run(root) == 1
+    bad = tmp_path / "bad"
+    (bad / "work").mkdir(parents=True)
+    (bad / "work" / "a.wav").write_bytes(b"RIFF")
+    assert run(bad) == 2
+
+
+def test_chroma_is_read_where_it_is_asked_for(songs, tmp_path, rng):
+    features, chroma = FRONTEND.extract_with_chroma(songs[0])
+    read = read_file(str(songs[0]), FRONTEND, with_chroma=True)
+    np.testing.assert_array_equal(read.features, features)
+    np.testing.assert_array_equal(read.chroma, chroma)
+    assert read_file(str(songs[0]), FRONTEND).chroma is None
+    known = frozenset([read.key])
+    again = read_file(str(songs[0]), FRONTEND, known=known, with_chroma=True)
+    assert (again.key, again.features, again.chroma) == (read.key, None, None)
+
+
+def test_chroma_of_a_precomputed_transform(tmp_path, rng):
+    path = str(tmp_path / "cqt.npy")
+    cqt = rng.random((84, 130)).astype(np.float32)
+    np.save(path, cqt)
+    for source_pool, frames in ((1, 6), (10, 65), (20, 130)):
+        read = read_file(path, FRONTEND, source_pool, with_chroma=True)
+        expected = chroma_of_cqt(cqt, source_pool)
+        np.testing.assert_array_equal(read.chroma, expected)
+        assert read.chroma.shape == (12, frames)
+    np.save(path, cqt[:, :15])
+    with pytest.raises(AudioError, match=r"cqt\.npy: shorter than one frame of chroma"):
+        read_file(path, Frontend(pool=10), with_chroma=True)
+
+
+def test_a_file_without_permission_is_one_reason(songs, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(extraction, "content_hash", refuse)
+    reason = extraction.Reader(FRONTEND)(str(songs[0]))
+    assert reason == f"{songs[0]}: cannot be read: Permission denied"

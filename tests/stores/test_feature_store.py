@@ -1,0 +1,144 @@
+import json
+
+import numpy as np
+import pytest
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.errors import FrontendMismatch, StoreError
+from bytecover_tf.stores.feature_store import (
+    FeatureStore,
+    FeatureStoreWriter,
+    write_atomically,
+)
+
+
+@pytest.fixture
+def arrays(rng):
+    return {f"/a/{i}.wav": rng.random((84, 5 + i)).astype(np.float32) for i in range(6)}
+
+
+def fill(path, arrays):
+    with FeatureStoreWriter(path, Frontend()) as writer:
+        for source, features in arrays.items():
+            writer.add(source, "key" + source, features, size=1, mtime_ns=2)
+
+
+def check(path, arrays):
+    store = FeatureStore(path)
+    assert len(store) == len(arrays)
+    for source, features in arrays.items():
+        np.testing.assert_array_equal(
+            store.features(source), features.astype(np.float16).astype(np.float32)
+        )
+
+
+def test_what_is_added_is_read(tmp_path, arrays):
+    fill(tmp_path, arrays)
+    check(tmp_path, arrays)
+    store = FeatureStore(tmp_path)
+    assert store.frontend == Frontend()
+    entry = store.entry("/a/3.wav")
+    crop = store.rows(entry, 2, 4)
+    assert crop.shape == (4, 84)
+    np.testing.assert_array_equal(crop.T, arrays["/a/3.wav"][:, 2:6].astype(np.float16))
+    assert store.rows(entry, 6, 10).shape == (2, 84)
+    assert store.find("/a/none.wav") is None
+    with pytest.raises(StoreError, match=r"none\.wav"):
+        store.entry("/a/none.wav")
+
+
+def test_equal_content_is_stored_once(tmp_path, arrays):
+    fill(tmp_path, arrays)
+    size = (tmp_path / "features.f16").stat().st_size
+    with FeatureStoreWriter(tmp_path, Frontend()) as writer:
+        writer.add("/b/copy.wav", "key/a/0.wav")
+        with pytest.raises(StoreError, match=r"new\.wav"):
+            writer.add("/b/new.wav", "another key")
+    assert (tmp_path / "features.f16").stat().st_size == size
+    store = FeatureStore(tmp_path)
+    np.testing.assert_array_equal(
+        store.features("/b/copy.wav"), store.features("/a/0.wav")
+    )
+
+
+def test_a_changed_file_replaces_its_entry(tmp_path, arrays):
+    fill(tmp_path, arrays)
+    with FeatureStoreWriter(tmp_path, Frontend()) as writer:
+        writer.add("/a/0.wav", "changed", np.ones((84, 3)))
+    store = FeatureStore(tmp_path)
+    assert len(store) == len(arrays)
+    assert store.features("/a/0.wav").shape == (84, 3)
+
+
+@pytest.mark.parametrize("torn", [1, 20, 60])
+def test_a_writer_killed_at_any_byte_loses_only_the_last(tmp_path, arrays, torn):
+    fill(tmp_path, arrays)
+    index = tmp_path / "index.jsonl"
+    index.write_bytes(index.read_bytes()[:-torn])
+    with open(tmp_path / "features.f16", "ab") as data:
+        data.write(b"half a row")
+    *kept, last = arrays
+    check(tmp_path, {source: arrays[source] for source in kept})
+    with FeatureStoreWriter(tmp_path, Frontend()) as writer:
+        writer.add(last, "key" + last, arrays[last])
+    check(tmp_path, arrays)
+
+
+def test_one_writer_at_a_time(tmp_path):
+    with FeatureStoreWriter(tmp_path, Frontend()):  # noqa: SIM117
+        with pytest.raises(StoreError, match="another process"):
+            FeatureStoreWriter(tmp_path, Frontend())
+    FeatureStoreWriter(tmp_path, Frontend()).close()
+
+
+def test_another_frontend_is_refused(tmp_path, arrays):
+    fill(tmp_path, arrays)
+    with pytest.raises(FrontendMismatch, match="expected 100, found 20"):
+        FeatureStoreWriter(tmp_path, Frontend(pool=20))
+
+
+def test_wrong_shape_is_refused(tmp_path):
+    with FeatureStoreWriter(tmp_path, Frontend()) as writer:  # noqa: SIM117
+        with pytest.raises(StoreError, match=r"x\.wav: .*\(84, T\)"):
+            writer.add("x.wav", "key", np.ones((83, 5)))
+
+
+def test_an_empty_store_can_be_read(tmp_path):
+    FeatureStoreWriter(tmp_path, Frontend()).close()
+    assert len(FeatureStore(tmp_path)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("store.json", "{", "damaged"),
+        ("store.json", json.dumps({"format": 99}), "format 99"),
+        ("index.jsonl", "nonsense\n", r"index\.jsonl:1"),
+        ("features.f16", "", "index names"),
+    ],
+)
+def test_damage_is_named(tmp_path, arrays, name, content, reason):
+    fill(tmp_path, arrays)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(StoreError, match=reason):
+        FeatureStore(tmp_path)
+
+
+def test_no_store(tmp_path):
+    with pytest.raises(StoreError, match=r"store\.json"):
+        FeatureStore(tmp_path / "nothing")
+
+
+def test_a_write_that_fails_names_the_file_and_keeps_the_old(tmp_path):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "groups.json"
+    write_atomically(path, "old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="groups.json"):
+            write_atomically(path, "x" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["groups.json"]

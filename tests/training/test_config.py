@@ -1,0 +1,122 @@
+import json
+
+import pytest
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.errors import ConfigError
+from bytecover_tf.training.config import Config, config_names, load_config, override
+
+
+def test_the_default_is_the_paper():
+    config = load_config("bytecover")
+    assert config == Config()
+    assert config.frontend == Frontend()
+    assert (config.blocks, config.width) == ((3, 4, 6, 3), 64)
+    assert config.works_per_batch * config.versions_per_work == 32
+    assert (config.optimizer, config.learning_rate) == ("adam", 4e-4)
+    assert config.margin == 0.3
+    assert config.label_smoothing == 0
+
+
+def test_each_rung_of_the_ablation_adds_one_part():
+    names = ("ibn", "pooling", "bnneck", "margin")
+    rungs = [
+        tuple(getattr(load_config(name), part) for part in names)
+        for name in ("baseline", "ibn", "bnneck", "bytecover")
+    ]
+    assert rungs == [
+        (False, "average", False, None),
+        (True, "average", False, None),
+        (True, "average", True, 0.3),
+        (True, "gem", True, 0.3),
+    ]
+    naive = load_config("naive")
+    assert not naive.bnneck
+    assert naive.margin == 0.3
+
+
+@pytest.mark.parametrize("name", config_names())
+def test_every_config_loads_and_survives_json(name):
+    config = load_config(name)
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert (
+        "python -m bytecover_tf.train"
+        in __import__(f"bytecover_tf.configs.{name}", fromlist=["config"]).__doc__
+    )
+
+
+def test_a_file_is_run_only_by_name(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from bytecover_tf.training.config import Config\nconfig = Config(epochs=3)\n"
+    )
+    assert load_config(str(path)).epochs == 3
+    path.write_text("x = 1\n")
+    with pytest.raises(ConfigError, match="variable `config`"):
+        load_config(str(path))
+    with pytest.raises(ConfigError, match="no such config file"):
+        load_config(str(tmp_path / "none.py"))
+    with pytest.raises(ConfigError, match="unknown config 'mine'.*bytecover"):
+        load_config("mine")
+
+
+def test_override():
+    config = override(
+        Config(),
+        [
+            "epochs=3",
+            "crop_frames=(20, 30)",
+            "augment.noise=0.5",
+            "frontend.pool=20",
+            "margin=None",
+            "pooling=average",
+            "ibn=False",
+            "embedding_dim=128",
+            "learning_rate=1",
+        ],
+    )
+    assert config.epochs == 3
+    assert config.crop_frames == (20, 30)
+    assert config.augment.noise == 0.5
+    assert config.frontend.pool == 20
+    assert config.margin is None
+    assert config.pooling == "average"
+    assert config.ibn is False
+    assert config.embedding_dim == 128
+    assert config.learning_rate == 1
+    assert override(config, ["crop_frames=40"]).crop_frames == (40,)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "reason"),
+    [
+        ("epochs", "key=value"),
+        ("epoch=3", "unknown setting"),
+        ("augment.hiss=1", "augment.hiss"),
+        ("width.height=1", "no parts"),
+        ("epochs=many", "expected a value like 100"),
+        ("epochs=0", "positive"),
+        ("epochs=1.5", "epochs"),
+        ("learning_rate=None", "learning_rate"),
+        ("ibn=1", "ibn"),
+        ("pooling=max", "gem, average"),
+        ("crop_frames=()", "crop_frames"),
+        ("crop_frames=long", "numbers"),
+        ("blocks=(1, 2)", "blocks must be 4"),
+        ("augment.noise=2", "probability"),
+        ("frontend.hop_length=100", "multiple of"),
+        ("registers=4", "registers needs pitch_classes=True"),
+    ],
+)
+def test_wrong_assignments_are_refused(assignment, reason):
+    with pytest.raises(ConfigError, match=reason):
+        override(Config(), [assignment])
+
+
+@pytest.mark.parametrize(
+    "frontend", [{"n_bins": 80}, {"n_bins": 72, "bins_per_octave": 24}]
+)
+def test_pitch_classes_need_whole_octaves(frontend):
+    Config(pitch_classes=True)
+    with pytest.raises(ConfigError, match="whole octaves of 12 bins"):
+        Config(pitch_classes=True, frontend=Frontend(**frontend))
