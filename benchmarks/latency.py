@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks.report import table, write_section
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
-from bytecover_tf.encoders.pretrained import is_name, pretrained_names
+from bytecover_tf.encoders.pretrained import is_pretrained_name, pretrained_names
 
 BATCHES = (1, 8, 32)
 SECONDS = {"30 s": 30, "4 min": 240, "10 min": 600}
@@ -367,7 +367,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     manifest = export(encoder, bundle, precisions=PRECISIONS, report=print)
     model = load_model(encoder)[0]
     size = f"{model.count_params() / 1e6:.1f} million weights"
-    shipped = is_name(options.encoder)
+    shipped = is_pretrained_name(options.encoder)
     if not shipped:
         size += f", stages of {'-'.join(map(str, model.blocks))} bottlenecks, "
         size += f"width {model.width}"

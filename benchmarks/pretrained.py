@@ -31,7 +31,7 @@ from benchmarks.labelled import (
 from benchmarks.report import cells, table, write_section
 from bytecover_tf.encoders.encoder import Encoder, KerasNetwork, load_encoder
 from bytecover_tf.encoders.model_file import encoder_file, load_model
-from bytecover_tf.encoders.pretrained import DEFAULT, is_name, locate
+from bytecover_tf.encoders.pretrained import DEFAULT, is_pretrained_name, locate
 from bytecover_tf.metrics import bootstrap_interval, score_queries
 
 EQUAL_SECONDS = 90.0
@@ -138,7 +138,7 @@ def main() -> None:
         f"python -m benchmarks.pretrained --source DIR --encoder {options.encoder}",
     )
     write_section(title, command, body)
-    if is_name(options.encoder):
+    if is_pretrained_name(options.encoder):
         # The card goes where the package goes; the report does not.
         write_section(title, command, body, locate(options.encoder) / "README.md")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from bytecover_tf import __version__
-from bytecover_tf.cli import OK, guarded
+from bytecover_tf.cli import OK, run_safely
 
 COMMANDS = {
     "features": "extract the features of a data set into a feature store",
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{USAGE}\n\nerror: no command {arguments[0]!r}", file=sys.stderr)
         return 2
     module = import_module(f"bytecover_tf.{arguments[0]}")
-    return guarded(module.main, arguments[1:])
+    return run_safely(module.main, arguments[1:])
 
 
 if __name__ == "__main__":

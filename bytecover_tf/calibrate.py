@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from bytecover_tf.catalogues.catalogue import open_with_encoder
-    from bytecover_tf.encoders.pretrained import is_name
+    from bytecover_tf.encoders.pretrained import is_pretrained_name
     from bytecover_tf.errors import ConfigError
     from bytecover_tf.matching.calibration import calibration_beside
     from bytecover_tf.matching.calibration_fit import calibrate
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     catalogue, encoder = open_with_encoder(options.catalogue, options.encoder)
     with catalogue:
         used = options.encoder or catalogue.identity.encoder_path
-        if options.out is None and is_name(used):
+        if options.out is None and is_pretrained_name(used):
             raise ConfigError(
                 f"{used} came with the package; name a file of your own by --out"
             )

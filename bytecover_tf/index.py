@@ -13,7 +13,7 @@ from bytecover_tf.encoders.pretrained import DEFAULT
 
 if TYPE_CHECKING:
     from bytecover_tf.catalogues import Catalogue
-    from bytecover_tf.catalogues.indexing import Report
+    from bytecover_tf.catalogues.indexing import IndexingReport
     from bytecover_tf.encoders.encoder import Encoder
 
 
@@ -123,7 +123,7 @@ def _open(
     return catalogue, lambda: loaded
 
 
-def _print(report: Report, pruned: int, catalogue: Catalogue) -> None:
+def _print(report: IndexingReport, pruned: int, catalogue: Catalogue) -> None:
     for reason in report.failed.values():
         print(f"skipped: {reason}", file=sys.stderr)
     for copy, original in report.copies.items():

@@ -13,12 +13,12 @@ from catalogue_rows import IDENTITY
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogues import open_catalogue
-from bytecover_tf.cli.quiet import hush
+from bytecover_tf.cli.quiet import load_tensorflow_quietly
 from bytecover_tf.data.track import Track
 from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
 
 # Before any test imports TensorFlow: no remarks on the machine among the results.
-hush()
+load_tensorflow_quietly()
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import soundfile
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogue import main as catalogue_main
 from bytecover_tf.catalogues import open_catalogue
-from bytecover_tf.catalogues.catalogue import Index
+from bytecover_tf.catalogues.catalogue import IndexQuality
 from bytecover_tf.catalogues.lance import LanceCatalogue
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.model_file import save_model
@@ -215,7 +215,7 @@ def test_two_at_once_end_as_one(address, tmp_path, run, folder, music):
 def test_a_poor_approximate_index_is_told(
     recall, is_told, tmp_path, run, folder, monkeypatch, capsys
 ):
-    index = Index(60_000, recall)
+    index = IndexQuality(60_000, recall)
     monkeypatch.setattr(LanceCatalogue, "optimize", lambda _: index)
     assert main(command(tmp_path / "catalogue", run, folder)[3:]) == 0
     told = capsys.readouterr()

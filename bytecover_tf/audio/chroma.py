@@ -30,14 +30,14 @@ _CENTRE_HZ = 740.0
 _WIDTH = 14.0
 
 
-def pool(frontend: Frontend) -> int:
+def frames_per_chroma(frontend: Frontend) -> int:
     """Return how many frames of a frontend's transform make one of chroma."""
     return max(round(frontend.sample_rate / frontend.hop_length / CHROMA_HZ), 1)
 
 
 def seconds_per_frame(frontend: Frontend) -> float:
     """Return the duration of one frame of chroma in seconds (0.46 by default)."""
-    return pool(frontend) * frontend.hop_length / frontend.sample_rate
+    return frames_per_chroma(frontend) * frontend.hop_length / frontend.sample_rate
 
 
 def check_pool(frontend: Frontend, source_pool: int, name: str) -> None:
@@ -51,10 +51,10 @@ def check_pool(frontend: Frontend, source_pool: int, name: str) -> None:
     Raises:
         ConfigError: `source_pool` does not divide `pool`.
     """
-    if pool(frontend) % source_pool:
+    if frames_per_chroma(frontend) % source_pool:
         raise ConfigError(
             f"{name}: a CQT averaged over {source_pool} frames cannot be pooled to "
-            f"{pool(frontend)} for chroma; {source_pool} must divide it"
+            f"{frames_per_chroma(frontend)} for chroma; {source_pool} must divide it"
         )
 
 
@@ -105,7 +105,7 @@ def chroma_of_cqt(
         )
     if not np.isfinite(magnitudes).all() or (magnitudes < 0).any():
         raise AudioError(f"{name}: a |CQT| must be finite and not negative")
-    size = pool(frontend) // source_pool
+    size = frames_per_chroma(frontend) // source_pool
     count = magnitudes.shape[1] // size
     blocks = magnitudes[:, : count * size].reshape(frontend.n_bins, count, size)
     means = blocks.mean(axis=2, dtype=np.float32)

@@ -285,7 +285,7 @@ class Frontend:
     def _features_with_chroma(
         self, blocks: Iterator[np.ndarray], name: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        size = chroma.pool(self)
+        size = chroma.frames_per_chroma(self)
         pooled, fine = self._pooled(blocks, self.pool, size)
         features = self._normalize(pooled, name)
         return features, chroma.chroma_of_cqt(fine, size, self, name)

@@ -38,7 +38,7 @@ class CatalogueMissing(CatalogueError):
 
 
 @dataclass(frozen=True)
-class Index:
+class IndexQuality:
     """An approximate index, and how good it is.
 
     Attributes:
@@ -244,7 +244,7 @@ class Catalogue(ABC):
         """
 
     @abstractmethod
-    def optimize(self, exact_rows: int = EXACT_ROWS) -> Index | None:
+    def optimize(self, exact_rows: int = EXACT_ROWS) -> IndexQuality | None:
         """Put the stored rows in order after many changes.
 
         Args:

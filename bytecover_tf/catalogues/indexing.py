@@ -17,7 +17,7 @@ from bytecover_tf.data.files import existing_folder, recordings
 from bytecover_tf.data.manifest import load as read_manifest
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import DataError
-from bytecover_tf.stores.extraction import Extracted, Pool, Reader
+from bytecover_tf.stores.extraction import Extracted, ProcessMap, Reader
 from bytecover_tf.stores.ray_cluster import map_on_cluster
 
 # Recordings that are embedded and stored together; a killed run loses no more.
@@ -25,7 +25,7 @@ _BATCH = 16
 
 
 @dataclass
-class Report:
+class IndexingReport:
     """What an indexing did.
 
     Attributes:
@@ -59,7 +59,7 @@ def index_files(
     works: Mapping[str, str] | None = None,
     workers: int | None = None,
     ray: str | None = None,
-) -> Report:
+) -> IndexingReport:
     """Bring a catalogue up to date with files.
 
     A file with the size and time that the catalogue knows is not read. New content
@@ -121,7 +121,7 @@ class _Indexing:
         paths: Sequence[str],
         works: Mapping[str, str],
     ) -> None:
-        self.report = Report()
+        self.report = IndexingReport()
         self._catalogue = catalogue
         self._load = cache(load)
         self._frontend = catalogue.identity.frontend
@@ -140,7 +140,7 @@ class _Indexing:
         self._new: dict[str, tuple[Recording, Extracted]] = {}
         self._updated: dict[str, Recording] = {}
 
-    def run(self, workers: int | None, ray: str | None) -> Report:
+    def run(self, workers: int | None, ray: str | None) -> IndexingReport:
         todo = [path for path in self._paths if not self._is_present(path)]
         with cli.progress(total=len(todo), unit="file", desc="index") as bar:
             for path, result in self._read(todo, workers, ray) if todo else ():
@@ -163,7 +163,7 @@ class _Indexing:
         read = Reader(self._frontend, known=known, with_chroma=True)
         if ray is not None:
             return map_on_cluster(ray, read, paths)
-        return Pool(read, workers).map(paths)
+        return ProcessMap(read, workers).map(paths)
 
     def _is_present(self, path: str) -> bool:
         known = self._by_path.get(path)

@@ -24,7 +24,7 @@ from bytecover_tf.catalogues.catalogue import (
     EXACT_ROWS,
     Catalogue,
     CatalogueMissing,
-    Index,
+    IndexQuality,
 )
 from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.catalogues.packing import unpack
@@ -55,7 +55,7 @@ _REFINE = 2
 # How many candidates a search keeps in each graph. How many it takes depends on how the
 # embeddings lie; the first that finds enough is chosen, see `optimize`.
 _CANDIDATES = (100, 200, 400, 800, 1600)
-# More than `Index.is_good` asks for, as it is measured by some queries only.
+# More than `IndexQuality.is_good` asks for, as it is measured by some queries only.
 _WANTED_RECALL = 0.995
 _TRIAL_QUERIES = 200
 _TRIAL_TOP = 10
@@ -206,7 +206,7 @@ class LanceCatalogue(Catalogue):
                 hits.append(Hit.from_dict(values, 1 - values["_distance"]))
         return found
 
-    def optimize(self, exact_rows: int = EXACT_ROWS) -> Index | None:
+    def optimize(self, exact_rows: int = EXACT_ROWS) -> IndexQuality | None:
         """Merge small files, drop old versions, and see to the approximate index.
 
         Whenever there is an index, the effort of a search is chosen anew: the least of
@@ -232,7 +232,7 @@ class LanceCatalogue(Catalogue):
             if not any(rows <= 2 * _rows_at_build(name) for name in indices):
                 self._drop(indices)
                 self._build(rows)
-            return Index(rows, self._choose_candidates())
+            return IndexQuality(rows, self._choose_candidates())
 
     def _build(self, rows: int) -> None:
         from lancedb.index import HnswSq

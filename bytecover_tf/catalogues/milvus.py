@@ -21,7 +21,7 @@ from bytecover_tf.catalogues.catalogue import (
     EXACT_ROWS,
     Catalogue,
     CatalogueMissing,
-    Index,
+    IndexQuality,
 )
 from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.catalogues.packing import BYTES_PER_FRAME, unpack
@@ -208,7 +208,7 @@ class MilvusCatalogue(Catalogue):
             for hits in found
         ]
 
-    def optimize(self, exact_rows: int = EXACT_ROWS) -> Index | None:
+    def optimize(self, exact_rows: int = EXACT_ROWS) -> IndexQuality | None:
         """Choose the index by the number of rows.
 
         The server merges small segments by itself. Above `exact_rows` the index is
@@ -228,7 +228,7 @@ class MilvusCatalogue(Catalogue):
             present = self._client.describe_index(self._collection, "embedding")
             if present["index_type"] != wanted["index_type"]:
                 self._change_index(wanted)
-        return None if wanted is _EXACT else Index(rows, self.recall())
+        return None if wanted is _EXACT else IndexQuality(rows, self.recall())
 
     def _change_index(self, index: dict[str, Any]) -> None:
         client, name = self._client, self._collection

@@ -11,7 +11,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bytecover_tf.cli.quiet import hush
+from bytecover_tf.cli.quiet import load_tensorflow_quietly
 from bytecover_tf.errors import ByteCoverError, ConfigError
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def read_tracks(options: argparse.Namespace) -> list[Track]:
     return by_work(tracks, seed=options.split_seed)
 
 
-def need(extra: str, *packages: str) -> None:
+def require_extra(extra: str, *packages: str) -> None:
     """Make sure that packages of an extra are installed.
 
     Raises:
@@ -152,14 +152,14 @@ def run(main: Callable[[Sequence[str] | None], int]) -> None:
     0 is all done, 1 some inputs failed, 2 nothing done or wrong usage. An error
     raised on purpose is one line on standard error, not a traceback.
     """
-    sys.exit(guarded(main, None))
+    sys.exit(run_safely(main, None))
 
 
-def guarded(
+def run_safely(
     main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None
 ) -> int:
     """Return a command's exit status, printing errors raised on purpose."""
-    hush()
+    load_tensorflow_quietly()
     if isinstance(sys.stdout, TextIOWrapper):
         # As on standard error: a name in no valid encoding must not end a command.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -17,7 +17,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 
-def hush() -> None:
+def load_tensorflow_quietly() -> None:
     """Have TensorFlow loaded quietly, whenever that will be.
 
     Setting `TF_CPP_MIN_LOG_LEVEL` to less than 3 beforehand lets it speak.

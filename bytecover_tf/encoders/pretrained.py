@@ -32,7 +32,7 @@ def locate(path: str | Path) -> Path:
     Raises:
         EncoderError: a file that came with the package is missing or damaged.
     """
-    if not is_name(path):
+    if not is_pretrained_name(path):
         return Path(path)
     name = str(path)
     for line in (WEIGHTS / SUMS).read_text().splitlines():
@@ -44,10 +44,10 @@ def locate(path: str | Path) -> Path:
 
 def lasting(path: str | Path) -> str:
     """Return a name as it is, and a path such that it holds in any folder."""
-    return str(path) if is_name(path) else os.path.abspath(path)
+    return str(path) if is_pretrained_name(path) else os.path.abspath(path)
 
 
-def is_name(path: str | Path) -> bool:
+def is_pretrained_name(path: str | Path) -> bool:
     """Tell whether this is a name, and not a file or folder that is there."""
     return str(path) in pretrained_names() and not Path(path).exists()
 

@@ -14,7 +14,7 @@ from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import AudioError, DataError
 from bytecover_tf.matching.calibration import Calibration, Labels, Pairs, fit
-from bytecover_tf.matching.identification import Comparison, Query, compare
+from bytecover_tf.matching.identification import Comparison, Query, align_candidates
 
 CLIPS = (None, 60.0, 30.0, 20.0, 10.0)
 """Seconds of a recording that are asked for in turn; None is all of it."""
@@ -91,7 +91,7 @@ def measure(
         (*measured, number, other.work == recording.work)
         for number, (recording, query) in enumerate(queries)
         for other, *measured in _candidates(
-            compare(catalogue, encoder, query, among, candidates, workers)
+            align_candidates(catalogue, encoder, query, among, candidates, workers)
         )
         if other.id != recording.id
     ]

@@ -213,7 +213,9 @@ def identify(
                 yield Answer(str(path), error=query)
                 continue
             try:
-                found = compare(catalogue, encoder, query, among, candidates, workers)
+                found = align_candidates(
+                    catalogue, encoder, query, among, candidates, workers
+                )
             except AudioError as error:
                 yield Answer(str(path), error=str(error))
                 continue
@@ -306,7 +308,7 @@ class Comparison:
         )
 
 
-def compare(
+def align_candidates(
     catalogue: Catalogue,
     encoder: Encoder,
     query: Query,

@@ -7,7 +7,7 @@ from typing import Any
 from keras import layers
 
 
-class Rival(layers.Layer):
+class BaselineNetwork(layers.Layer):
     """A network from features to embeddings.
 
     Args:

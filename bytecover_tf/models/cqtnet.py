@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from bytecover_tf.models.baseline import Rival
+from bytecover_tf.models.baseline import BaselineNetwork
 from bytecover_tf.models.convolution import ConvBlock, build_chain
 
 # Bins and dilation of each convolution; kernels are 3 frames long.
@@ -20,7 +20,7 @@ _POOLED = (1, 3, 5, 7)
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
-class CQTNet(Rival):
+class CQTNet(BaselineNetwork):
     """Ten convolutions of small kernels, long in pitch at first, and a maximum.
 
     As published: kernels, dilations, channels, the maxima over two frames, the

@@ -7,13 +7,13 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from bytecover_tf.models.baseline import Rival
+from bytecover_tf.models.baseline import BaselineNetwork
 from bytecover_tf.models.convolution import ConvBlock, build_chain
 from bytecover_tf.models.pitch_classes import transposable_pitch_classes
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
-class KiCNN(Rival):
+class KiCNN(BaselineNetwork):
     """Pitch classes under a kernel of an octave, then the maximum over keys.
 
     As published: a kernel that covers the twelve pitch classes moves over them in a

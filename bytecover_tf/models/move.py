@@ -8,7 +8,7 @@ import keras
 from keras import layers, ops
 
 from bytecover_tf.layers.batch_norm import BatchNorm
-from bytecover_tf.models.baseline import Rival
+from bytecover_tf.models.baseline import BaselineNetwork
 from bytecover_tf.models.convolution import ConvBlock, build_chain
 from bytecover_tf.models.pitch_classes import transposable_pitch_classes
 
@@ -17,7 +17,7 @@ _DILATIONS = (1, 20, 1, 13)
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
-class MOVE(Rival):
+class MOVE(BaselineNetwork):
     """Pitch classes, the maximum over keys, attention over time, a standard space.
 
     As published: a first kernel of the twelve pitch classes and 180 frames, the

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from bytecover_tf.models.baseline import Rival
+from bytecover_tf.models.baseline import BaselineNetwork
 from bytecover_tf.models.convolution import ConvBlock, build_chain
 
 PARTS = (4, 3, 2, 1)
@@ -15,7 +15,7 @@ PARTS = (4, 3, 2, 1)
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
-class TPPNet(Rival):
+class TPPNet(BaselineNetwork):
     """Convolutions over pitch and time, and a temporal pyramid of maxima.
 
     The first kernel covers three octaves; the maximum over all pitches after three

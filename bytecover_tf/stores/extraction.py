@@ -25,7 +25,7 @@ from bytecover_tf.stores.feature_store import Entry, FeatureStore, FeatureStoreW
 
 
 @dataclass
-class Report:
+class ExtractionReport:
     """What an extraction did.
 
     Attributes:
@@ -64,7 +64,7 @@ def extract_features(
     frontend: Frontend,
     workers: int | None = None,
     source_pool: int = 1,
-) -> Report:
+) -> ExtractionReport:
     """Add the features of files to a store.
 
     A file that the store has, with the same size and time of change, is not read
@@ -85,7 +85,7 @@ def extract_features(
         FrontendMismatch: the store has other parameters.
         StoreError: another process is writing to the store.
     """
-    report = Report()
+    report = ExtractionReport()
     with FeatureStoreWriter(store, frontend) as writer:
         todo = []
         for path in dict.fromkeys(os.path.abspath(path) for path in paths):
@@ -98,7 +98,7 @@ def extract_features(
         bar = cli.progress(total=len(todo), unit="file", desc="features")
         with bar:
             read = Reader(frontend, source_pool, writer.keys)
-            for path, result in Pool(read, workers).map(todo):
+            for path, result in ProcessMap(read, workers).map(todo):
                 bar.update()
                 if isinstance(result, str):
                     report.failed[path] = result
@@ -219,7 +219,7 @@ def _transform(
 
 
 @dataclass(frozen=True)
-class Pool:
+class ProcessMap:
     """Runs a reader of files over processes, surviving the death of one.
 
     Attributes:
@@ -290,7 +290,7 @@ def _read(path: str) -> Any:
     return _reader(path)
 
 
-def print_failures(report: Report) -> None:
+def print_failures(report: ExtractionReport) -> None:
     """Print one line on standard error for each file that failed."""
     for reason in report.failed.values():
         print(f"skipped: {reason}", file=sys.stderr)

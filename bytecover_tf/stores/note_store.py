@@ -19,12 +19,12 @@ from bytecover_tf.stores.feature_store import Entry, FeatureStore, FeatureStoreW
 _FILE = "scores.u8"
 
 
-def has_scores(store: FeatureStore | FeatureStoreWriter) -> bool:
+def has_notes(store: FeatureStore | FeatureStoreWriter) -> bool:
     """Tell whether a feature store knows what is played in its recordings."""
     return (store.path / _FILE).exists()
 
 
-class ScoreStore:
+class NoteStore:
     """Read access to the scores that belong to a feature store.
 
     Args:
@@ -37,7 +37,7 @@ class ScoreStore:
     def __init__(self, store: FeatureStore) -> None:
         path = store.path / _FILE
         bins = store.frontend.n_bins
-        if not has_scores(store):
+        if not has_notes(store):
             raise StoreError(f"{store.path}: has no scores ({_FILE} is missing)")
         rows = path.stat().st_size // (2 * bins)
         end = max((entry.start + entry.frames for entry in store), default=0)
@@ -56,9 +56,9 @@ class ScoreStore:
         return rows.transpose(0, 2, 1) / np.float32(255)
 
 
-def add_scored(
+def add_with_notes(
     writer: FeatureStoreWriter,
-    scores: ScoreWriter,
+    scores: NoteWriter,
     name: str,
     features: np.ndarray,
     score: np.ndarray,
@@ -81,7 +81,7 @@ def add_scored(
     scores.add(entry, score)
 
 
-class ScoreWriter:
+class NoteWriter:
     """Writes scores beside a feature store. Use as a context manager.
 
     Args:
@@ -121,7 +121,7 @@ class ScoreWriter:
         self._file.flush()
         self._size = max(self._size, self._file.tell())
 
-    def __enter__(self) -> ScoreWriter:
+    def __enter__(self) -> NoteWriter:
         return self
 
     def __exit__(

@@ -308,7 +308,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pool", type=int, default=100, help="a multiple of 20")
     options = parser.parse_args(arguments)
-    cli.need("synth", "music21")
+    cli.require_extra("synth", "music21")
 
     for name in (f"pool{RENDER_POOL}", "facts"):
         (options.work_dir / name).mkdir(parents=True, exist_ok=True)

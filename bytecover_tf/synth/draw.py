@@ -25,7 +25,7 @@ from bytecover_tf import cli
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
-from bytecover_tf.stores.note_store import ScoreWriter, add_scored
+from bytecover_tf.stores.note_store import NoteWriter, add_with_notes
 from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
 from bytecover_tf.synth.playing.accompany import GROOVES
 from bytecover_tf.synth.playing.arrange import Style, arrange, draw_style, usual_tempo
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args(arguments)
-    cli.need("synth", "music21", "mido")
+    cli.require_extra("synth", "music21", "mido")
 
     options.out.mkdir(parents=True, exist_ok=True)
     scores = read_scores(
@@ -170,7 +170,7 @@ def draw(
     store = out / "store"
     with (
         FeatureStoreWriter(store, frontend) as writer,
-        ScoreWriter(store, frontend.n_bins) as scores,
+        NoteWriter(store, frontend.n_bins) as scores,
         ProcessPoolExecutor(workers) as processes,
         cli.progress(total=len(works), unit="work", desc="drawn") as bar,
     ):
@@ -186,7 +186,9 @@ def draw(
             )
             for work, recordings in zip(todo, drawn, strict=True):
                 for number, (features, score) in enumerate(recordings):
-                    add_scored(writer, scores, f"{work.id}-{number}", features, score)
+                    add_with_notes(
+                        writer, scores, f"{work.id}-{number}", features, score
+                    )
             bar.update(len(batch))
     write_csv(
         out / "tracks.csv",

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--versions", type=int, default=4, help="of each work")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    cli.need("synth", "music21", "mido", "pedalboard")
+    cli.require_extra("synth", "music21", "mido", "pedalboard")
 
     options.out.mkdir(parents=True, exist_ok=True)
     scores = read_scores(

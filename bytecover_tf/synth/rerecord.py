@@ -30,9 +30,9 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import files
 from bytecover_tf.encoders.pretrained import DEFAULT
 from bytecover_tf.errors import AudioError, ConfigError, DataError, explain
-from bytecover_tf.stores.extraction import Pool, content_hash
+from bytecover_tf.stores.extraction import ProcessMap, content_hash
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
-from bytecover_tf.stores.note_store import ScoreWriter, add_scored, has_scores
+from bytecover_tf.stores.note_store import NoteWriter, add_with_notes, has_notes
 from bytecover_tf.synth.scores.works import drawn_split, track_row, write_csv
 from bytecover_tf.synth.sound.sound_effects import (
     SAMPLE_RATE,
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, help="processes (default: one a core)")
     options = parser.parse_args(arguments)
-    cli.need("synth", "pedalboard")
+    cli.require_extra("synth", "pedalboard")
     if options.versions < 2:
         parser.error(f"--versions: expected at least 2, received {options.versions}")
 
@@ -133,7 +133,7 @@ def hearing(
 
 
 @dataclass
-class Report:
+class RerecordReport:
     """What a run did.
 
     Attributes:
@@ -151,7 +151,7 @@ def rerecord(
     make: Rerecorder,
     hear: Callable[[np.ndarray], np.ndarray],
     workers: int | None = None,
-) -> Report:
+) -> RerecordReport:
     """Add versions of recordings to a data set.
 
     Args:
@@ -168,18 +168,20 @@ def rerecord(
         FrontendMismatch: the data set has other features.
         DataError: it has no scores.
     """
-    report = Report()
+    report = RerecordReport()
     titles: dict[str, str] = {}
     store = out / "store"
     with FeatureStoreWriter(store, make.frontend) as writer:
-        if writer.keys and not has_scores(writer):
+        if writer.keys and not has_notes(writer):
             raise DataError(f"{store}: expected a set with scores, found one without")
         with (
-            ScoreWriter(store, make.frontend.n_bins) as scores,
+            NoteWriter(store, make.frontend.n_bins) as scores,
             cli.progress(total=len(paths), unit="file", desc="made anew") as bar,
         ):
             make = replace(make, done=_complete(writer, scores, make.versions))
-            for path, made in Pool(make, workers).map([str(path) for path in paths]):
+            for path, made in ProcessMap(make, workers).map(
+                [str(path) for path in paths]
+            ):
                 bar.update()
                 if isinstance(made, str):
                     report.failed[path] = made
@@ -188,7 +190,7 @@ def rerecord(
                 titles[made.work] = Path(path).stem
                 for number, (features, passage) in enumerate(made.versions):
                     name = f"{made.work}-{number}"
-                    add_scored(writer, scores, name, features, hear(passage))
+                    add_with_notes(writer, scores, name, features, hear(passage))
     report.made = len(titles)
     if titles:
         _list(out, titles, make.versions)
@@ -196,7 +198,7 @@ def rerecord(
 
 
 def _complete(
-    writer: FeatureStoreWriter, scores: ScoreWriter, versions: int
+    writer: FeatureStoreWriter, scores: NoteWriter, versions: int
 ) -> frozenset[str]:
     """Return the works of which an earlier run made all versions."""
     last = f"-{versions - 1}"

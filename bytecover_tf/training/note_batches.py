@@ -14,13 +14,13 @@ import numpy as np
 
 from bytecover_tf.data.track import Track
 from bytecover_tf.stores.feature_store import FeatureStore
-from bytecover_tf.stores.note_store import ScoreStore
+from bytecover_tf.stores.note_store import NoteStore
 from bytecover_tf.training.augment import Augment, resize_frames, transpose
 from bytecover_tf.training.batches import ALL_ROWS, Spec, row_generators
 from bytecover_tf.training.sampler import PKSampler
 
 
-class ScoredReader:
+class NoteReader:
     """Reads crops of features and score together.
 
     Args:
@@ -33,7 +33,7 @@ class ScoredReader:
     """
 
     def __init__(
-        self, store: FeatureStore, scores: ScoreStore, tracks: Sequence[Track]
+        self, store: FeatureStore, scores: NoteStore, tracks: Sequence[Track]
     ) -> None:
         self._store, self._scores = store, scores
         self._entries = [store.entry(track.path) for track in tracks]
@@ -48,7 +48,7 @@ class ScoredReader:
 
 
 @dataclass(frozen=True)
-class ScoredBatches:
+class NoteBatches:
     """Makes training batches by number.
 
     Attributes:
@@ -65,7 +65,7 @@ class ScoredBatches:
         seed: of crops and changes.
     """
 
-    reader: ScoredReader
+    reader: NoteReader
     works: np.ndarray
     sampler: PKSampler
     crop_frames: tuple[int, ...]

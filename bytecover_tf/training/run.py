@@ -55,7 +55,7 @@ from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
 from bytecover_tf.stores.extraction import content_hash
 from bytecover_tf.stores.feature_store import FeatureStore, write_atomically
-from bytecover_tf.stores.note_store import ScoreStore, has_scores
+from bytecover_tf.stores.note_store import NoteStore, has_notes
 from bytecover_tf.training.batches import (
     Batches,
     CropBatches,
@@ -64,7 +64,7 @@ from bytecover_tf.training.batches import (
     tf_dataset,
 )
 from bytecover_tf.training.config import Config
-from bytecover_tf.training.note_batches import ScoredBatches, ScoredReader
+from bytecover_tf.training.note_batches import NoteBatches, NoteReader
 from bytecover_tf.training.replicas import Replicas, join
 from bytecover_tf.training.sampler import PKSampler
 
@@ -395,25 +395,27 @@ def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str
     found, info = load_model(path)
     Frontend.from_dict(info["frontend"]).check_same(store.frontend, str(store.path))
     sources = found.members if isinstance(found, Ensemble) else [found]
-    source = min(sources, key=lambda one: len(_misfits(one, model)))
-    misfits = _misfits(source, model)
-    if misfits:
+    source = min(sources, key=lambda one: len(architecture_differences(one, model)))
+    differences = architecture_differences(source, model)
+    if differences:
         raise ConfigError(
             f"{path}: its weights do not fit, the architecture is another ("
             + "; ".join(
                 f"{name}: {theirs} in {path}, {ours} in the settings"
-                for name, (theirs, ours) in misfits.items()
+                for name, (theirs, ours) in differences.items()
             )
             + "); to train on from it, add "
             + " ".join(
-                f"--set '{name}={theirs}'" for name, (theirs, _) in misfits.items()
+                f"--set '{name}={theirs}'" for name, (theirs, _) in differences.items()
             )
         )
     model.take_weights(source)
     return info
 
 
-def _misfits(source: ByteCover, model: ByteCover) -> dict[str, tuple[Any, Any]]:
+def architecture_differences(
+    source: ByteCover, model: ByteCover
+) -> dict[str, tuple[Any, Any]]:
     """Return in what the architectures of two models differ, by argument."""
     theirs, ours = source.get_config(), model.get_config()
     return {
@@ -476,14 +478,14 @@ def _batches(
         "n_bins": store.frontend.n_bins,
         "seed": seed,
     }
-    if taught and not has_scores(store):
+    if taught and not has_notes(store):
         raise ConfigError(
             f"{store.path}: has no scores, which a teacher reads; expected a set that "
             "bytecover_tf.synth.draw has drawn"
         )
-    if (config.salience is not None or taught) and has_scores(store):
-        return ScoredBatches(
-            ScoredReader(store, ScoreStore(store), tracks),
+    if (config.salience is not None or taught) and has_notes(store):
+        return NoteBatches(
+            NoteReader(store, NoteStore(store), tracks),
             score_share=config.score_share,
             easy_steps=config.easy_steps,
             **crops,

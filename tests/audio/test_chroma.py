@@ -105,7 +105,7 @@ def test_shorter_than_a_frame_is_empty():
 
 
 def test_frames_follow_the_frontend(rng):
-    assert chroma.pool(Frontend()) == 20
+    assert chroma.frames_per_chroma(Frontend()) == 20
     assert chroma.seconds_per_frame(Frontend()) == pytest.approx(20 * 512 / 22050)
     halved = Frontend(hop_length=1024)
     assert chroma.seconds_per_frame(halved) == chroma.seconds_per_frame(Frontend())

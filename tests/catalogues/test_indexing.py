@@ -44,7 +44,7 @@ class Serial:
 
 @pytest.fixture(autouse=True)
 def no_processes(monkeypatch):
-    monkeypatch.setattr(indexing, "Pool", Serial)
+    monkeypatch.setattr(indexing, "ProcessMap", Serial)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_the_second_run_does_nothing(catalogue, encoder, folder, monkeypatch):
     index(catalogue, encoder, folder)
     before = contents(catalogue)
     # Not even read: neither the encoder nor the extraction may be called.
-    monkeypatch.setattr(indexing, "Pool", lambda *_, **__: None)
+    monkeypatch.setattr(indexing, "ProcessMap", lambda *_, **__: None)
     report = index(catalogue, None, folder)
     assert report.present == 4
     assert not report.has_changed_something

@@ -86,7 +86,7 @@ def test_errors_are_one_line_and_status_2(capsys):
     def fail(_arguments):
         raise DataError("list.csv:3: expected a work")
 
-    assert cli.guarded(fail, []) == 2
+    assert cli.run_safely(fail, []) == 2
     assert capsys.readouterr().err == "error: list.csv:3: expected a work\n"
 
 
@@ -94,7 +94,7 @@ def test_a_full_disk_is_told_in_the_systems_words(capsys):
     def fail(_arguments):
         raise OSError(28, "No space left on device", "/store/features.f16")
 
-    assert cli.guarded(fail, []) == 2
+    assert cli.run_safely(fail, []) == 2
     err = capsys.readouterr().err
     assert "No space left on device" in err
     assert "/store/features.f16" in err
@@ -104,7 +104,7 @@ def test_interruption_says_how_to_go_on(capsys):
     def interrupt(_arguments):
         raise KeyboardInterrupt
 
-    assert cli.guarded(interrupt, []) == 2
+    assert cli.run_safely(interrupt, []) == 2
     assert "same command continues" in capsys.readouterr().err
 
 

@@ -16,8 +16,8 @@ from bytecover_tf.errors import AudioError
 from bytecover_tf.matching.calibration import Calibration, default_calibration
 from bytecover_tf.matching.identification import (
     Query,
+    align_candidates,
     align_hits,
-    compare,
     embed,
     identify,
     nearest,
@@ -144,7 +144,7 @@ def test_samples_are_a_query_too(library):
     source = tunes.audio_files()[7]
     samples = load_audio(source)[: 12 * 22050]
     query = Query.of_samples(samples, ENCODER.frontend)
-    found = compare(library, ENCODER, query).matches(default_calibration())
+    found = align_candidates(library, ENCODER, query).matches(default_calibration())
     assert Path(found[0].recording.path) == source
 
 
@@ -212,7 +212,7 @@ def test_short_queries_are_aligned_with_more(catalogue, rng):
     for frames, candidates, count in ((520, None, 100), (430, None, 120), (9, 7, 7)):
         chroma = rng.integers(0, 256, (12, frames), np.uint8)
         query = Query("query", features, chroma)
-        found = compare(catalogue, ENCODER, query, candidates=candidates)
+        found = align_candidates(catalogue, ENCODER, query, candidates=candidates)
         assert len(found.recordings) == count
-    all_of_them = compare(catalogue, ENCODER, Query("query", features, chroma))
+    all_of_them = align_candidates(catalogue, ENCODER, Query("query", features, chroma))
     assert len(all_of_them.recordings) == 130

@@ -10,7 +10,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.models.bytecover import ByteCover
-from bytecover_tf.stores.note_store import ScoreWriter
+from bytecover_tf.stores.note_store import NoteWriter
 
 pytest.importorskip("jax")
 
@@ -64,7 +64,7 @@ def test_training_runs_and_resumes_on_jax(on_jax, small_set, tmp_path):
 
 def test_training_with_scores_runs_on_jax(on_jax, small_set, tmp_path):
     tracks, store = small_set
-    with ScoreWriter(store.path, 84) as writer:
+    with NoteWriter(store.path, 84) as writer:
         for track in tracks:
             features = store.features(track.path)
             writer.add(store.entry(track.path), np.stack([features > 0.3, features]))

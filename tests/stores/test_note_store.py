@@ -4,14 +4,14 @@ import pytest
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import StoreError
 from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
-from bytecover_tf.stores.note_store import ScoreStore, ScoreWriter, has_scores
+from bytecover_tf.stores.note_store import NoteStore, NoteWriter, has_notes
 
 
 def write(path, rng, lengths=(7, 4, 9), scored=3):
     scores = [rng.integers(0, 256, (2, 84, n)) / 255 for n in lengths]
     with (
         FeatureStoreWriter(path, Frontend()) as writer,
-        ScoreWriter(path, 84) as scores_writer,
+        NoteWriter(path, 84) as scores_writer,
     ):
         for i, score in enumerate(scores):
             entry = writer.find(f"r{i}") or writer.add(
@@ -25,7 +25,7 @@ def write(path, rng, lengths=(7, 4, 9), scored=3):
 def test_crops_of_scores_lie_where_those_of_features_do(tmp_path, rng):
     scores = write(tmp_path / "store", rng)
     store = FeatureStore(tmp_path / "store")
-    read = ScoreStore(store)
+    read = NoteStore(store)
     for i, score in enumerate(scores):
         crop = read.rows(store.entry(f"r{i}"), 2, 5)
         np.testing.assert_allclose(crop, score[:, :, 2:7].transpose(2, 1, 0), atol=1e-6)
@@ -35,23 +35,23 @@ def test_what_a_killed_writer_left_out_is_added(tmp_path):
     write(tmp_path / "store", np.random.default_rng(0), scored=1)
     store = FeatureStore(tmp_path / "store")
     with pytest.raises(StoreError, match="holds 7 frames, but the index names 20"):
-        ScoreStore(store)
+        NoteStore(store)
     scores = write(tmp_path / "store", np.random.default_rng(0))
-    crop = ScoreStore(store).rows(store.entry("r2"), 0, 99)
+    crop = NoteStore(store).rows(store.entry("r2"), 0, 99)
     np.testing.assert_allclose(crop, scores[2].transpose(2, 1, 0), atol=1e-6)
 
 
 def test_a_store_without_scores_says_so(small_set):
     _, store = small_set
-    assert not has_scores(store)
+    assert not has_notes(store)
     with pytest.raises(StoreError, match="scores.u8 is missing"):
-        ScoreStore(store)
+        NoteStore(store)
 
 
 def test_a_score_of_another_length_is_refused(tmp_path, rng):
     with (
         FeatureStoreWriter(tmp_path, Frontend()) as writer,
-        ScoreWriter(tmp_path, 84) as scores,
+        NoteWriter(tmp_path, 84) as scores,
     ):
         entry = writer.add("r", "key", rng.random((84, 5)))
         with pytest.raises(StoreError, match=r"r: expected a score .* \(2, 84, 5\)"):

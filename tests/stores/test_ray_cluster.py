@@ -87,7 +87,7 @@ def test_a_worker_and_a_machine_die_and_nothing_is_lost_or_doubled(
 
     identity = Identity("e" * 64, FRONTEND, DIM)
     encoder = Encoder(Projection())
-    monkeypatch.setattr(indexing, "Pool", Serial)
+    monkeypatch.setattr(indexing, "ProcessMap", Serial)
     with open_catalogue(tmp_path / "alone", identity, create=True) as alone:
         index_files(alone, lambda: encoder, paths)
         expected = {row.key: row for row in alone.rows()}

@@ -7,7 +7,7 @@ from random_tunes import tune
 
 from bytecover_tf.data import load_dataset, tunes
 from bytecover_tf.stores.feature_store import FeatureStore
-from bytecover_tf.stores.note_store import ScoreStore
+from bytecover_tf.stores.note_store import NoteStore
 from bytecover_tf.synth import draw
 from bytecover_tf.synth.playing.accompany import GROOVES, PATTERNS
 from bytecover_tf.synth.playing.arrange import Style
@@ -90,7 +90,7 @@ def test_what_is_written_is_a_data_set(drawn):
     }
     store = FeatureStore(folder / "store")
     assert store.frontend.pool == 20
-    scores = ScoreStore(store)
+    scores = NoteStore(store)
     for track in tracks:
         features = store.features(track.path)
         melody, notes = scores.rows(store.entry(track.path), 0, 10_000).T.swapaxes(1, 2)
@@ -102,7 +102,7 @@ def test_what_is_written_is_a_data_set(drawn):
 def test_the_score_is_what_sounds_when_it_sounds(drawn):
     _, folder = drawn
     store = FeatureStore(folder / "store")
-    scores = ScoreStore(store)
+    scores = NoteStore(store)
     for entry in store:
         features = np.sqrt(store.rows(entry).astype(float))
         notes = scores.rows(entry, 0, entry.frames)[..., 1]

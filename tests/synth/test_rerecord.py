@@ -12,7 +12,7 @@ from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import ConfigError, DataError
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
-from bytecover_tf.stores.note_store import ScoreStore
+from bytecover_tf.stores.note_store import NoteStore
 from bytecover_tf.synth import rerecord
 from bytecover_tf.synth.rerecord import Rerecorder, Take, draw_take, hearing, play
 from bytecover_tf.synth.sound.sound_effects import SAMPLE_RATE
@@ -106,7 +106,7 @@ def test_recordings_become_works_that_can_be_trained_on(folder, tmp_path, capsys
     store = FeatureStore(out / "store")
     assert store.frontend == FRONTEND
     hear, _ = hearing("bytecover-small")
-    scores = ScoreStore(store)
+    scores = NoteStore(store)
     for track in tracks:
         entry = store.entry(track.path)
         heard = scores.rows(entry, 0, 10_000)

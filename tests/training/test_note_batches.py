@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from bytecover_tf.stores.note_store import ScoreStore, ScoreWriter
+from bytecover_tf.stores.note_store import NoteStore, NoteWriter
 from bytecover_tf.training.augment import Augment
 from bytecover_tf.training.batches import tf_dataset
-from bytecover_tf.training.note_batches import ScoredBatches, ScoredReader
+from bytecover_tf.training.note_batches import NoteBatches, NoteReader
 from bytecover_tf.training.sampler import PKSampler
 
 ALL = Augment(stretch=1.0, transpose=1.0, mask_bins=0.5, tilt=0.5, noise=0.5)
@@ -14,15 +14,15 @@ ALL = Augment(stretch=1.0, transpose=1.0, mask_bins=0.5, tilt=0.5, noise=0.5)
 def batches(small_set):
     """The score repeats the features, the second part at half the strength."""
     tracks, store = small_set
-    with ScoreWriter(store.path, 84) as writer:
+    with NoteWriter(store.path, 84) as writer:
         for track in tracks:
             features = store.features(track.path)
             writer.add(store.entry(track.path), np.stack([features, features / 2]))
     labels = np.array([int(track.work.split()[1]) for track in tracks])
 
     def make(augment=ALL, crop_frames=(12, 30), easy_steps=10):
-        return ScoredBatches(
-            ScoredReader(store, ScoreStore(store), tracks),
+        return NoteBatches(
+            NoteReader(store, NoteStore(store), tracks),
             labels,
             PKSampler(labels, 4, 3, 0),
             crop_frames,

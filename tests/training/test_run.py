@@ -29,7 +29,7 @@ from bytecover_tf.evaluation.protocol import evaluate_tracks
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
-from bytecover_tf.stores.note_store import ScoreWriter
+from bytecover_tf.stores.note_store import NoteWriter
 from bytecover_tf.training.config import Config, override
 from bytecover_tf.training.run import Splits, train
 
@@ -429,7 +429,7 @@ def test_recordings_of_datacos_are_left_out_of_training(tmp_path, capsys):
 def scored_set(small_set):
     """The small set, and what is loud in it as if that were its score."""
     tracks, store = small_set
-    with ScoreWriter(store.path, 84) as writer:
+    with NoteWriter(store.path, 84) as writer:
         for track in tracks:
             features = store.features(track.path)
             loud = (features > 0.3).astype(np.float32)
