@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.report import RESULTS
 from bytecover_tf import cli
+from bytecover_tf.progress import progress_bar
 
 # What each is given for --quick; None leaves it out, as it cannot be cut short. Not
 # here is what needs a folder of recordings or a trained encoder.
@@ -88,7 +89,7 @@ def run(names: Sequence[str], quick: bool, report: Path) -> list[str]:
     """Run benchmarks into a report; return the names of those that failed."""
     failed = []
     environment = {**os.environ, "BYTECOVER_REPORT": str(report)}
-    with cli.progress(total=len(names), unit="benchmark") as bar:
+    with progress_bar(total=len(names), unit="benchmark") as bar:
         for name in names:
             bar.set_postfix_str(name)
             bar.write(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr)

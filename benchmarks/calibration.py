@@ -31,15 +31,15 @@ from benchmarks.labelled import (
     read_anthems,
 )
 from benchmarks.report import table, write_section
-from bytecover_tf import cli
 from bytecover_tf.audio.chroma import chroma_of_cqt
 from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.catalogues.packing import pack, unpack
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
+from bytecover_tf.files import write_atomically
 from bytecover_tf.matching import alignment, calibration
 from bytecover_tf.matching.alignment import align_many
 from bytecover_tf.matching.calibration import Labels, Pairs
-from bytecover_tf.stores.feature_store import write_atomically
+from bytecover_tf.progress import progress_bar
 
 FITTED_ON, MEASURED_ON = ("train", "validation"), ("test",)
 # What `compare` should hardly ever say of strangers.
@@ -136,7 +136,7 @@ def _scores(
     scores = np.array(
         [
             [found.score for found in align_many(chroma, kept)]
-            for chroma in cli.progress(queries, unit="query", desc="align")
+            for chroma in progress_bar(queries, unit="query", desc="align")
         ]
     )
     if file:

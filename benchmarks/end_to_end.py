@@ -215,7 +215,7 @@ def profile(paths: Paths, folder: Path) -> dict[str, float]:
     """Return the processor seconds of each stage of ours, for a track."""
     from bytecover_tf.audio.decoding import load_audio
     from bytecover_tf.encoders.encoder import load_encoder
-    from bytecover_tf.stores.extraction import content_hash
+    from bytecover_tf.files import content_hash
 
     encoder = load_encoder(folder / FULL, threads=1)
     frontend = encoder.frontend

@@ -30,6 +30,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.errors import ConfigError
+from bytecover_tf.files import replacing
 from bytecover_tf.metrics import QueryScores, bootstrap_interval, score_queries
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.training.config import Config, load_config, override
@@ -308,9 +309,8 @@ def kept(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
     """Return an array from its file, or compute it and write the file."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(".part.npy")
-        np.save(beside, compute())
-        beside.replace(path)
+        with replacing(path) as beside:
+            np.save(beside, compute())
     return np.load(path)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bytecover_tf import cli
-from bytecover_tf.stores.feature_store import write_atomically
+from bytecover_tf.files import write_atomically
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -55,9 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--threshold is a probability: above 0, at most 1")
 
     from bytecover_tf.catalogues import open_catalogue
+    from bytecover_tf.files import write_atomically
     from bytecover_tf.matching.calibration import choose_calibration
     from bytecover_tf.matching.grouping import find_groups, merge
-    from bytecover_tf.stores.feature_store import write_atomically
 
     with open_catalogue(options.catalogue) as catalogue:
         made_with = catalogue.identity

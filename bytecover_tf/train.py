@@ -14,7 +14,7 @@ from bytecover_tf import cli
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.pretrained import lasting
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.stores.feature_store import write_atomically
+from bytecover_tf.files import write_atomically
 from bytecover_tf.training.config import Config, config_names, load_config, override
 
 

@@ -30,7 +30,7 @@ from bytecover_tf.encoders.model_file import encoder_file, load_model, versions
 from bytecover_tf.encoders.runtimes import MANIFEST, KerasNetwork, OnnxNetwork
 from bytecover_tf.errors import EncoderError
 from bytecover_tf.evaluation.protocol import choose_split, evaluate_tracks
-from bytecover_tf.stores.extraction import content_hash
+from bytecover_tf.files import content_hash
 from bytecover_tf.stores.feature_store import FeatureStore
 from export import FORMATS, INPUTS, onnx_graphs, parity
 from export.graphs import Graphs, write_saved_model

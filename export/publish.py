@@ -10,7 +10,6 @@ name and the checksums in `bytecover_tf/weights`.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import tempfile
 import zipfile
@@ -25,9 +24,8 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.provenance import Provenance
 from bytecover_tf.encoders import pretrained
 from bytecover_tf.encoders.model_file import encoder_file, load_model, save_model
+from bytecover_tf.files import content_hash, replacing, write_atomically
 from bytecover_tf.matching.calibration import FILE_NAME
-from bytecover_tf.stores.extraction import content_hash
-from bytecover_tf.stores.feature_store import write_atomically
 from export.bundle import export
 
 
@@ -105,14 +103,13 @@ def _public(info: dict[str, Any]) -> dict[str, Any]:
 
 def _deflate(path: Path) -> None:
     """Compress the members of an archive, which Keras only stores."""
-    beside = path.with_suffix(".part")
     with (
+        replacing(path) as beside,
         zipfile.ZipFile(path) as stored,
         zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as written,
     ):
         for member in stored.namelist():
             written.writestr(member, stored.read(member))
-    os.replace(beside, path)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.catalogues.recall import Trial
 from bytecover_tf.catalogues.rows import Hit, Recording, Row
 from bytecover_tf.errors import ByteCoverError, CatalogueError
-from bytecover_tf.stores.extraction import content_hash
+from bytecover_tf.files import content_hash
 
 if TYPE_CHECKING:
     from bytecover_tf.catalogues.segments import Segmenting

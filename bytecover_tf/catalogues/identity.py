@@ -12,7 +12,7 @@ from bytecover_tf.catalogues.segments import Segmenting
 from bytecover_tf.encoders.model_file import encoder_file
 from bytecover_tf.encoders.pretrained import lasting
 from bytecover_tf.errors import CatalogueError, EncoderError
-from bytecover_tf.stores.extraction import content_hash
+from bytecover_tf.files import content_hash
 
 if TYPE_CHECKING:
     from bytecover_tf.encoders.encoder import Encoder

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from bytecover_tf import cli
 from bytecover_tf.catalogues.catalogue import Catalogue, holds
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.catalogues.segments import embed_rows
@@ -17,6 +16,7 @@ from bytecover_tf.data.files import existing_folder, recordings
 from bytecover_tf.data.manifest import load as read_manifest
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import DataError
+from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.extraction import Extracted, ProcessMap, Reader
 from bytecover_tf.stores.ray_cluster import map_on_cluster
 
@@ -142,7 +142,7 @@ class _Indexing:
 
     def run(self, workers: int | None, ray: str | None) -> IndexingReport:
         todo = [path for path in self._paths if not self._is_present(path)]
-        with cli.progress(total=len(todo), unit="file", desc="index") as bar:
+        with progress_bar(total=len(todo), unit="file", desc="index") as bar:
             for path, result in self._read(todo, workers, ray) if todo else ():
                 bar.update()
                 if isinstance(result, str):

@@ -31,6 +31,7 @@ from bytecover_tf.catalogues.packing import unpack
 from bytecover_tf.catalogues.recall import Trial
 from bytecover_tf.catalogues.rows import COLUMNS, Hit, Recording, Row
 from bytecover_tf.errors import ByteCoverError, CatalogueError
+from bytecover_tf.files import lock
 
 _TABLE = "recordings"
 _IDENTITY = b"bytecover"
@@ -298,13 +299,7 @@ class LanceCatalogue(Catalogue):
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Wait until no other process writes, and keep others waiting."""
-        with _explained(self.address), open(self._folder / "lock", "w") as file:
-            try:
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX)
-            except ImportError:  # Windows has no flock; the user must take turns
-                pass
+        with _explained(self.address), lock(self._folder / "lock", wait=True):
             yield
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bytecover_tf.catalogues.packing import pack, unpack
-from bytecover_tf.stores.extraction import is_unchanged
+from bytecover_tf.files import is_unchanged
 
 _ID = re.compile(r"[0-9a-f]{16}")
 

@@ -1,11 +1,11 @@
-"""What the command lines share: data arguments, exit status, progress bars."""
+"""What the command lines share: data arguments and exit status."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
@@ -179,10 +179,3 @@ def run_safely(
         # A full disk or a folder without permission: the system's own words.
         print(f"error: {error}", file=sys.stderr)
     return NOTHING_DONE
-
-
-def progress(items: Iterable[Any] | None = None, **options: Any) -> Any:
-    """Return a progress bar on standard error, silent when that is no terminal."""
-    from tqdm import tqdm
-
-    return tqdm(items, disable=None, dynamic_ncols=True, **options)

@@ -9,7 +9,6 @@ so a reader sees the old one or the new one.
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.pretrained import DEFAULT, locate
 from bytecover_tf.errors import EncoderError
+from bytecover_tf.files import replacing
 
 if TYPE_CHECKING:
     from bytecover_tf.models.bytecover import ByteCover
@@ -50,18 +50,10 @@ def save_model(
         "frontend": frontend.to_dict(),
         "versions": versions("bytecover_tf", "keras", _backend(), "librosa"),
     }
-    beside = path.with_name(f".{path.stem}.part.keras")
-    try:
+    with replacing(path) as beside:
         model.save(beside)
         with zipfile.ZipFile(beside, "a", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(_MEMBER, json.dumps(record, indent=1))
-        with open(beside, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        # A full disk is reported without a name.
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def encoder_file(path: str | Path) -> Path:

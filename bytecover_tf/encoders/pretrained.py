@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from bytecover_tf.errors import EncoderError
+from bytecover_tf.files import content_hash
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 SUMS = "SHA256SUMS"
@@ -53,9 +54,6 @@ def is_pretrained_name(path: str | Path) -> bool:
 
 
 def _check(path: Path, expected: str) -> None:
-    # Late, so that a command's help need not import all that reads audio.
-    from bytecover_tf.stores.extraction import content_hash
-
     if not path.is_file() or content_hash(path) != expected:
         raise EncoderError(
             f"{path}: missing or damaged (its SHA-256 should be {expected}); install "

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from bytecover_tf import cli, metrics
+from bytecover_tf import metrics
 from bytecover_tf.audio.chroma import check_pool, chroma_of_cqt
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.track import Track
 from bytecover_tf.evaluation.protocol import Evaluation, summarize
 from bytecover_tf.matching.alignment import align_many
 from bytecover_tf.matching.calibration import LEAST, Calibration, Pairs
+from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import FeatureStore
 
 
@@ -64,7 +65,7 @@ def align_nearest(
         [track.id for track in found.references],
     )
 
-    with cli.progress(total=len(asking), unit="query", desc="align") as bar:
+    with progress_bar(total=len(asking), unit="query", desc="align") as bar:
 
         def block(rows: slice) -> tuple[np.ndarray, np.ndarray]:
             similarity, itself = nearest(rows)

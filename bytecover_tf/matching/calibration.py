@@ -32,7 +32,7 @@ import numpy as np
 
 from bytecover_tf.encoders.pretrained import locate
 from bytecover_tf.errors import DataError, EncoderError
-from bytecover_tf.stores.feature_store import write_atomically
+from bytecover_tf.files import write_atomically
 
 if TYPE_CHECKING:
     from bytecover_tf.matching.alignment import Alignment

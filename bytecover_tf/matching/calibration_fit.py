@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from bytecover_tf import cli
 from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Recording
@@ -15,6 +14,7 @@ from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import AudioError, DataError
 from bytecover_tf.matching.calibration import Calibration, Labels, Pairs, fit
 from bytecover_tf.matching.identification import Comparison, Query, align_candidates
+from bytecover_tf.progress import progress_bar
 
 CLIPS = (None, 60.0, 30.0, 20.0, 10.0)
 """Seconds of a recording that are asked for in turn; None is all of it."""
@@ -136,7 +136,7 @@ def _read(
     failed: dict[str, str],
 ) -> Iterator[tuple[Recording, Query]]:
     """Yield queries made of files, and fill in why some have none."""
-    bar = cli.progress(recordings, unit="query", desc="calibrate")
+    bar = progress_bar(recordings, unit="query", desc="calibrate")
     for number, recording in enumerate(bar):
         try:
             query = _query(recording, encoder, CLIPS[number % len(CLIPS)], rng)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from bytecover_tf import cli
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Recording, Row
 from bytecover_tf.matching.calibration import Calibration
@@ -21,6 +20,7 @@ from bytecover_tf.matching.identification import (
     align_hits,
     nearest,
 )
+from bytecover_tf.progress import progress_bar
 
 # Recordings that are read at once.
 _BLOCK = 100
@@ -196,7 +196,7 @@ def _compared(
 ) -> Iterator[Link]:
     """Yield every pair that is compared, once."""
     compared: set[tuple[str, str]] = set()
-    with cli.progress(total=len(known), unit="recording", desc="compare") as bar:
+    with progress_bar(total=len(known), unit="recording", desc="compare") as bar:
         for row in _whole(catalogue, sorted(known)):
             bar.update()
             name = row.recording.id

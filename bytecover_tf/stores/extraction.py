@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import os
 import sys
@@ -16,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from bytecover_tf import cli
 from bytecover_tf.audio import chroma
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import AudioError, DataError, explain
+from bytecover_tf.files import content_hash, is_unchanged
+from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import Entry, FeatureStore, FeatureStoreWriter
 
 
@@ -95,7 +95,7 @@ def extract_features(
                 todo.append(path)
         if not todo:
             return report
-        bar = cli.progress(total=len(todo), unit="file", desc="features")
+        bar = progress_bar(total=len(todo), unit="file", desc="features")
         with bar:
             read = Reader(frontend, source_pool, writer.keys)
             for path, result in ProcessMap(read, workers).map(todo):
@@ -120,24 +120,6 @@ def _has_changed(entry: Entry) -> bool:
     """Whether an entry's file is there and is not the one that was read."""
     path = entry.source
     return os.path.exists(path) and not is_unchanged(path, entry.size, entry.mtime_ns)
-
-
-def is_unchanged(path: str, size: int | None, mtime_ns: int | None) -> bool:
-    """Tell whether a file is there and has this size and time; None is no size."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return False
-    return (size, mtime_ns) == (status.st_size, status.st_mtime_ns)
-
-
-def content_hash(path: str | Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import StoreError
+from bytecover_tf.files import flush, lock, write_atomically
 
 _FORMAT = 1
 
@@ -150,7 +150,12 @@ class FeatureStoreWriter:
         self.path = Path(path)
         self.frontend = frontend
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.path)
+        try:
+            self._lock = lock(self.path / "lock")
+        except BlockingIOError:
+            raise StoreError(
+                f"{self.path}: another process is writing to this store"
+            ) from None
         header = self.path / "store.json"
         if header.exists():
             _read_header(self.path).check_same(frontend, str(self.path))
@@ -230,11 +235,11 @@ class FeatureStoreWriter:
                 )
             start, frames = self._end, features.shape[1]
             self._data.write(np.ascontiguousarray(features.T, np.float16).tobytes())
-            _flush(self._data)
+            flush(self._data)
             self._end += frames
         entry = Entry(str(source), key, size, mtime_ns, start, frames)
         self._index.write(json.dumps(asdict(entry)).encode() + b"\n")
-        _flush(self._index)
+        flush(self._index)
         self._by_source[entry.source] = entry
         self._by_key[key] = entry
         return entry
@@ -254,50 +259,6 @@ class FeatureStoreWriter:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that it is never seen half-written.
-
-    Args:
-        path: where the finished file stands.
-        content: its bytes, or text to encode as UTF-8.
-
-    Raises:
-        OSError: it cannot be written; what stood there is as it was.
-    """
-    beside = path.with_name(path.name + ".part")
-    try:
-        with open(beside, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            _flush(file)
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        # A full disk is reported without a name.
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def _flush(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _lock(folder: Path) -> Any:
-    """Hold the folder's lock until the returned file is closed."""
-    file = open(folder / "lock", "w")
-    try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # Windows has no flock; one writer is then the user's care
-        pass
-    except OSError:
-        file.close()
-        raise StoreError(
-            f"{folder}: another process is writing to this store"
-        ) from None
-    return file
 
 
 def _read_header(folder: Path) -> Frontend:

@@ -29,7 +29,8 @@ from bytecover_tf import cli
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.tunes import STORE, TEST_STORE
 from bytecover_tf.errors import AudioError, ByteCoverError
-from bytecover_tf.stores.feature_store import FeatureStoreWriter, write_atomically
+from bytecover_tf.files import write_atomically
+from bytecover_tf.stores.feature_store import FeatureStoreWriter
 from bytecover_tf.synth.playing.arrange import Performance, Style, arrange, draw_style
 from bytecover_tf.synth.scores.corpora import LIEDER
 from bytecover_tf.synth.scores.library import read_scores

@@ -24,6 +24,7 @@ import numpy as np
 from bytecover_tf import cli
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
+from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
 from bytecover_tf.stores.note_store import NoteWriter, add_with_notes
 from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
@@ -172,7 +173,7 @@ def draw(
         FeatureStoreWriter(store, frontend) as writer,
         NoteWriter(store, frontend.n_bins) as scores,
         ProcessPoolExecutor(workers) as processes,
-        cli.progress(total=len(works), unit="work", desc="drawn") as bar,
+        progress_bar(total=len(works), unit="work", desc="drawn") as bar,
     ):
         # Some hundred works at a time, so that few results wait in memory.
         for batch in _batches(works, 50 * workers):

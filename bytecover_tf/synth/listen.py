@@ -22,7 +22,8 @@ import numpy as np
 from bytecover_tf import cli
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import AudioError
-from bytecover_tf.stores.feature_store import write_atomically
+from bytecover_tf.files import write_atomically
+from bytecover_tf.progress import progress_bar
 from bytecover_tf.synth.build_tunes import Version, list_versions, perform
 from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
 from bytecover_tf.synth.playing.arrange import Performance, Style
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     versions = list_versions(works, options.versions, options.seed)
     entries, failed = [], 0
-    for version in cli.progress(versions, unit="version"):
+    for version in progress_bar(versions, unit="version"):
         try:
             entries.append(write_version(version, options.out))
         except AudioError as error:

@@ -30,7 +30,9 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import files
 from bytecover_tf.encoders.pretrained import DEFAULT
 from bytecover_tf.errors import AudioError, ConfigError, DataError, explain
-from bytecover_tf.stores.extraction import ProcessMap, content_hash
+from bytecover_tf.files import content_hash
+from bytecover_tf.progress import progress_bar
+from bytecover_tf.stores.extraction import ProcessMap
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
 from bytecover_tf.stores.note_store import NoteWriter, add_with_notes, has_notes
 from bytecover_tf.synth.scores.works import drawn_split, track_row, write_csv
@@ -176,7 +178,7 @@ def rerecord(
             raise DataError(f"{store}: expected a set with scores, found one without")
         with (
             NoteWriter(store, make.frontend.n_bins) as scores,
-            cli.progress(total=len(paths), unit="file", desc="made anew") as bar,
+            progress_bar(total=len(paths), unit="file", desc="made anew") as bar,
         ):
             make = replace(make, done=_complete(writer, scores, make.versions))
             for path, made in ProcessMap(make, workers).map(

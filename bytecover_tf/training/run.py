@@ -51,10 +51,10 @@ from bytecover_tf.evaluation.protocol import (
     describe,
     evaluate_tracks,
 )
+from bytecover_tf.files import content_hash, write_atomically
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
-from bytecover_tf.stores.extraction import content_hash
-from bytecover_tf.stores.feature_store import FeatureStore, write_atomically
+from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.stores.note_store import NoteStore, has_notes
 from bytecover_tf.training.batches import (
     Batches,

@@ -11,7 +11,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogues import Identity, Row, Segmenting, open_catalogue
 from bytecover_tf.catalogues.catalogue import CatalogueMissing
 from bytecover_tf.errors import CatalogueError, FrontendMismatch
-from bytecover_tf.stores.extraction import content_hash
+from bytecover_tf.files import content_hash
 
 
 def by_key(catalogue):

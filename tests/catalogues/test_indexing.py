@@ -12,7 +12,7 @@ from bytecover_tf.catalogues.indexing import find_files, index_files, prune
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import DataError
-from bytecover_tf.stores.extraction import content_hash
+from bytecover_tf.files import content_hash
 
 pytest.importorskip("lancedb")
 

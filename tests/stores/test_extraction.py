@@ -13,13 +13,9 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import AudioError, DataError, FrontendMismatch
 from bytecover_tf.features import main
+from bytecover_tf.files import content_hash
 from bytecover_tf.stores import extraction
-from bytecover_tf.stores.extraction import (
-    content_hash,
-    extract_features,
-    open_features,
-    read_file,
-)
+from bytecover_tf.stores.extraction import extract_features, open_features, read_file
 from bytecover_tf.stores.feature_store import FeatureStore
 
 FRONTEND = Frontend(pool=20)

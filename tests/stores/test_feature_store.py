@@ -5,11 +5,7 @@ import pytest
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import FrontendMismatch, StoreError
-from bytecover_tf.stores.feature_store import (
-    FeatureStore,
-    FeatureStoreWriter,
-    write_atomically,
-)
+from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
 
 
 @pytest.fixture
@@ -127,18 +123,3 @@ def test_damage_is_named(tmp_path, arrays, name, content, reason):
 def test_no_store(tmp_path):
     with pytest.raises(StoreError, match=r"store\.json"):
         FeatureStore(tmp_path / "nothing")
-
-
-def test_a_write_that_fails_names_the_file_and_keeps_the_old(tmp_path):
-    resource = pytest.importorskip("resource")
-    path = tmp_path / "groups.json"
-    write_atomically(path, "old")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-    try:
-        with pytest.raises(OSError, match="groups.json"):
-            write_atomically(path, "x" * 1000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert path.read_text() == "old"
-    assert [found.name for found in tmp_path.iterdir()] == ["groups.json"]

@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from bytecover_tf.stores.feature_store import write_atomically
+from bytecover_tf.files import write_atomically
 from bytecover_tf.synth.scores.corpora import COLLECTIONS
 from bytecover_tf.synth.scores.score import Score
 

@@ -1,0 +1,100 @@
+"""Writing, locking and recognising files, for all that keeps something on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a place to write a file that appears at `path` once it is whole.
+
+    Args:
+        path: where the finished file stands; an older one is replaced.
+
+    Yields:
+        A path in the same folder with the same suffix.
+
+    Raises:
+        OSError: it cannot be written. After any error `path` is as it was, and
+            nothing is left beside it.
+    """
+    beside = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        yield beside
+        with open(beside, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        # A full disk is reported without a name.
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that it is never seen half-written.
+
+    Args:
+        path: where the finished file stands.
+        content: its bytes, or text to encode as UTF-8.
+
+    Raises:
+        OSError: it cannot be written; what stood there is as it was.
+    """
+    with replacing(path) as beside:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def flush(file: IO[Any]) -> None:
+    """Put what was written to an open file on disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def lock(path: Path, wait: bool = False) -> IO[Any]:
+    """Hold a lock until the returned file is closed.
+
+    Windows has no such lock; there, one writer at a time is the user's care.
+
+    Args:
+        path: the lock's file, made if there is none.
+        wait: whether to wait for the process that holds the lock.
+
+    Raises:
+        BlockingIOError: another process holds it, and `wait` is false.
+    """
+    file = open(path, "w")
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        pass
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def content_hash(path: str | Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def is_unchanged(path: str, size: int | None, mtime_ns: int | None) -> bool:
+    """Tell whether a file is there and has this size and time; None is no size."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    return (size, mtime_ns) == (status.st_size, status.st_mtime_ns)

@@ -1,0 +1,61 @@
+import subprocess
+import sys
+
+import pytest
+
+from bytecover_tf.files import lock, replacing, write_atomically
+
+
+def test_a_write_that_fails_names_the_file_and_keeps_the_old(tmp_path):
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "groups.json"
+    write_atomically(path, "old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match="groups.json"):
+            write_atomically(path, "x" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["groups.json"]
+
+
+def half_written(path):
+    path.write_text("half")
+    raise ZeroDivisionError
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "array.npy"
+    path.write_text("old")
+    with replacing(path) as beside:
+        assert beside.suffix == ".npy"
+        beside.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    with pytest.raises(ZeroDivisionError), replacing(path) as beside:
+        half_written(beside)
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_lock_keeps_another_process_out(tmp_path):
+    pytest.importorskip("fcntl")
+    code = (
+        "import sys, pathlib\n"
+        "from bytecover_tf.files import lock\n"
+        "try: lock(pathlib.Path(sys.argv[1]))\n"
+        "except BlockingIOError: print('busy')\n"
+        "else: print('free')"
+    )
+
+    def other():
+        command = [sys.executable, "-c", code, str(tmp_path / "lock")]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    with lock(tmp_path / "lock"):
+        assert other() == "busy"
+    assert other() == "free"
