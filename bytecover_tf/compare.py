@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bytecover_tf import cli
+from bytecover_tf.cli.tables import place
 from bytecover_tf.encoders.pretrained import DEFAULT
-from bytecover_tf.identify import add_calibration_argument, place
 
 if TYPE_CHECKING:
     from bytecover_tf.audio.frontend import Frontend
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ", whose embeddings are compared (default: %(default)s)",
         default=DEFAULT,
     )
-    add_calibration_argument(parser)
+    cli.add_calibration_argument(parser)
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="draw where they match, as PNG"
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bytecover_tf import cli
+from bytecover_tf.cli.tables import place, print_columns
 
 if TYPE_CHECKING:
     from bytecover_tf.matching.grouping import Group
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Find groups of versions; return the exit status."""
-    from bytecover_tf.identify import add_calibration_argument
-
     parser = cli.parser("group", DESCRIPTION)
     cli.add_catalogue_argument(parser)
     parser.add_argument(
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="N",
         help="recordings to compare each with, those of the nearest embeddings",
     )
-    add_calibration_argument(parser)
+    cli.add_calibration_argument(parser)
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write groups and links there"
     )
@@ -90,8 +89,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print(group: Group) -> None:
-    from bytecover_tf.identify import place, print_columns
-
     if group.work is None:
         names = f"several works, which are not merged: {', '.join(group.works)}"
     else:

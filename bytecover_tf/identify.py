@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import os
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bytecover_tf import cli
+from bytecover_tf.cli.tables import place, print_columns
 
 if TYPE_CHECKING:
     from bytecover_tf.matching.identification import Answer, Match
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser,
         ", which starts fastest (default: the one that the catalogue was made with)",
     )
-    add_calibration_argument(parser)
+    cli.add_calibration_argument(parser)
     parser.add_argument(
         "--top", type=int, default=10, metavar="N", help="matches to show of each query"
     )
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_intermixed_args(arguments)
 
-    from bytecover_tf.catalogues.catalogue import open_with_encoder
+    from bytecover_tf.catalogues.opening import open_with_encoder
     from bytecover_tf.matching.calibration import choose_calibration
     from bytecover_tf.matching.identification import identify
 
@@ -83,16 +83,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not failed:
         return cli.OK
     return cli.NOTHING_DONE if failed == len(paths) else cli.SOME_FAILED
-
-
-def add_calibration_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names a calibration."""
-    parser.add_argument(
-        "--calibration",
-        metavar="FILE",
-        help="what `calibrate` wrote (default: calibration.json beside the "
-        "encoder, else one that comes with the package and heeds alignment alone)",
-    )
 
 
 def _files(queries: Iterable[str]) -> list[str]:
@@ -171,42 +161,6 @@ def _cells(match: Match) -> tuple[str, ...]:
         recording.work if recording.has_named_work else "",
         *place(match),
     )
-
-
-def place(match: Match) -> tuple[str, str, str]:
-    """Return where two recordings match, and in which key and tempo.
-
-    The key is in semitones from the first to the second, the tempo is the second's
-    over the first's.
-    """
-    if match.is_same:
-        return "same recording", "", ""
-    if match.tempo_ratio is None:
-        return "nowhere", "", ""
-    here = f"{clock(match.query_start)}-{clock(match.query_end)}"
-    there = f"{clock(match.recording_start)}-{clock(match.recording_end)}"
-    key = f"{match.transposition:+d}" if match.transposition else "same"
-    return f"{here} = {there}", key, f"x {match.tempo_ratio:.2f}"
-
-
-def clock(seconds: float) -> str:
-    """Return a time as 1:23, or 1:02:03 from an hour."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def print_columns(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows of a table, indented."""
-    rows = [[_cut(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = map(str.ljust, row, widths)
-        print("  " + "  ".join(cells).rstrip())
-
-
-def _cut(text: str, most: int = 40) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 DESCRIPTION = """\

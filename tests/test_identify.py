@@ -13,7 +13,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogue import main as catalogue_main
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.model_file import save_model
-from bytecover_tf.identify import clock, main
+from bytecover_tf.identify import main
 from bytecover_tf.index import main as index_main
 from bytecover_tf.models.bytecover import ByteCover
 from export.bundle import export
@@ -144,10 +144,3 @@ def test_another_encoder_is_refused(library, tmp_path):
         main([*options, str(FILES[0])])
     # It was closed, not harmed.
     assert catalogue_main(["verify", "--catalogue", library]) == 0
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.9, "0:00"), (83.2, "1:23"), (3723, "1:02:03")]
-)
-def test_clock(seconds, text):
-    assert clock(seconds) == text

@@ -1,181 +1,29 @@
-"""What the command lines share: data arguments and exit status."""
+"""What the command lines share."""
 
-from __future__ import annotations
+from bytecover_tf.cli.arguments import (
+    HelpFormatter,
+    add_calibration_argument,
+    add_catalogue_argument,
+    add_data_arguments,
+    add_encoder_argument,
+    parser,
+    read_tracks,
+)
+from bytecover_tf.cli.extras import require_extra
+from bytecover_tf.cli.status import NOTHING_DONE, OK, SOME_FAILED, run, run_safely
 
-import argparse
-import os
-import sys
-from collections.abc import Callable, Sequence
-from importlib.util import find_spec
-from io import TextIOWrapper
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from bytecover_tf.cli.quiet import load_tensorflow_quietly
-from bytecover_tf.errors import ByteCoverError, ConfigError
-
-if TYPE_CHECKING:
-    from bytecover_tf.data.track import Track
-
-OK, SOME_FAILED, NOTHING_DONE = 0, 1, 2
-
-
-class HelpFormatter(
-    argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
-):
-    """Keeps a description's lines and shows each default that says something."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default in (None, False, []):
-            return action.help
-        return super()._get_help_string(action)
-
-
-def parser(module: str, description: str) -> argparse.ArgumentParser:
-    """Return a parser for `python -m bytecover_tf.<module>`."""
-    return argparse.ArgumentParser(
-        prog=f"python -m bytecover_tf.{module}",
-        description=description,
-        formatter_class=HelpFormatter,
-    )
-
-
-def add_data_arguments(arguments: argparse.ArgumentParser, default: str | None) -> None:
-    """Add the options that name a data set and its features."""
-    from bytecover_tf.data import DATASETS
-
-    group = arguments.add_argument_group("data")
-    group.add_argument(
-        "--data",
-        choices=sorted(DATASETS),
-        default=default,
-        required=default is None,
-        help="the data set",
-    )
-    group.add_argument(
-        "--data-root",
-        type=Path,
-        metavar="DIR",
-        help="its folder, or the file of a manifest; not needed for tunes",
-    )
-    group.add_argument(
-        "--split-seed",
-        type=int,
-        metavar="N",
-        help="divide the works 8:1:1 into train, validation and test by this seed; "
-        "for data that comes without a split",
-    )
-    group.add_argument(
-        "--features",
-        type=Path,
-        metavar="DIR",
-        help="feature store; what it lacks is extracted into it first "
-        "(default: features-HASH beside the data, HASH naming the frontend)",
-    )
-    group.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="processes that decode and transform (default: one a core)",
-    )
-    group.add_argument(
-        "--source-pool",
-        type=int,
-        default=1,
-        metavar="N",
-        help="for .npy recordings: how many frames of the transform each of their "
-        "columns is the mean of",
-    )
-
-
-def add_encoder_argument(
-    arguments: argparse.ArgumentParser, more: str, **options: Any
-) -> None:
-    """Add the option that names an encoder.
-
-    Args:
-        arguments: the command's parser.
-        more: what else its help says.
-        **options: of the argument, such as its default.
-    """
-    arguments.add_argument(
-        "--encoder",
-        metavar="NAME|PATH",
-        help="an encoder that comes with the package, such as bytecover-small, a run "
-        f"directory of train, an encoder.keras or an export{more}",
-        **options,
-    )
-
-
-def add_catalogue_argument(arguments: argparse.ArgumentParser, more: str = "") -> None:
-    """Add the option that names a catalogue.
-
-    Args:
-        arguments: the command's parser.
-        more: what else its help says.
-    """
-    arguments.add_argument(
-        "--catalogue",
-        required=True,
-        metavar="ADDRESS",
-        help=f"a folder, or milvus://host:port/collection{more}",
-    )
-
-
-def read_tracks(options: argparse.Namespace) -> list[Track]:
-    """Return the tracks that the data options name."""
-    from bytecover_tf.data import load_dataset
-    from bytecover_tf.data.split import by_work
-
-    tracks = load_dataset(options.data, options.data_root)
-    if options.split_seed is None:
-        return tracks
-    return by_work(tracks, seed=options.split_seed)
-
-
-def require_extra(extra: str, *packages: str) -> None:
-    """Make sure that packages of an extra are installed.
-
-    Raises:
-        ConfigError: some are not; it names them and the extra.
-    """
-    missing = [package for package in packages if find_spec(package) is None]
-    if missing:
-        raise ConfigError(
-            f"needs {' and '.join(missing)}; pip install 'bytecover_tf[{extra}]'"
-        )
-
-
-def run(main: Callable[[Sequence[str] | None], int]) -> None:
-    """Run a command and end the process with its exit status.
-
-    0 is all done, 1 some inputs failed, 2 nothing done or wrong usage. An error
-    raised on purpose is one line on standard error, not a traceback.
-    """
-    sys.exit(run_safely(main, None))
-
-
-def run_safely(
-    main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None
-) -> int:
-    """Return a command's exit status, printing errors raised on purpose."""
-    load_tensorflow_quietly()
-    if isinstance(sys.stdout, TextIOWrapper):
-        # As on standard error: a name in no valid encoding must not end a command.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    try:
-        status = main(arguments)
-        sys.stdout.flush()
-        return status
-    except BrokenPipeError:
-        # Whoever reads has seen enough, as `head` has; the rest goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return SOME_FAILED
-    except ByteCoverError as error:
-        print(f"error: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues", file=sys.stderr)
-    except OSError as error:
-        # A full disk or a folder without permission: the system's own words.
-        print(f"error: {error}", file=sys.stderr)
-    return NOTHING_DONE
+__all__ = [
+    "NOTHING_DONE",
+    "OK",
+    "SOME_FAILED",
+    "HelpFormatter",
+    "add_calibration_argument",
+    "add_catalogue_argument",
+    "add_data_arguments",
+    "add_encoder_argument",
+    "parser",
+    "read_tracks",
+    "require_extra",
+    "run",
+    "run_safely",
+]

@@ -1,0 +1,133 @@
+"""The parser of a command line, and the arguments that several of them have."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bytecover_tf.data.track import Track
+
+
+class HelpFormatter(
+    argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
+):
+    """Keeps a description's lines and shows each default that says something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False, []):
+            return action.help
+        return super()._get_help_string(action)
+
+
+def parser(module: str, description: str) -> argparse.ArgumentParser:
+    """Return a parser for `python -m bytecover_tf.<module>`."""
+    return argparse.ArgumentParser(
+        prog=f"python -m bytecover_tf.{module}",
+        description=description,
+        formatter_class=HelpFormatter,
+    )
+
+
+def add_data_arguments(arguments: argparse.ArgumentParser, default: str | None) -> None:
+    """Add the options that name a data set and its features."""
+    from bytecover_tf.data import DATASETS
+
+    group = arguments.add_argument_group("data")
+    group.add_argument(
+        "--data",
+        choices=sorted(DATASETS),
+        default=default,
+        required=default is None,
+        help="the data set",
+    )
+    group.add_argument(
+        "--data-root",
+        type=Path,
+        metavar="DIR",
+        help="its folder, or the file of a manifest; not needed for tunes",
+    )
+    group.add_argument(
+        "--split-seed",
+        type=int,
+        metavar="N",
+        help="divide the works 8:1:1 into train, validation and test by this seed; "
+        "for data that comes without a split",
+    )
+    group.add_argument(
+        "--features",
+        type=Path,
+        metavar="DIR",
+        help="feature store; what it lacks is extracted into it first "
+        "(default: features-HASH beside the data, HASH naming the frontend)",
+    )
+    group.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that decode and transform (default: one a core)",
+    )
+    group.add_argument(
+        "--source-pool",
+        type=int,
+        default=1,
+        metavar="N",
+        help="for .npy recordings: how many frames of the transform each of their "
+        "columns is the mean of",
+    )
+
+
+def add_encoder_argument(
+    arguments: argparse.ArgumentParser, more: str, **options: Any
+) -> None:
+    """Add the option that names an encoder.
+
+    Args:
+        arguments: the command's parser.
+        more: what else its help says.
+        **options: of the argument, such as its default.
+    """
+    arguments.add_argument(
+        "--encoder",
+        metavar="NAME|PATH",
+        help="an encoder that comes with the package, such as bytecover-small, a run "
+        f"directory of train, an encoder.keras or an export{more}",
+        **options,
+    )
+
+
+def add_catalogue_argument(arguments: argparse.ArgumentParser, more: str = "") -> None:
+    """Add the option that names a catalogue.
+
+    Args:
+        arguments: the command's parser.
+        more: what else its help says.
+    """
+    arguments.add_argument(
+        "--catalogue",
+        required=True,
+        metavar="ADDRESS",
+        help=f"a folder, or milvus://host:port/collection{more}",
+    )
+
+
+def add_calibration_argument(arguments: argparse.ArgumentParser) -> None:
+    """Add the option that names a calibration."""
+    arguments.add_argument(
+        "--calibration",
+        metavar="FILE",
+        help="what `calibrate` wrote (default: calibration.json beside the "
+        "encoder, else one that comes with the package and heeds alignment alone)",
+    )
+
+
+def read_tracks(options: argparse.Namespace) -> list[Track]:
+    """Return the tracks that the data options name."""
+    from bytecover_tf.data import load_dataset
+    from bytecover_tf.data.split import by_work
+
+    tracks = load_dataset(options.data, options.data_root)
+    if options.split_seed is None:
+        return tracks
+    return by_work(tracks, seed=options.split_seed)

@@ -1,0 +1,48 @@
+"""The exit status of a command, and errors that end it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper
+
+from bytecover_tf.cli.quiet import load_tensorflow_quietly
+from bytecover_tf.errors import ByteCoverError
+
+OK, SOME_FAILED, NOTHING_DONE = 0, 1, 2
+
+
+def run(main: Callable[[Sequence[str] | None], int]) -> None:
+    """Run a command and end the process with its exit status.
+
+    0 is all done, 1 some inputs failed, 2 nothing done or wrong usage. An error
+    raised on purpose is one line on standard error, not a traceback.
+    """
+    sys.exit(run_safely(main, None))
+
+
+def run_safely(
+    main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None
+) -> int:
+    """Return a command's exit status, printing errors raised on purpose."""
+    load_tensorflow_quietly()
+    if isinstance(sys.stdout, TextIOWrapper):
+        # As on standard error: a name in no valid encoding must not end a command.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        status = main(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever reads has seen enough, as `head` has; the rest goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return SOME_FAILED
+    except ByteCoverError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues", file=sys.stderr)
+    except OSError as error:
+        # A full disk or a folder without permission: the system's own words.
+        print(f"error: {error}", file=sys.stderr)
+    return NOTHING_DONE
