@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
 
-    from bytecover_tf.catalogues.catalogue import open_with_encoder
+    from bytecover_tf.catalogues.opening import open_with_encoder
     from bytecover_tf.encoders.pretrained import is_pretrained_name
     from bytecover_tf.errors import ConfigError
     from bytecover_tf.matching.calibration import calibration_beside

@@ -102,8 +102,9 @@ def _open(
     made the catalogue.
     """
     from bytecover_tf.catalogues import Identity, Segmenting, open_catalogue
-    from bytecover_tf.catalogues.catalogue import CatalogueMissing, encoder_of
+    from bytecover_tf.catalogues.catalogue import CatalogueMissing
     from bytecover_tf.catalogues.identity import encoder_checksum
+    from bytecover_tf.catalogues.opening import encoder_of
     from bytecover_tf.encoders.encoder import load_encoder
 
     segmenting = Segmenting(*options.segments) if options.segments else None

@@ -3,7 +3,8 @@
 import numpy as np
 
 from bytecover_tf.synth.playing.arrange import Part, Performance, PlayedNote
-from bytecover_tf.synth.scores.score import Note, make_score
+from bytecover_tf.synth.scores.note import Note
+from bytecover_tf.synth.scores.score import make_score
 
 
 def tune(number, title=None, bars=32, collection="Aird's Airs"):

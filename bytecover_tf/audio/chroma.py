@@ -7,18 +7,14 @@ pass over a file yields both.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from bytecover_tf.audio.constant_q import Transform
 from bytecover_tf.errors import AudioError, ConfigError
-
-if TYPE_CHECKING:
-    from bytecover_tf.audio.frontend import Frontend
 
 PITCH_CLASSES = 12
 
-# Of the default frontend's frames, 20 make one frame of chroma.
+# Of the default transform's frames, 20 make one frame of chroma.
 CHROMA_HZ = 22050 / 512 / 20
 
 # Chosen by MAP on train and validation splits, see benchmarks/alignment.py.
@@ -30,38 +26,38 @@ _CENTRE_HZ = 740.0
 _WIDTH = 14.0
 
 
-def frames_per_chroma(frontend: Frontend) -> int:
-    """Return how many frames of a frontend's transform make one of chroma."""
-    return max(round(frontend.sample_rate / frontend.hop_length / CHROMA_HZ), 1)
+def frames_per_chroma(transform: Transform) -> int:
+    """Return how many frames of a transform make one of chroma."""
+    return max(round(transform.sample_rate / transform.hop_length / CHROMA_HZ), 1)
 
 
-def seconds_per_frame(frontend: Frontend) -> float:
+def seconds_per_frame(transform: Transform) -> float:
     """Return the duration of one frame of chroma in seconds (0.46 by default)."""
-    return frames_per_chroma(frontend) * frontend.hop_length / frontend.sample_rate
+    return frames_per_chroma(transform) * transform.hop_length / transform.sample_rate
 
 
-def check_pool(frontend: Frontend, source_pool: int, name: str) -> None:
+def check_pool(transform: Transform, source_pool: int, name: str) -> None:
     """Refuse a transform that is pooled too much for chroma.
 
     Args:
-        frontend: parameters of the transform.
+        transform: its parameters.
         source_pool: how many of its frames are averaged into one.
         name: what an error message calls the recording.
 
     Raises:
         ConfigError: `source_pool` does not divide `pool`.
     """
-    if frames_per_chroma(frontend) % source_pool:
+    if frames_per_chroma(transform) % source_pool:
         raise ConfigError(
             f"{name}: a CQT averaged over {source_pool} frames cannot be pooled to "
-            f"{frames_per_chroma(frontend)} for chroma; {source_pool} must divide it"
+            f"{frames_per_chroma(transform)} for chroma; {source_pool} must divide it"
         )
 
 
 def chroma_of_cqt(
     magnitudes: np.ndarray,
     source_pool: int = 1,
-    frontend: Frontend | None = None,
+    transform: Transform | None = None,
     name: str = "CQT",
 ) -> np.ndarray:
     """Fold a transform into chroma.
@@ -75,7 +71,7 @@ def chroma_of_cqt(
         magnitudes: |CQT| of shape (n_bins, frames), each column the mean of
             `source_pool` frames of the transform.
         source_pool: a divisor of `pool`.
-        frontend: parameters of the transform; None for the default ones.
+        transform: its parameters; None for the default ones.
         name: what an error message calls the recording.
 
     Returns:
@@ -87,29 +83,26 @@ def chroma_of_cqt(
         ConfigError: `source_pool` does not divide `pool`, or `bins_per_octave` is not
             a multiple of 12.
     """
-    if frontend is None:
-        from bytecover_tf.audio.frontend import Frontend
-
-        frontend = Frontend()
-    if frontend.bins_per_octave % 12:
+    transform = transform or Transform()
+    if transform.bins_per_octave % 12:
         raise ConfigError(
             f"{name}: chroma needs a multiple of 12 bins per octave, "
-            f"not {frontend.bins_per_octave}"
+            f"not {transform.bins_per_octave}"
         )
-    check_pool(frontend, source_pool, name)
+    check_pool(transform, source_pool, name)
     magnitudes = np.asarray(magnitudes)
-    if magnitudes.ndim != 2 or len(magnitudes) != frontend.n_bins:
+    if magnitudes.ndim != 2 or len(magnitudes) != transform.n_bins:
         raise AudioError(
-            f"{name}: expected a |CQT| of shape ({frontend.n_bins}, frames), "
+            f"{name}: expected a |CQT| of shape ({transform.n_bins}, frames), "
             f"found {magnitudes.shape}"
         )
     if not np.isfinite(magnitudes).all() or (magnitudes < 0).any():
         raise AudioError(f"{name}: a |CQT| must be finite and not negative")
-    size = frames_per_chroma(frontend) // source_pool
+    size = frames_per_chroma(transform) // source_pool
     count = magnitudes.shape[1] // size
-    blocks = magnitudes[:, : count * size].reshape(frontend.n_bins, count, size)
+    blocks = magnitudes[:, : count * size].reshape(transform.n_bins, count, size)
     means = blocks.mean(axis=2, dtype=np.float32)
-    return _quantized(_folded(_whitened(means), frontend))
+    return _quantized(_folded(_whitened(means), transform))
 
 
 def _whitened(means: np.ndarray) -> np.ndarray:
@@ -119,12 +112,12 @@ def _whitened(means: np.ndarray) -> np.ndarray:
     return np.maximum(compressed - np.median(compressed, axis=1, keepdims=True), 0)
 
 
-def _folded(bins: np.ndarray, frontend: Frontend) -> np.ndarray:
-    number = np.arange(frontend.n_bins)
-    semitone = number * 12 / frontend.bins_per_octave
-    centre = 12 * np.log2(_CENTRE_HZ / frontend.fmin)
+def _folded(bins: np.ndarray, transform: Transform) -> np.ndarray:
+    number = np.arange(transform.n_bins)
+    semitone = number * 12 / transform.bins_per_octave
+    centre = 12 * np.log2(_CENTRE_HZ / transform.fmin)
     weighted = np.exp(-(((semitone - centre) / _WIDTH) ** 2) / 2)[:, np.newaxis] * bins
-    pitch_class = number * 12 // frontend.bins_per_octave % 12
+    pitch_class = number * 12 // transform.bins_per_octave % 12
     return np.stack([weighted[pitch_class == pitch].sum(axis=0) for pitch in range(12)])
 
 

@@ -16,21 +16,74 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import soxr
 
 from bytecover_tf.errors import ConfigError
 
-if TYPE_CHECKING:
-    from bytecover_tf.audio.frontend import Frontend
-
 # Frames that are multiplied at once: too few for OpenBLAS to divide them among threads,
 # which costs more than it gains and is in the way of other processes.
 _BLOCK = 64
 # Share of a filter's spectrum that librosa drops, its weakest frequencies.
 _SPARSITY = 0.01
+
+
+@dataclass(frozen=True)
+class Transform:
+    """Parameters of the transform; the defaults are the paper's.
+
+    Attributes:
+        sample_rate: in Hz.
+        hop_length: samples between two frames of the transform.
+        n_bins: number of frequency bins.
+        bins_per_octave: bins per octave; 12 makes one bin a semitone.
+        fmin: centre frequency of the lowest bin in Hz (C1).
+        window: name of the analysis window, as SciPy knows it.
+
+    Raises:
+        ConfigError: a value is out of range, or two of them do not fit together.
+    """
+
+    sample_rate: int = 22050
+    hop_length: int = 512
+    n_bins: int = 84
+    bins_per_octave: int = 12
+    fmin: float = 32.70319566257483
+    window: str = "hann"
+
+    def __post_init__(self) -> None:
+        for name in ("sample_rate", "hop_length", "n_bins", "bins_per_octave"):
+            check_positive(self, name)
+        highest = self.fmin * 2 ** ((self.n_bins - 1) / self.bins_per_octave)
+        kind = type(self).__name__
+        if not self.fmin > 0 or highest >= self.sample_rate / 2:
+            raise ConfigError(
+                f"{kind}: n_bins={self.n_bins} from fmin={self.fmin} Hz reach "
+                f"{highest:.0f} Hz; they must lie between 0 and half the sample rate "
+                f"{self.sample_rate} Hz"
+            )
+        # The transform halves the hop with every octave it goes down.
+        octaves = math.ceil(self.n_bins / self.bins_per_octave)
+        if self.hop_length % 2 ** (octaves - 1):
+            raise ConfigError(
+                f"{kind}: hop_length={self.hop_length} must be a multiple of "
+                f"{2 ** (octaves - 1)} for {octaves} octaves"
+            )
+
+
+def check_positive(parameters: Transform, name: str) -> None:
+    """Refuse a parameter that is no positive integer.
+
+    Raises:
+        ConfigError: it is not; the message names it.
+    """
+    value = getattr(parameters, name)
+    if not isinstance(value, int) or value < 1:
+        raise ConfigError(
+            f"{type(parameters).__name__}: {name} must be a positive integer, "
+            f"not {value!r}"
+        )
 
 
 @dataclass(frozen=True)
@@ -49,7 +102,7 @@ class Octave:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a frontend's transform is computed.
+    """How a transform is computed.
 
     Attributes:
         cutoff: the highest frequency that a filter passes, in Hz.
@@ -60,12 +113,12 @@ class Plan:
     octaves: tuple[Octave, ...]
 
 
-def magnitudes(samples: np.ndarray, frontend: Frontend) -> np.ndarray:
+def magnitudes(samples: np.ndarray, transform: Transform) -> np.ndarray:
     """Return |CQT| of a waveform.
 
     Args:
-        samples: float32 (samples,) at the frontend's sample rate.
-        frontend: parameters of the transform.
+        samples: float32 (samples,) at the transform's sample rate.
+        transform: its parameters.
 
     Returns:
         float32 (n_bins, 1 + samples // hop_length), what `librosa.cqt` returns up to
@@ -75,48 +128,48 @@ def magnitudes(samples: np.ndarray, frontend: Frontend) -> np.ndarray:
         ConfigError: the top bin's filter reaches beyond half the sample rate.
     """
     parts, rate = [], 1
-    for octave in plan(frontend).octaves:
+    for octave in plan(transform).octaves:
         samples = _decimated(samples, octave.factor // rate)
         rate = octave.factor
-        parts.append(_correlated(samples, octave.filters, frontend.hop_length // rate))
+        parts.append(_correlated(samples, octave.filters, transform.hop_length // rate))
     frames = min(part.shape[1] for part in parts)
     return np.concatenate([part[:, :frames] for part in parts[::-1]])
 
 
 @lru_cache(maxsize=8)
-def plan(frontend: Frontend) -> Plan:
-    """Return the filters of a frontend's transform.
+def plan(transform: Transform) -> Plan:
+    """Return the filters of a transform.
 
     Raises:
         ConfigError: the top bin's filter reaches beyond half the sample rate.
     """
-    per_octave = frontend.bins_per_octave
-    count = math.ceil(frontend.n_bins / per_octave)
-    frequencies = frontend.fmin * 2 ** (np.arange(frontend.n_bins) / per_octave)
+    per_octave = transform.bins_per_octave
+    count = math.ceil(transform.n_bins / per_octave)
+    frequencies = transform.fmin * 2 ** (np.arange(transform.n_bins) / per_octave)
     ratio = 2 ** (2 / per_octave)
     bandwidth = (ratio - 1) / (ratio + 1)
     # The window's main lobe widens what a filter passes.
-    lobe = _window(frontend.window, 1000)
+    lobe = _window(transform.window, 1000)
     widening = 0.5 * bandwidth * 1000 * (lobe**2).sum() / lobe.sum() ** 2
     cutoff = frequencies[-1] * (1 + widening)
-    nyquist = frontend.sample_rate / 2
+    nyquist = transform.sample_rate / 2
     if cutoff > nyquist:
         raise ConfigError(
             f"CQT: the top bin's filter reaches {cutoff:.0f} Hz, beyond half the "
-            f"sample rate {frontend.sample_rate} Hz; lower fmin or n_bins"
+            f"sample rate {transform.sample_rate} Hz; lower fmin or n_bins"
         )
     # Halvings of the hop that the octaves leave, and of the rate that the top bin does.
-    hop = frontend.hop_length
+    hop = transform.hop_length
     halvings = (hop & -hop).bit_length() - count
     spare = min(halvings, math.ceil(math.log2(nyquist / cutoff)) - 2)
     early = 2 ** max(0, spare)
     octaves = []
     for number in range(count):
-        end = frontend.n_bins - number * per_octave
+        end = transform.n_bins - number * per_octave
         factor = early * 2**number
         inside = frequencies[max(0, end - per_octave) : end]
-        lengths = frontend.sample_rate / early / (bandwidth * inside)
-        filters = _filters(lengths / 2**number, 1 / bandwidth, frontend.window)
+        lengths = transform.sample_rate / early / (bandwidth * inside)
+        filters = _filters(lengths / 2**number, 1 / bandwidth, transform.window)
         # librosa resamples to equal energy, and its basis makes up for the rate.
         scale = math.sqrt(factor * 2**number) / np.sqrt(lengths)
         octaves.append(Octave(factor, filters * scale[:, np.newaxis]))

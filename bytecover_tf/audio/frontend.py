@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bytecover_tf.audio import chroma
-from bytecover_tf.audio.constant_q import magnitudes
+from bytecover_tf.audio.constant_q import Transform, check_positive, magnitudes
 from bytecover_tf.audio.decoding import check_waveform, iter_audio
 from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
 
@@ -33,16 +33,12 @@ _BLOCK = 2**16
 
 
 @dataclass(frozen=True)
-class Frontend:
+class Frontend(Transform):
     """Parameters of the constant-Q features; the defaults are the paper's.
 
+    It has those of `constant_q.Transform`, and two of its own.
+
     Attributes:
-        sample_rate: in Hz.
-        hop_length: samples between two frames of the transform.
-        n_bins: number of frequency bins.
-        bins_per_octave: bins per octave; 12 makes one bin a semitone.
-        fmin: centre frequency of the lowest bin in Hz (C1).
-        window: name of the analysis window, as SciPy knows it.
         pool: number of frames averaged into one; an incomplete tail is dropped.
         normalization: `max` divides a recording's pooled features by their
             maximum, `none` leaves the amplitudes.
@@ -51,40 +47,16 @@ class Frontend:
         ConfigError: a value is out of range, or two of them do not fit together.
     """
 
-    sample_rate: int = 22050
-    hop_length: int = 512
-    n_bins: int = 84
-    bins_per_octave: int = 12
-    fmin: float = 32.70319566257483
-    window: str = "hann"
     pool: int = 100
     normalization: Literal["max", "none"] = "max"
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "hop_length", "n_bins", "bins_per_octave", "pool"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ConfigError(
-                    f"Frontend: {name} must be a positive integer, not {value!r}"
-                )
+        super().__post_init__()
+        check_positive(self, "pool")
         if self.normalization not in ("max", "none"):
             raise ConfigError(
                 "Frontend: normalization must be 'max' or 'none', "
                 f"not {self.normalization!r}"
-            )
-        highest = self.fmin * 2 ** ((self.n_bins - 1) / self.bins_per_octave)
-        if not self.fmin > 0 or highest >= self.sample_rate / 2:
-            raise ConfigError(
-                f"Frontend: n_bins={self.n_bins} from fmin={self.fmin} Hz reach "
-                f"{highest:.0f} Hz; they must lie between 0 and half the sample rate "
-                f"{self.sample_rate} Hz"
-            )
-        # The transform halves the hop with every octave it goes down.
-        octaves = math.ceil(self.n_bins / self.bins_per_octave)
-        if self.hop_length % 2 ** (octaves - 1):
-            raise ConfigError(
-                f"Frontend: hop_length={self.hop_length} must be a multiple of "
-                f"{2 ** (octaves - 1)} for {octaves} octaves"
             )
 
     # -- identity ---------------------------------------------------------------

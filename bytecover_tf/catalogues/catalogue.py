@@ -10,7 +10,6 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -20,12 +19,11 @@ from bytecover_tf.audio.chroma import PITCH_CLASSES
 from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.catalogues.recall import Trial
 from bytecover_tf.catalogues.rows import Hit, Recording, Row
-from bytecover_tf.errors import ByteCoverError, CatalogueError
+from bytecover_tf.errors import CatalogueError
 from bytecover_tf.files import content_hash
 
 if TYPE_CHECKING:
-    from bytecover_tf.catalogues.segments import Segmenting
-    from bytecover_tf.encoders.encoder import Encoder
+    pass
 
 # Rows up to which every search compares with all of them.
 EXACT_ROWS = 50_000
@@ -181,7 +179,8 @@ class Catalogue(ABC):
             queries: how many random queries to ask.
             top: how many rows each should find.
         """
-        return Trial.of(self, queries, top).recall(self.search)
+        trial = Trial.of(self.vectors, self.identity.dim, queries, top)
+        return trial.recall(self.search)
 
     def _check_queries(self, vectors: np.ndarray) -> np.ndarray:
         vectors = np.asarray(vectors, np.float32)
@@ -299,87 +298,3 @@ def _content(path: str) -> str | None:
         return content_hash(path)
     except OSError:
         return None
-
-
-def open_catalogue(
-    address: str | Path, identity: Identity | None = None, create: bool = False
-) -> Catalogue:
-    """Open a catalogue, or make one.
-
-    Args:
-        address: a folder, or `milvus://host:port/collection`.
-        identity: of the encoder that will search or add; None takes what is there.
-        create: whether to make a catalogue of this identity if there is none.
-
-    Raises:
-        CatalogueMissing: there is no catalogue.
-        CatalogueError: it cannot be opened, or was made with another encoder.
-        FrontendMismatch: it was made with another frontend.
-    """
-    address = str(address)
-    catalogue: Catalogue
-    made_as = identity if create else None
-    if address.startswith("milvus://"):
-        from bytecover_tf.catalogues.milvus import MilvusCatalogue
-
-        catalogue = MilvusCatalogue(address, made_as)
-    elif "://" in address:
-        raise CatalogueError(
-            f"{address}: expected a folder or milvus://host:port/collection"
-        )
-    else:
-        from bytecover_tf.catalogues.lance import LanceCatalogue
-
-        catalogue = LanceCatalogue(address, made_as)
-    if identity is not None:
-        identity.check_same(catalogue.identity, address)
-    return catalogue
-
-
-def open_with_encoder(
-    address: str | Path, encoder: str | Path | None = None
-) -> tuple[Catalogue, Encoder]:
-    """Open a catalogue together with the encoder that made it.
-
-    Args:
-        address: as `open_catalogue` takes it.
-        encoder: what `load_encoder` takes; by default from where it was when the
-            catalogue was made.
-
-    Raises:
-        CatalogueError: there is no catalogue, or another encoder made it.
-        EncoderError: there is no encoder.
-    """
-    catalogue = open_catalogue(address)
-    try:
-        return catalogue, encoder_of(catalogue, encoder)
-    except ByteCoverError:
-        catalogue.close()
-        raise
-
-
-def encoder_of(
-    catalogue: Catalogue,
-    encoder: str | Path | None = None,
-    segmenting: Segmenting | None = None,
-) -> Encoder:
-    """Load the encoder that made a catalogue.
-
-    Args:
-        catalogue: what it made.
-        encoder: what `load_encoder` takes; by default from where it was when the
-            catalogue was made.
-        segmenting: what the catalogue must hold; by default what it does.
-
-    Raises:
-        CatalogueError: another encoder made it, or of other segments.
-        EncoderError: there is no encoder.
-    """
-    from bytecover_tf.encoders.encoder import load_encoder
-
-    found = catalogue.identity
-    path = encoder or found.encoder_path
-    loaded = load_encoder(path)
-    identity = Identity.of(loaded, path, segmenting or found.segmenting)
-    identity.check_same(found, catalogue.address)
-    return loaded

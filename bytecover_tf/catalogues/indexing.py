@@ -17,7 +17,8 @@ from bytecover_tf.data.manifest import load as read_manifest
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import DataError
 from bytecover_tf.progress import progress_bar
-from bytecover_tf.stores.extraction import Extracted, ProcessMap, Reader
+from bytecover_tf.stores.extraction import Extracted, Reader
+from bytecover_tf.stores.process_map import ProcessMap
 from bytecover_tf.stores.ray_cluster import map_on_cluster
 
 # Recordings that are embedded and stored together; a killed run loses no more.

@@ -251,7 +251,7 @@ class LanceCatalogue(Catalogue):
 
     def _choose_candidates(self) -> float:
         """Keep the least number of candidates that will do; return its recall."""
-        trial = Trial.of(self, _TRIAL_QUERIES, _TRIAL_TOP)
+        trial = Trial.of(self.vectors, self.identity.dim, _TRIAL_QUERIES, _TRIAL_TOP)
         for candidates in _CANDIDATES:
             recall = trial.recall(partial(self._search, candidates=candidates))
             if recall >= _WANTED_RECALL:

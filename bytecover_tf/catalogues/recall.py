@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from bytecover_tf.catalogues.catalogue import Catalogue
-    from bytecover_tf.catalogues.rows import Hit
+from bytecover_tf.catalogues.rows import Hit
 
 # Cosine of a query to the row that it was made from: a version, not a copy.
 _LIKENESS = 0.8
@@ -31,18 +28,25 @@ class Trial:
     top: int
 
     @classmethod
-    def of(cls, catalogue: Catalogue, queries: int, top: int) -> Trial:
+    def of(
+        cls,
+        vectors: Callable[[], Iterator[np.ndarray]],
+        dim: int,
+        queries: int,
+        top: int,
+    ) -> Trial:
         """Make queries for a catalogue, and compare each with every row.
 
         The queries are random rows turned away in a random direction.
 
         Args:
-            catalogue: to be searched.
+            vectors: as `Catalogue.vectors`.
+            dim: size of an embedding.
             queries: how many to make at most.
             top: how many rows each should find.
         """
-        asked = _queries(catalogue, queries, np.random.default_rng(0))
-        return cls(asked, _nearest(catalogue, asked, top), top)
+        asked = _queries(vectors(), dim, queries, np.random.default_rng(0))
+        return cls(asked, _nearest(vectors(), asked, top), top)
 
     def recall(self, search: Callable[[np.ndarray, int], list[list[Hit]]]) -> float:
         """Return the share of the nearest rows that a search finds, from 0 to 1.
@@ -64,11 +68,13 @@ class Trial:
         return min(found / self.nearest.size, 1.0)
 
 
-def _queries(catalogue: Catalogue, count: int, rng: np.random.Generator) -> np.ndarray:
+def _queries(
+    vectors: Iterator[np.ndarray], dim: int, count: int, rng: np.random.Generator
+) -> np.ndarray:
     """Return random rows, each turned away: (at most count, dim)."""
-    chosen = np.empty((0, catalogue.identity.dim), np.float32)
+    chosen = np.empty((0, dim), np.float32)
     luck = np.empty(0)
-    for block in catalogue.vectors():
+    for block in vectors:
         luck = np.concatenate([luck, rng.random(len(block))])
         chosen = np.concatenate([chosen, block])
         luckiest = np.argsort(luck)[:count]
@@ -80,10 +86,10 @@ def _queries(catalogue: Catalogue, count: int, rng: np.random.Generator) -> np.n
     return turned.astype(np.float32)
 
 
-def _nearest(catalogue: Catalogue, asked: np.ndarray, top: int) -> np.ndarray:
+def _nearest(vectors: Iterator[np.ndarray], asked: np.ndarray, top: int) -> np.ndarray:
     """Return the highest cosines to all rows, falling: (queries, at most top)."""
     best = np.empty((len(asked), 0), np.float32)
-    for block in catalogue.vectors():
+    for block in vectors:
         best = np.concatenate([best, asked @ block.T], axis=1)
         best = -np.sort(-best, axis=1)[:, :top]
     return best

@@ -17,7 +17,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,20 +28,18 @@ from tqdm import tqdm
 from bytecover_tf import cli
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.tunes import STORE, TEST_STORE
-from bytecover_tf.errors import AudioError, ByteCoverError
+from bytecover_tf.errors import ByteCoverError
 from bytecover_tf.files import write_atomically
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
-from bytecover_tf.synth.playing.arrange import Performance, Style, arrange, draw_style
 from bytecover_tf.synth.scores.corpora import LIEDER
 from bytecover_tf.synth.scores.library import read_scores
 from bytecover_tf.synth.scores.score import Score
 from bytecover_tf.synth.scores.variants import group_works, plain_title
 from bytecover_tf.synth.scores.works import Work, track_row, write_csv, write_sources
-from bytecover_tf.synth.sound.render import SAMPLE_RATE, SOUNDFONTS, render
-from bytecover_tf.synth.sound.sound_effects import record
+from bytecover_tf.synth.sound.render import SAMPLE_RATE
+from bytecover_tf.synth.sound.versions import Version, list_versions, perform
 
 RENDER_POOL = 20
-SHORTEST_SECONDS, LONGEST_SECONDS = 45.0, 120.0
 LIEDER_SAMPLE = 300
 SPLITS = (("train", 0.7), ("validation", 0.1), ("test", 0.2))
 # Share of works by the collection of their first score.
@@ -56,25 +54,7 @@ SHARES = {
 EXCERPT_WORKS, EXCERPT_VERSIONS, EXCERPT_SECONDS = 4, 4, 17.0
 # Recordings that are handed on use only soundfonts under the MIT licence.
 MIT_SOUNDFONTS = ("FluidR3_GM", "FluidR3Mono_GM", "MuseScore_General_Lite")
-# MuseScore's is compressed and takes longest to load.
-SOUNDFONT_WEIGHTS = {
-    "FluidR3_GM": 0.35,
-    "FluidR3Mono_GM": 0.15,
-    "MuseScore_General_Lite": 0.15,
-    "TimGM6mb": 0.35,
-}
 PROCESSES = 2
-
-
-@dataclass(frozen=True)
-class Version:
-    """One version to be rendered: everything about it follows from these."""
-
-    id: str
-    work: str
-    split: str
-    score: Score
-    seed: int
 
 
 def select_works(scores: Sequence[Score], count: int, seed: int) -> list[Work]:
@@ -125,49 +105,6 @@ def _label(title: str, taken: Iterable[str]) -> str:
         number += 1
         unique = f"{label}-{number}"
     return unique
-
-
-def list_versions(works: Sequence[Work], versions: int, seed: int) -> list[Version]:
-    """Versions of all works; a work's scores take turns."""
-    return [
-        Version(
-            id=f"{work.id}-{number}",
-            work=work.id,
-            split=work.split,
-            score=work.scores[number % len(work.scores)],
-            seed=zlib.crc32(f"{seed}/{work.id}-{number}".encode()),
-        )
-        for work in works
-        for number in range(versions)
-    ]
-
-
-def perform(version: Version) -> tuple[Performance, Style, str, np.ndarray]:
-    """Arrange, render and record a version.
-
-    Returns:
-        The performance, its style, the soundfont's name, and samples of shape
-        (samples,) at 22 050 Hz.
-
-    Raises:
-        AudioError: no soundfont renders it, or it is silent or too short.
-    """
-    rng = np.random.default_rng(version.seed)
-    while True:
-        style = draw_style(version.score, rng)
-        performance = arrange(version.score, style, rng)
-        if SHORTEST_SECONDS <= performance.duration <= LONGEST_SECONDS - 5:
-            break
-    errors = []
-    fonts, weights = zip(*SOUNDFONT_WEIGHTS.items(), strict=True)
-    for name in rng.choice(fonts, len(fonts), replace=False, p=weights):
-        try:
-            samples = render(performance, SOUNDFONTS[name])
-        except AudioError as error:
-            errors.append(str(error))
-            continue
-        return performance, style, str(name), record(samples, rng)
-    raise AudioError(f"{version.id}: {'; '.join(errors)}")
 
 
 def make_features(work_dir: Path, version: Version) -> str | None:

@@ -24,7 +24,6 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import AudioError
 from bytecover_tf.files import write_atomically
 from bytecover_tf.progress import progress_bar
-from bytecover_tf.synth.build_tunes import Version, list_versions, perform
 from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
 from bytecover_tf.synth.playing.arrange import Performance, Style
 from bytecover_tf.synth.scores.corpora import COLLECTIONS
@@ -36,6 +35,7 @@ from bytecover_tf.synth.scores.library import (
 from bytecover_tf.synth.scores.variants import group_works
 from bytecover_tf.synth.scores.works import Work
 from bytecover_tf.synth.sound.sound_effects import release, write_sound
+from bytecover_tf.synth.sound.versions import Version, list_versions, perform
 
 # Files read of each collection; the tune books are a few large ones.
 SAMPLES = {collection.name: 5 for collection in COLLECTIONS}

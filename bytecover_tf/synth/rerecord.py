@@ -32,9 +32,9 @@ from bytecover_tf.encoders.pretrained import DEFAULT
 from bytecover_tf.errors import AudioError, ConfigError, DataError, explain
 from bytecover_tf.files import content_hash
 from bytecover_tf.progress import progress_bar
-from bytecover_tf.stores.extraction import ProcessMap
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
 from bytecover_tf.stores.note_store import NoteWriter, add_with_notes, has_notes
+from bytecover_tf.stores.process_map import ProcessMap
 from bytecover_tf.synth.scores.works import drawn_split, track_row, write_csv
 from bytecover_tf.synth.sound.sound_effects import (
     SAMPLE_RATE,

@@ -109,11 +109,11 @@ def test_frames_follow_the_frontend(rng):
     assert chroma.seconds_per_frame(Frontend()) == pytest.approx(20 * 512 / 22050)
     halved = Frontend(hop_length=1024)
     assert chroma.seconds_per_frame(halved) == chroma.seconds_per_frame(Frontend())
-    assert chroma_of_cqt(rng.random((84, 100)), frontend=halved).shape == (12, 10)
+    assert chroma_of_cqt(rng.random((84, 100)), transform=halved).shape == (12, 10)
     fine = Frontend(n_bins=168, bins_per_octave=24)
     magnitudes = rng.random((84, 100))
     np.testing.assert_allclose(
-        chroma_of_cqt(np.repeat(magnitudes, 2, axis=0), frontend=fine).astype(int),
+        chroma_of_cqt(np.repeat(magnitudes, 2, axis=0), transform=fine).astype(int),
         chroma_of_cqt(magnitudes),
         atol=15,  # the weights lie half a bin apart
     )
@@ -130,4 +130,4 @@ def test_wrong_input_is_refused():
         chroma_of_cqt(np.ones((84, 100)), 30)
     odd = dataclasses.replace(Frontend(), bins_per_octave=14)
     with pytest.raises(ConfigError, match="multiple of 12"):
-        chroma_of_cqt(np.ones((84, 100)), frontend=odd)
+        chroma_of_cqt(np.ones((84, 100)), transform=odd)

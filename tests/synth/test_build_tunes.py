@@ -10,7 +10,8 @@ import soundfile
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.synth import build_tunes
 from bytecover_tf.synth.playing.arrange import Performance, Style
-from bytecover_tf.synth.scores.score import Note, make_score
+from bytecover_tf.synth.scores.note import Note
+from bytecover_tf.synth.scores.score import make_score
 
 
 def tune(number, collection="Aird's Airs"):

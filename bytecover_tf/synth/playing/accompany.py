@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from bytecover_tf.synth.scores.harmony import Chord
-from bytecover_tf.synth.scores.score import Note
+from bytecover_tf.synth.scores.note import Note
 
 KICK, SNARE, CLOSED_HAT = 36, 38, 42
 BASS_LOW, CHORD_LOW = 36, 52

@@ -14,7 +14,8 @@ import numpy as np
 
 from bytecover_tf.synth.playing.accompany import GROOVES, PATTERNS, groove
 from bytecover_tf.synth.scores.harmony import Chord, extend, reharmonise
-from bytecover_tf.synth.scores.score import Note, Score
+from bytecover_tf.synth.scores.note import Note
+from bytecover_tf.synth.scores.score import Score
 
 # General MIDI programs (from 0) with the range in which they carry a melody.
 LEADS = {

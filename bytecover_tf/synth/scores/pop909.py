@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from bytecover_tf.errors import DataError
-from bytecover_tf.synth.scores.score import Note, Score, make_score
+from bytecover_tf.synth.scores.note import Note
+from bytecover_tf.synth.scores.score import Score, make_score
 
 POP909 = "POP909"
 BEATS_PER_BAR = 4

@@ -17,30 +17,11 @@ from typing import Any
 
 from bytecover_tf.errors import DataError
 from bytecover_tf.synth.scores.harmony import Chord, estimate_key, infer_chords
+from bytecover_tf.synth.scores.note import Note
 
 SECTION_BARS = 8
 SHORTEST_MELODY = 24
 SUNG_SHARE = 0.4
-
-
-@dataclass(frozen=True)
-class Note:
-    """A note of a score.
-
-    Attributes:
-        onset: start in beats.
-        duration: length in beats.
-        pitch: MIDI number.
-    """
-
-    onset: float
-    duration: float
-    pitch: int
-
-    @property
-    def end(self) -> float:
-        """Where the note stops, in beats."""
-        return self.onset + self.duration
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from bytecover_tf.synth.scores.score import Note, Score
+from bytecover_tf.synth.scores.note import Note
+from bytecover_tf.synth.scores.score import Score
 
 NGRAM = 6
 # Equal titles and this similarity: two versions of one tune.

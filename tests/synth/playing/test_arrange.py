@@ -5,7 +5,8 @@ import pytest
 
 from bytecover_tf.synth.playing.accompany import CLOSED_HAT
 from bytecover_tf.synth.playing.arrange import LEADS, Style, arrange, draw_style
-from bytecover_tf.synth.scores.score import Note, make_score
+from bytecover_tf.synth.scores.note import Note
+from bytecover_tf.synth.scores.score import make_score
 
 PITCHES = [60, 62, 64, 65, 67, 69, 71, 72]
 

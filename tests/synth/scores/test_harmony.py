@@ -10,7 +10,7 @@ from bytecover_tf.synth.scores.harmony import (
     infer_chords,
     reharmonise,
 )
-from bytecover_tf.synth.scores.score import Note
+from bytecover_tf.synth.scores.note import Note
 
 
 def scale(tonic, steps):

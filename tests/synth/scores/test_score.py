@@ -4,8 +4,8 @@ from dataclasses import asdict
 import pytest
 
 from bytecover_tf.errors import DataError
+from bytecover_tf.synth.scores.note import Note
 from bytecover_tf.synth.scores.score import (
-    Note,
     make_score,
     read_abc,
     read_musicxml,

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bytecover_tf.synth.scores.score import Note, make_score
+from bytecover_tf.synth.scores.note import Note
+from bytecover_tf.synth.scores.score import make_score
 from bytecover_tf.synth.scores.variants import (
     group_works,
     melody_ngrams,
