@@ -27,13 +27,14 @@ import numpy as np
 from benchmarks.report import table, write_section
 from bytecover_tf import train
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.configs import load_config
 from bytecover_tf.data import load_dataset
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import Encoder, KerasNetwork, load_encoder
 from bytecover_tf.evaluation.protocol import choose_split, search
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.stores.feature_store import FeatureStore
-from bytecover_tf.training.config import load_config, override
+from bytecover_tf.training.config import override
 
 SETTINGS = [
     "blocks=(3, 4, 6, 3)",

@@ -20,9 +20,10 @@ import numpy as np
 
 from benchmarks.processes import free_ports
 from benchmarks.report import table, write_section
+from bytecover_tf.configs import load_config
 from bytecover_tf.training.augment import Augment
 from bytecover_tf.training.batches import CropBatches, tf_dataset
-from bytecover_tf.training.config import load_config, override
+from bytecover_tf.training.config import override
 from bytecover_tf.training.sampler import PKSampler
 
 WORKERS = [count for count in (1, 2, 4) if count <= (os.cpu_count() or 1)]

@@ -27,13 +27,14 @@ from benchmarks.pretrained import EQUAL_SECONDS, equally_long
 from benchmarks.report import cells
 from bytecover_tf import train
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.configs import load_config
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.files import replacing
 from bytecover_tf.metrics import QueryScores, bootstrap_interval, score_queries
 from bytecover_tf.stores.feature_store import FeatureStore
-from bytecover_tf.training.config import Config, load_config, override
+from bytecover_tf.training.config import Config, override
 
 # After the config `tunes`, where they were chosen on validation works, but for the rate
 # (`benchmarks/experiments.md`).

@@ -45,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
 
+    from bytecover_tf.data.features import default_store, open_features
     from bytecover_tf.encoders.encoder import load_encoder
     from bytecover_tf.errors import ConfigError
     from bytecover_tf.evaluation.protocol import (
@@ -53,7 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         describe,
         evaluate_tracks,
     )
-    from bytecover_tf.stores.extraction import default_store, open_features
 
     encoder = load_encoder(options.encoder)
     if options.align is not None:

@@ -22,11 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
 
-    from bytecover_tf.stores.extraction import (
-        default_store,
-        extract_features,
-        print_failures,
-    )
+    from bytecover_tf.data.features import default_store
+    from bytecover_tf.stores.extraction import extract_features, print_failures
     from bytecover_tf.training.config import Config, override
 
     settings = [f"frontend.{assignment}" for assignment in options.set]

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from bytecover_tf import cli
+from bytecover_tf.configs import config_names, load_config
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.pretrained import lasting
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.files import write_atomically
-from bytecover_tf.training.config import Config, config_names, load_config, override
+from bytecover_tf.training.config import Config, override
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "another --run-dir"
         )
 
-    from bytecover_tf.stores.extraction import default_store, open_features
+    from bytecover_tf.data.features import default_store, open_features
     from bytecover_tf.training.replicas import join
     from bytecover_tf.training.run import fingerprint, train
 

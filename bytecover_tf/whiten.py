@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     from bytecover_tf.audio.frontend import Frontend
+    from bytecover_tf.data.features import default_store, open_features
     from bytecover_tf.data.provenance import Provenance
     from bytecover_tf.encoders.encoder import Encoder
     from bytecover_tf.encoders.model_file import encoder_file, load_single, save_model
@@ -49,7 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         describe,
         evaluate_tracks,
     )
-    from bytecover_tf.stores.extraction import default_store, open_features
 
     if options.out.suffix != ".keras":
         raise ConfigError(f"--out {options.out}: the name must end in .keras")

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bytecover_tf.audio import chroma
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.data.track import Track
-from bytecover_tf.errors import AudioError, DataError, explain
+from bytecover_tf.errors import AudioError, explain
 from bytecover_tf.files import content_hash, is_unchanged
 from bytecover_tf.progress import progress_bar
-from bytecover_tf.stores.feature_store import Entry, FeatureStore, FeatureStoreWriter
+from bytecover_tf.stores.feature_store import FeatureStoreWriter
+from bytecover_tf.stores.process_map import ProcessMap
 
 
 @dataclass
@@ -116,12 +111,6 @@ def _is_present(writer: FeatureStoreWriter, path: str) -> bool:
     return entry is not None and is_unchanged(path, entry.size, entry.mtime_ns)
 
 
-def _has_changed(entry: Entry) -> bool:
-    """Whether an entry's file is there and is not the one that was read."""
-    path = entry.source
-    return os.path.exists(path) and not is_unchanged(path, entry.size, entry.mtime_ns)
-
-
 @dataclass(frozen=True)
 class Reader:
     """Turns a path into what a file holds, in any process of any machine.
@@ -200,156 +189,7 @@ def _transform(
     return features, folded
 
 
-@dataclass(frozen=True)
-class ProcessMap:
-    """Runs a reader of files over processes, surviving the death of one.
-
-    Attributes:
-        read: what each process does with a path; text that it returns is the reason
-            why nothing came of it. The content that a `Reader` knows is that of the
-            start; what is added since only saves work for doubles within a run.
-        workers: processes; by default one a core.
-    """
-
-    read: Callable[[str], Any]
-    workers: int | None = None
-
-    def map(self, paths: Sequence[str]) -> Iterator[tuple[str, Any]]:
-        """Yield each path with its result, in the order of completion."""
-        waiting = deque(paths)
-        while True:
-            pending: dict[Future, str] = {}
-            try:
-                yield from self._map(waiting, pending)
-                return
-            except BrokenProcessPool:
-                # A decoder crashed, and which of the files in work it was is not
-                # known: try those alone, then go on with the others.
-                for path in list(pending.values()):
-                    yield path, self._alone(path)
-
-    def _map(
-        self, waiting: deque[str], pending: dict[Future, str]
-    ) -> Iterator[tuple[str, Any]]:
-        count = self.workers or os.cpu_count() or 1
-        with self._executor(count) as pool:
-            while waiting or pending:
-                # A short queue, so that the features in memory stay few.
-                while waiting and len(pending) < 2 * count:
-                    future = pool.submit(_read, waiting[0])
-                    # Only now, as a broken pool raises at submission too.
-                    pending[future] = waiting.popleft()
-                done, _ = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    result = future.result()
-                    yield pending.pop(future), result
-
-    def _alone(self, path: str) -> Any:
-        with self._executor(1) as pool:
-            try:
-                return pool.submit(_read, path).result()
-            except BrokenProcessPool:
-                return f"{path}: the decoder crashed"
-
-    def _executor(self, count: int) -> ProcessPoolExecutor:
-        # Not forked: the parent may have TensorFlow's threads. The reader is sent once
-        # a process and not with each file, as it knows all content of a catalogue.
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(
-            count, context, initializer=_set_reader, initargs=(self.read,)
-        )
-
-
-_reader: Callable[[str], Any]
-
-
-def _set_reader(reader: Callable[[str], Any]) -> None:
-    global _reader
-    _reader = reader
-
-
-def _read(path: str) -> Any:
-    return _reader(path)
-
-
 def print_failures(report: ExtractionReport) -> None:
     """Print one line on standard error for each file that failed."""
     for reason in report.failed.values():
         print(f"skipped: {reason}", file=sys.stderr)
-
-
-def open_features(
-    tracks: Sequence[Track],
-    store: Path,
-    frontend: Frontend,
-    workers: int | None = None,
-    source_pool: int = 1,
-) -> tuple[list[Track], FeatureStore]:
-    """Return the store with all of the tracks' features, extracting what it lacks.
-
-    Features of files that have changed are made anew; those of files that are gone
-    are good as they are.
-
-    Args:
-        tracks: the recordings.
-        store: folder of the feature store.
-        frontend: parameters that the features must have.
-        workers: processes for the extraction.
-        source_pool: how many frames a column of `.npy` recordings averages.
-
-    Returns:
-        The tracks that have features, and the store. The others have been named on
-        standard error.
-
-    Raises:
-        DataError: no track has features.
-        FrontendMismatch: the store has other parameters.
-        StoreError: the store is damaged or busy.
-    """
-    todo = [track.path for track in tracks]
-    if (store / "store.json").exists():
-        opened = FeatureStore(store)
-        opened.frontend.check_same(frontend, str(store))
-        entries = [opened.find(path) for path in todo]
-        todo = [
-            path
-            for path, entry in zip(todo, entries, strict=True)
-            if entry is None or _has_changed(entry)
-        ]
-        if not todo:
-            return list(tracks), opened
-    report = extract_features(todo, store, frontend, workers, source_pool)
-    print_failures(report)
-    opened = FeatureStore(store)
-    usable = [
-        track for track in tracks if os.path.abspath(track.path) not in report.failed
-    ]
-    if not usable:
-        raise DataError(f"{store}: none of {len(tracks)} recordings could be used")
-    return usable, opened
-
-
-def default_store(
-    name: str, root: Path | None, frontend: Frontend, split: str | None = None
-) -> Path:
-    """Return where a data set's features lie unless said otherwise.
-
-    Args:
-        name: of the data set.
-        root: its folder, or the file of a manifest.
-        frontend: of the features.
-        split: the only one that is wanted; None for several.
-
-    Raises:
-        DataError: the data set needs a folder.
-    """
-    if name == "tunes":
-        from bytecover_tf.data import tunes
-
-        if root is None:
-            return tunes.store(frontend, split)
-        return root / tunes.STORE.name
-    if root is None:
-        raise DataError(f"--data {name} needs --data-root")
-    folder = root if root.is_dir() else root.parent
-    return folder / f"features-{frontend.hash}"

@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import importlib
-import pkgutil
-import runpy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 from bytecover_tf.audio.frontend import Frontend
@@ -181,38 +177,6 @@ class Config:
         for name, value in _flat(settings):
             config = _replaced(config, name.split("."), value, name)
         return config
-
-
-def load_config(name: str) -> Config:
-    """Return an experiment of this package, or the one in a Python file.
-
-    Args:
-        name: as in `config_names`, or a path that ends in `.py`, which is run.
-
-    Raises:
-        ConfigError: there is no such experiment, or its file has no `config`.
-    """
-    if name.endswith(".py"):
-        if not Path(name).is_file():
-            raise ConfigError(f"{name}: no such config file")
-        config = runpy.run_path(name).get("config")
-    elif name in config_names():
-        config = importlib.import_module(f"bytecover_tf.configs.{name}").config
-    else:
-        raise ConfigError(
-            f"unknown config {name!r}; expected a .py file or one of "
-            + ", ".join(config_names())
-        )
-    if not isinstance(config, Config):
-        raise ConfigError(f"{name}: expected a variable `config` of type Config")
-    return config
-
-
-def config_names() -> list[str]:
-    """Return the names of the experiments that come with the package."""
-    from bytecover_tf import configs
-
-    return sorted(module.name for module in pkgutil.iter_modules(configs.__path__))
 
 
 def override(config: Config, assignments: Sequence[str]) -> Config:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.configs import load_config
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import ConfigError
@@ -15,7 +16,7 @@ from bytecover_tf.models.bytecover import OTHER_NETWORKS, ByteCover
 from bytecover_tf.models.convolution import ConvBlock
 from bytecover_tf.models.pitch_classes import transposable_pitch_classes
 from bytecover_tf.models.tppnet import temporal_pyramid
-from bytecover_tf.training.config import Config, load_config, override
+from bytecover_tf.training.config import Config, override
 from bytecover_tf.training.run import train
 
 NAMES = sorted(OTHER_NETWORKS)

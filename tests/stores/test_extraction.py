@@ -10,12 +10,13 @@ import soundfile
 
 from bytecover_tf.audio.chroma import chroma_of_cqt
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.data.features import open_features
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import AudioError, DataError, FrontendMismatch
 from bytecover_tf.features import main
 from bytecover_tf.files import content_hash
 from bytecover_tf.stores import extraction
-from bytecover_tf.stores.extraction import extract_features, open_features, read_file
+from bytecover_tf.stores.extraction import extract_features, read_file
 from bytecover_tf.stores.feature_store import FeatureStore
 
 FRONTEND = Frontend(pool=20)

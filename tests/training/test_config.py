@@ -3,8 +3,9 @@ import json
 import pytest
 
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.configs import config_names, load_config
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.training.config import Config, config_names, load_config, override
+from bytecover_tf.training.config import Config, override
 
 
 def test_the_default_is_the_paper():

@@ -1,0 +1,96 @@
+"""The features of a data set: where they lie, and how a command gets them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.data import tunes
+from bytecover_tf.data.track import Track
+from bytecover_tf.errors import DataError
+from bytecover_tf.files import is_unchanged
+from bytecover_tf.stores.extraction import extract_features, print_failures
+from bytecover_tf.stores.feature_store import Entry, FeatureStore
+
+
+def open_features(
+    tracks: Sequence[Track],
+    store: Path,
+    frontend: Frontend,
+    workers: int | None = None,
+    source_pool: int = 1,
+) -> tuple[list[Track], FeatureStore]:
+    """Return the store with all of the tracks' features, extracting what it lacks.
+
+    Features of files that have changed are made anew; those of files that are gone
+    are good as they are.
+
+    Args:
+        tracks: the recordings.
+        store: folder of the feature store.
+        frontend: parameters that the features must have.
+        workers: processes for the extraction.
+        source_pool: how many frames a column of `.npy` recordings averages.
+
+    Returns:
+        The tracks that have features, and the store. The others have been named on
+        standard error.
+
+    Raises:
+        DataError: no track has features.
+        FrontendMismatch: the store has other parameters.
+        StoreError: the store is damaged or busy.
+    """
+    todo = [track.path for track in tracks]
+    if (store / "store.json").exists():
+        opened = FeatureStore(store)
+        opened.frontend.check_same(frontend, str(store))
+        entries = [opened.find(path) for path in todo]
+        todo = [
+            path
+            for path, entry in zip(todo, entries, strict=True)
+            if entry is None or _has_changed(entry)
+        ]
+        if not todo:
+            return list(tracks), opened
+    report = extract_features(todo, store, frontend, workers, source_pool)
+    print_failures(report)
+    opened = FeatureStore(store)
+    usable = [
+        track for track in tracks if os.path.abspath(track.path) not in report.failed
+    ]
+    if not usable:
+        raise DataError(f"{store}: none of {len(tracks)} recordings could be used")
+    return usable, opened
+
+
+def default_store(
+    name: str, root: Path | None, frontend: Frontend, split: str | None = None
+) -> Path:
+    """Return where a data set's features lie unless said otherwise.
+
+    Args:
+        name: of the data set.
+        root: its folder, or the file of a manifest.
+        frontend: of the features.
+        split: the only one that is wanted; None for several.
+
+    Raises:
+        DataError: the data set needs a folder.
+    """
+    if name == "tunes":
+        if root is None:
+            return tunes.store(frontend, split)
+        return root / tunes.STORE.name
+    if root is None:
+        raise DataError(f"--data {name} needs --data-root")
+    folder = root if root.is_dir() else root.parent
+    return folder / f"features-{frontend.hash}"
+
+
+def _has_changed(entry: Entry) -> bool:
+    """Whether an entry's file is there and is not the one that was read."""
+    path = entry.source
+    return os.path.exists(path) and not is_unchanged(path, entry.size, entry.mtime_ns)
