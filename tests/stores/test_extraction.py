@@ -10,9 +10,7 @@ import soundfile
 
 from bytecover_tf.audio.chroma import chroma_of_cqt
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.data.features import open_features
-from bytecover_tf.data.track import Track
-from bytecover_tf.errors import AudioError, DataError, FrontendMismatch
+from bytecover_tf.errors import AudioError
 from bytecover_tf.features import main
 from bytecover_tf.files import content_hash
 from bytecover_tf.stores import extraction
@@ -147,19 +145,6 @@ def test_killed_and_run_again_loses_nothing(songs, tmp_path, music):
         )
     rows = sum(entry.frames for entry in opened)
     assert (store / "features.f16").stat().st_size == rows * 84 * 2
-
-
-def test_open_features_extracts_what_is_missing(songs, tmp_path, capsys):
-    (songs[1]).write_bytes(b"broken")
-    tracks = [Track(path.name, path.parent.name, str(path)) for path in songs]
-    usable, store = open_features(tracks, tmp_path / "store", FRONTEND, workers=1)
-    assert [track.path for track in usable] == [str(p) for p in songs if p != songs[1]]
-    assert len(store) == 5
-    assert f"skipped: {songs[1]}" in capsys.readouterr().err
-    with pytest.raises(FrontendMismatch):
-        open_features(tracks, tmp_path / "store", Frontend())
-    with pytest.raises(DataError, match="none of 1 recordings"):
-        open_features([tracks[1]], tmp_path / "other", FRONTEND, workers=1)
 
 
 def test_exit_status_tells_all_some_or_nothing(songs, tmp_path, capsys):
