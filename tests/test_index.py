@@ -4,7 +4,6 @@ import subprocess
 import sys
 import time
 
-import milvus_server
 import numpy as np
 import pytest
 import soundfile
@@ -39,15 +38,6 @@ def folder(tmp_path, music):
     for number in range(3):
         soundfile.write(folder / f"{number}.flac", music(5, seed=number), 22050)
     return folder
-
-
-@pytest.fixture(params=["lance", pytest.param("milvus", marks=pytest.mark.milvus)])
-def address(request, tmp_path):
-    if request.param == "lance":
-        return str(tmp_path / "catalogue")
-    pytest.importorskip("pymilvus")
-    pytest.importorskip("milvus")
-    return milvus_server.new_address()
 
 
 def command(address, run, *more):

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from projection import DIM, FRONTEND, Projection, Serial
 
-from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogues import Identity, Segmenting, indexing, open_catalogue
 from bytecover_tf.catalogues.indexing import find_files, index_files, prune
 from bytecover_tf.data import tunes
@@ -15,31 +15,6 @@ from bytecover_tf.errors import DataError
 from bytecover_tf.files import content_hash
 
 pytest.importorskip("lancedb")
-
-FRONTEND = Frontend(pool=20)
-DIM = 16
-
-
-class Projection:
-    """A network that needs no TensorFlow."""
-
-    frontend = FRONTEND
-    dim = DIM
-
-    def __call__(self, features):
-        weights = np.random.default_rng(0).standard_normal((84, DIM))
-        return features.mean(axis=2)[..., 0] @ weights.astype(np.float32)
-
-
-class Serial:
-    """Extracts in this process, which spares the start of others."""
-
-    def __init__(self, read, workers):
-        self.read = read
-
-    def map(self, paths):
-        for path in paths:
-            yield path, self.read(path)
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from test_indexing import DIM, FRONTEND, Projection, Serial
+from projection import DIM, FRONTEND, Projection, Serial
 
 from bytecover_tf.catalogues import Identity, indexing, open_catalogue
 from bytecover_tf.catalogues.indexing import index_files
