@@ -81,7 +81,9 @@ def export(
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
-        writer = _Writer(beside, original, Graphs(model, frontend), identity, report)
+        cases = parity.make_cases(model, frontend)
+        graphs = Graphs(model, frontend)
+        writer = _Writer(beside, original, cases, graphs, identity, report)
         if "saved_model" in formats:
             writer.saved_model(tuple(inputs))
         if "onnx" in formats:
@@ -107,6 +109,7 @@ class _Writer:
         self,
         folder: Path,
         original: Encoder,
+        cases: list[parity.Case],
         graphs: Graphs,
         identity: dict[str, Any],
         report: Callable[[str], None],
@@ -116,7 +119,7 @@ class _Writer:
         self._graphs = graphs
         self._identity = identity
         self._report = report
-        self._cases = parity.make_cases(original)
+        self._cases = cases
         # Of test works there are finer features too, which most encoders read.
         self._test_store = FeatureStore(tunes.store(original.frontend, "test"))
         self.files: list[dict[str, Any]] = []

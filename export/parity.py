@@ -1,7 +1,9 @@
 """Whether an exported encoder gives the embeddings of the model it was made from.
 
 Every variant is run on real recordings at several batch sizes and lengths, because
-an exported graph that is right only at the traced shape is the usual mistake.
+an exported graph that is right only at the traced shape is the usual mistake. What it
+is compared with is computed in float64: TensorFlow picks its float32 kernels by the
+processor, and whether an export is right must not depend on those.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder
+from bytecover_tf.encoders.runtimes import KerasNetwork
 from bytecover_tf.errors import ByteCoverError
+from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.ensemble import Ensemble
 
 BATCHES = (1, 3, 8)
 FRAMES = (2, 13, 40, 110)
@@ -45,7 +50,7 @@ class Case:
     Attributes:
         waveform: (batch, samples).
         features: (batch, n_bins, frames), by the reference transform.
-        embedding: (batch, dim), by the Keras model.
+        embedding: (batch, dim), by the Keras model in float64.
     """
 
     waveform: np.ndarray
@@ -53,9 +58,14 @@ class Case:
     embedding: np.ndarray
 
 
-def make_cases(encoder: Encoder) -> list[Case]:
-    """Return batches of every size and length, cut from the embedded recordings."""
-    frontend = encoder.frontend
+def make_cases(model: ByteCover | Ensemble, frontend: Frontend) -> list[Case]:
+    """Return batches of every size and length, cut from the embedded recordings.
+
+    Args:
+        model: what is exported.
+        frontend: parameters of its features.
+    """
+    exact = Encoder(KerasNetwork(in_float64(model), frontend))
     music = np.concatenate(
         [load_audio(path, frontend.sample_rate) for path in tunes.audio_files()]
     )
@@ -71,9 +81,16 @@ def make_cases(encoder: Encoder) -> list[Case]:
                 [np.take(music, range(s, s + samples), mode="wrap") for s in starts]
             )
             features = np.stack([frontend.features(row) for row in waveform])
-            embedding = encoder.embed_features(features)
+            embedding = exact.embed_features(features)
             cases.append(Case(waveform, features, embedding))
     return cases
+
+
+def in_float64(model: ByteCover | Ensemble) -> ByteCover | Ensemble:
+    """Return a copy of a model that computes its feature maps in float64."""
+    if isinstance(model, Ensemble):
+        return Ensemble([in_float64(member) for member in model.members], model.shares)
+    return model.encoder(model.without_classifier(dtype="float64"))
 
 
 def _frame_samples(frontend: Frontend) -> int:

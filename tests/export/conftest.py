@@ -21,7 +21,12 @@ def _make_model(**arguments):
     for variable in model.variables:
         name = variable.path.rsplit("/", 1)[-1]
         if name == "moving_variance":
-            variable.assign(rng.uniform(0.5, 2, variable.shape))
+            # The stem's is about that of what it sees, unless it sees salience: from
+            # amplitudes, it would else make maps that are all but flat, and a variance
+            # over two frames would be that of rounding errors.
+            is_small = "stem" in variable.path and model.salience is None
+            scale = 0.02 if is_small else 1
+            variable.assign(scale * rng.uniform(0.5, 2, variable.shape))
         elif name in ("moving_mean", "beta", "bias"):
             variable.assign(rng.normal(0, 0.2, variable.shape))
         elif name == "gamma":

@@ -15,8 +15,9 @@ import tensorflow as tf
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
-from bytecover_tf.encoders.encoder import load_encoder
+from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.encoders.model_file import save_model
+from bytecover_tf.encoders.runtimes import KerasNetwork
 from bytecover_tf.errors import EncoderError
 from bytecover_tf.evaluation.protocol import evaluate_tracks
 from bytecover_tf.models.ensemble import Ensemble
@@ -24,7 +25,7 @@ from bytecover_tf.stores.feature_store import FeatureStore
 from export import PRECISIONS, inference
 from export import bundle as bundle_module
 from export.__main__ import main
-from export.parity import ParityError
+from export.parity import FRAMES, ParityError, in_float64
 
 VARIANTS = [
     (f"encoder_{source}{suffix}.onnx", source, precision)
@@ -140,11 +141,50 @@ def test_ensemble_is_exported_in_every_precision(make_model, tmp_path, rng):
     save_model(model, path, Frontend(pool=20), {})
     bundle_module.export(path, out, ["onnx"], precisions=PRECISIONS)
     features = [rng.random((84, n)).astype(np.float32) for n in (1, 7, 130)]
-    expected = load_encoder(path).embed_features(features)
+    exact = Encoder(KerasNetwork(in_float64(model), Frontend(pool=20)))
+    expected = exact.embed_features(features)
     for suffix, least in (("", 0.9999), ("_float16", 0.999), ("_int8", 0.95)):
         found = load_encoder(out / f"encoder_features{suffix}.onnx")
         cosines = (found.embed_features(features) * expected).sum(axis=1)
         assert cosines.min() >= least
+
+
+def jittered(model, features, relative):
+    """Embed by a copy whose weights are off by a share that rounding might make."""
+    copy = in_float64(model)
+    rng = np.random.default_rng(0)
+    for member in getattr(copy, "members", [copy]):
+        for variable in member.backbone.trainable_variables:
+            noise = 1 + relative * rng.standard_normal(variable.shape)
+            variable.assign(np.asarray(variable) * noise)
+    return Encoder(KerasNetwork(copy, Frontend())).embed_features(features)
+
+
+@pytest.mark.parametrize("salience", [None, 2])
+def test_what_parity_compares_is_well_conditioned(make_model, rng, salience):
+    model = make_model(salience=salience, pitch_classes=salience is not None)
+    for frames in FRAMES:
+        features = rng.random((3, 84, frames)).astype(np.float32) ** 6
+        difference = jittered(model, features, 0) - jittered(model, features, 1e-6)
+        # Else a network's embedding would depend on the order of its sums, which each
+        # processor and runtime chooses for itself.
+        assert 0 < np.abs(difference).max() < 5e-5
+
+
+def test_reference_of_parity_is_the_model_in_float64(make_model, rng):
+    model = make_model(width=4, pitch_classes=True, registers=2)
+    members = [model, make_model(width=4, pitch_classes=True, input_power=0.5)]
+    ensemble = Ensemble(members, [2, 1])
+    ensemble.build((None, 84, None, 1))
+    features = rng.random((2, 84, 7, 1)).astype(np.float32)
+    for original in (model, ensemble):
+        exact = in_float64(original)
+        for copy in getattr(exact, "members", [exact]):
+            kernels = copy.backbone.trainable_variables
+            assert {variable.dtype for variable in kernels} == {"float64"}
+        np.testing.assert_allclose(
+            exact(features)["f_c"], original(features)["f_c"], atol=1e-4
+        )
 
 
 @pytest.mark.parametrize(("name", "source", "precision"), VARIANTS)
