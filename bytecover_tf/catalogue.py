@@ -46,8 +46,10 @@ def _info(catalogue: Catalogue, _names: Sequence[str]) -> int:
 def _verify(catalogue: Catalogue, names: Sequence[str]) -> int:
     from bytecover_tf.catalogues.indexing import find_files
 
-    paths = find_files(names)[0] if names else []
-    found = catalogue.verify(paths)
+    files = find_files(names) if names else None
+    for line in files.found.left_out() if files else ():
+        print(line, file=sys.stderr)
+    found = catalogue.verify(files.paths if files else ())
     for problem, files in (
         ("missing", found.missing),
         ("changed", found.changed),

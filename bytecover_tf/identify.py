@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.matching.calibration import choose_calibration
     from bytecover_tf.matching.identification import identify
 
-    paths = _files(options.queries)
+    paths, unreadable = _files(options.queries)
     catalogue, encoder = open_with_encoder(options.catalogue, options.encoder)
     write = _write_json if options.json else _write_csv if options.csv else _write_table
     failed = 0
@@ -80,23 +80,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for number, answer in enumerate(answers):
             failed += bool(answer.error)
             write(answer, number == 0)
-    if not failed:
-        return cli.OK
-    return cli.NOTHING_DONE if failed == len(paths) else cli.SOME_FAILED
+    if failed == len(paths):
+        return cli.NOTHING_DONE
+    return cli.SOME_FAILED if failed or unreadable else cli.OK
 
 
-def _files(queries: Iterable[str]) -> list[str]:
-    """Return the queries, with the recordings in folders in place of these."""
-    from bytecover_tf.data.files import recordings
+def _files(queries: Iterable[str]) -> tuple[list[str], int]:
+    """Return the queries, with the recordings in folders in place of these.
+
+    What is left out of a folder is named; the second value is the number of folders
+    that cannot be looked into.
+    """
+    from bytecover_tf.data.files import Found, search
     from bytecover_tf.errors import DataError
 
-    paths: list[str] = []
+    found = Found()
     for query in queries:
-        found = recordings(Path(query)) if os.path.isdir(query) else [query]
-        paths.extend(map(str, found))
-    if not paths:
+        if os.path.isdir(query):
+            found.add(search(Path(query)))
+        else:
+            found.recordings.append(Path(query))
+    for line in found.left_out():
+        print(line, file=sys.stderr)
+    if not found.recordings:
         raise DataError(f"{', '.join(queries)}: expected recordings, found none")
-    return paths
+    return [str(path) for path in found.recordings], len(found.unreadable)
 
 
 # -- output -----------------------------------------------------------------------

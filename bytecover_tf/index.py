@@ -67,11 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from bytecover_tf.catalogues.indexing import find_files, index_files, prune
 
-    paths, works = find_files(options.folders, options.manifest)
+    files = find_files(options.folders, options.manifest)
+    for line in files.found.left_out():
+        print(line, file=sys.stderr)
     catalogue, load = _open(options)
     with catalogue:
         report = index_files(
-            catalogue, load, paths, works, options.workers, options.ray
+            catalogue, load, files.paths, files.works, options.workers, options.ray
         )
         pruned = prune(catalogue, options.folders) if options.prune else 0
         _print(report, pruned, catalogue)
@@ -88,9 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         "embeddings",
                         file=sys.stderr,
                     )
-    if not report.failed:
-        return cli.OK
-    return cli.NOTHING_DONE if len(report.failed) == len(paths) else cli.SOME_FAILED
+    if len(report.failed) == len(files.paths):
+        return cli.NOTHING_DONE
+    return cli.SOME_FAILED if report.failed or files.found.unreadable else cli.OK
 
 
 def _open(

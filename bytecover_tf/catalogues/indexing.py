@@ -12,7 +12,7 @@ from bytecover_tf.catalogues.catalogue import Catalogue, holds
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.catalogues.segments import embed_rows
 from bytecover_tf.catalogues.tags import read_tags
-from bytecover_tf.data.files import existing_folder, recordings
+from bytecover_tf.data.files import Found, existing_folder, search
 from bytecover_tf.data.manifest import load as read_manifest
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import DataError
@@ -273,37 +273,48 @@ class _Indexing:
         )
 
 
-def find_files(
-    folders: Iterable[str | Path], manifest: Path | None = None
-) -> tuple[list[str], dict[str, str]]:
-    """Return the recordings in folders and in a manifest, and the works it names.
+@dataclass
+class Files:
+    """What is to be indexed.
+
+    Attributes:
+        paths: of the recordings, absolute.
+        works: label of the composition by path, of those that a manifest lists.
+        found: what the folders hold, and what of it is left out.
+    """
+
+    paths: list[str]
+    works: dict[str, str]
+    found: Found
+
+
+def find_files(folders: Iterable[str | Path], manifest: Path | None = None) -> Files:
+    """Look for recordings in folders and in a manifest.
 
     Args:
         folders: folders or single files.
         manifest: as `bytecover_tf.data.manifest` reads it.
 
-    Returns:
-        Absolute paths, and the work of those that the manifest lists.
-
     Raises:
         DataError: a folder is missing, the manifest is malformed, or there are no
             recordings.
     """
-    paths = []
     works = {}
     if manifest is not None:
         for track in read_manifest(manifest):
-            paths.append(os.path.abspath(track.path))
-            works[paths[-1]] = track.work
+            works[os.path.abspath(track.path)] = track.work
+    found = Found()
     folders = list(folders)
     for folder in folders:
         if os.path.isfile(folder):
-            paths.append(os.path.abspath(folder))
-            continue
-        found = recordings(existing_folder(folder))
-        paths.extend(os.path.abspath(path) for path in found)
+            found.recordings.append(Path(folder))
+        else:
+            found.add(search(existing_folder(folder)))
+    paths = [*works, *(os.path.abspath(path) for path in found.recordings)]
     if not paths:
+        reasons = [f"{path}: {reason}" for path, reason in found.unreadable.items()]
         raise DataError(
             f"{', '.join(map(str, folders))}: expected recordings, found none"
+            + "".join(f"; {reason}" for reason in reasons)
         )
-    return list(dict.fromkeys(paths)), works
+    return Files(list(dict.fromkeys(paths)), works, found)

@@ -1,30 +1,54 @@
 """Finding recordings in folders and reading the text files that list them."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bytecover_tf.errors import DataError
 
 # fmt: off
 SUFFIXES = frozenset((
-    ".aac", ".aif", ".aiff", ".flac", ".m4a", ".mka", ".mkv", ".mp3", ".mp4", ".npy",
-    ".oga", ".ogg", ".opus", ".wav", ".webm", ".wma",
+    ".3g2", ".3ga", ".3gp", ".aac", ".ac3", ".adts", ".aif", ".aifc", ".aiff", ".amr",
+    ".ape", ".asf", ".au", ".avi", ".bwf", ".caf", ".dff", ".divx", ".dsf", ".dts",
+    ".dtshd", ".eac3", ".ec3", ".f4a", ".f4v", ".flac", ".flv", ".gsm", ".m2ts", ".m4a",
+    ".m4b", ".m4p", ".m4r", ".m4v", ".mka", ".mkv", ".mlp", ".mov", ".mp1", ".mp2",
+    ".mp3", ".mp4", ".mpa", ".mpc", ".mpeg", ".mpg", ".mpga", ".mts", ".mxf", ".npy",
+    ".nut", ".oga", ".ogg", ".ogm", ".ogv", ".ogx", ".oma", ".opus", ".qt", ".ra",
+    ".rf64", ".rm", ".rmvb", ".snd", ".sph", ".spx", ".tak", ".thd", ".ts", ".tta",
+    ".vob", ".voc", ".w64", ".wav", ".wave", ".webm", ".weba", ".wma", ".wmv", ".wtv",
+    ".wv",
 ))
 # fmt: on
 """Endings, in lower case, by which a file counts as a recording."""
 
+# What systems and network drives put among the files of their users.
+_RUBBISH_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
+_RUBBISH_FOLDERS = {"__MACOSX", ".AppleDouble", "@eaDir", "$RECYCLE.BIN"}
+
 
 def is_recording(path: Path) -> bool:
-    """Tell whether a file's name is that of audio or of a `.npy` feature.
+    """Tell whether a file's name is that of audio, video or a `.npy` feature.
 
     Args:
         path: a file; it is not opened.
 
     Returns:
-        False for hidden files (`._x.mp3` of macOS archives among them).
+        False for `._x.mp3`, which macOS writes beside `x.mp3`. Other names may begin
+        with a dot, as those of some bands do.
     """
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    return path.suffix.lower() in SUFFIXES and not _is_rubbish(path.name)
+
+
+def is_rubbish_folder(name: str) -> bool:
+    """Tell whether a folder's name is one that no user gave, or that of a bin."""
+    return name in _RUBBISH_FOLDERS or name.startswith(".Trash")
+
+
+def _is_rubbish(name: str) -> bool:
+    return name.startswith("._") or name in _RUBBISH_FILES
 
 
 def existing_folder(path: str | os.PathLike[str]) -> Path:
@@ -45,21 +69,102 @@ def existing_folder(path: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def recordings(folder: Path) -> Iterator[Path]:
-    """Walk over the recordings in a folder and its subfolders.
+@dataclass
+class Found:
+    """What lies in a folder and its subfolders.
+
+    Attributes:
+        recordings: files with the names of recordings, sorted folder by folder.
+        others: files with other names, rubbish of the system left out.
+        unreadable: reason by path, for each folder that could not be looked into.
+    """
+
+    recordings: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)
+    unreadable: dict[Path, str] = field(default_factory=dict)
+
+    def add(self, other: Found) -> None:
+        """Take over what lies in another folder."""
+        self.recordings += other.recordings
+        self.others += other.others
+        self.unreadable.update(other.unreadable)
+
+    def left_out(self) -> list[str]:
+        """Return a line for each ending that is no recording's, and each failure."""
+        by_ending: dict[str, list[Path]] = {}
+        for path in self.others:
+            by_ending.setdefault(path.suffix.lower() or "no ending", []).append(path)
+        return [
+            f"left out, not audio by name: {len(paths)} with {ending}, such as "
+            f"{paths[0]}"
+            if len(paths) > 1
+            else f"left out, not audio by name: {paths[0]}"
+            for ending, paths in sorted(by_ending.items())
+        ] + [
+            f"left out, cannot be looked into: {path}: {reason}"
+            for path, reason in self.unreadable.items()
+        ]
+
+
+def search(folder: Path) -> Found:
+    """Look for recordings in a folder and its subfolders.
+
+    Links to folders elsewhere are followed; whatever links form, each folder is
+    searched once.
+
+    Args:
+        folder: an existing folder.
+    """
+    found = Found()
+
+    def note(error: OSError) -> None:
+        found.unreadable[Path(error.filename)] = error.strerror or str(error)
+
+    top = os.path.realpath(folder)
+    seen = {top}
+
+    def is_new(path: str) -> bool:
+        """Whether a folder is to be searched here; a link may lead to another's."""
+        if not os.path.islink(path):
+            return True
+        target = os.path.realpath(path)
+        is_inside = os.path.commonpath([top, target]) in (top, target)
+        if is_inside or target in seen:
+            return False
+        seen.add(target)
+        return True
+
+    for parent, children, names in os.walk(folder, onerror=note, followlinks=True):
+        children[:] = sorted(
+            child
+            for child in children
+            if not is_rubbish_folder(child) and is_new(os.path.join(parent, child))
+        )
+        for name in sorted(names):
+            path = Path(parent, name)
+            if is_recording(path):
+                found.recordings.append(path)
+            elif not _is_rubbish(name):
+                found.others.append(path)
+    return found
+
+
+def recordings(folder: Path) -> list[Path]:
+    """Return the recordings in a folder and its subfolders.
 
     Args:
         folder: an existing folder.
 
-    Yields:
-        Paths in sorted order; hidden files and folders are passed over.
+    Returns:
+        Paths in sorted order.
+
+    Raises:
+        DataError: a folder in it cannot be looked into.
     """
-    for parent, children, names in os.walk(folder):
-        children[:] = sorted(child for child in children if not child.startswith("."))
-        for name in sorted(names):
-            path = Path(parent, name)
-            if is_recording(path):
-                yield path
+    found = search(folder)
+    for path, reason in found.unreadable.items():
+        raise DataError(f"{path}: cannot be looked into: {reason}")
+    return found.recordings
 
 
 def recordings_by(key: Callable[[Path], str], folder: Path) -> dict[str, Path]:

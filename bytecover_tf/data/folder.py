@@ -22,8 +22,7 @@ _SPLITS: tuple[Split, ...] = get_args(Split)
 def load(root: Path) -> list[Track]:
     """Read every recording under a folder.
 
-    Audio of any format and `.npy` features count; other files and hidden ones are
-    passed over.
+    Audio of any format and `.npy` features count; other files are passed over.
 
     Args:
         root: the folder.
@@ -74,5 +73,5 @@ def _subfolders(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if path.is_dir() and not path.name.startswith(".")
+        if path.is_dir() and not files.is_rubbish_folder(path.name)
     )

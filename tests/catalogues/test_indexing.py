@@ -47,7 +47,9 @@ def folder(tmp_path, music):
 
 
 def index(catalogue, encoder, folder, **options):
-    return index_files(catalogue, lambda: encoder, find_files([folder])[0], **options)
+    return index_files(
+        catalogue, lambda: encoder, find_files([folder]).paths, **options
+    )
 
 
 def contents(catalogue):
@@ -168,7 +170,7 @@ def test_a_file_that_moved_while_another_took_its_name(
     assert new["z.flac"].id == old.id
     assert new["0.flac"].content == content_hash(folder / "0.flac")
     assert catalogue.count() == 5
-    assert catalogue.verify(find_files([folder])[0]).is_sound
+    assert catalogue.verify(find_files([folder]).paths).is_sound
 
 
 def test_copies_are_one_recording_at_the_first_path(catalogue, encoder, folder):
@@ -220,15 +222,16 @@ def test_bad_files_are_named_and_keep_nothing_from_the_others(
 def test_a_manifest_names_works(catalogue, encoder, folder, tmp_path):
     manifest = tmp_path / "list.csv"
     manifest.write_text("work,path\nyesterday,music/0.flac\nyesterday,music/1.flac\n")
-    paths, works = find_files([], manifest)
-    index_files(catalogue, lambda: encoder, paths, works)
+    files = find_files([], manifest)
+    index_files(catalogue, lambda: encoder, files.paths, files.works)
     index(catalogue, encoder, folder)
     found = by_name(catalogue)
     assert [found[f"{n}.flac"].work == "yesterday" for n in range(4)] == [
         *(True, True, False, False)
     ]
     manifest.write_text("work,path\nhelp,music/1.flac\n")
-    report = index_files(catalogue, lambda: None, *find_files([], manifest))
+    files = find_files([], manifest)
+    report = index_files(catalogue, lambda: None, files.paths, files.works)
     assert report.renamed == 1
     assert by_name(catalogue)["1.flac"].work == "help"
 

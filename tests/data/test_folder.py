@@ -14,7 +14,7 @@ def touch(root, *names):
 
 def test_all_tracks_are_test(tmp_path):
     touch(tmp_path, "b/2.FLAC", "b/1.mp3", "a b/x.npy", "b/cover.jpg", "notes.txt")
-    touch(tmp_path, "b/.1.mp3", ".trash/1.mp3", "b/.cache/1.mp3", "empty/notes.txt")
+    touch(tmp_path, "b/._1.mp3", ".Trash-0/1.mp3", "__MACOSX/1.mp3", "empty/notes.txt")
     assert folder.load(tmp_path) == [
         Track("a b/x.npy", "a b", str(tmp_path / "a b" / "x.npy"), "test", "both"),
         Track("b/1.mp3", "b", str(tmp_path / "b" / "1.mp3"), "test", "both"),
