@@ -52,6 +52,7 @@ def _verify(catalogue: Catalogue, names: Sequence[str]) -> int:
     found = catalogue.verify(files.paths if files else ())
     for problem, files in (
         ("missing", found.missing),
+        ("unreadable", found.unreadable),
         ("changed", found.changed),
         ("not indexed", found.unindexed),
         ("damaged", found.damaged),
@@ -60,7 +61,8 @@ def _verify(catalogue: Catalogue, names: Sequence[str]) -> int:
             print(f"{problem}: {file}")
     print(
         f"{catalogue.address}: {found.recordings} recordings, "
-        f"{len(found.missing)} missing, {len(found.changed)} changed, "
+        f"{len(found.missing)} missing, {len(found.unreadable)} unreadable, "
+        f"{len(found.changed)} changed, "
         f"{len(found.unindexed)} not indexed, {len(found.damaged)} damaged"
     )
     return cli.OK if found.is_sound else cli.SOME_FAILED

@@ -91,6 +91,17 @@ def content_hash(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def is_gone(path: str) -> bool:
+    """Tell whether there certainly is no file; one that cannot be seen is not gone."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # no permission, a disk that fails, a server that is away
+        return False
+    return False
+
+
 def is_unchanged(path: str, size: int | None, mtime_ns: int | None) -> bool:
     """Tell whether a file is there and has this size and time; None is no size."""
     try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bytecover_tf import cli
 from bytecover_tf.encoders.pretrained import DEFAULT
+from bytecover_tf.errors import CatalogueError
 
 if TYPE_CHECKING:
     from bytecover_tf.catalogues import Catalogue
@@ -46,7 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--prune",
         action="store_true",
-        help="remove recordings below the folders whose file is gone",
+        help="remove recordings below the folders whose file is gone; refused if that "
+        "looks as if a disk were not mounted",
+    )
+    parser.add_argument(
+        "--prune-many",
+        action="store_true",
+        help="prune even if a folder is empty now or most recordings are gone",
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
@@ -75,8 +82,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report = index_files(
             catalogue, load, files.paths, files.works, options.workers, options.ray
         )
-        pruned = prune(catalogue, options.folders) if options.prune else 0
+        pruned, refusal = 0, ""
+        if options.prune or options.prune_many:
+            try:
+                pruned = prune(catalogue, options.folders, options.prune_many)
+            except CatalogueError as error:
+                refusal = str(error)
         _print(report, pruned, catalogue)
+        if refusal:
+            print(f"error: {refusal}", file=sys.stderr)
         if pruned or report.has_changed_something:
             index = catalogue.optimize()
             if index is not None:
@@ -92,7 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     )
     if len(report.failed) == len(files.paths):
         return cli.NOTHING_DONE
-    return cli.SOME_FAILED if report.failed or files.found.unreadable else cli.OK
+    is_whole = not (report.failed or files.found.unreadable or refusal)
+    return cli.OK if is_whole else cli.SOME_FAILED
 
 
 def _open(

@@ -10,6 +10,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.catalogues.recall import Trial
 from bytecover_tf.catalogues.rows import Hit, Recording, Row
 from bytecover_tf.errors import CatalogueError
-from bytecover_tf.files import content_hash
+from bytecover_tf.files import content_hash, is_gone
 
 if TYPE_CHECKING:
     pass
@@ -60,6 +61,7 @@ class Verification:
     Attributes:
         recordings: number in the catalogue.
         missing: paths of recordings whose file is gone.
+        unreadable: paths of recordings whose file cannot be looked at.
         changed: paths of recordings whose file now has other content.
         unindexed: paths of files whose content is not in the catalogue.
         damaged: paths of recordings without chroma or a sound embedding of the whole.
@@ -67,6 +69,7 @@ class Verification:
 
     recordings: int = 0
     missing: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     unindexed: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
@@ -74,7 +77,13 @@ class Verification:
     @property
     def is_sound(self) -> bool:
         """Whether catalogue and files agree."""
-        return not (self.missing or self.changed or self.unindexed or self.damaged)
+        return not (
+            self.missing
+            or self.unreadable
+            or self.changed
+            or self.unindexed
+            or self.damaged
+        )
 
 
 class Catalogue(ABC):
@@ -159,10 +168,14 @@ class Catalogue(ABC):
         for recording in recordings.values():
             if recording.id not in whole:
                 found.damaged.append(recording.path)
-            if not os.path.exists(recording.path):
-                found.missing.append(recording.path)
-            elif not holds(recording):
-                found.changed.append(recording.path)
+            problems = {
+                Place.GONE: found.missing,
+                Place.UNREADABLE: found.unreadable,
+                Place.CHANGED: found.changed,
+            }
+            place = place_of(recording)
+            if place in problems:
+                problems[place].append(recording.path)
         known_paths = {recording.path for recording in recordings.values()}
         known_content = {recording.content for recording in recordings.values()}
         found.unindexed = [
@@ -284,9 +297,23 @@ def _is_chroma(chroma: np.ndarray | None) -> bool:
     )
 
 
-def holds(recording: Recording) -> bool:
-    """Tell whether a recording's file is there and has its content."""
-    return recording.is_unchanged or _content(recording.path) == recording.content
+class Place(Enum):
+    """What is where a recording was read from."""
+
+    SAME = "its content"
+    CHANGED = "other content"
+    UNREADABLE = "nothing that can be read"
+    GONE = "nothing"
+
+
+def place_of(recording: Recording) -> Place:
+    """Look at the place that a recording was read from."""
+    if recording.is_unchanged:
+        return Place.SAME
+    content = _content(recording.path)
+    if content is None:
+        return Place.GONE if is_gone(recording.path) else Place.UNREADABLE
+    return Place.SAME if content == recording.content else Place.CHANGED
 
 
 def _content(path: str) -> str | None:

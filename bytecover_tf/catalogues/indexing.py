@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from bytecover_tf.catalogues.catalogue import Catalogue, holds
+from bytecover_tf.catalogues.catalogue import Catalogue, Place, place_of
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.catalogues.segments import embed_rows
 from bytecover_tf.catalogues.tags import read_tags
 from bytecover_tf.data.files import Found, existing_folder, search
 from bytecover_tf.data.manifest import load as read_manifest
 from bytecover_tf.encoders.encoder import Encoder
-from bytecover_tf.errors import DataError
+from bytecover_tf.errors import CatalogueError, DataError
+from bytecover_tf.files import is_gone
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.extraction import Extracted, Reader
 from bytecover_tf.stores.process_map import ProcessMap
@@ -92,24 +93,56 @@ def index_files(
     return _Indexing(catalogue, load, ordered, works or {}).run(workers, ray)
 
 
-def prune(catalogue: Catalogue, folders: Iterable[str]) -> int:
+def prune(catalogue: Catalogue, folders: Iterable[str], even_many: bool = False) -> int:
     """Remove the recordings below some folders whose file is gone.
+
+    A file that merely cannot be seen is not gone. A disk that is not mounted leaves
+    an empty folder behind, so nothing is removed if a folder of recordings is empty
+    now, or if most recordings are gone.
 
     Args:
         catalogue: to be pruned.
         folders: what lay elsewhere is kept; its disk may not be mounted.
+        even_many: whether to remove them even then.
 
     Returns:
         The number of recordings removed.
+
+    Raises:
+        CatalogueError: too much is gone for that to be meant; nothing was removed.
     """
     tops = tuple(os.path.join(os.path.abspath(folder), "") for folder in folders)
-    gone = [
-        recording.id
-        for recording in catalogue.recordings()
-        if recording.path.startswith(tops) and not os.path.exists(recording.path)
-    ]
-    catalogue.remove(gone)
+    below = [item for item in catalogue.recordings() if item.path.startswith(tops)]
+    gone = [recording for recording in below if is_gone(recording.path)]
+    if not even_many:
+        _check_meant(catalogue.address, gone, len(below))
+    catalogue.remove([recording.id for recording in gone])
     return len(gone)
+
+
+# Of fewer recordings, most are soon gone.
+_FEW = 4
+
+
+def _check_meant(address: str, gone: Sequence[Recording], among: int) -> None:
+    """Refuse a removal that looks as if a disk were not mounted."""
+    emptied = {_nearest_folder(recording.path) for recording in gone}
+    emptied = {folder for folder in emptied if not os.listdir(folder)}
+    reasons = [f"{folder} is empty now" for folder in sorted(emptied)]
+    if len(gone) > _FEW and 2 * len(gone) > among:
+        reasons.append(f"{len(gone)} of {among} recordings are gone")
+    if reasons:
+        raise CatalogueError(
+            f"{address}: nothing was removed, as a disk may not be mounted: "
+            f"{'; '.join(reasons)}. If they are gone for good, add --prune-many"
+        )
+
+
+def _nearest_folder(path: str) -> str:
+    """Return the deepest folder above a path that is there."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
 
 
 class _Indexing:
@@ -196,7 +229,7 @@ class _Indexing:
             # Only its time is new.
             self.report.present += 1
             self._update(self._placed(known, path, result))
-        elif not holds(known):
+        elif place_of(known) in (Place.GONE, Place.CHANGED):
             self.report.moved += 1
             self._update(self._placed(known, path, result))
         elif self._rank.get(known.path, -1) < self._rank[path]:

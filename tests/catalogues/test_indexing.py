@@ -1,5 +1,6 @@
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from bytecover_tf.catalogues import Identity, Segmenting, indexing, open_catalog
 from bytecover_tf.catalogues.indexing import find_files, index_files, prune
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder
-from bytecover_tf.errors import DataError
+from bytecover_tf.errors import CatalogueError, DataError
 from bytecover_tf.files import content_hash
 
 pytest.importorskip("lancedb")
@@ -244,6 +245,52 @@ def test_only_what_is_gone_below_the_folders_is_pruned(catalogue, encoder, folde
     assert prune(catalogue, [str(folder / "other"), str(folder)[:-1]]) == 0
     assert prune(catalogue, [str(folder)]) == 1
     assert set(by_name(catalogue)) == {"0.flac", "2.flac", "3.flac"}
+
+
+def test_what_cannot_be_seen_is_not_gone(catalogue, encoder, folder, monkeypatch):
+    index(catalogue, encoder, folder)
+    stat = os.stat
+
+    def refuse(path, **options):
+        if str(path).endswith("1.flac"):
+            raise PermissionError(13, "Permission denied", path)
+        return stat(path, **options)
+
+    with monkeypatch.context() as unseen:
+        unseen.setattr(os, "stat", refuse)
+        assert prune(catalogue, [str(folder)]) == 0
+        found = catalogue.verify()
+    assert found.unreadable == [str(folder / "1.flac")]
+    assert found.missing == found.changed == []
+    assert catalogue.count() == 4
+
+
+def test_an_emptied_folder_is_pruned_only_if_asked_again(catalogue, encoder, folder):
+    disk = folder / "disk"
+    disk.mkdir()
+    shutil.move(folder / "1.flac", disk)
+    index(catalogue, encoder, folder)
+    (disk / "1.flac").unlink()
+    with pytest.raises(CatalogueError, match=f"{disk} is empty now"):
+        prune(catalogue, [str(folder)])
+    assert catalogue.count() == 4
+    disk.rmdir()  # as who throws an album away
+    assert prune(catalogue, [str(folder)]) == 1
+
+
+def test_most_of_a_library_is_pruned_only_if_asked_again(catalogue, encoder, folder):
+    index(catalogue, encoder, folder)
+    rows = list(catalogue.rows())
+    for number in range(4, 8):
+        name = f"{number}" * 64
+        other = replace(
+            rows[0].recording, id=name[:16], content=name, path=str(folder / name)
+        )
+        catalogue.add([replace(rows[0], recording=other)])
+    (folder / "3.flac").unlink()
+    with pytest.raises(CatalogueError, match="5 of 8 recordings are gone"):
+        prune(catalogue, [str(folder)])
+    assert prune(catalogue, [str(folder)], even_many=True) == 5
 
 
 def test_windows_are_embedded_beside_the_whole(encoder, folder, tmp_path):

@@ -18,7 +18,27 @@ def names(root, paths):
 
 @pytest.mark.parametrize(
     "ending",
-    "m4b aifc wv caf w64 au tta ac3 dts mp2 mov avi 3gp ts flv spx m4r m4v vob".split(),
+    [
+        "m4b",
+        "aifc",
+        "wv",
+        "caf",
+        "w64",
+        "au",
+        "tta",
+        "ac3",
+        "dts",
+        "mp2",
+        "mov",
+        "avi",
+        "3gp",
+        "ts",
+        "flv",
+        "spx",
+        "m4r",
+        "m4v",
+        "vob",
+    ],
 )
 def test_every_format_that_is_decoded_counts(tmp_path, ending):
     touch(tmp_path, f"a.{ending}", f"B.{ending.upper()}")
