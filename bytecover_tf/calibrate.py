@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--queries",
-        type=int,
+        type=cli.positive_int,
         default=300,
         metavar="N",
         help="recordings to ask for, chosen at random",
@@ -40,7 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="draw how often what had some probability was right, as PNG",
     )
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="threads (default: one a core)"
+        "--workers",
+        type=cli.positive_int,
+        metavar="N",
+        help="threads (default: one a core)",
     )
     options = parser.parse_args(arguments)
 

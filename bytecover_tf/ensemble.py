@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--shares",
         nargs="+",
-        type=float,
+        type=cli.positive_float,
         metavar="SHARE",
         help="how much the similarity of each counts, such as 2 1 (default: all alike)",
     )
@@ -41,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if len(options.members) < 2:
         raise ConfigError("an ensemble needs two encoders or more, not one")
     shares = options.shares
-    if shares and (len(shares) != len(options.members) or min(shares) <= 0):
+    if shares and len(shares) != len(options.members):
         raise ConfigError(
-            f"--shares must be {len(options.members)} positive numbers, one for each "
+            f"--shares must be {len(options.members)} numbers, one for each "
             f"encoder, not {' '.join(f'{share:g}' for share in shares)}"
         )
     paths = [encoder_file(member) for member in options.members]

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--align",
-        type=int,
+        type=cli.positive_int,
         metavar="N",
         help="also align each query with its N nearest references, as identify does "
         "with 100, and measure that ranking",
@@ -47,7 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from bytecover_tf.data.features import default_store, open_features
     from bytecover_tf.encoders.encoder import load_encoder
-    from bytecover_tf.errors import ConfigError
     from bytecover_tf.evaluation.protocol import (
         check_unseen,
         choose_split,
@@ -59,8 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.align is not None:
         from bytecover_tf.evaluation.reranking import check_frontend
 
-        if options.align < 1:
-            raise ConfigError(f"--align must be 1 or more, not {options.align}")
         check_frontend(encoder.frontend)
     tracks = choose_split(cli.read_tracks(options), options.split)
     store_path = options.features or default_store(

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--candidates",
-        type=int,
+        type=cli.positive_int,
         default=100,
         metavar="N",
         help="recordings to compare each with, those of the nearest embeddings",
@@ -47,7 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="give the recordings of a group the same work in the catalogue",
     )
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="threads (default: one a core)"
+        "--workers",
+        type=cli.positive_int,
+        metavar="N",
+        help="threads (default: one a core)",
     )
     options = parser.parse_args(arguments)
     if not 0 < options.threshold <= 1:

@@ -33,11 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     cli.add_calibration_argument(parser)
     parser.add_argument(
-        "--top", type=int, default=10, metavar="N", help="matches to show of each query"
+        "--top",
+        type=cli.positive_int,
+        default=10,
+        metavar="N",
+        help="matches to show of each query",
     )
     parser.add_argument(
         "--candidates",
-        type=int,
+        type=cli.positive_int,
         metavar="N",
         help="recordings to align a query with (default: 100 for four minutes, more "
         "for less)",
@@ -48,7 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     form.add_argument("--csv", action="store_true", help="one line per match")
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="threads (default: one a core)"
+        "--workers",
+        type=cli.positive_int,
+        metavar="N",
+        help="threads (default: one a core)",
     )
     options = parser.parse_intermixed_args(arguments)
 

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--segments",
-        type=float,
+        type=cli.positive_float,
         nargs=2,
         metavar=("SECONDS", "HOP"),
         help="for a new catalogue: embed windows of this length too, one every HOP "
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--workers",
-        type=int,
+        type=cli.positive_int,
         metavar="N",
         help="processes that decode and transform (default: one a core)",
     )

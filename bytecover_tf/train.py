@@ -76,7 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="continue the run in --run-dir with the settings, data and weights it has",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of all randomness")
+    parser.add_argument(
+        "--seed", type=cli.natural_int, default=0, help="of all randomness"
+    )
     options = parser.parse_args(arguments)
 
     request = _resumed(options) if options.resume else _new(options)

@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--dim",
-        type=int,
+        type=cli.positive_int,
         metavar="N",
         help="values of an embedding, the best ones (default: as many as before)",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,14 +26,15 @@ class Segmenting:
         hop: seconds from the start of one window to that of the next.
 
     Raises:
-        ConfigError: a value is negative, or only one of the two is 0.
+        ConfigError: a value is negative or not finite, or only one of the two is 0.
     """
 
     seconds: float = 0.0
     hop: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.seconds < 0 or self.hop < 0 or bool(self.seconds) != bool(self.hop):
+        whole = (self.seconds, self.hop) == (0, 0)
+        if not whole and not (0 < self.seconds < inf and 0 < self.hop < inf):
             raise ConfigError(
                 "segments need a positive length and a positive hop in seconds, "
                 f"found {self.seconds} and {self.hop}"

@@ -6,7 +6,10 @@ from bytecover_tf.cli.arguments import (
     add_catalogue_argument,
     add_data_arguments,
     add_encoder_argument,
+    natural_int,
     parser,
+    positive_float,
+    positive_int,
     read_tracks,
 )
 from bytecover_tf.cli.extras import require_extra
@@ -21,7 +24,10 @@ __all__ = [
     "add_catalogue_argument",
     "add_data_arguments",
     "add_encoder_argument",
+    "natural_int",
     "parser",
+    "positive_float",
+    "positive_int",
     "read_tracks",
     "require_extra",
     "run",

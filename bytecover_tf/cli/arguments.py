@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,37 @@ class HelpFormatter(
         if action.default in (None, False, []):
             return action.help
         return super()._get_help_string(action)
+
+
+def positive_int(text: str) -> int:
+    """Read a whole number from 1 on, for argparse."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number from 1 on, found {text!r}"
+        )
+    return number
+
+
+def natural_int(text: str) -> int:
+    """Read a whole number from 0 on, for argparse."""
+    return 0 if text.strip() == "0" else positive_int(text)
+
+
+def positive_float(text: str) -> float:
+    """Read a finite number above 0, for argparse."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"expected a finite number above 0, found {text!r}"
+        )
+    return number
 
 
 def parser(module: str, description: str) -> argparse.ArgumentParser:
@@ -50,7 +82,7 @@ def add_data_arguments(arguments: argparse.ArgumentParser, default: str | None) 
     )
     group.add_argument(
         "--split-seed",
-        type=int,
+        type=natural_int,
         metavar="N",
         help="divide the works 8:1:1 into train, validation and test by this seed; "
         "for data that comes without a split",
@@ -64,13 +96,13 @@ def add_data_arguments(arguments: argparse.ArgumentParser, default: str | None) 
     )
     group.add_argument(
         "--workers",
-        type=int,
+        type=positive_int,
         metavar="N",
         help="processes that decode and transform (default: one a core)",
     )
     group.add_argument(
         "--source-pool",
-        type=int,
+        type=positive_int,
         default=1,
         metavar="N",
         help="for .npy recordings: how many frames of the transform each of their "

@@ -27,8 +27,9 @@ def locate(path: str | Path) -> Path:
     """Return where an encoder lies.
 
     Args:
-        path: a name of `pretrained_names`, or a path, which is returned as it is. A
-            file or folder of that name in the current folder comes first.
+        path: a name of `pretrained_names`, or a path, which is returned as it is.
+            The name stands for what comes with the package even where there is a
+            file or folder of that name, which is `./bytecover-small`, say.
 
     Raises:
         EncoderError: a file that came with the package is missing or damaged.
@@ -49,8 +50,8 @@ def lasting(path: str | Path) -> str:
 
 
 def is_pretrained_name(path: str | Path) -> bool:
-    """Tell whether this is a name, and not a file or folder that is there."""
-    return str(path) in pretrained_names() and not Path(path).exists()
+    """Tell whether this is a name, and not the path of a file or folder."""
+    return str(path) in pretrained_names()
 
 
 def _check(path: Path, expected: str) -> None:

@@ -241,10 +241,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--lieder", type=Path, required=True, help="openscore_lieder.zip"
     )
-    parser.add_argument("--works", type=int, default=400)
-    parser.add_argument("--versions", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--pool", type=int, default=100, help="a multiple of 20")
+    parser.add_argument("--works", type=cli.positive_int, default=400)
+    parser.add_argument("--versions", type=cli.positive_int, default=5)
+    parser.add_argument("--seed", type=cli.natural_int, default=0)
+    parser.add_argument(
+        "--pool", type=cli.positive_int, default=100, help="a multiple of 20"
+    )
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "music21")
 

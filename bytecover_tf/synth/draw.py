@@ -79,11 +79,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = cli.parser("synth.draw", __doc__)
     parser.add_argument("--out", type=Path, required=True, help="the data set's folder")
     add_archive_options(parser, "drawn")
-    parser.add_argument("--versions", type=int, default=6, help="of each work")
-    parser.add_argument("--works", type=int, help="at most so many (default: all)")
-    parser.add_argument("--pool", type=int, default=20, help="a multiple of 5")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument(
+        "--versions", type=cli.positive_int, default=6, help="of each work"
+    )
+    parser.add_argument(
+        "--works", type=cli.positive_int, help="at most so many (default: all)"
+    )
+    parser.add_argument(
+        "--pool", type=cli.positive_int, default=20, help="a multiple of 5"
+    )
+    parser.add_argument("--seed", type=cli.natural_int, default=0)
+    parser.add_argument("--workers", type=cli.positive_int, default=os.cpu_count())
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "music21", "mido")
 

@@ -49,9 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = cli.parser("synth.listen", __doc__)
     parser.add_argument("--out", type=Path, required=True, help="the page's folder")
     add_archive_options(parser, "played")
-    parser.add_argument("--works", type=int, default=3)
-    parser.add_argument("--versions", type=int, default=4, help="of each work")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--works", type=cli.positive_int, default=3)
+    parser.add_argument(
+        "--versions", type=cli.positive_int, default=4, help="of each work"
+    )
+    parser.add_argument("--seed", type=cli.natural_int, default=0)
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "music21", "mido", "pedalboard")
 

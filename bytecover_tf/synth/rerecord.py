@@ -66,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--recordings", type=Path, required=True, help="a folder of music"
     )
     parser.add_argument("--out", type=Path, required=True, help="the data set's folder")
-    parser.add_argument("--versions", type=int, default=4, help="of each recording")
+    parser.add_argument(
+        "--versions", type=cli.positive_int, default=4, help="of each recording"
+    )
     parser.add_argument(
         "--noise",
         type=Path,
@@ -80,8 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="gets the versions as FLAC files too, to listen to",
     )
     cli.add_encoder_argument(parser, "; it must hear notes", default=DEFAULT)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, help="processes (default: one a core)")
+    parser.add_argument("--seed", type=cli.natural_int, default=0)
+    parser.add_argument(
+        "--workers", type=cli.positive_int, help="processes (default: one a core)"
+    )
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "pedalboard")
     if options.versions < 2:

@@ -32,7 +32,9 @@ def test_a_window_has_one_frame_at_least():
     assert Segmenting(1, 0.1).windows(3, 10.0) == [(0, 1), (1, 2), (2, 3)]
 
 
-@pytest.mark.parametrize("values", [(-1, 1), (1, -1), (0, 1), (1, 0)])
+@pytest.mark.parametrize(
+    "values", [(-1, 1), (1, -1), (0, 1), (1, 0), (np.nan, 1), (9, np.inf)]
+)
 def test_impossible_windows_are_refused(values):
     with pytest.raises(ConfigError, match="positive"):
         Segmenting(*values)

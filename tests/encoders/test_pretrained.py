@@ -11,7 +11,7 @@ from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders import pretrained
 from bytecover_tf.encoders.model_file import encoder_file
-from bytecover_tf.errors import ConfigError
+from bytecover_tf.errors import EncoderError
 from bytecover_tf.matching.calibration import choose_calibration
 
 
@@ -53,8 +53,16 @@ def test_it_is_measured_on_the_embedded_set(tmp_path, capsys):
     assert figures["aligned"]["map"] != figures["map"]
     assert "5 candidates aligned: MAP" in capsys.readouterr().out
 
-    with pytest.raises(ConfigError, match="--align.*0"):
-        evaluate.main([*asked, "--align", "0"])
+
+def test_a_folder_of_its_name_does_not_take_its_place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / pretrained.DEFAULT).mkdir()
+    assert pretrained.locate(pretrained.DEFAULT).parent == pretrained.WEIGHTS
+    assert pretrained.lasting(pretrained.DEFAULT) == pretrained.DEFAULT
+    own = f"./{pretrained.DEFAULT}"
+    assert pretrained.lasting(own) == str(tmp_path / pretrained.DEFAULT)
+    with pytest.raises(EncoderError, match="no run directory"):
+        load_encoder(own)
 
 
 def test_both_of_its_forms_are_one_encoder(name, encoder, rng):
