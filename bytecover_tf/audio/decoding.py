@@ -14,10 +14,12 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, groupby
 from operator import itemgetter
+from typing import Any
 
 import av
 import numpy as np
 import soxr
+from av.stream import Disposition
 
 from bytecover_tf.errors import AudioError
 
@@ -26,6 +28,9 @@ _SILENCE = 1e-4
 # Samples per channel that are decoded before they are handed on: 1.5 s at 44.1 kHz.
 # More would not stay in the processor's cache.
 _BLOCK = 2**16
+# Share of the loudest channel's energy below which the mean of the channels is no more
+# the music: they cancel, as when a plug is wired the wrong way round.
+_CANCELLED = 0.05
 # Sample formats that are read as they are, with the value of silence and full scale.
 _FORMATS = {
     "u8": (128, 2**7),
@@ -68,7 +73,9 @@ def load_audio(path: str | os.PathLike[str], sample_rate: int = 22050) -> np.nda
         sample_rate: of the result, in hertz.
 
     Returns:
-        The mean over all channels, float32 of shape (samples,), full scale 1.
+        The mean over all channels, float32 of shape (samples,), full scale 1. Where
+        the channels cancel one another, the loudest of them. Of several audio
+        streams, the one that is marked as the default, else the first.
 
     Raises:
         AudioError: if the file cannot be read, is truncated or damaged, has
@@ -173,7 +180,7 @@ def _open(name: str) -> _File:
 
 
 def _frames(file: _File, name: str) -> Iterator[av.AudioFrame]:
-    """Decode the first audio stream and check that its end was reached."""
+    """Decode the default audio stream and check that its end was reached."""
     packets = failed = 0
     end = 0.0
     # No file may make FFmpeg open another file or an address.
@@ -183,7 +190,7 @@ def _frames(file: _File, name: str) -> Iterator[av.AudioFrame]:
             raise AudioError(
                 f"{name}: has no audio stream (read as {container.format.long_name})"
             )
-        stream = container.streams.audio[0]
+        stream = _default_stream(container)
         for packet in container.demux():
             if packet.stream_index == stream.index:
                 packets += 1
@@ -213,6 +220,14 @@ def _frames(file: _File, name: str) -> Iterator[av.AudioFrame]:
             f"{name}: is truncated: it declares {declared:.1f} s, "
             f"of which {end:.1f} s are there"
         )
+
+
+def _default_stream(container: Any) -> Any:
+    streams = container.streams.audio
+    for stream in streams:
+        if stream.disposition & Disposition.default:
+            return stream
+    return streams[0]
 
 
 def _mono_blocks(
@@ -254,7 +269,10 @@ def _readable(frames: Iterator[av.AudioFrame]) -> Iterator[av.AudioFrame]:
 
 
 def _mono(frame: av.AudioFrame) -> np.ndarray:
-    """Return the mean over a frame's channels, float32 (samples,)."""
+    """Return the mean over a frame's channels, float32 (samples,).
+
+    If that cancels the music, return the loudest channel.
+    """
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(frame.samples, -1).T
@@ -264,7 +282,18 @@ def _mono(frame: av.AudioFrame) -> np.ndarray:
         for channel in samples[1:]:  # many times as fast as NumPy's mean
             mono += channel
         mono /= len(samples)
-        return (mono - silence) / full_scale
+        mono = (mono - silence) / full_scale
+        if len(samples) == 1:
+            return mono
+        channels = [
+            (channel.astype(np.float32) - silence) / full_scale for channel in samples
+        ]
+        loudest = max(channels, key=_energy)
+        return loudest if _energy(mono) < _CANCELLED * _energy(loudest) else mono
+
+
+def _energy(samples: np.ndarray) -> float:
+    return float(samples @ samples)
 
 
 def _resample(
