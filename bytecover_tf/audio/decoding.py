@@ -41,6 +41,9 @@ _FORMATS = {
 }
 # PyAV crashes on more.
 _MOST_PLANES = 7
+# Far above samples that were never scaled, as 32-bit integers; their squares still fit
+# float32, in which the transform computes.
+_LARGEST = 1e12
 # A damaged header may declare 1 Hz, which would fill the memory when resampled.
 _LOWEST_RATE = 1000
 # Bytes that may be missing at the end of a file whose writer miscounted.
@@ -128,7 +131,7 @@ def check_waveform(samples: np.ndarray, name: str) -> None:
 
     Raises:
         AudioError: if the array has another shape or type, is empty, is not
-            finite, or is silent.
+            finite, has a sample that is far too large, or is silent.
     """
     if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
         raise AudioError(
@@ -142,6 +145,11 @@ def _finite_peak(samples: np.ndarray, name: str) -> float:
     peak = float(np.abs(samples).max())
     if not np.isfinite(peak):
         raise AudioError(f"{name}: has samples that are not finite (NaN or infinity)")
+    if peak > _LARGEST:
+        raise AudioError(
+            f"{name}: has a sample of {peak:.3g}, expected at most {_LARGEST:.0e} "
+            "(full scale is 1)"
+        )
     return peak
 
 

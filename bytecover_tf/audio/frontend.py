@@ -281,6 +281,8 @@ class Frontend(Transform):
         if pooled.shape[1] == 0:
             raise self._too_short(name)
         peak = pooled.max()
+        if not np.isfinite(peak):
+            raise AudioError(f"{name}: its |CQT| is not finite (NaN or infinity)")
         if not peak > 0:
             raise AudioError(
                 f"{name}: silent between {self.fmin:.0f} Hz and the top bin"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -61,7 +61,11 @@ class Encoder:
         Args:
             paths: of files that `load_audio` reads.
         """
-        return self._embed(paths, lambda _, path: self.frontend.extract(path))
+        return self._embed(
+            paths,
+            lambda path, _: self.frontend.extract(path),
+            lambda _, path: str(path),
+        )
 
     def embed_waveforms(self, waveforms: Iterable[np.ndarray]) -> np.ndarray:
         """Embed samples.
@@ -70,8 +74,7 @@ class Encoder:
             waveforms: 1-D float arrays at the frontend's sample rate.
         """
         return self._embed(
-            waveforms,
-            lambda index, samples: self.frontend.features(samples, f"waveform {index}"),
+            waveforms, self.frontend.features, lambda index, _: f"waveform {index}"
         )
 
     def embed_features(
@@ -87,21 +90,27 @@ class Encoder:
         return self._embed(
             features,
             # Pooled already; normalising what is normalised changes nothing.
-            lambda index, array: self.frontend.from_cqt(
-                array,
-                self.frontend.pool,
-                names[index] if names else f"features {index}",
-            ),
+            lambda array, name: self.frontend.from_cqt(array, self.frontend.pool, name),
+            lambda index, _: names[index] if names else f"features {index}",
         )
 
-    def _embed(self, inputs: Iterable[Any], prepare: Any) -> np.ndarray:
+    def _embed(
+        self,
+        inputs: Iterable[Any],
+        prepare: Callable[..., np.ndarray],
+        name: Callable[[int, Any], str],
+    ) -> np.ndarray:
+        """Embed what `prepare` makes of each input and its name."""
         errors: dict[int, str] = {}
 
+        names: dict[int, str] = {}
+
         def attempt(item: tuple[int, Any]) -> np.ndarray | None:
+            names[item[0]] = name(*item)
             try:
-                return prepare(*item)
+                return prepare(item[1], names[item[0]])
             except Exception as error:  # one bad input must not stop a batch
-                errors[item[0]] = explain(error, f"{item[1]!s:.200}")
+                errors[item[0]] = explain(error, names[item[0]])
                 return None
 
         rest = enumerate(inputs)
@@ -110,6 +119,9 @@ class Encoder:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             while some := list(islice(rest, _AT_ONCE)):
                 parts.append(self._embed_prepared(list(pool.map(attempt, some))))
+                for (index, _), vector in zip(some, parts[-1], strict=True):
+                    if index not in errors and np.isnan(vector).any():
+                        errors[index] = f"{names[index]}: its embedding is not finite"
         self.errors = dict(sorted(errors.items()))
         return np.concatenate(parts)
 
@@ -134,8 +146,10 @@ class Encoder:
 
 
 def _unit_norm(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors at unit norm, and NaN for those that have no direction."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+    usable = np.isfinite(norms) & (norms > 0)
+    return np.where(usable, vectors / np.where(usable, norms, 1), np.nan)
 
 
 def load_encoder(

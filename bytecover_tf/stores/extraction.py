@@ -12,7 +12,7 @@ import numpy as np
 
 from bytecover_tf.audio import chroma
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.errors import AudioError, explain
+from bytecover_tf.errors import AudioError, StoreError, explain
 from bytecover_tf.files import content_hash, is_unchanged
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
@@ -95,15 +95,24 @@ def extract_features(
             read = Reader(frontend, source_pool, writer.keys)
             for path, result in ProcessMap(read, workers).map(todo):
                 bar.update()
-                if isinstance(result, str):
-                    report.failed[path] = result
-                    bar.set_postfix(failed=len(report.failed))
-                    continue
-                writer.add(
-                    path, result.key, result.features, result.size, result.mtime_ns
+                reason = (
+                    result if isinstance(result, str) else _add(writer, path, result)
                 )
-                report.extracted += 1
+                if reason:
+                    report.failed[path] = reason
+                    bar.set_postfix(failed=len(report.failed))
+                else:
+                    report.extracted += 1
     return report
+
+
+def _add(writer: FeatureStoreWriter, path: str, read: Extracted) -> str:
+    """Add what was read of a file; return the reason if it cannot be stored."""
+    try:
+        writer.add(path, read.key, read.features, read.size, read.mtime_ns)
+    except StoreError as error:
+        return str(error)
+    return ""
 
 
 def _is_present(writer: FeatureStoreWriter, path: str) -> bool:

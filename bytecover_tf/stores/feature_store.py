@@ -116,9 +116,18 @@ class FeatureStore:
 
         Returns:
             float16 view (count, n_bins); shorter where the recording ends.
+
+        Raises:
+            StoreError: what lies there is not finite.
         """
         stop = entry.frames if count is None else min(start + count, entry.frames)
-        return self._rows[entry.start + start : entry.start + stop]
+        rows = self._rows[entry.start + start : entry.start + stop]
+        if not np.isfinite(rows).all():
+            raise StoreError(
+                f"{self.path}: the features of {entry.source} are not finite (NaN or "
+                "infinity); extract them anew"
+            )
+        return rows
 
     def features(self, source: str | Path) -> np.ndarray:
         """Return a whole recording's features.
@@ -220,8 +229,8 @@ class FeatureStoreWriter:
             The new entry.
 
         Raises:
-            StoreError: the features have the wrong shape, or none were given for
-                new content.
+            StoreError: the features have the wrong shape or are not finite, or none
+                were given for new content.
         """
         twin = self._by_key.get(key)
         if twin is not None:
@@ -233,8 +242,15 @@ class FeatureStoreWriter:
                 raise StoreError(
                     f"{source}: expected features of shape ({bins}, T), found {shape}"
                 )
+            with np.errstate(over="ignore"):
+                stored = np.ascontiguousarray(features.T, np.float16)
+            if not np.isfinite(stored).all():
+                raise StoreError(
+                    f"{source}: has features that are not finite, or too large for "
+                    "float16"
+                )
             start, frames = self._end, features.shape[1]
-            self._data.write(np.ascontiguousarray(features.T, np.float16).tobytes())
+            self._data.write(stored.tobytes())
             flush(self._data)
             self._end += frames
         entry = Entry(str(source), key, size, mtime_ns, start, frames)

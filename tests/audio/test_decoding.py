@@ -524,6 +524,22 @@ def test_not_finite(tmp_path, source, value, position):
         load_audio(tmp_path / "a.wav")
 
 
+@pytest.mark.parametrize("value", [1e13, 1e22, -1e30])
+def test_far_too_large(tmp_path, source, value):
+    samples = source.copy()
+    samples[12_345] = value
+    soundfile.write(tmp_path / "a.wav", samples, RATE, "FLOAT")
+    with refused(tmp_path / "a.wav", "has a sample of"):
+        load_audio(tmp_path / "a.wav")
+    with refused("query", "has a sample of"):
+        check_waveform(samples[:, 0], "query")
+
+
+def test_samples_that_were_never_scaled_are_read(tmp_path, source):
+    soundfile.write(tmp_path / "a.wav", source * 2**31, RATE, "FLOAT")
+    assert np.abs(load_audio(tmp_path / "a.wav")).max() > 2**28
+
+
 @pytest.mark.parametrize("peak", [0, 0.9e-4])
 def test_silence(tmp_path, peak):
     tone = peak * np.sin(np.arange(2 * RATE) / 10)

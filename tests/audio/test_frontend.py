@@ -166,3 +166,14 @@ def test_impossible_parameters_are_refused(wrong):
 def test_unknown_parameters_are_refused():
     with pytest.raises(ConfigError, match="sparsity"):
         Frontend.from_dict({"sparsity": 0})
+
+
+def test_a_transform_that_overflows_is_refused():
+    frontend = Frontend(pool=20)
+    samples = np.zeros(2 * frontend.min_samples, np.float32)
+    samples[5000] = 1e38
+    with pytest.raises(AudioError, match="query: has a sample of"):
+        frontend.features(samples, "query")
+    pooled = np.full((84, 3), np.inf, np.float32)
+    with pytest.raises(AudioError, match="query: its .CQT. is not finite"):
+        frontend._normalize(pooled, "query")

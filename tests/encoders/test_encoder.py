@@ -7,7 +7,7 @@ import soundfile
 
 import bytecover_tf
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.encoders.encoder import load_encoder
+from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.encoders.model_file import read_info, save_model
 from bytecover_tf.errors import EncoderError
 from bytecover_tf.models.bytecover import ByteCover
@@ -188,3 +188,23 @@ def test_saving_replaces_the_old_file_only_when_done(model, path, monkeypatch):
         save_model(model, path, FRONTEND, {})
     assert path.read_bytes() == before
     assert read_info(path)["seed"] == 5
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
+def test_an_embedding_without_direction_is_an_error(bad):
+    class Network:
+        frontend, dim = FRONTEND, 4
+
+        def __call__(self, features):
+            f_c = np.ones((len(features), 4), np.float32)
+            f_c[features[:, 0, 0, 0] > 0.75] = bad
+            return f_c
+
+    features = [np.full((84, 3), 0.5, np.float32) for _ in range(3)]
+    features[1][0, 0] = 1
+    for item in features:
+        item[1, 1] = 1
+    encoder = Encoder(Network())
+    found = encoder.embed_features(features, ["a", "b", "c"])
+    assert encoder.errors == {1: "b: its embedding is not finite"}
+    np.testing.assert_array_equal(np.isnan(found).any(axis=1), [False, True, False])

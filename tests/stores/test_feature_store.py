@@ -123,3 +123,28 @@ def test_damage_is_named(tmp_path, arrays, name, content, reason):
 def test_no_store(tmp_path):
     with pytest.raises(StoreError, match=r"store\.json"):
         FeatureStore(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e6])
+def test_what_is_not_finite_is_not_stored(tmp_path, arrays, value):
+    bad = arrays["/a/0.wav"].copy()
+    bad[3, 2] = value
+    with FeatureStoreWriter(tmp_path, Frontend()) as writer:
+        with pytest.raises(StoreError, match=r"bad\.wav: has features that are not"):
+            writer.add("/a/bad.wav", "key", bad)
+        writer.add("/a/0.wav", "other key", arrays["/a/0.wav"])
+    np.testing.assert_allclose(
+        FeatureStore(tmp_path).features("/a/0.wav"), arrays["/a/0.wav"], atol=1e-3
+    )
+
+
+def test_what_an_older_version_stored_is_refused_by_name(tmp_path, arrays):
+    fill(tmp_path, arrays)
+    entry = FeatureStore(tmp_path).entry("/a/2.wav")
+    rows = np.memmap(tmp_path / "features.f16", np.float16, "r+").reshape(-1, 84)
+    rows[entry.start + 1, 5] = np.nan
+    rows.flush()
+    store = FeatureStore(tmp_path)
+    with pytest.raises(StoreError, match=r"/a/2\.wav are not finite"):
+        store.rows(entry, 0, 3)
+    assert store.rows(entry, 2, 3).shape == (3, 84)
