@@ -1,13 +1,16 @@
-"""Writing, locking and recognising files, for all that keeps something on disk."""
+"""Reading, writing, locking and recognising files, for all that keeps some on disk."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+from bytecover_tf.errors import ByteCoverError
 
 
 @contextmanager
@@ -108,4 +111,35 @@ def is_unchanged(path: str, size: int | None, mtime_ns: int | None) -> bool:
         status = os.stat(path)
     except OSError:
         return False
-    return (size, mtime_ns) == (status.st_size, status.st_mtime_ns)
+    return (size, mtime_ns) == (status.st_size, modified_ns(status))
+
+
+def modified_ns(status: os.stat_result) -> int:
+    """Return when a file was last changed, in nanoseconds since 1970.
+
+    Dates that 64 bits cannot hold, as broken clocks and archives give them, become the
+    nearest one that they can: 1677 or 2262.
+    """
+    return min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)
+
+
+def json_object(
+    text: str | bytes, name: object, error: type[ByteCoverError]
+) -> dict[str, Any]:
+    """Return the JSON object that a text holds.
+
+    Args:
+        text: UTF-8.
+        name: of the file, for messages.
+        error: what to raise.
+
+    Raises:
+        ByteCoverError: of type `error`; the text is something else.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as reason:
+        raise error(f"{name}: damaged; expected a JSON object ({reason})") from None
+    if not isinstance(value, dict):
+        raise error(f"{name}: damaged; expected a JSON object, found {text[:40]!r}")
+    return value

@@ -15,7 +15,7 @@ from bytecover_tf.configs import config_names, load_config
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.pretrained import lasting
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.files import write_atomically
+from bytecover_tf.files import json_object, write_atomically
 from bytecover_tf.training.config import Config, override
 
 
@@ -132,6 +132,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return cli.OK if len(usable) == len(tracks) else cli.SOME_FAILED
 
 
+# What a run records of itself; --init and --teacher came later.
+_RECORDED = (
+    *("config_name", "config", "data", "data_root", "features", "without_datacos"),
+    *("split_seed", "source_pool", "waveforms", "seed"),
+)
+
+
 def _tracks(wanted: argparse.Namespace) -> list[Track]:
     tracks = cli.read_tracks(wanted)
     if not wanted.without_datacos:
@@ -175,13 +182,15 @@ def _resumed(options: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError("--resume continues with the run's own config; drop --config")
     path = options.run_dir / "run.json"
     try:
-        return json.loads(path.read_text())
+        found = json_object(path.read_bytes(), path, ConfigError)
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: no such file, so there is no run to resume"
         ) from None
-    except ValueError as error:
-        raise ConfigError(f"{path}: damaged ({error})") from None
+    missing = [name for name in _RECORDED if name not in found]
+    if missing or not isinstance(found["config"], dict):
+        raise ConfigError(f"{path}: damaged ({', '.join(missing) or 'config'} missing)")
+    return found
 
 
 def _free_run_dir(request: dict[str, Any]) -> Path:

@@ -1,9 +1,18 @@
+import os
 import subprocess
 import sys
 
 import pytest
 
-from bytecover_tf.files import lock, replacing, write_atomically
+from bytecover_tf.errors import StoreError
+from bytecover_tf.files import (
+    is_unchanged,
+    json_object,
+    lock,
+    modified_ns,
+    replacing,
+    write_atomically,
+)
 
 
 def test_a_write_that_fails_names_the_file_and_keeps_the_old(tmp_path):
@@ -59,3 +68,31 @@ def test_a_lock_keeps_another_process_out(tmp_path):
     with lock(tmp_path / "lock"):
         assert other() == "busy"
     assert other() == "free"
+
+
+@pytest.mark.parametrize("year", [1677, 1901, 1970, 2262, 2300, 2446])
+def test_any_date_of_a_file_fits_64_bits(tmp_path, year):
+    path = tmp_path / "song.mp3"
+    path.touch()
+    wanted = (year - 1970) * 31_556_952 * 10**9
+
+    class Status:
+        st_mtime_ns = wanted
+
+    clipped = modified_ns(Status())
+    assert -(2**63) <= clipped < 2**63
+    assert (clipped == wanted) == (1678 <= year < 2262)
+    os.utime(path, ns=(0, wanted))  # as near as the file system comes
+    assert is_unchanged(str(path), 0, modified_ns(os.stat(path)))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "3", "[" * 100_000, b"\xff\xfe{", '{"a": 1} x']
+)
+def test_what_is_no_json_object_is_named(text):
+    with pytest.raises(StoreError, match=r"store\.json: damaged; expected a JSON obj"):
+        json_object(text, "store.json", StoreError)
+
+
+def test_a_json_object_is_read():
+    assert json_object(b'{"a": [1, null]}', "a.json", StoreError) == {"a": [1, None]}

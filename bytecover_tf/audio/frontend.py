@@ -72,6 +72,8 @@ class Frontend(Transform):
         Raises:
             ConfigError: a name is unknown or a value out of range.
         """
+        if not isinstance(parameters, dict):
+            raise ConfigError(f"Frontend: expected parameters, found {parameters!r}")
         unknown = set(parameters) - {field.name for field in dataclasses.fields(cls)}
         if unknown:
             raise ConfigError(f"Frontend: unknown parameters {sorted(unknown)}")

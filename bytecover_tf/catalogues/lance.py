@@ -30,7 +30,7 @@ from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.catalogues.packing import unpack
 from bytecover_tf.catalogues.recall import Trial
 from bytecover_tf.catalogues.rows import COLUMNS, Hit, Recording, Row
-from bytecover_tf.errors import ByteCoverError, CatalogueError
+from bytecover_tf.errors import ByteCoverError, CatalogueError, ConfigError
 from bytecover_tf.files import lock
 
 _TABLE = "recordings"
@@ -316,6 +316,11 @@ def _explained(address: str) -> Iterator[None]:
         reason = re.sub(r",? *[^ ,]+\.rs:\d+:\d+", "", lines[0])
         reason = re.sub(r"^lance error: LanceError\(\w+\): ", "", reason)
         raise CatalogueError(f"{address}: {reason}") from error
+    except BaseException as error:
+        # What LanceDB's Rust raises on damage is no Exception.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise CatalogueError(f"{address}: damaged ({error})") from error
 
 
 def _schema(identity: Identity) -> Any:
@@ -332,7 +337,12 @@ def _read_identity(schema: Any, where: str) -> Identity:
     text = (schema.metadata or {}).get(_IDENTITY)
     if text is None:
         raise ValueError("a LanceDB table, but no catalogue")
-    return Identity.from_json(text.decode(), where)
+    try:
+        return Identity.from_json(text.decode(), where)
+    except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+        raise CatalogueError(
+            f"{where}: its identity is damaged, or of a later version ({error})"
+        ) from None
 
 
 def _rows_at_build(index: str) -> int:

@@ -264,7 +264,7 @@ class MilvusCatalogue(Catalogue):
             yield
         except MilvusException as error:
             raise CatalogueError(f"{self.address}: {error.message}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CatalogueError(f"{self.address}: no catalogue ({error})") from error
 
 

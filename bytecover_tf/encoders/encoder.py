@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +21,8 @@ from bytecover_tf.encoders.runtimes import (
     OnnxNetwork,
     SavedModelNetwork,
 )
-from bytecover_tf.errors import EncoderError, explain
+from bytecover_tf.errors import ConfigError, EncoderError, explain
+from bytecover_tf.files import json_object
 
 # Most frames in one batch, which bounds memory: 32 tracks of four minutes.
 _BATCH_FRAMES = 32 * 104
@@ -193,10 +193,10 @@ def _from_folder(
             f"bundle of export ({MANIFEST} is missing)"
         )
     try:
-        facts = json.loads(manifest.read_text())
+        facts = json_object(manifest.read_bytes(), "the text", EncoderError)
         frontend = Frontend.from_dict(facts["frontend"])
         info = {**facts["encoder"], "encoder_sha256": facts["encoder_sha256"]}
-    except (ValueError, KeyError) as error:
+    except (EncoderError, KeyError, TypeError, ConfigError) as error:
         raise EncoderError(f"{manifest}: not a manifest of export ({error})") from None
     onnx = path / "encoder_features.onnx"
     if onnx.exists():

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.pretrained import DEFAULT, locate
 from bytecover_tf.errors import EncoderError
-from bytecover_tf.files import replacing
+from bytecover_tf.files import json_object, replacing
 
 if TYPE_CHECKING:
     from bytecover_tf.models.bytecover import ByteCover
@@ -93,12 +93,18 @@ def read_info(path: Path) -> dict[str, Any]:
                     f"{', '.join(sorted(_KERAS_MEMBERS | {_MEMBER}))}, "
                     f"found {', '.join(sorted(names)) or 'nothing'}"
                 )
-            record = json.loads(archive.read(_MEMBER))
-            kind = json.loads(archive.read("config.json")).get("registered_name")
+            record, config = (
+                json_object(archive.read(member), f"{path}: {member}", EncoderError)
+                for member in (_MEMBER, "config.json")
+            )
     except FileNotFoundError:
         raise EncoderError(f"{path}: no such file") from None
-    except (zipfile.BadZipFile, ValueError, IsADirectoryError) as error:
+    except EncoderError:
+        raise
+    # Damage shows in as many ways as there are compressions and flags.
+    except Exception as error:
         raise EncoderError(f"{path}: not a readable .keras archive ({error})") from None
+    kind = config.get("registered_name")
     if kind not in _KINDS:
         raise EncoderError(f"{path}: holds a {kind}, expected a ByteCover model")
     if record.get("format") != _FORMAT:
@@ -127,7 +133,7 @@ def load_model(
     import_module("bytecover_tf.models.ensemble")
     try:
         model = keras.saving.load_model(path, compile=training, safe_mode=True)
-    except (ValueError, TypeError, KeyError, OSError) as error:
+    except Exception as error:  # of Keras, of zipfile, of HDF5
         raise EncoderError(f"{path}: cannot be loaded ({error})") from None
     return model, record
 

@@ -6,7 +6,6 @@ frontend. Only the one that is used is imported, so ONNX Runtime needs no Tensor
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.errors import EncoderError
+from bytecover_tf.errors import ConfigError, EncoderError
+from bytecover_tf.files import json_object
 
 # Where the exporter puts what an ONNX file says of itself.
 METADATA = "bytecover"
@@ -75,8 +75,11 @@ class OnnxNetwork:
     ) -> None:
         self._session = _session(path, providers, threads)
         self.info = self._read_info(path)
-        self.frontend = Frontend.from_dict(self.info["frontend"])
-        self.dim = self.info["dim"]
+        try:
+            self.frontend = Frontend.from_dict(self.info["frontend"])
+            self.dim = self.info["dim"]
+        except (KeyError, TypeError, ConfigError) as error:
+            raise EncoderError(f"{path}: damaged metadata ({error})") from None
 
     def _read_info(self, path: str | Path) -> dict[str, Any]:
         metadata = self._session.get_modelmeta().custom_metadata_map
@@ -88,7 +91,7 @@ class OnnxNetwork:
                 f"{path}: its input is {', '.join(names)}; expected a graph from "
                 "features, such as encoder_features.onnx"
             )
-        return json.loads(metadata[METADATA])
+        return json_object(metadata[METADATA], path, EncoderError)
 
     @property
     def providers(self) -> list[str]:

@@ -23,7 +23,7 @@ import datetime
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ import numpy as np
 
 from bytecover_tf.encoders.pretrained import locate
 from bytecover_tf.errors import DataError, EncoderError
-from bytecover_tf.files import write_atomically
+from bytecover_tf.files import json_object, write_atomically
 
 if TYPE_CHECKING:
     from bytecover_tf.matching.alignment import Alignment
@@ -169,6 +169,16 @@ class Calibration:
         data, date = (self.origin.get(name, "?") for name in ("data", "date"))
         return f"probabilities by {basis}, fitted on {data}, {date}"
 
+    def _check(self) -> None:
+        """Raise a TypeError if a value is not of the type that it should be."""
+        for item in fields(self):
+            value = getattr(self, item.name)
+            kind = {"str": str, "dict[str, Any]": dict}.get(
+                str(item.type), (int, float)
+            )
+            if not isinstance(value, kind) or value != value:
+                raise TypeError(f"{item.name} is {value!r}")
+
     def save(self, path: Path) -> None:
         """Write the calibration as JSON."""
         text = json.dumps({"format": _FORMAT, **asdict(self)}, indent=1)
@@ -182,11 +192,13 @@ class Calibration:
             EncoderError: the text is something else.
         """
         try:
-            values = json.loads(text)
+            values = json_object(text, "the text", EncoderError)
             if values.pop("format") != _FORMAT:
                 raise ValueError(f"expected format {_FORMAT}")
-            return cls(**values)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            found = cls(**values)
+            found._check()
+            return found
+        except (EncoderError, ValueError, KeyError, TypeError) as error:
             raise EncoderError(f"{name}: not a calibration ({error!s})") from None
 
 

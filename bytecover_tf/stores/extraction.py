@@ -13,7 +13,7 @@ import numpy as np
 from bytecover_tf.audio import chroma
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import AudioError, StoreError, explain
-from bytecover_tf.files import content_hash, is_unchanged
+from bytecover_tf.files import content_hash, is_unchanged, modified_ns
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
 from bytecover_tf.stores.process_map import ProcessMap
@@ -41,7 +41,7 @@ class Extracted:
     Attributes:
         key: SHA-256 of its content.
         size: in bytes.
-        mtime_ns: when it was last changed, in nanoseconds.
+        mtime_ns: when it was last changed, by `modified_ns`.
         features: (n_bins, T), or None if this content was known already.
         chroma: uint8 (12, n), or None if it was not asked for.
     """
@@ -95,9 +95,7 @@ def extract_features(
             read = Reader(frontend, source_pool, writer.keys)
             for path, result in ProcessMap(read, workers).map(todo):
                 bar.update()
-                reason = (
-                    result if isinstance(result, str) else _add(writer, path, result)
-                )
+                reason = _add(writer, path, result)
                 if reason:
                     report.failed[path] = reason
                     bar.set_postfix(failed=len(report.failed))
@@ -106,8 +104,10 @@ def extract_features(
     return report
 
 
-def _add(writer: FeatureStoreWriter, path: str, read: Extracted) -> str:
-    """Add what was read of a file; return the reason if it cannot be stored."""
+def _add(writer: FeatureStoreWriter, path: str, read: Extracted | str) -> str:
+    """Add what was read of a file; return the reason if there is nothing to add."""
+    if isinstance(read, str):
+        return read
     try:
         writer.add(path, read.key, read.features, read.size, read.mtime_ns)
     except StoreError as error:
@@ -177,7 +177,7 @@ def read_file(
         features, folded = _transform(path, frontend, source_pool, with_chroma)
     if folded is not None and not folded.shape[1]:
         raise AudioError(f"{path}: shorter than one frame of chroma")
-    return Extracted(key, status.st_size, status.st_mtime_ns, features, folded)
+    return Extracted(key, status.st_size, modified_ns(status), features, folded)
 
 
 def _transform(

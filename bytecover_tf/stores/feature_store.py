@@ -19,12 +19,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.errors import StoreError
-from bytecover_tf.files import flush, lock, write_atomically
+from bytecover_tf.errors import ConfigError, StoreError
+from bytecover_tf.files import flush, json_object, lock, write_atomically
 
 _FORMAT = 1
 
@@ -278,8 +279,9 @@ class FeatureStoreWriter:
 
 
 def _read_header(folder: Path) -> Frontend:
+    path = folder / "store.json"
     try:
-        header = json.loads((folder / "store.json").read_text())
+        header = json_object(path.read_bytes(), path, StoreError)
         if header["format"] != _FORMAT:
             raise StoreError(
                 f"{folder}: feature store of format {header['format']}; "
@@ -290,8 +292,23 @@ def _read_header(folder: Path) -> Frontend:
         raise StoreError(
             f"{folder}: no feature store (store.json is missing)"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{folder / 'store.json'}: damaged ({error})") from None
+    except (KeyError, TypeError, ConfigError) as error:
+        raise StoreError(f"{path}: damaged ({error})") from None
+
+
+def _entry(values: dict[str, Any]) -> Entry:
+    """Build an entry from a line's values.
+
+    Raises:
+        TypeError: a value is missing, unknown or of another type.
+    """
+    entry = Entry(**values)
+    counts = (entry.start, entry.frames)
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise TypeError(f"start and frames are {counts}")
+    if not (isinstance(entry.source, str) and isinstance(entry.key, str)):
+        raise TypeError(f"source and key are {entry.source!r} and {entry.key!r}")
+    return entry
 
 
 def _read_index(folder: Path) -> tuple[list[Entry], int]:
@@ -302,7 +319,7 @@ def _read_index(folder: Path) -> tuple[list[Entry], int]:
     entries = []
     for number, line in enumerate(whole.splitlines(), 1):
         try:
-            entries.append(Entry(**json.loads(line)))
-        except (ValueError, TypeError) as error:
+            entries.append(_entry(json_object(line, "the line", StoreError)))
+        except (StoreError, TypeError) as error:
             raise StoreError(f"{path}:{number}: damaged line ({error})") from None
     return entries, len(whole)

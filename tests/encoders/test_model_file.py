@@ -1,9 +1,12 @@
 import sys
+import zipfile
+from contextlib import suppress
 
 import pytest
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.model_file import load_model, save_model
+from bytecover_tf.errors import EncoderError
 from bytecover_tf.models.bytecover import ByteCover
 
 
@@ -28,3 +31,49 @@ def test_a_full_disk_keeps_what_was_saved_before(tmp_path, room):
     assert path.read_bytes() == kept
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
     assert load_model(path)[1]["epoch"] == 1
+
+
+@pytest.fixture
+def saved(tmp_path):
+    model = ByteCover(blocks=(1, 1, 1, 1), width=2)
+    model.build((None, 84, None, 1))
+    save_model(model, tmp_path / "encoder.keras", Frontend(), {})
+    return tmp_path / "encoder.keras"
+
+
+def rewrite(path, member, content):
+    """Put other content into a member of an archive."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in {**members, member: content}.items():
+            archive.writestr(name, data)
+
+
+@pytest.mark.parametrize(
+    ("member", "content"),
+    [
+        ("bytecover.json", b"[]"),
+        ("bytecover.json", b"null"),
+        ("config.json", b"[" * 100_000),
+        ("config.json", b"null"),
+        ("config.json", b'{"registered_name": "bytecover_tf>ByteCover"}'),
+        ("model.weights.h5", b"no HDF5"),
+        ("metadata.json", b"null"),
+    ],
+)
+def test_damage_of_any_member_names_the_file(saved, member, content):
+    rewrite(saved, member, content)
+    with pytest.raises(EncoderError, match=r"encoder\.keras"):
+        load_model(saved)
+
+
+def test_flipped_bytes_of_an_archive_name_the_file(saved):
+    content = bytearray(saved.read_bytes())
+    for start in range(0, len(content), len(content) // 12):
+        damaged = content.copy()
+        damaged[start : start + 40] = bytes(byte ^ 255 for byte in damaged[start:][:40])
+        saved.write_bytes(damaged)
+        # Any other error fails this test. Some flips do no harm.
+        with suppress(EncoderError):
+            load_model(saved)
