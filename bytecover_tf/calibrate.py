@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         path = options.out or calibration_beside(used)
         fitted, failed = calibrate(catalogue, encoder, options.queries, options.workers)
     for reason in failed.values():
-        print(f"skipped: {reason}", file=sys.stderr)
+        cli.warn(f"skipped: {reason}")
     fitted.save(path)
     if options.plot:
         from bytecover_tf.matching.picture import plot_reliability

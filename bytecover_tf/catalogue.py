@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="verify: folders that should be in it; remove: paths or ids of recordings",
     )
     cli.add_catalogue_argument(parser)
-    options = parser.parse_intermixed_args(arguments)
+    options = cli.parse_paths(parser, arguments)
 
     from bytecover_tf.catalogues import open_catalogue
 
@@ -37,7 +36,7 @@ def _info(catalogue: Catalogue, _names: Sequence[str]) -> int:
     works = {recording.work for recording in catalogue.recordings()}
     print(f"catalogue:  {catalogue.address}")
     print(f"recordings: {catalogue.count()} of {len(works)} works")
-    print(f"encoder:    {identity.encoder_path} (SHA-256 {identity.encoder})")
+    cli.show(f"encoder:    {identity.encoder_path} (SHA-256 {identity.encoder})")
     print(f"embeddings: {identity.dim} values, {identity.segmenting}")
     print(f"frontend:   {identity.frontend.to_json()}")
     return cli.OK
@@ -46,10 +45,13 @@ def _info(catalogue: Catalogue, _names: Sequence[str]) -> int:
 def _verify(catalogue: Catalogue, names: Sequence[str]) -> int:
     from bytecover_tf.catalogues.indexing import find_files
 
-    files = find_files(names) if names else None
-    for line in files.found.left_out() if files else ():
-        print(line, file=sys.stderr)
-    found = catalogue.verify(files.paths if files else ())
+    paths: list[str] = []
+    if names:
+        asked = find_files(names)
+        paths = asked.paths
+        for line in asked.found.left_out():
+            cli.warn(line)
+    found = catalogue.verify(paths)
     for problem, files in (
         ("missing", found.missing),
         ("unreadable", found.unreadable),
@@ -58,7 +60,7 @@ def _verify(catalogue: Catalogue, names: Sequence[str]) -> int:
         ("damaged", found.damaged),
     ):
         for file in files:
-            print(f"{problem}: {file}")
+            cli.show(f"{problem}: {file}")
     print(
         f"{catalogue.address}: {found.recordings} recordings, "
         f"{len(found.missing)} missing, {len(found.unreadable)} unreadable, "
@@ -75,7 +77,7 @@ def _remove(catalogue: Catalogue, names: Sequence[str]) -> int:
     known = [ids.get(name) or ids.get(os.path.abspath(name)) for name in names]
     for name, found in zip(names, known, strict=True):
         if found is None:
-            print(f"not there: {name}", file=sys.stderr)
+            cli.warn(f"not there: {name}")
     chosen = {found for found in known if found}
     catalogue.remove(sorted(chosen))
     print(f"{catalogue.address}: {len(chosen)} removed, {catalogue.count()} left")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from math import gcd
@@ -39,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--plot", type=Path, metavar="FILE", help="draw where they match, as PNG"
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object")
-    options = parser.parse_args(arguments)
+    options = cli.parse_paths(parser, arguments)
 
     from bytecover_tf.catalogues.identity import Identity
     from bytecover_tf.encoders.encoder import load_encoder
@@ -54,16 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (match,) = compared.matches(calibration)
     facts = _facts(first, match)
     if options.json:
-        print(json.dumps(facts, ensure_ascii=False))
+        cli.show_json(facts)
     else:
-        print(f"A: {first.name}\nB: {second.name}\n{_text(facts, match)}")
+        for line in (f"A: {first.name}", f"B: {second.name}", *_lines(facts, match)):
+            cli.show(line)
     if options.plot:
         from bytecover_tf.matching.picture import plot_comparison
 
         (alignment,) = compared.alignments
-        title = _text(facts, match)
+        title = "\n".join(_lines(facts, match))
         plot_comparison(first_picture, second_picture, alignment, title, options.plot)
-        print(f"written: {options.plot}", file=sys.stderr)
+        cli.warn(f"written: {options.plot}")
     return cli.OK
 
 
@@ -116,7 +115,7 @@ def _figures(facts: dict[str, Any]) -> str:
     return ", ".join(f"{name} {facts[name]:.2f}" for name in names)
 
 
-def _text(facts: dict[str, Any], match: Match) -> str:
+def _lines(facts: dict[str, Any], match: Match) -> tuple[str, str]:
     where, key, tempo = place(match)
     if match.is_same:
         found = "the same recording"
@@ -124,7 +123,7 @@ def _text(facts: dict[str, Any], match: Match) -> str:
         found = "nothing matches"
     else:
         found = f"A {where} B; B relative to A: key {key}, tempo {tempo}"
-    return f"{_figures(facts)}\n{found}"
+    return _figures(facts), found
 
 
 DESCRIPTION = """\

@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _print(group)
         if options.json:
             facts = [group.to_dict() for group in groups]
-            text = json.dumps(facts, indent=1, ensure_ascii=False)
+            text = json.dumps(facts, indent=1)
             write_atomically(options.json, text + "\n")
         if options.csv:
             write_atomically(options.csv, _csv(groups))
@@ -96,9 +96,9 @@ def _print(group: Group) -> None:
         names = f"several works, which are not merged: {', '.join(group.works)}"
     else:
         names = f"work {group.work}"
-    print(f"{names} ({len(group.recordings)} recordings)")
+    cli.show(f"{names} ({len(group.recordings)} recordings)")
     for recording in group.recordings:
-        print(f"  {recording.label}  {recording.path}")
+        cli.show(f"  {recording.label}  {recording.path}")
     print_columns(
         [
             (
@@ -122,7 +122,7 @@ def _csv(groups: Sequence[Group]) -> str:
         for link in group.links
     ]
     writer.writerow(rows[0] if rows else ("group", "work"))
-    writer.writerows(row.values() for row in rows)
+    writer.writerows(map(cli.csv_cell, row.values()) for row in rows)
     return text.getvalue()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -57,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="N",
         help="threads (default: one a core)",
     )
-    options = parser.parse_intermixed_args(arguments)
+    options = cli.parse_paths(parser, arguments)
 
     from bytecover_tf.catalogues.opening import open_with_encoder
     from bytecover_tf.matching.calibration import choose_calibration
@@ -74,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.encoder or made_with.encoder_path,
             options.calibration,
         )
-        print(calibration, file=sys.stderr)
+        cli.warn(calibration)
         answers = identify(
             catalogue,
             encoder,
@@ -108,7 +107,7 @@ def _files(queries: Iterable[str]) -> tuple[list[str], int]:
         else:
             found.recordings.append(Path(query))
     for line in found.left_out():
-        print(line, file=sys.stderr)
+        cli.warn(line)
     if not found.recordings:
         raise DataError(f"{', '.join(queries)}: expected recordings, found none")
     return [str(path) for path in found.recordings], len(found.unreadable)
@@ -118,7 +117,7 @@ def _files(queries: Iterable[str]) -> tuple[list[str], int]:
 
 
 def _write_json(answer: Answer, _is_first: bool) -> None:
-    print(json.dumps(answer.to_dict(), ensure_ascii=False), flush=True)
+    cli.show_json(answer.to_dict())
 
 
 _COLUMNS = (
@@ -136,17 +135,18 @@ def _write_csv(answer: Answer, is_first: bool) -> None:
     # A query without a match has a line too.
     matches: list[dict[str, Any]] = [match.to_dict() for match in answer.matches]
     for rank, match in enumerate(matches or [{}], 1):
-        writer.writerow({**shared, "rank": rank if match else "", **match})
+        row = {**shared, "rank": rank if match else "", **match}
+        writer.writerow({name: cli.csv_cell(value) for name, value in row.items()})
     sys.stdout.flush()
 
 
 def _write_table(answer: Answer, is_first: bool) -> None:
     if answer.error:
-        print(f"failed: {answer.error}", file=sys.stderr)
+        cli.warn(f"failed: {answer.error}")
         return
     if not is_first:
         print()
-    print(f"{answer.query}: {_verdict(answer)}")
+    cli.show(f"{answer.query}: {_verdict(answer)}")
     if answer.matches:
         head = ("prob.", "similar", "recording", "work", "where", "key", "tempo")
         print_columns([head, *map(_cells, answer.matches)])

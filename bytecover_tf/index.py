@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="decode and transform on the machines of a Ray cluster, which need this "
         "package and the files at the same paths: host:port, ray://host:port or auto",
     )
-    options = parser.parse_intermixed_args(arguments)
+    options = cli.parse_paths(parser, arguments)
     if not options.folders and not options.manifest:
         parser.error("expected a FOLDER or --manifest")
 
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     files = find_files(options.folders, options.manifest)
     for line in files.found.left_out():
-        print(line, file=sys.stderr)
+        cli.warn(line)
     catalogue, load = _open(options)
     with catalogue:
         report = index_files(
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 refusal = str(error)
         _print(report, pruned, catalogue)
         if refusal:
-            print(f"error: {refusal}", file=sys.stderr)
+            cli.warn(f"error: {refusal}")
         if pruned or report.has_changed_something:
             index = catalogue.optimize()
             if index is not None:
@@ -143,9 +143,9 @@ def _open(
 
 def _print(report: IndexingReport, pruned: int, catalogue: Catalogue) -> None:
     for reason in report.failed.values():
-        print(f"skipped: {reason}", file=sys.stderr)
+        cli.warn(f"skipped: {reason}")
     for copy, original in report.copies.items():
-        print(f"copy: {copy} is the same as {original}", file=sys.stderr)
+        cli.warn(f"copy: {copy} is the same as {original}")
     counts = {
         "added": report.added,
         "changed": report.changed,
@@ -157,7 +157,7 @@ def _print(report: IndexingReport, pruned: int, catalogue: Catalogue) -> None:
         "failed": len(report.failed),
     }
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    print(f"{catalogue.address}: {told}; {catalogue.count()} recordings")
+    cli.show(f"{catalogue.address}: {told}; {catalogue.count()} recordings")
 
 
 DESCRIPTION = """\

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. A room imports itself and what stands before it.
 ROOMS = [
     "errors",
+    "terminal",
     "files",
     "progress",
     "metrics",

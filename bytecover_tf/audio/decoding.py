@@ -296,8 +296,12 @@ def _mono(frame: av.AudioFrame) -> np.ndarray:
         channels = [
             (channel.astype(np.float32) - silence) / full_scale for channel in samples
         ]
-        loudest = max(channels, key=_energy)
-        return loudest if _energy(mono) < _CANCELLED * _energy(loudest) else mono
+        energies = [_energy(channel) for channel in channels]
+        if _energy(mono) >= _CANCELLED * max(energies):
+            return mono
+        # The same one from block to block, where several are about as loud.
+        loud = next(i for i, each in enumerate(energies) if each > max(energies) / 4)
+        return channels[loud]
 
 
 def _energy(samples: np.ndarray) -> float:

@@ -7,6 +7,7 @@ from bytecover_tf.cli.arguments import (
     add_data_arguments,
     add_encoder_argument,
     natural_int,
+    parse_paths,
     parser,
     positive_float,
     positive_int,
@@ -14,6 +15,7 @@ from bytecover_tf.cli.arguments import (
 )
 from bytecover_tf.cli.extras import require_extra
 from bytecover_tf.cli.status import NOTHING_DONE, OK, SOME_FAILED, run, run_safely
+from bytecover_tf.terminal import csv_cell, printable, show, show_json, warn
 
 __all__ = [
     "NOTHING_DONE",
@@ -24,12 +26,18 @@ __all__ = [
     "add_catalogue_argument",
     "add_data_arguments",
     "add_encoder_argument",
+    "csv_cell",
     "natural_int",
+    "parse_paths",
     "parser",
     "positive_float",
     "positive_int",
+    "printable",
     "read_tracks",
     "require_extra",
     "run",
     "run_safely",
+    "show",
+    "show_json",
+    "warn",
 ]

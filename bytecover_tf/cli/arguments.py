@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +62,26 @@ def parser(module: str, description: str) -> argparse.ArgumentParser:
         description=description,
         formatter_class=HelpFormatter,
     )
+
+
+def parse_paths(
+    arguments: argparse.ArgumentParser, given: Sequence[str] | None
+) -> argparse.Namespace:
+    """Parse arguments that may stand before, between and after paths.
+
+    After `--` a path may begin with a dash.
+
+    Args:
+        arguments: the command's parser.
+        given: the arguments; by default those of the process.
+    """
+    given = list(sys.argv[1:] if given is None else given)
+    if "--" in given:
+        # argparse cannot tell the two apart when they are mixed.
+        end = given.index("--")
+        paths = given[end + 1 :]
+        given[end:] = [f"./{path}" if path.startswith("-") else path for path in paths]
+    return arguments.parse_intermixed_args(given)
 
 
 def add_data_arguments(arguments: argparse.ArgumentParser, default: str | None) -> None:

@@ -9,6 +9,7 @@ from io import TextIOWrapper
 
 from bytecover_tf.cli.quiet import load_tensorflow_quietly
 from bytecover_tf.errors import ByteCoverError
+from bytecover_tf.terminal import open_streams, warn
 
 OK, SOME_FAILED, NOTHING_DONE = 0, 1, 2
 
@@ -26,6 +27,7 @@ def run_safely(
     main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None
 ) -> int:
     """Return a command's exit status, printing errors raised on purpose."""
+    open_streams()
     load_tensorflow_quietly()
     if isinstance(sys.stdout, TextIOWrapper):
         # As on standard error: a name in no valid encoding must not end a command.
@@ -39,10 +41,10 @@ def run_safely(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SOME_FAILED
     except ByteCoverError as error:
-        print(f"error: {error}", file=sys.stderr)
+        warn(f"error: {error}")
     except KeyboardInterrupt:
-        print("interrupted; the same command continues", file=sys.stderr)
+        warn("interrupted; the same command continues")
     except OSError as error:
         # A full disk or a folder without permission: the system's own words.
-        print(f"error: {error}", file=sys.stderr)
+        warn(f"error: {error}")
     return NOTHING_DONE

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from bytecover_tf.terminal import printable
+
 if TYPE_CHECKING:
     from bytecover_tf.matching.identification import Match
 
@@ -34,7 +36,7 @@ def clock(seconds: float) -> str:
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:
     """Print rows of a table, indented."""
-    rows = [[_cut(cell) for cell in row] for row in rows]
+    rows = [[_cut(printable(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = map(str.ljust, row, widths)

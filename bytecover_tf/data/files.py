@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -193,6 +194,24 @@ def recordings_by(key: Callable[[Path], str], folder: Path) -> dict[str, Path]:
             f"{folder}: expected recordings ({', '.join(sorted(SUFFIXES))}), found none"
         )
     return found
+
+
+def as_on_disk(folder: Path, name: str) -> Path:
+    """Return the path of a file in a folder, its accents as the file system has them.
+
+    A letter with an accent is one character in some systems and two in others, so a
+    list from one may stand beside files from another.
+
+    Args:
+        folder: where the file should be.
+        name: as a list has it.
+
+    Returns:
+        The path as it is listed, if there is no file in any form.
+    """
+    listed = folder / name
+    forms = (folder / unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    return next((path for path in (listed, *forms) if path.exists()), listed)
 
 
 def lines(path: Path) -> list[tuple[int, str]]:

@@ -65,7 +65,7 @@ def _track(where: str, row: dict[str, str], base: Path) -> Track:
     for column in "work", "path":
         if not row.get(column):
             raise DataError(f"{where}: expected a {column!r}, found none")
-    audio = base / row["path"]
+    audio = files.as_on_disk(base, row["path"])
     if not audio.is_file():
         raise DataError(f"{where}: expected the file {audio}, found none")
     return Track(

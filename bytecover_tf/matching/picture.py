@@ -56,7 +56,7 @@ def plot_comparison(
     matrix = figure.add_subplot(grid[1, 1])
     top = figure.add_subplot(grid[0, 1], sharex=matrix)
     left = figure.add_subplot(grid[1, 0], sharey=matrix)
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
 
     step = seconds_per_frame(first.frontend)
     similarity = chroma_similarity(first.chroma, second.chroma, alignment.transposition)
@@ -97,9 +97,9 @@ def plot_comparison(
             left.axhline(edge, color="white", linewidth=1.2, linestyle=":")
     for axis in (matrix.xaxis, matrix.yaxis):
         axis.set_major_formatter(lambda value, _: _clock(value))
-    matrix.set_xlabel(f"A: {first.name}")
+    matrix.set_xlabel(f"A: {first.name}", parse_math=False)
     matrix.yaxis.set_label_position("right")
-    matrix.set_ylabel(f"B: {second.name}")
+    matrix.set_ylabel(f"B: {second.name}", parse_math=False)
     left.set_xticks(top.get_yticks(), minor=False)
     left.set_xlim(*_octaves(second.frontend))
     top.tick_params(labelbottom=False)

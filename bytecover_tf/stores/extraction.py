@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from bytecover_tf.files import content_hash, is_unchanged, modified_ns
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
 from bytecover_tf.stores.process_map import ProcessMap
+from bytecover_tf.terminal import warn
 
 
 @dataclass
@@ -201,4 +201,4 @@ def _transform(
 def print_failures(report: ExtractionReport) -> None:
     """Print one line on standard error for each file that failed."""
     for reason in report.failed.values():
-        print(f"skipped: {reason}", file=sys.stderr)
+        warn(f"skipped: {reason}")

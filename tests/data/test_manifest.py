@@ -1,4 +1,5 @@
 import json
+import unicodedata
 
 import pytest
 
@@ -114,3 +115,14 @@ def test_unreadable(root, suffix):
 def test_other_ending(root):
     with pytest.raises(DataError, match=r"ends in \.csv or \.jsonl"):
         load(root, HEADER + GOOD, ".txt")
+
+
+@pytest.mark.parametrize(("listed", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_may_be_written_otherwise_on_disk(tmp_path, listed, stored):
+    name = "Beyonc\u00e9/D\u00e9j\u00e0 vu.mp3"
+    path = tmp_path / unicodedata.normalize(stored, name)
+    path.parent.mkdir()
+    path.touch()
+    row = f"work,path\nw,{unicodedata.normalize(listed, name)}\n"
+    (track,) = load(tmp_path, row)
+    assert track.path == str(path)

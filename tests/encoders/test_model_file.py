@@ -59,7 +59,6 @@ def rewrite(path, member, content):
         ("config.json", b"null"),
         ("config.json", b'{"registered_name": "bytecover_tf>ByteCover"}'),
         ("model.weights.h5", b"no HDF5"),
-        ("metadata.json", b"null"),
     ],
 )
 def test_damage_of_any_member_names_the_file(saved, member, content):

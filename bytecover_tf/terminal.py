@@ -1,0 +1,77 @@
+"""Text that a terminal, a table or another program can take as it comes.
+
+Names of files and tags are written by others: they may hold codes that clear a screen,
+line ends, or what a spreadsheet takes for a formula.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from typing import Any, TextIO
+
+# Controls of C0 and C1, ends of lines and paragraphs, and what turns text round.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+# JSON escapes C0 itself, and leaves the others.
+_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def printable(text: object) -> str:
+    r"""Return a text with control characters written as in Python, `\x1b`."""
+    return _UNSAFE.sub(lambda found: repr(found[0])[1:-1], str(text))
+
+
+def show(text: object, file: TextIO | None = None) -> None:
+    """Print one line, with control characters escaped.
+
+    Args:
+        text: the line.
+        file: standard output by default.
+    """
+    print(printable(text), file=file or sys.stdout, flush=True)
+
+
+def warn(text: object) -> None:
+    """Print one line on standard error, with control characters escaped."""
+    show(text, sys.stderr)
+
+
+def show_json(value: Any) -> None:
+    """Print a value as one line of JSON, whatever the encoding of standard output."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    is_unicode = encoding.lower().replace("-", "").startswith("utf")
+    line = json.dumps(value, ensure_ascii=not is_unicode)
+    print(
+        _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", line), flush=True
+    )
+
+
+def csv_cell(value: Any) -> Any:
+    """Return a value for a CSV file that a spreadsheet will not calculate.
+
+    Text that begins like a formula gets an apostrophe before it; numbers stay.
+    """
+    return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else value
+
+
+def open_streams() -> None:
+    """Open what stands in for standard streams that are closed.
+
+    Who starts a command without them, as cron may, wants it to run all the same. The
+    next file opened would else take their number, and be written into.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free is the one that was missing.
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")

@@ -1,0 +1,88 @@
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bytecover_tf import cli
+from bytecover_tf.cli.tables import print_columns
+from bytecover_tf.terminal import csv_cell, printable, show, show_json
+
+TITLE = "one\ntwo\x1b[2J\x07\x9b31m\u202egnp"
+
+
+def test_control_characters_are_written_out(capsys):
+    assert printable(TITLE) == r"one\ntwo\x1b[2J\x07\x9b31m\u202egnp"
+    assert printable("Café \U0001f3b5 東京 ok") == "Café \U0001f3b5 東京 ok"
+    show(TITLE)
+    print_columns([("0.9", TITLE)])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert not set("\x1b\x07\x9b\u202e") & set("".join(lines))
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "latin-1", "cp1252", "ascii"])
+def test_json_is_json_in_any_encoding(codec, monkeypatch):
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding=codec, errors="backslashreplace")
+    monkeypatch.setattr(sys, "stdout", out)
+    value = {"query": "Café \U0001f3b5", "title": TITLE, "path": "caf\udce9.mp3"}
+    show_json(value)
+    (line,) = raw.getvalue().decode(codec).splitlines()
+    assert json.loads(line) == value
+    assert "\x9b" not in line
+
+
+def test_a_spreadsheet_calculates_nothing():
+    values = ["=1+1", "+1", "-1", "@sum", "\tx", -5, 0.5, "", None, "a=b", "/x"]
+    found = [csv_cell(value) for value in values]
+    assert found == ["'=1+1", "'+1", "'-1", "'@sum", "'\tx", *values[5:]]
+    text = io.StringIO()
+    csv.writer(text).writerow(found)
+    assert not text.getvalue().startswith("=")
+
+
+CLOSED = """
+import os, sys
+for number in map(int, sys.argv[2:]):
+    os.close(number)
+os.execv(sys.executable, [sys.executable, "-c", '''
+import sys
+from bytecover_tf import cli
+def main(arguments):
+    print("said")
+    cli.warn("warned")
+    with open(sys.argv[1], "w") as file:
+        file.write("done")
+    return 0
+cli.run(main)
+''', sys.argv[1]])
+"""
+
+
+@pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]])
+def test_a_closed_stream_ends_no_command(tmp_path, closed):
+    out = tmp_path / "out"
+    command = [sys.executable, "-c", CLOSED, str(out), *map(str, closed)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert out.read_text() == "done"
+    assert ("said" in run.stdout) == (1 not in closed)
+    assert ("warned" in run.stderr) == (2 not in closed)
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_a_path_may_begin_with_a_dash(place):
+    parser = cli.parser("test", "")
+    parser.add_argument("paths", nargs="+")
+    parser.add_argument("--top", type=int)
+    options = ["--top", "3"]
+    given = [*options, "a", "--", "-b", "c"]
+    if place == "after":
+        given = ["a", *options, "--", "-b", "c"]
+    found = cli.parse_paths(parser, given)
+    assert found.top == 3
+    assert [os.path.normpath(path) for path in found.paths] == ["a", "-b", "c"]
