@@ -5,12 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from bytecover_tf.errors import ByteCoverError
+from bytecover_tf.terminal import warn
+
+# Seconds to wait for a lock: an index over a million recordings is built in less.
+_PATIENCE = 1800.0
 
 
 @contextmanager
@@ -29,13 +35,11 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     beside = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        yield beside
-        with open(beside, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError as error:
-        # A full disk is reported without a name.
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        with naming(path):
+            yield beside
+            with open(beside, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -54,6 +58,17 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         beside.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name a file in errors that do not, as that of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
 def flush(file: IO[Any]) -> None:
     """Put what was written to an open file on disk."""
     file.flush()
@@ -67,22 +82,46 @@ def lock(path: Path, wait: bool = False) -> IO[Any]:
 
     Args:
         path: the lock's file, made if there is none.
-        wait: whether to wait for the process that holds the lock.
+        wait: whether to wait for the process that holds the lock, with a word on
+            standard error, for `_PATIENCE` at most.
 
     Raises:
-        BlockingIOError: another process holds it, and `wait` is false.
+        BlockingIOError: another process holds it.
+        OSError: the file cannot be made, or its file system has no locks.
     """
     file = open(path, "w")
     try:
         import fcntl
 
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(path, partial(fcntl.flock, file, fcntl.LOCK_EX | fcntl.LOCK_NB), wait)
     except ImportError:
         pass
     except BaseException:
         file.close()
         raise
     return file
+
+
+def _take(path: Path, take: Callable[[], None], wait: bool) -> None:
+    """Take a lock, or wait until it is free."""
+    started = time.monotonic()
+    is_told = not wait
+    while True:
+        try:
+            return take()
+        except BlockingIOError as error:
+            waited = time.monotonic() - started
+            if not wait or waited > _PATIENCE:
+                raise BlockingIOError(
+                    error.errno, "another process holds the lock", str(path)
+                ) from None
+        except OSError as error:
+            reason = f"cannot be locked ({error.strerror}); use a disk that has locks"
+            raise OSError(error.errno, reason, str(path)) from None
+        if waited > 2 and not is_told:
+            warn(f"waiting for the process that holds {path}")
+            is_told = True
+        time.sleep(0.05)
 
 
 def content_hash(path: str | Path) -> str:

@@ -1,9 +1,11 @@
+import errno
 import os
 import subprocess
 import sys
 
 import pytest
 
+from bytecover_tf import files
 from bytecover_tf.errors import StoreError
 from bytecover_tf.files import (
     is_unchanged,
@@ -96,3 +98,27 @@ def test_what_is_no_json_object_is_named(text):
 
 def test_a_json_object_is_read():
     assert json_object(b'{"a": [1, null]}', "a.json", StoreError) == {"a": [1, None]}
+
+
+def test_a_file_system_without_locks_is_called_that(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(file, kind):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OSError, match="cannot be locked .No locks available") as caught:
+        lock(tmp_path / "lock")
+    assert not isinstance(caught.value, BlockingIOError)
+    assert caught.value.filename == str(tmp_path / "lock")
+
+
+def test_who_waits_for_a_lock_is_told_and_not_for_ever(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("fcntl")
+    path = tmp_path / "lock"
+    moments = iter(range(0, 10_000, 60))
+    monkeypatch.setattr(files.time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr(files.time, "sleep", lambda seconds: None)
+    with lock(path), pytest.raises(BlockingIOError, match=str(path)):
+        lock(path, wait=True)
+    assert capsys.readouterr().err == f"waiting for the process that holds {path}\n"

@@ -10,7 +10,7 @@ cover song identification", 2009), which let the tempi differ by up to two. All 
 transpositions are tried; what the eleven others reach is what chance makes of a pair.
 
 The loops are compiled with numba, which librosa brings, on their first use (seconds),
-and kept in its cache. Importing this module imports numba.
+and kept in its cache if there is one. Importing this module imports numba.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
-import numba
 import numpy as np
 
 from bytecover_tf.errors import DataError
+from bytecover_tf.matching.compiling import compiled
 
 # Chosen by MAP on train and validation splits, see benchmarks/alignment.py.
 # Standard deviations by which a similarity must stand out to count for a match. What
@@ -36,7 +37,7 @@ _FLOOR = -3.0
 # The share that a cell counts which a step to the side leaves out.
 _SKIPPED = 0.5
 
-_compiled = numba.njit(nogil=True, fastmath=True, cache=True)
+_compiled = partial(compiled, fastmath=True)
 
 
 @dataclass(frozen=True)

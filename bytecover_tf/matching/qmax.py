@@ -6,8 +6,9 @@ identification", New Journal of Physics 11, 2009, with the parameters found ther
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from bytecover_tf.matching.compiling import compiled
 
 
 def cross_recurrence(
@@ -47,7 +48,7 @@ def _stacked(chroma: np.ndarray, stack: int) -> np.ndarray:
     return windows.transpose(1, 2, 0).reshape(windows.shape[1], -1)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled
 def qmax(recurrence, onset=0.5, extension=0.5):
     """Return the length of the longest diagonal, curved and with gaps.
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import ConfigError, StoreError
-from bytecover_tf.files import flush, json_object, lock, write_atomically
+from bytecover_tf.files import flush, json_object, lock, naming, write_atomically
 
 _FORMAT = 1
 
@@ -251,12 +251,14 @@ class FeatureStoreWriter:
                     "float16"
                 )
             start, frames = self._end, features.shape[1]
-            self._data.write(stored.tobytes())
-            flush(self._data)
+            with naming(self.path / "features.f16"):
+                self._data.write(stored.tobytes())
+                flush(self._data)
             self._end += frames
         entry = Entry(str(source), key, size, mtime_ns, start, frames)
-        self._index.write(json.dumps(asdict(entry)).encode() + b"\n")
-        flush(self._index)
+        with naming(self.path / "index.jsonl"):
+            self._index.write(json.dumps(asdict(entry)).encode() + b"\n")
+            flush(self._index)
         self._by_source[entry.source] = entry
         self._by_key[key] = entry
         return entry
@@ -264,7 +266,8 @@ class FeatureStoreWriter:
     def close(self) -> None:
         """Release the files and the lock."""
         for file in (self._index, self._data, self._lock):
-            file.close()
+            with naming(self.path):  # what is left to write may not fit either
+                file.close()
 
     def __enter__(self) -> FeatureStoreWriter:
         return self

@@ -1,9 +1,11 @@
 import math
 
+import numba
 import numpy as np
 import pytest
 
 from bytecover_tf.errors import DataError
+from bytecover_tf.matching import compiling
 from bytecover_tf.matching.alignment import Alignment, align, align_many
 
 
@@ -190,3 +192,16 @@ def test_other_shapes_are_refused():
         align(np.zeros((84, 10), np.uint8), melody(10, 1))
     with pytest.raises(DataError, match=r"\(12,\)"):
         align_many(melody(10, 1), [np.zeros(12, np.uint8)])
+
+
+def test_without_a_place_for_a_cache_it_is_compiled_all_the_same(monkeypatch):
+    njit = numba.njit
+
+    def refuse(**options):
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(compiling.numba, "njit", refuse)
+    double = compiling.compiled(lambda x: 2 * x, fastmath=True)
+    assert double(21) == 42

@@ -148,3 +148,19 @@ def test_what_an_older_version_stored_is_refused_by_name(tmp_path, arrays):
     with pytest.raises(StoreError, match=r"/a/2\.wav are not finite"):
         store.rows(entry, 0, 3)
     assert store.rows(entry, 2, 3).shape == (3, 84)
+
+
+def test_a_full_disk_is_named_and_loses_nothing(tmp_path, arrays):
+    resource = pytest.importorskip("resource")
+    fill(tmp_path, arrays)
+    size = (tmp_path / "features.f16").stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"features\.f16|" + str(tmp_path)) as caught:
+            fill(tmp_path, {"/b/new.wav": arrays["/a/5.wav"]})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(tmp_path) in caught.value.filename
+    fill(tmp_path, {})  # the next writer drops what was cut
+    check(tmp_path, arrays)
