@@ -122,6 +122,28 @@ def iter_audio(
     _check_loud(peaks, name)
 
 
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Return the tags of a recording and of its audio stream.
+
+    Args:
+        path: an audio or video file.
+
+    Returns:
+        Text by name in lower case, such as `title`.
+
+    Raises:
+        AudioError: the file cannot be read.
+        av.FFmpegError: it is no audio or video.
+    """
+    with _open(os.fspath(path)) as file, _container(file) as container:
+        streams = [_default_stream(container)] if container.streams.audio else []
+        return {
+            name.lower(): value
+            for part in (*streams, container)
+            for name, value in part.metadata.items()
+        }
+
+
 def check_waveform(samples: np.ndarray, name: str) -> None:
     """Check a waveform that did not come from `load_audio`.
 
@@ -187,13 +209,17 @@ def _open(name: str) -> _File:
         raise AudioError(f"{name}: cannot be read: {error.strerror}") from error
 
 
+def _container(file: _File) -> Any:
+    # No file may make FFmpeg open another file or an address.
+    options = {"protocol_whitelist": "none"}
+    return av.open(file, "r", options=options, metadata_errors="replace")
+
+
 def _frames(file: _File, name: str) -> Iterator[av.AudioFrame]:
     """Decode the default audio stream and check that its end was reached."""
     packets = failed = 0
     end = 0.0
-    # No file may make FFmpeg open another file or an address.
-    options = {"protocol_whitelist": "none"}
-    with av.open(file, "r", options=options, metadata_errors="replace") as container:
+    with _container(file) as container:
         if not container.streams.audio:
             raise AudioError(
                 f"{name}: has no audio stream (read as {container.format.long_name})"

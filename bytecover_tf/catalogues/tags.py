@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from bytecover_tf.audio.decoding import read_metadata
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,9 @@ class Tags:
 
 
 def read_tags(path: str | Path) -> Tags:
-    """Read a file's tags, in whichever of the usual formats they are.
+    """Read a file's tags, in whichever format they are.
+
+    Mutagen keeps several artists apart; what it does not find, FFmpeg may.
 
     Args:
         path: a music file. One that cannot be read, or has no tags, is as good as
@@ -40,4 +45,12 @@ def read_tags(path: str | Path) -> Tags:
         values = [values] if isinstance(values, str) else values
         return "; ".join(str(value).strip() for value in values)
 
-    return Tags(text("title") or Path(path).stem, text("artist"), text("album"))
+    found = {name: text(name) for name in ("title", "artist", "album")}
+    if not all(found.values()):
+        with suppress(Exception):
+            metadata = read_metadata(path)
+            found = {
+                name: value or metadata.get(name, "").strip()
+                for name, value in found.items()
+            }
+    return Tags(found["title"] or Path(path).stem, found["artist"], found["album"])
