@@ -27,6 +27,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.encoders.model_file import encoder_file, load_model, versions
+from bytecover_tf.encoders.probe import PROBE, answer
 from bytecover_tf.encoders.runtimes import MANIFEST, KerasNetwork, OnnxNetwork
 from bytecover_tf.errors import EncoderError
 from bytecover_tf.evaluation.protocol import choose_split, evaluate_tracks
@@ -77,13 +78,15 @@ def export(
         "dim": model.dim,
         "encoder_sha256": content_hash(path),
     }
+    info = {PROBE: answer(KerasNetwork(model, frontend), frontend.n_bins), **info}
     beside = out.with_name(f".{out.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     try:
         cases = parity.make_cases(model, frontend)
         graphs = Graphs(model, frontend)
-        writer = _Writer(beside, original, cases, graphs, identity, report)
+        known = {**identity, PROBE: info[PROBE]}
+        writer = _Writer(beside, original, cases, graphs, known, report)
         if "saved_model" in formats:
             writer.saved_model(tuple(inputs))
         if "onnx" in formats:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.encoders import probe
 from bytecover_tf.encoders.pretrained import locate
 from bytecover_tf.encoders.runtimes import (
     MANIFEST,
@@ -177,7 +178,7 @@ def load_encoder(
         return _from_folder(path, providers, threads)
     if path.suffix == ".onnx":
         network = OnnxNetwork(path, providers, threads)
-        return Encoder(network, network.info)
+        return _checked(network, network.info, path)
     return _from_keras(path)
 
 
@@ -200,8 +201,14 @@ def _from_folder(
         raise EncoderError(f"{manifest}: not a manifest of export ({error})") from None
     onnx = path / "encoder_features.onnx"
     if onnx.exists():
-        return Encoder(OnnxNetwork(onnx, providers, threads), info)
-    return Encoder(SavedModelNetwork(path / "saved_model" / "1", frontend), info)
+        return _checked(OnnxNetwork(onnx, providers, threads), info, onnx)
+    saved = path / "saved_model" / "1"
+    return _checked(SavedModelNetwork(saved, frontend), info, saved)
+
+
+def _checked(network: Network, info: dict[str, Any], path: Path) -> Encoder:
+    probe.check(network, network.frontend.n_bins, info, path)
+    return Encoder(network, info)
 
 
 def _from_keras(path: Path) -> Encoder:

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.pretrained import DEFAULT, locate
+from bytecover_tf.encoders.probe import PROBE, answer, check
 from bytecover_tf.errors import EncoderError
 from bytecover_tf.files import json_object, replacing
 
@@ -49,6 +53,7 @@ def save_model(
         "format": _FORMAT,
         "frontend": frontend.to_dict(),
         "versions": versions("bytecover_tf", "keras", _backend(), "librosa"),
+        PROBE: answer(_network(model), frontend.n_bins),
     }
     with replacing(path) as beside:
         model.save(beside)
@@ -124,7 +129,8 @@ def load_model(
         training: whether to restore the optimiser as well.
 
     Raises:
-        EncoderError: the file is missing, damaged or of another kind.
+        EncoderError: the file is missing, damaged or of another kind, or the model
+            does not give the embedding that was recorded with it.
     """
     record = read_info(path)
     import keras
@@ -135,7 +141,16 @@ def load_model(
         model = keras.saving.load_model(path, compile=training, safe_mode=True)
     except Exception as error:  # of Keras, of zipfile, of HDF5
         raise EncoderError(f"{path}: cannot be loaded ({error})") from None
+    if not model.built:
+        raise EncoderError(f"{path}: damaged; it does not say how it is built")
+    check(_network(model), Frontend.from_dict(record["frontend"]).n_bins, record, path)
     return model, record
+
+
+def _network(model: ByteCover | Ensemble) -> Callable[[np.ndarray], np.ndarray]:
+    import keras
+
+    return lambda features: keras.ops.convert_to_numpy(model(features)["f_c"])
 
 
 def load_single(path: Path, training: bool = False) -> tuple[ByteCover, dict[str, Any]]:

@@ -513,6 +513,13 @@ class ByteCover(keras.Model):
         """Name a variable independently of the model's own name."""
         return variable.path.removeprefix(self.name + "/")
 
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Create the weights of a model that is loaded.
+
+        Keras's own method warns of any error and leaves the model without weights.
+        """
+        self.build(config["input_shape"])
+
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {

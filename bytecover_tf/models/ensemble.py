@@ -84,6 +84,13 @@ class Ensemble(keras.Model):
         """Return the shape of f_c."""
         return {"f_c": (input_shape[0], self.dim)}
 
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Create the weights of a model that is loaded.
+
+        Keras's own method warns of any error and leaves the model without weights.
+        """
+        self.build(config["input_shape"])
+
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         members = [keras.saving.serialize_keras_object(m) for m in self.members]

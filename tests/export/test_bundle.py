@@ -245,6 +245,25 @@ def test_load_encoder_reads_every_form(
         assert encoder.info == {**original, "encoder_sha256": checksum}
 
 
+@pytest.mark.parametrize("form", ["onnx", "saved_model"])
+def test_an_export_that_gives_other_embeddings_is_refused(bundle, form, tmp_path):
+    path = tmp_path / "bundle"
+    left_out = "*.onnx" if form == "saved_model" else "*_waveform*"
+    shutil.copytree(bundle, path, ignore=shutil.ignore_patterns(left_out))
+    assert load_encoder(path).dim == 256
+    facts = json.loads((path / "manifest.json").read_text())
+    facts["encoder"]["probe"] = np.roll(facts["encoder"]["probe"], 1).tolist()
+    (path / "manifest.json").write_text(json.dumps(facts))
+    with pytest.raises(EncoderError, match="does not give the embedding"):
+        load_encoder(path)
+
+
+@pytest.mark.parametrize("suffix", ["", "_float16", "_int8"])
+def test_every_precision_passes_its_own_check(bundle, suffix):
+    path = bundle / f"encoder_features{suffix}.onnx"
+    assert len(load_encoder(path).info["probe"]) == 256
+
+
 def test_onnx_needs_no_tensorflow(bundle, recordings, expected, tmp_path):
     script = """
 import sys
