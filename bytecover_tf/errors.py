@@ -33,6 +33,10 @@ class EncoderError(ByteCoverError):
     """A trained encoder cannot be read."""
 
 
+class WorkerError(ByteCoverError):
+    """Processes that should share the work cannot be started."""
+
+
 class ClusterError(ByteCoverError):
     """A cluster cannot be reached or has lost a host, or Ray is not installed."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.cores import usable_cores
 from bytecover_tf.encoders import probe
 from bytecover_tf.encoders.pretrained import locate
 from bytecover_tf.encoders.runtimes import (
@@ -117,7 +117,7 @@ class Encoder:
         rest = enumerate(inputs)
         parts = [np.empty((0, self.dim), np.float32)]
         # Decoding and the transform's FFTs run outside Python's lock.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(usable_cores()) as pool:
             while some := list(islice(rest, _AT_ONCE)):
                 parts.append(self._embed_prepared(list(pool.map(attempt, some))))
                 for (index, _), vector in zip(some, parts[-1], strict=True):

@@ -15,7 +15,6 @@ and kept in its cache if there is one. Importing this module imports numba.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from functools import partial
 
 import numpy as np
 
+from bytecover_tf.cores import usable_cores
 from bytecover_tf.errors import DataError
 from bytecover_tf.matching.compiling import compiled
 
@@ -98,7 +98,7 @@ def align_many(
         DataError: an array has another shape.
     """
     frames = _normalized(query).T
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(workers or usable_cores()) as pool:
         return list(
             pool.map(lambda other: _align(frames, _normalized(other)), references)
         )

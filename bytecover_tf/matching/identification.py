@@ -8,7 +8,6 @@ says where they match; both together give the probability.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Hit, Recording
 from bytecover_tf.catalogues.segments import Segmenting
+from bytecover_tf.cores import usable_cores
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import AudioError, explain
 from bytecover_tf.matching.alignment import Alignment, align_many
@@ -207,7 +207,7 @@ def identify(
             return explain(error, path)
 
     paths = list(paths)
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(workers or usable_cores()) as pool:
         for path, query in zip(paths, pool.map(attempt, paths), strict=True):
             if isinstance(query, str):
                 yield Answer(str(path), error=query)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -265,9 +266,10 @@ class FeatureStoreWriter:
 
     def close(self) -> None:
         """Release the files and the lock."""
-        for file in (self._index, self._data, self._lock):
-            with naming(self.path):  # what is left to write may not fit either
-                file.close()
+        # What is left to write may not fit either; the lock is released all the same.
+        with naming(self.path), ExitStack() as closing:
+            for file in (self._lock, self._data, self._index):
+                closing.callback(file.close)
 
     def __enter__(self) -> FeatureStoreWriter:
         return self

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from bytecover_tf.cores import usable_cores
+from bytecover_tf.errors import WorkerError
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,10 @@ class ProcessMap:
         read: what each process does with a path; text that it returns is the reason
             why nothing came of it. The content that a `Reader` knows is that of the
             start; what is added since only saves work for doubles within a run.
-        workers: processes; by default one a core.
+        workers: processes; by default as many as `usable_cores`.
+
+    Raises (of `map`):
+        WorkerError: no process can be started here, whatever the file.
     """
 
     read: Callable[[str], Any]
@@ -43,12 +52,13 @@ class ProcessMap:
     def _map(
         self, waiting: deque[str], pending: dict[Future, str]
     ) -> Iterator[tuple[str, Any]]:
-        count = self.workers or os.cpu_count() or 1
-        with self._executor(count) as pool:
+        count = self.workers or usable_cores()
+        with self._executor(count) as pool, _ended_if_left():
             while waiting or pending:
                 # A short queue, so that the features in memory stay few.
                 while waiting and len(pending) < 2 * count:
-                    future = pool.submit(_read, waiting[0])
+                    with _no_interrupts():
+                        future = pool.submit(_read, waiting[0])
                     # Only now, as a broken pool raises at submission too.
                     pending[future] = waiting.popleft()
                 done, _ = wait(pending, return_when=FIRST_COMPLETED)
@@ -59,6 +69,15 @@ class ProcessMap:
     def _alone(self, path: str) -> Any:
         with self._executor(1) as pool:
             try:
+                with _no_interrupts():
+                    ready = pool.submit(os.getpid)
+                ready.result()
+            except BrokenProcessPool:
+                raise WorkerError(
+                    "processes that read files end as soon as they are started; is "
+                    "there memory for them, and can they import this package?"
+                ) from None
+            try:
                 return pool.submit(_read, path).result()
             except BrokenProcessPool:
                 return f"{path}: the decoder crashed"
@@ -68,16 +87,56 @@ class ProcessMap:
         # a process and not with each file, as it knows all content of a catalogue.
         context = multiprocessing.get_context("spawn")
         return ProcessPoolExecutor(
-            count, context, initializer=_set_reader, initargs=(self.read,)
+            count, context, initializer=_begin, initargs=(self.read,)
         )
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Have processes that are started here not interrupted by Ctrl-C.
+
+    The terminal sends it to all; the main process ends the others. What is blocked is
+    passed on to a new process, and comes through here afterwards.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _reader: Callable[[str], Any]
 
 
-def _set_reader(reader: Callable[[str], Any]) -> None:
+@contextmanager
+def _ended_if_left() -> Iterator[None]:
+    """End the processes that are started meanwhile if an error ends it."""
+    others = set(multiprocessing.active_children())
+    try:
+        yield
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
+
+
+def _begin(reader: Callable[[str], Any]) -> None:
+    """Get a process ready to read, until the one that started it is gone."""
     global _reader
     _reader = reader
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    # At once: a decoder may be at work for minutes, and nobody waits for it.
+    os._exit(1)
 
 
 def _read(path: str) -> Any:

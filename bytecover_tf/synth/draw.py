@@ -12,7 +12,6 @@ run that was killed goes on where it stopped.
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,6 +22,7 @@ import numpy as np
 
 from bytecover_tf import cli
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.cores import usable_cores
 from bytecover_tf.data import tunes
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--pool", type=cli.positive_int, default=20, help="a multiple of 5"
     )
     parser.add_argument("--seed", type=cli.natural_int, default=0)
-    parser.add_argument("--workers", type=cli.positive_int, default=os.cpu_count())
+    parser.add_argument("--workers", type=cli.positive_int, default=usable_cores())
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "music21", "mido")
 

@@ -13,7 +13,6 @@ collection is read, so that it takes a minute. Needs FluidSynth and the soundfon
 from __future__ import annotations
 
 import html
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import numpy as np
 
 from bytecover_tf import cli
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.cores import usable_cores
 from bytecover_tf.errors import AudioError
 from bytecover_tf.files import write_atomically
 from bytecover_tf.progress import progress_bar
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scores = read_scores(
         options.out / "scores.jsonl",
         chosen_archives(options),
-        os.cpu_count() or 1,
+        usable_cores(),
         SAMPLES,
         options.seed,
     )
