@@ -26,6 +26,11 @@ def printable(text: object) -> str:
     return _UNSAFE.sub(lambda found: repr(found[0])[1:-1], str(text))
 
 
+def without_password(address: str) -> str:
+    """Return an address without the name and password that it may hold."""
+    return re.sub(r"(?<=://)\S*@", "", address)
+
+
 def show(text: object, file: TextIO | None = None) -> None:
     """Print one line, with control characters escaped.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -14,6 +13,8 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.encoders.runtimes import MANIFEST
 from bytecover_tf.errors import ConfigError, EncoderError, FrontendMismatch, explain
+from bytecover_tf.files import json_object
+from bytecover_tf.terminal import without_password
 from export import protos
 from export.serving import MAX_BATCH
 from export.transport import ServedModel
@@ -50,6 +51,9 @@ class ServingClient(Encoder):
             the server is unavailable. Nothing else is repeated.
         max_batch: most recordings in one request; the server refuses more than the
             `max_batch_size` of its batching parameters.
+        authorization: sent with each request as HTTP's header of that name, `Bearer
+            TOKEN` for example; by default what the environment has as
+            `BYTECOVER_SERVING_AUTHORIZATION`. Messages never show it.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -68,6 +72,7 @@ class ServingClient(Encoder):
         timeout: float = 30,
         retries: int = 4,
         max_batch: int = MAX_BATCH,
+        authorization: str | None = None,
     ) -> None:
         if send not in ("features", "waveform"):
             raise ConfigError(f"send must be 'features' or 'waveform', not {send!r}")
@@ -79,9 +84,11 @@ class ServingClient(Encoder):
         if not isinstance(frontend, Frontend):
             frontend = _read_frontend(Path(frontend))
         self._send = send
-        server = ServedModel(address, model, timeout, retries)
+        server = ServedModel(address, model, timeout, retries, authorization)
         self._served = _ServedNetwork(server, frontend, send, max_batch)
-        super().__init__(self._served, {"address": address, "model": model})
+        super().__init__(
+            self._served, {"address": without_password(address), "model": model}
+        )
 
     def embed_audio(self, paths: Iterable[str | Path]) -> np.ndarray:
         """Embed audio files.
@@ -210,6 +217,10 @@ class _ServedNetwork:
                 f"from signature {signature.name!r}, found {result.shape}"
                 + ("" if np.isfinite(result).all() else " with NaN or infinity")
             )
+        if not np.linalg.norm(result, axis=1).all():
+            raise EncoderError(
+                f"{self.where}: signature {signature.name!r} gave an embedding of zeros"
+            )
         return result
 
     def _check(self, wanted: _Signature, found: dict[str, Any]) -> int:
@@ -262,8 +273,10 @@ def _read_frontend(path: Path) -> Frontend:
     if path.is_dir():
         path = path / MANIFEST
     try:
-        return Frontend.from_dict(json.loads(path.read_text())["frontend"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Frontend.from_dict(
+            json_object(path.read_bytes(), path, EncoderError)["frontend"]
+        )
+    except (OSError, EncoderError, ConfigError, KeyError, TypeError) as error:
         raise EncoderError(
             f"{path}: expected the manifest of an exported encoder, with the "
             f"frontend's parameters under 'frontend' ({type(error).__name__}: {error})"

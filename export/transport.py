@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import random
+import socket
+import threading
 import time
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import grpc
 import numpy as np
 from google.protobuf import json_format
+from google.protobuf.message import DecodeError
 
 from bytecover_tf.errors import ConfigError, EncoderError
+from bytecover_tf.terminal import without_password
 from export import protos
 
 # Seconds before the first retry; each further one waits twice as long.
 _BACKOFF = 0.1
+# Most bytes of an answer: a hundred times those of the largest batch of embeddings.
+_MOST_BYTES = 64 * 2**20
 
 _Result = TypeVar("_Result")
 
@@ -39,14 +48,24 @@ class ServedModel:
         name: of the model.
         timeout: seconds that a call may take, retries included.
         retries: how often a call is repeated when the server is unavailable.
+        authorization: sent with each request as HTTP's header of that name; by
+            default a name and password in the address, or what the environment has
+            as `BYTECOVER_SERVING_AUTHORIZATION`.
 
     Raises:
         ConfigError: the address has another form.
     """
 
-    def __init__(self, address: str, name: str, timeout: float, retries: int) -> None:
-        self.where = f"{address} (model {name!r})"
-        self._transport = _connect(address, name)
+    def __init__(
+        self,
+        address: str,
+        name: str,
+        timeout: float,
+        retries: int,
+        authorization: str | None = None,
+    ) -> None:
+        self.where = f"{without_password(address)} (model {name!r})"
+        self._transport = _connect(address, name, authorization)
         self._timeout = timeout
         self._retries = retries
 
@@ -103,6 +122,10 @@ class ServedModel:
                 ) from None
             except _Refused as error:
                 raise EncoderError(f"{self.where}: {error}") from None
+            except (RecursionError, MemoryError, DecodeError) as error:
+                raise EncoderError(
+                    f"{self.where}: its answer cannot be read ({type(error).__name__})"
+                ) from None
 
 
 class _Transport(Protocol):
@@ -117,31 +140,37 @@ class _Transport(Protocol):
         """Return one output of a signature."""
 
 
-def _connect(address: str, model: str) -> _Transport:
+def _connect(address: str, model: str, authorization: str | None) -> _Transport:
     parts = urlsplit(address)
-    if parts.netloc and parts.scheme == "grpc":
-        return _Grpc(parts.netloc, model)
-    if parts.netloc and parts.scheme in ("http", "https"):
-        return _Rest(parts, model)
+    login, _, host = parts.netloc.rpartition("@")
+    if authorization is None and login:
+        encoded = b64encode(unquote(login).encode()).decode()
+        authorization = f"Basic {encoded}"
+    authorization = authorization or os.environ.get("BYTECOVER_SERVING_AUTHORIZATION")
+    if host and parts.scheme == "grpc":
+        return _Grpc(host, model, authorization)
+    if host and parts.scheme in ("http", "https"):
+        return _Rest(parts._replace(netloc=host), model, authorization)
     raise ConfigError(
-        f"{address!r} is no server's address; expected grpc://HOST:PORT, "
-        "http://HOST:PORT or https://HOST:PORT"
+        f"{without_password(address)!r} is no server's address; expected "
+        "grpc://HOST:PORT, http://HOST:PORT or https://HOST:PORT"
     )
 
 
 class _Grpc:
     """`tensorflow_serving/apis/prediction_service.proto`."""
 
-    def __init__(self, target: str, model: str) -> None:
+    def __init__(self, target: str, model: str, authorization: str | None) -> None:
         # By default a lost connection is not tried again for a second, and an
         # answer may not exceed 4 MB.
         options = [
             ("grpc.initial_reconnect_backoff_ms", int(_BACKOFF * 1000)),
             ("grpc.min_reconnect_backoff_ms", int(_BACKOFF * 1000)),
-            ("grpc.max_receive_message_length", -1),
+            ("grpc.max_receive_message_length", _MOST_BYTES),
         ]
         self._channel = grpc.insecure_channel(target, options)
         self._model = model
+        self._metadata = [("authorization", authorization)] if authorization else None
 
     def signatures(self, timeout: float) -> Any:
         request = protos.GetModelMetadataRequest()
@@ -173,7 +202,7 @@ class _Grpc:
             response_deserializer=response.FromString,
         )
         try:
-            return call(request, timeout=timeout)
+            return call(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.UNAVAILABLE:
                 raise _Unavailable(error.details()) from None
@@ -185,12 +214,17 @@ class _Grpc:
 class _Rest:
     """https://www.tensorflow.org/tfx/serving/api_rest, in the columnar format."""
 
-    def __init__(self, address: SplitResult, model: str) -> None:
+    def __init__(
+        self, address: SplitResult, model: str, authorization: str | None
+    ) -> None:
         self._connect = {
             "http": http.client.HTTPConnection,
             "https": http.client.HTTPSConnection,
         }[address.scheme]
         self._host = address.netloc
+        self._headers = {"Content-Type": "application/json"}
+        if authorization:
+            self._headers["Authorization"] = authorization
         self._url = f"{address.path.rstrip('/')}/v1/models/{quote(model, safe='')}"
 
     def signatures(self, timeout: float) -> Any:
@@ -217,23 +251,33 @@ class _Rest:
             # The server leaves the name out if there is only one output.
             values = outputs[output] if isinstance(outputs, dict) else outputs
             return np.array(values, np.float32)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise _Refused(f"not a prediction: {answer!s:.200}") from error
 
     def _call(self, method: str, url: str, body: bytes | None, timeout: float) -> Any:
+        end = time.monotonic() + timeout
         connection = self._connect(self._host, timeout=timeout)
         try:
-            connection.request(method, url, body, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            text = response.read()
-        except ConnectionError as error:  # refused, reset or closed
-            raise _Unavailable(error) from None
+            connection.connect()
+            # The socket's own timeout starts anew with every byte that comes.
+            with _closed_at(end, connection.sock):
+                connection.request(method, url, body, self._headers)
+                response = connection.getresponse()
+                text = response.read(_MOST_BYTES + 1)
         except TimeoutError:
             raise
         except (OSError, http.client.HTTPException) as error:
-            raise _Refused(error) from None
+            if time.monotonic() >= end:
+                raise TimeoutError from None
+            # Refused, reset or closed.
+            is_gone = isinstance(error, ConnectionError)
+            raise (_Unavailable if is_gone else _Refused)(error) from None
         finally:
             connection.close()
+        if time.monotonic() >= end:
+            raise TimeoutError
+        if len(text) > _MOST_BYTES:
+            raise _Refused(f"its answer is longer than {_MOST_BYTES >> 20} MiB")
         try:
             answer = json.loads(text)
         except ValueError:
@@ -243,6 +287,23 @@ class _Rest:
         message = answer.get("error", answer) if isinstance(answer, dict) else answer
         kind = _Unavailable if response.status == 503 else _Refused
         raise kind(f"{response.status} {response.reason}: {message}")
+
+
+@contextmanager
+def _closed_at(end: float, connection: socket.socket) -> Iterator[None]:
+    """Shut a connection down if it is still in use at some time."""
+
+    def shut() -> None:
+        with suppress(OSError):  # it may be closed already
+            connection.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(end - time.monotonic(), 0), shut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _to_json(array: np.ndarray) -> str:

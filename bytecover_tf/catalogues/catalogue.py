@@ -312,7 +312,10 @@ def place_of(recording: Recording) -> Place:
         return Place.SAME
     content = _content(recording.path)
     if content is None:
-        return Place.GONE if is_gone(recording.path) else Place.UNREADABLE
+        if is_gone(recording.path):
+            return Place.GONE
+        is_other = os.path.exists(recording.path) and not os.path.isfile(recording.path)
+        return Place.CHANGED if is_other else Place.UNREADABLE
     return Place.SAME if content == recording.content else Place.CHANGED
 
 

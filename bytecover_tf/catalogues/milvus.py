@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -27,8 +29,12 @@ from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.catalogues.packing import BYTES_PER_FRAME, unpack
 from bytecover_tf.catalogues.rows import COLUMNS, Hit, Recording, Row
 from bytecover_tf.errors import CatalogueError
+from bytecover_tf.terminal import without_password
 
-_ADDRESS = re.compile(r"milvus://(?P<server>[^/\s]+:\d+)/(?P<collection>[A-Za-z_]\w*)")
+_ADDRESS = re.compile(
+    r"milvus://((?P<login>\S+)@)?(?P<server>[^/@\s]+:\d+)/(?P<collection>[A-Za-z_]\w*)"
+)
+_TOKEN = "BYTECOVER_MILVUS_TOKEN"
 _TIMEOUT = 60  # seconds, for one request
 _CONNECT_TIMEOUT = 10
 _TEXT = 65_535  # bytes, the most that Milvus allows
@@ -54,7 +60,9 @@ class MilvusCatalogue(Catalogue):
     """A catalogue on a server.
 
     Args:
-        address: `milvus://host:port/collection`.
+        address: `milvus://host:port/collection`. Name and password, as
+            `name:password`, are taken from the environment, where they are
+            `BYTECOVER_MILVUS_TOKEN`, or stand before an `@` as in other addresses.
         identity: makes the collection if the server has none of this name; without
             it, the collection must be there.
 
@@ -65,6 +73,9 @@ class MilvusCatalogue(Catalogue):
     """
 
     def __init__(self, address: str, identity: Identity | None = None) -> None:
+        match = _ADDRESS.fullmatch(address)
+        # Of no interest to who reads a message, and not for their eyes.
+        address = without_password(address)
         try:
             import pymilvus  # noqa: F401
         except ImportError:
@@ -73,7 +84,6 @@ class MilvusCatalogue(Catalogue):
                 "pip install 'bytecover_tf[milvus]'"
             ) from None
         self.address = address
-        match = _ADDRESS.fullmatch(address)
         if not match:
             raise CatalogueError(
                 f"{address}: expected milvus://host:port/collection, the collection "
@@ -81,7 +91,8 @@ class MilvusCatalogue(Catalogue):
             )
         self._collection = match["collection"]
         with self._explained():
-            self._client = _connect(f"http://{match['server']}")
+            token = match["login"] or os.environ.get(_TOKEN, "")
+            self._client = _connect(f"http://{match['server']}", unquote(token))
             if identity is not None and not self._exists:
                 self._make(identity)
             if not self._exists:
@@ -274,12 +285,12 @@ def _values(row: Row) -> dict[str, Any]:
     return {**values, "chroma": b64encode(values["chroma"][:_CHROMA]).decode()}
 
 
-def _connect(uri: str) -> Any:
+def _connect(uri: str, token: str) -> Any:
     from pymilvus import MilvusClient
 
     # It reports each failure a second time, and old servers' lack of timestamps.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-    return MilvusClient(uri, timeout=_CONNECT_TIMEOUT)
+    return MilvusClient(uri, token=token, timeout=_CONNECT_TIMEOUT)
 
 
 def _conditions(names: Iterable[str], column: str = "id") -> Iterator[str]:

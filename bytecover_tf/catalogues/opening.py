@@ -13,6 +13,7 @@ from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.catalogues.segments import Segmenting
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.errors import ByteCoverError, CatalogueError
+from bytecover_tf.terminal import without_password
 
 
 def open_catalogue(
@@ -39,14 +40,14 @@ def open_catalogue(
         catalogue = MilvusCatalogue(address, made_as)
     elif "://" in address:
         raise CatalogueError(
-            f"{address}: expected a folder or milvus://host:port/collection"
+            f"{without_password(address)}: expected a folder or milvus://host:port/collection"
         )
     else:
         from bytecover_tf.catalogues.lance import LanceCatalogue
 
         catalogue = LanceCatalogue(address, made_as)
     if identity is not None:
-        identity.check_same(catalogue.identity, address)
+        identity.check_same(catalogue.identity, catalogue.address)
     return catalogue
 
 

@@ -304,3 +304,20 @@ def test_an_older_catalogue_says_what_to_do():
 def test_addresses_of_another_kind_are_refused():
     with pytest.raises(CatalogueError, match="expected a folder or milvus://"):
         open_catalogue("http://somewhere/x", IDENTITY, create=True)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "milvus://me:secret@127.0.0.1:1/music",
+        "milvus://me:secret@127.0.0.1/music",
+        "redis://me:secret@host:1/music",
+    ],
+)
+def test_a_password_in_an_address_is_not_shown(address):
+    if address.startswith("milvus"):
+        pytest.importorskip("pymilvus")
+    with pytest.raises(CatalogueError) as caught:
+        open_catalogue(address)
+    assert "secret" not in str(caught.value)
+    assert address.replace("me:secret@", "") in str(caught.value)

@@ -2,6 +2,9 @@ import json
 import socket
 import subprocess
 import sys
+import threading
+import time
+from contextlib import suppress
 
 import grpc
 import numpy as np
@@ -12,6 +15,7 @@ import tensorflow as tf
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import ConfigError, EncoderError, FrontendMismatch
+from export import transport
 from export.client import ServingClient
 from export.serving import write_serving_files
 from export.transport import _to_json
@@ -398,3 +402,73 @@ def test_a_server_that_dies_while_it_answers(server, features):
     for client in clients:
         with pytest.raises(EncoderError, match="unavailable after 5 tries"):
             client.embed_features(features)
+
+
+def answering(*parts, pause=0.0):
+    """Serve one answer to whoever connects; return the address and what was asked."""
+    asked = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        with listener, suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                asked.append(connection.recv(65536).decode())
+                for part in parts:
+                    connection.sendall(part)
+                    time.sleep(pause)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return f"127.0.0.1:{listener.getsockname()[1]}", asked
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+@pytest.mark.parametrize("start", [b"", HEAD], ids=["headers", "body"])
+def test_a_server_that_answers_byte_by_byte_has_a_deadline(start):
+    parts = [start + b"HTTP/1.1 200 OK\r\nX: "] + 200 * [b" "]
+    address, _ = answering(*parts, pause=0.1)
+    with pytest.raises(EncoderError, match="no answer within 1 s"):
+        ServingClient(f"http://{address}", FRONTEND, timeout=1)
+
+
+def test_an_answer_without_end_is_not_read(monkeypatch):
+    monkeypatch.setattr(transport, "_MOST_BYTES", 2**20)
+    address, _ = answering(HEAD, *(40 * [2**16 * b"1"]))
+    with pytest.raises(EncoderError, match="longer than 1 MiB"):
+        ServingClient(f"http://{address}", FRONTEND)
+
+
+def test_an_answer_of_brackets_is_no_traceback():
+    address, _ = answering(HEAD + 100_000 * b"[")
+    with pytest.raises(EncoderError, match=address):
+        ServingClient(f"http://{address}", FRONTEND)
+
+
+@pytest.mark.parametrize("way", ["address", "argument", "environment"])
+def test_a_password_is_sent_and_never_shown(way, monkeypatch):
+    address, asked = answering(HEAD + b"{}")
+    login, options = "", {}
+    if way == "address":
+        login = "me:se%40cret@"
+    elif way == "argument":
+        options["authorization"] = "Basic bWU6c2VAY3JldA=="
+    else:
+        name = "BYTECOVER_SERVING_AUTHORIZATION"
+        monkeypatch.setenv(name, "Basic bWU6c2VAY3JldA==")
+    with pytest.raises(EncoderError) as caught:
+        ServingClient(f"http://{login}{address}", FRONTEND, **options)
+    assert "Authorization: Basic bWU6c2VAY3JldA==\r\n" in asked[0]
+    assert f"http://{address}" in str(caught.value)
+    assert "cret" not in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        ServingClient("ftp://me:secret@host", FRONTEND)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_embedding_of_zeros_is_refused(client, features, monkeypatch):
+    zeros = np.zeros((1, DIM), np.float32)
+    monkeypatch.setattr(client._served._server, "predict", lambda *_: zeros)
+    with pytest.raises(EncoderError, match="an embedding of zeros"):
+        client.embed_features(features[:1])
