@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=DEFAULT,
     )
     cli.add_calibration_argument(parser)
+    cli.add_truncated_argument(parser)
     parser.add_argument(
         "--plot", type=Path, metavar="FILE", help="draw where they match, as PNG"
     )
@@ -46,8 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     encoder = load_encoder(options.encoder)
     checksum = Identity.of(encoder, options.encoder).encoder
     calibration = choose_calibration(checksum, options.encoder, options.calibration)
-    first, first_picture = _read(options.first, encoder.frontend)
-    second, second_picture = _read(options.second, encoder.frontend)
+    first, first_picture = _read(
+        options.first, encoder.frontend, options.allow_truncated
+    )
+    second, second_picture = _read(
+        options.second, encoder.frontend, options.allow_truncated
+    )
     compared = _compare(first, second, encoder)
     (match,) = compared.matches(calibration)
     facts = _facts(first, match)
@@ -66,14 +71,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return cli.OK
 
 
-def _read(path: str, frontend: Frontend) -> tuple[Query, Pictured]:
+def _read(
+    path: str, frontend: Frontend, allow_truncated: bool
+) -> tuple[Query, Pictured]:
     """Read a recording once, to compare it and to draw it."""
     from bytecover_tf.matching.identification import Query
     from bytecover_tf.matching.picture import Pictured
     from bytecover_tf.stores.extraction import read_file
 
     fine = replace(frontend, pool=gcd(_POOL, frontend.pool), normalization="none")
-    read = read_file(path, fine, with_chroma=True)
+    read = read_file(path, fine, with_chroma=True, allow_truncated=allow_truncated)
     assert read.features is not None
     assert read.chroma is not None
     features = frontend.from_cqt(read.features, fine.pool, path)

@@ -12,6 +12,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Extract a data set's features; return the exit status."""
     parser = cli.parser("features", DESCRIPTION)
     cli.add_data_arguments(parser, default=None)
+    cli.add_truncated_argument(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="same as --features")
     parser.add_argument(
         "--set",
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         frontend,
         options.workers,
         options.source_pool,
+        options.allow_truncated,
     )
     print_failures(report)
     print(

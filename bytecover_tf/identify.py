@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ", which starts fastest (default: the one that the catalogue was made with)",
     )
     cli.add_calibration_argument(parser)
+    cli.add_truncated_argument(parser)
     parser.add_argument(
         "--top",
         type=cli.positive_int,
@@ -82,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.top,
             options.candidates,
             options.workers,
+            options.allow_truncated,
         )
         for number, answer in enumerate(answers):
             failed += bool(answer.error)

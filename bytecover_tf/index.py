@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="for a new catalogue: embed windows of this length too, one every HOP "
         "seconds",
     )
+    cli.add_truncated_argument(parser)
     parser.add_argument(
         "--prune",
         action="store_true",
@@ -80,7 +81,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     catalogue, load = _open(options)
     with catalogue:
         report = index_files(
-            catalogue, load, files.paths, files.works, options.workers, options.ray
+            catalogue,
+            load,
+            files.paths,
+            files.works,
+            options.workers,
+            options.ray,
+            options.allow_truncated,
         )
         pruned, refusal = 0, ""
         if options.prune or options.prune_many:

@@ -9,9 +9,8 @@ chained Ogg file at the end of its first link.
 import io
 import logging
 import os
-import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
@@ -21,7 +20,9 @@ import numpy as np
 import soxr
 from av.stream import Disposition
 
+from bytecover_tf.audio.completeness import ends_whole, is_cut, is_mp3
 from bytecover_tf.errors import AudioError
+from bytecover_tf.terminal import warn
 
 # A peak of -80 dBFS: above the dither of 16-bit silence, far below any music.
 _SILENCE = 1e-4
@@ -46,12 +47,6 @@ _MOST_PLANES = 7
 _LARGEST = 1e12
 # A damaged header may declare 1 Hz, which would fill the memory when resampled.
 _LOWEST_RATE = 1000
-# Bytes that may be missing at the end of a file whose writer miscounted.
-_HAIR = 256
-# A RIFF or FORM size from here on, or 0, is what a program writes to a pipe.
-_STREAMED = 0x7F000000
-# The byte count in the first frame of an mp3, after its flags and frame count.
-_XING = re.compile(rb"(?:Xing|Info)\0\0\0[\x03\x07\x0b\x0f].{4}(.{4})", re.DOTALL)
 # Demuxers that read the duration from a header, where others may estimate it.
 _TIMED = {
     "asf",
@@ -68,12 +63,18 @@ _TIMED = {
 logging.getLogger("libav").addHandler(logging.NullHandler())
 
 
-def load_audio(path: str | os.PathLike[str], sample_rate: int = 22050) -> np.ndarray:
+def load_audio(
+    path: str | os.PathLike[str],
+    sample_rate: int = 22050,
+    allow_truncated: bool = False,
+) -> np.ndarray:
     """Decode a whole recording.
 
     Args:
         path: an audio or video file. The format is told by the content.
         sample_rate: of the result, in hertz.
+        allow_truncated: whether to take what is there of a truncated file, with a word
+            on standard error.
 
     Returns:
         The mean over all channels, float32 of shape (samples,), full scale 1. Where
@@ -84,17 +85,20 @@ def load_audio(path: str | os.PathLike[str], sample_rate: int = 22050) -> np.nda
         AudioError: if the file cannot be read, is truncated or damaged, has
             no audio in it, or is silent. The message names the file.
     """
-    return np.concatenate(list(iter_audio(path, sample_rate)))
+    return np.concatenate(list(iter_audio(path, sample_rate, allow_truncated)))
 
 
 def iter_audio(
-    path: str | os.PathLike[str], sample_rate: int = 22050
+    path: str | os.PathLike[str],
+    sample_rate: int = 22050,
+    allow_truncated: bool = False,
 ) -> Iterator[np.ndarray]:
     """Decode a recording of any length in bounded memory.
 
     Args:
         path: an audio or video file. The format is told by the content.
         sample_rate: of the result, in hertz.
+        allow_truncated: as of `load_audio`.
 
     Yields:
         The samples of `load_audio` in consecutive blocks of unequal length,
@@ -108,8 +112,7 @@ def iter_audio(
     peaks: list[float] = []
     try:
         with _open(name) as file:
-            _check_complete(file, name)
-            blocks = _mono_blocks(_frames(file, name), name)
+            blocks = _mono_blocks(_frames(file, name, allow_truncated), name)
             for block in _resample(blocks, sample_rate):
                 if block.size:
                     peaks.append(_finite_peak(block, name))
@@ -215,10 +218,27 @@ def _container(file: _File) -> Any:
     return av.open(file, "r", options=options, metadata_errors="replace")
 
 
-def _frames(file: _File, name: str) -> Iterator[av.AudioFrame]:
+def _frames(file: _File, name: str, allow_truncated: bool) -> Iterator[av.AudioFrame]:
     """Decode the default audio stream and check that its end was reached."""
+
+    def refuse(reason: str) -> None:
+        if not allow_truncated:
+            raise AudioError(f"{name}: is truncated: {reason}")
+        warn(f"truncated, and taken as it is: {name}: {reason}")
+
+    size = os.fstat(file.fileno()).st_size
+    if size == 0:
+        raise AudioError(f"{name}: is empty (0 bytes)")
+    declares_more = is_cut(file)
+    file.seek(0)
+    may_be_whole = declares_more and is_mp3(file.read(3))
+    file.seek(0)
+    missing = f"its container declares more than the {size} bytes that are there"
+    if declares_more and not may_be_whole:
+        refuse(missing)
     packets = failed = 0
     end = 0.0
+    last = b""
     with _container(file) as container:
         if not container.streams.audio:
             raise AudioError(
@@ -228,6 +248,7 @@ def _frames(file: _File, name: str) -> Iterator[av.AudioFrame]:
         for packet in container.demux():
             if packet.stream_index == stream.index:
                 packets += 1
+                last = packet if packet.size else last
                 try:
                     frames = stream.decode(packet)
                 except av.FFmpegError:
@@ -244,16 +265,18 @@ def _frames(file: _File, name: str) -> Iterator[av.AudioFrame]:
                 end = max(end, float(packet_end))
         timed = container.format.name in _TIMED
         declared = (container.duration or 0) / av.time_base if timed else 0.0
+        is_whole = ends_whole(bytes(last), container.format.name)
 
     if failed > packets / 20:
         raise AudioError(
             f"{name}: is damaged: {failed} of {packets} packets cannot be decoded"
         )
-    if declared - end > 0.25:
-        raise AudioError(
-            f"{name}: is truncated: it declares {declared:.1f} s, "
-            f"of which {end:.1f} s are there"
-        )
+    if is_whole or (declares_more and not may_be_whole):
+        return
+    if may_be_whole:
+        refuse(missing)
+    elif declared - end > 0.25:
+        refuse(f"it declares {declared:.1f} s, of which {end:.1f} s are there")
 
 
 def _default_stream(container: Any) -> Any:
@@ -323,7 +346,8 @@ def _mono(frame: av.AudioFrame) -> np.ndarray:
             (channel.astype(np.float32) - silence) / full_scale for channel in samples
         ]
         energies = [_energy(channel) for channel in channels]
-        if _energy(mono) >= _CANCELLED * max(energies):
+        # So written that what is not finite comes out as it is.
+        if not _energy(mono) < _CANCELLED * max(energies):
             return mono
         # The same one from block to block, where several are about as loud.
         loud = next(i for i, each in enumerate(energies) if each > max(energies) / 4)
@@ -342,77 +366,3 @@ def _resample(
         for _, block in group:
             yield stream.resample_chunk(block)
         yield stream.resample_chunk(np.empty(0, np.float32), last=True)
-
-
-def _check_complete(file: _File, name: str) -> None:
-    """Compare a file's size with what its container declares."""
-    size = os.fstat(file.fileno()).st_size
-    if size == 0:
-        raise AudioError(f"{name}: is empty (0 bytes)")
-    is_cut = _cut_check(file.read(12))
-    file.seek(0)
-    if is_cut and is_cut(file, size):
-        raise AudioError(
-            f"{name}: is truncated: its container declares more than "
-            f"the {size} bytes that are there"
-        )
-    file.seek(0)
-
-
-def _cut_check(head: bytes) -> Callable[[_File, int], bool] | None:
-    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"FORM"):
-        return _riff_is_cut
-    if head[:4] == b"OggS":
-        return _ogg_is_cut
-    if head[4:8] == b"ftyp":
-        return _mp4_is_cut
-    if head[:3] == b"ID3" or head[:1] == b"\xff":
-        return _mp3_is_cut
-    return None
-
-
-def _riff_is_cut(file: _File, size: int) -> bool:
-    head = file.read(28)
-    if head[:4] == b"RF64":
-        declared = int.from_bytes(head[20:28], "little")
-        return 8 + declared > size + _HAIR
-    declared = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
-    return declared < _STREAMED and 8 + declared > size + _HAIR
-
-
-def _ogg_is_cut(file: _File, size: int) -> bool:
-    longest_page = 65_307
-    file.seek(max(0, size - longest_page))
-    tail = file.read()
-    page = tail[tail.rfind(b"OggS") :]
-    if len(page) < 27:
-        return True
-    payload = 27 + page[26]
-    return len(page) < payload + sum(page[27:payload])
-
-
-def _mp4_is_cut(file: _File, size: int) -> bool:
-    position = 0
-    while position < size:
-        file.seek(position)
-        head = file.read(16)
-        length = int.from_bytes(head[:4], "big")
-        if length == 1:
-            length = int.from_bytes(head[8:16], "big")
-        if length < 8:  # the box reaches to the end of the file
-            return False
-        position += length
-        if position > size:
-            return head[4:8] in (b"mdat", b"moov", b"moof")
-    return False
-
-
-def _mp3_is_cut(file: _File, size: int) -> bool:
-    start = 0
-    head = file.read(10)
-    if head[:3] == b"ID3":
-        a, b, c, d = head[6:10]  # seven bits each
-        start = 10 + (a << 21 | b << 14 | c << 7 | d)
-    file.seek(start)
-    tag = _XING.search(file.read(4096))
-    return tag is not None and start + int.from_bytes(tag[1], "big") > size + _HAIR

@@ -184,11 +184,12 @@ class Frontend(Transform):
         """
         return self._features_with_chroma(self._blocks(samples, name), name)
 
-    def extract(self, path: str | Path) -> np.ndarray:
+    def extract(self, path: str | Path, allow_truncated: bool = False) -> np.ndarray:
         """Return the features of an audio file of any length in bounded memory.
 
         Args:
             path: any file that `load_audio` reads.
+            allow_truncated: as of `load_audio`.
 
         Returns:
             float32 array (n_bins, T).
@@ -196,13 +197,17 @@ class Frontend(Transform):
         Raises:
             AudioError: as `load_audio`, or shorter than one pooled frame.
         """
-        return self._features(iter_audio(path, self.sample_rate), str(path))
+        blocks = iter_audio(path, self.sample_rate, allow_truncated)
+        return self._features(blocks, str(path))
 
-    def extract_with_chroma(self, path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    def extract_with_chroma(
+        self, path: str | Path, allow_truncated: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the features and the chroma of an audio file in one pass over it.
 
         Args:
             path: any file that `load_audio` reads.
+            allow_truncated: as of `load_audio`.
 
         Returns:
             As `features_with_chroma`.
@@ -211,7 +216,8 @@ class Frontend(Transform):
             AudioError: as `extract`.
             ConfigError: `bins_per_octave` is not a multiple of 12.
         """
-        return self._features_with_chroma(iter_audio(path, self.sample_rate), str(path))
+        blocks = iter_audio(path, self.sample_rate, allow_truncated)
+        return self._features_with_chroma(blocks, str(path))
 
     def from_cqt(
         self, magnitudes: np.ndarray, source_pool: int = 1, name: str = "CQT"

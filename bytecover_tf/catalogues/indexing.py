@@ -61,6 +61,7 @@ def index_files(
     works: Mapping[str, str] | None = None,
     workers: int | None = None,
     ray: str | None = None,
+    allow_truncated: bool = False,
 ) -> IndexingReport:
     """Bring a catalogue up to date with files.
 
@@ -81,6 +82,7 @@ def index_files(
         workers: processes that decode and transform; by default one a core.
         ray: address of a Ray cluster that does it instead, see
             `bytecover_tf.stores.ray_cluster`.
+        allow_truncated: whether to take what is there of truncated files.
 
     Returns:
         What was done and what failed.
@@ -90,7 +92,12 @@ def index_files(
         ClusterError: the cluster cannot be reached.
     """
     ordered = list(dict.fromkeys(os.path.abspath(path) for path in paths))
-    return _Indexing(catalogue, load, ordered, works or {}).run(workers, ray)
+    read = Reader(
+        catalogue.identity.frontend,
+        with_chroma=True,
+        allow_truncated=allow_truncated,
+    )
+    return _Indexing(catalogue, load, ordered, works or {}, read).run(workers, ray)
 
 
 def prune(catalogue: Catalogue, folders: Iterable[str], even_many: bool = False) -> int:
@@ -154,10 +161,12 @@ class _Indexing:
         load: Callable[[], Encoder],
         paths: Sequence[str],
         works: Mapping[str, str],
+        read: Reader,
     ) -> None:
         self.report = IndexingReport()
         self._catalogue = catalogue
         self._load = cache(load)
+        self._reader = read
         self._frontend = catalogue.identity.frontend
         self._paths = paths
         self._rank = {path: rank for rank, path in enumerate(paths)}
@@ -193,8 +202,7 @@ class _Indexing:
     def _read(
         self, paths: Sequence[str], workers: int | None, ray: str | None
     ) -> Iterator[tuple[str, Extracted | str]]:
-        known = frozenset(self._by_content)
-        read = Reader(self._frontend, known=known, with_chroma=True)
+        read = replace(self._reader, known=frozenset(self._by_content))
         if ray is not None:
             return map_on_cluster(ray, read, paths)
         return ProcessMap(read, workers).map(paths)

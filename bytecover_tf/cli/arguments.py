@@ -166,6 +166,15 @@ def add_catalogue_argument(arguments: argparse.ArgumentParser, more: str = "") -
     )
 
 
+def add_truncated_argument(arguments: argparse.ArgumentParser) -> None:
+    """Add the option that takes files of which the end is missing."""
+    arguments.add_argument(
+        "--allow-truncated",
+        action="store_true",
+        help="take what is there of a file that declares more, and say so",
+    )
+
+
 def add_calibration_argument(arguments: argparse.ArgumentParser) -> None:
     """Add the option that names a calibration."""
     arguments.add_argument(

@@ -67,17 +67,22 @@ class Query:
     content: str = ""
 
     @classmethod
-    def read(cls, path: str | Path, frontend: Frontend) -> Query:
+    def read(
+        cls, path: str | Path, frontend: Frontend, allow_truncated: bool = False
+    ) -> Query:
         """Read a file.
 
         Args:
             path: an audio file, or a `.npy` file with |CQT|.
             frontend: of the encoder.
+            allow_truncated: whether to take what is there of a truncated file.
 
         Raises:
             AudioError: it cannot be used.
         """
-        read = read_file(str(path), frontend, with_chroma=True)
+        read = read_file(
+            str(path), frontend, with_chroma=True, allow_truncated=allow_truncated
+        )
         assert read.features is not None
         assert read.chroma is not None
         return cls(str(path), read.features, read.chroma, read.key)
@@ -174,6 +179,7 @@ def identify(
     top: int = 10,
     candidates: int | None = None,
     workers: int | None = None,
+    allow_truncated: bool = False,
 ) -> Iterator[Answer]:
     """Identify files, reading the next ones while one is compared.
 
@@ -187,6 +193,7 @@ def identify(
         candidates: how many recordings to align each with; by default `CANDIDATES`,
             more for queries under four minutes.
         workers: threads; by default one a core.
+        allow_truncated: whether to take what is there of truncated files.
 
     Yields:
         An answer for each file, in order; one that cannot be used has an error.
@@ -202,7 +209,7 @@ def identify(
 
     def attempt(path: str | Path) -> Query | str:
         try:
-            return Query.read(path, encoder.frontend)
+            return Query.read(path, encoder.frontend, allow_truncated)
         except Exception as error:  # one bad file must not stop a batch
             return explain(error, path)
 

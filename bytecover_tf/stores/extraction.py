@@ -59,6 +59,7 @@ def extract_features(
     frontend: Frontend,
     workers: int | None = None,
     source_pool: int = 1,
+    allow_truncated: bool = False,
 ) -> ExtractionReport:
     """Add the features of files to a store.
 
@@ -72,6 +73,7 @@ def extract_features(
         frontend: parameters of the features.
         workers: processes; by default one a core.
         source_pool: how many frames a column of the `.npy` files averages.
+        allow_truncated: whether to take what is there of truncated files.
 
     Returns:
         What was done and what failed.
@@ -92,7 +94,12 @@ def extract_features(
             return report
         bar = progress_bar(total=len(todo), unit="file", desc="features")
         with bar:
-            read = Reader(frontend, source_pool, writer.keys)
+            read = Reader(
+                frontend,
+                source_pool,
+                writer.keys,
+                allow_truncated=allow_truncated,
+            )
             for path, result in ProcessMap(read, workers).map(todo):
                 bar.update()
                 reason = _add(writer, path, result)
@@ -129,18 +136,25 @@ class Reader:
         source_pool: how many frames a column of a `.npy` file averages.
         known: content that needs no features.
         with_chroma: whether to return chroma too.
+        allow_truncated: whether to take what is there of a truncated file.
     """
 
     frontend: Frontend
     source_pool: int = 1
     known: frozenset[str] = frozenset()
     with_chroma: bool = False
+    allow_truncated: bool = False
 
     def __call__(self, path: str) -> Extracted | str:
         """Return what was read, or the reason why nothing could be."""
         try:
             return read_file(
-                path, self.frontend, self.source_pool, self.known, self.with_chroma
+                path,
+                self.frontend,
+                self.source_pool,
+                self.known,
+                self.with_chroma,
+                self.allow_truncated,
             )
         except Exception as error:  # one bad file must not stop a batch
             return explain(error, path)
@@ -152,6 +166,7 @@ def read_file(
     source_pool: int = 1,
     known: frozenset[str] = frozenset(),
     with_chroma: bool = False,
+    allow_truncated: bool = False,
 ) -> Extracted:
     """Read one recording.
 
@@ -161,6 +176,7 @@ def read_file(
         source_pool: how many frames a column of a `.npy` file averages.
         known: content that needs no features.
         with_chroma: whether to return chroma too.
+        allow_truncated: whether to take what is there of a truncated file.
 
     Raises:
         AudioError: the file cannot be used.
@@ -174,19 +190,25 @@ def read_file(
         raise AudioError(f"{path}: cannot be read: {error.strerror}") from error
     features, folded = None, None
     if key not in known:
-        features, folded = _transform(path, frontend, source_pool, with_chroma)
+        features, folded = _transform(
+            path, frontend, source_pool, with_chroma, allow_truncated
+        )
     if folded is not None and not folded.shape[1]:
         raise AudioError(f"{path}: shorter than one frame of chroma")
     return Extracted(key, status.st_size, modified_ns(status), features, folded)
 
 
 def _transform(
-    path: str, frontend: Frontend, source_pool: int, with_chroma: bool
+    path: str,
+    frontend: Frontend,
+    source_pool: int,
+    with_chroma: bool,
+    allow_truncated: bool,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     if not path.endswith(".npy"):
         if with_chroma:
-            return frontend.extract_with_chroma(path)
-        return frontend.extract(path), None
+            return frontend.extract_with_chroma(path, allow_truncated)
+        return frontend.extract(path, allow_truncated), None
     try:
         magnitudes = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:

@@ -314,6 +314,47 @@ def test_truncated(folder, tmp_path, name, share):
         load_audio(path)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.95])
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.ogg"])
+def test_what_is_there_of_a_truncated_file(folder, tmp_path, name, share, capfd):
+    path, whole = tmp_path / name, (folder / name).read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    found = load_audio(path, allow_truncated=True)
+    expected = load_audio(folder / name)
+    assert len(found) / len(expected) == pytest.approx(share, abs=0.1)
+    said = capfd.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert said[0].startswith(f"truncated, and taken as it is: {path}: ")
+
+
+def test_a_riff_size_that_is_too_large_is_no_truncation(folder, tmp_path):
+    wav = bytearray((folder / "a.wav").read_bytes())
+    wav[4:8] = struct.pack("<I", len(wav) + 4096)
+    (tmp_path / "a.wav").write_bytes(wav)
+    expected = load_audio(folder / "a.wav")
+    np.testing.assert_array_equal(load_audio(tmp_path / "a.wav"), expected)
+    # A chunk after the samples is no samples either.
+    (tmp_path / "b.wav").write_bytes(wav + b"LIST" + struct.pack("<I", 9999) + b"INFO")
+    np.testing.assert_array_equal(load_audio(tmp_path / "b.wav"), expected)
+
+
+@pytest.mark.parametrize("name", ["a.flac", "a.mp3"])
+def test_a_file_that_ends_with_a_whole_frame_is_whole(folder, tmp_path, name):
+    """A cut between two frames is one that an editor made, not a lost connection."""
+    whole = (folder / name).read_bytes()
+    with av.open(str(folder / name)) as file:
+        packets = [(packet.pos, packet.size) for packet in file.demux() if packet.size]
+    position, size = packets[len(packets) // 2]
+    assert position
+    (tmp_path / name).write_bytes(whole[: position + size])
+    half = len(load_audio(tmp_path / name)) / len(load_audio(folder / name))
+    assert half == pytest.approx(0.5, abs=0.1)
+    for cut in (1, size // 2, size - 5):
+        (tmp_path / name).write_bytes(whole[: position + size - cut])
+        with refused(tmp_path / name, "is truncated"):
+            load_audio(tmp_path / name)
+
+
 @pytest.mark.parametrize("size", [0, 0x7FFFF024, 0xFFFFFFFF])
 def test_wav_from_a_pipe_is_not_truncated(folder, tmp_path, size):
     wav = bytearray((folder / "a.wav").read_bytes())

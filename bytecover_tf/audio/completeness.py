@@ -1,0 +1,176 @@
+"""Whether all of a recording's file is there, and not the beginning of it alone.
+
+A file that broke off decodes without an error, and half a song has another embedding.
+So what a container declares is compared with what is there. Headers may also say more
+than there ever was; what tells the two apart is that a file that broke off ends within
+a frame.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import BinaryIO
+
+# Bytes that may be missing at the end of a file whose writer miscounted.
+_HAIR = 256
+# A size of a RIFF or FORM file or chunk from here on, or 0, is what a program writes
+# to a pipe.
+_STREAMED = 0x7F000000
+# The byte count in the first frame of an mp3, after its flags and frame count.
+_XING = re.compile(rb"(?:Xing|Info)\0\0\0[\x03\x07\x0b\x0f].{4}(.{4})", re.DOTALL)
+# Chunks that hold the samples, of WAV and AIFF.
+_SAMPLES = (b"data", b"SSND")
+# Bit rates of MPEG-1 and MPEG-2 layer III in kbit/s, and sample rates of MPEG-1.
+_BIT_RATES = (
+    (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+)
+_SAMPLE_RATES = (44_100, 48_000, 32_000)
+
+
+def is_cut(file: BinaryIO) -> bool:
+    """Tell whether a container declares more bytes than there are.
+
+    Args:
+        file: open at its beginning; it is left somewhere.
+
+    Returns:
+        False for containers that declare nothing. True does not mean yet that sound is
+        missing from an mp3, see `ends_whole`.
+    """
+    size = os.fstat(file.fileno()).st_size
+    head = file.read(12)
+    file.seek(0)
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"FORM"):
+        return _riff_is_cut(file, size)
+    if head[:4] == b"OggS":
+        return _ogg_is_cut(file, size)
+    if head[4:8] == b"ftyp":
+        return _mp4_is_cut(file, size)
+    if is_mp3(head):
+        return _mp3_is_cut(file, size)
+    return False
+
+
+def is_mp3(head: bytes) -> bool:
+    """Tell whether a file begins as an mp3 does."""
+    return head[:3] == b"ID3" or head[:1] == b"\xff"
+
+
+def ends_whole(packet: bytes, container: str) -> bool:
+    """Tell whether the last packet of a recording is a whole frame.
+
+    Args:
+        packet: as the demuxer gave it.
+        container: FFmpeg's name of it; only `mp3` and `flac` are one frame after the
+            other, so that a file that broke off ends with a part of one.
+    """
+    if container == "flac":
+        return len(packet) > 2 and _crc16(packet) == 0
+    if container == "mp3":
+        length = _mp3_frame_length(packet[:4])
+        return length is not None and len(packet) >= length
+    return False
+
+
+def _riff_is_cut(file: BinaryIO, size: int) -> bool:
+    head = file.read(36)
+    order = "big" if head[:4] in (b"FORM", b"RIFX") else "little"
+    if head[:4] == b"RF64":
+        declared = int.from_bytes(head[20:28], "little")
+        samples = int.from_bytes(head[28:36], "little")
+    else:
+        declared = int.from_bytes(head[4:8], order)  # type: ignore[arg-type]
+        samples = None
+        if declared >= _STREAMED:
+            return False
+    if 8 + declared <= size + _HAIR:
+        return False
+    # All samples may be there all the same.
+    position = 12
+    while position + 8 <= size:
+        file.seek(position)
+        chunk = file.read(8)
+        length = int.from_bytes(chunk[4:], order)  # type: ignore[arg-type]
+        if chunk[:4] in _SAMPLES:
+            length = length if samples is None else samples
+            return position + 8 + length > size + _HAIR
+        position += 8 + length + length % 2
+    return True
+
+
+def _ogg_is_cut(file: BinaryIO, size: int) -> bool:
+    longest_page = 65_307
+    file.seek(max(0, size - longest_page))
+    tail = file.read()
+    page = tail[tail.rfind(b"OggS") :]
+    if len(page) < 27:
+        return True
+    payload = 27 + page[26]
+    return len(page) < payload + sum(page[27:payload])
+
+
+def _mp4_is_cut(file: BinaryIO, size: int) -> bool:
+    position = 0
+    while position < size:
+        file.seek(position)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        if length < 8:  # the box reaches to the end of the file
+            return False
+        position += length
+        if position > size:
+            return head[4:8] in (b"mdat", b"moov", b"moof")
+    return False
+
+
+def _mp3_is_cut(file: BinaryIO, size: int) -> bool:
+    start = 0
+    head = file.read(10)
+    if head[:3] == b"ID3":
+        a, b, c, d = head[6:10]  # seven bits each
+        start = 10 + (a << 21 | b << 14 | c << 7 | d)
+    file.seek(start)
+    tag = _XING.search(file.read(4096))
+    return tag is not None and start + int.from_bytes(tag[1], "big") > size + _HAIR
+
+
+def _mp3_frame_length(header: bytes) -> int | None:
+    """Return the bytes of a frame of layer III, or None if this is no header of one."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
+        return None
+    version = header[1] >> 3 & 3  # 3 is MPEG-1, 2 is MPEG-2, 0 is MPEG-2.5
+    bit_rate, rate, padding = header[2] >> 4, header[2] >> 2 & 3, header[2] >> 1 & 1
+    if version == 1 or bit_rate in (0, 15) or rate == 3:
+        return None
+    is_first = version == 3
+    bits = 1000 * _BIT_RATES[0 if is_first else 1][bit_rate - 1]
+    hertz = _SAMPLE_RATES[rate] >> {3: 0, 2: 1, 0: 2}[version]
+    return (144 if is_first else 72) * bits // hertz + padding
+
+
+def _crc16(data: bytes) -> int:
+    """Return the checksum of a FLAC frame, which is 0 over a whole frame with its own.
+
+    The polynomial is x^16 + x^15 + x^2 + 1.
+    """
+    value = 0
+    for byte in data:
+        value = (value << 8 & 0xFFFF) ^ _CRC16[value >> 8 ^ byte]
+    return value
+
+
+def _crc16_table() -> tuple[int, ...]:
+    table = []
+    for byte in range(256):
+        value = byte << 8
+        for _ in range(8):
+            value = value << 1 ^ (0x8005 if value & 0x8000 else 0)
+        table.append(value & 0xFFFF)
+    return tuple(table)
+
+
+_CRC16 = _crc16_table()
