@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bytecover_tf import cli
 from bytecover_tf.cli.tables import place, print_columns
+from bytecover_tf.matching.merges import FILE_NAME
 
 if TYPE_CHECKING:
     from bytecover_tf.matching.grouping import Group
@@ -47,6 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="give the recordings of a group the same work in the catalogue",
     )
     parser.add_argument(
+        "--undo",
+        action="store_true",
+        help="take the latest --merge back, and do nothing else",
+    )
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help=f"what --merge changed, for --undo (default: {FILE_NAME} in the folder of "
+        "the catalogue; needed for one on a server)",
+    )
+    parser.add_argument(
         "--workers",
         type=cli.positive_int,
         metavar="N",
@@ -55,13 +68,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not 0 < options.threshold <= 1:
         parser.error("--threshold is a probability: above 0, at most 1")
+    record = options.record
+    if record is None and Path(options.catalogue).is_dir():
+        record = Path(options.catalogue) / FILE_NAME
+    if record is None and (options.merge or options.undo):
+        parser.error("a catalogue on a server needs --record for --merge and --undo")
 
     from bytecover_tf.catalogues import open_catalogue
     from bytecover_tf.files import write_atomically
     from bytecover_tf.matching.calibration import choose_calibration
-    from bytecover_tf.matching.grouping import find_groups, merge
+    from bytecover_tf.matching.grouping import find_groups, merge, undo
 
     with open_catalogue(options.catalogue) as catalogue:
+        if options.undo:
+            count = undo(catalogue, record)
+            cli.show(f"{catalogue.address}: {count} recordings have their work again")
+            return cli.OK
         made_with = catalogue.identity
         calibration = choose_calibration(
             made_with.encoder, made_with.encoder_path, options.calibration
@@ -87,7 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"({calibration})"
         )
         if options.merge:
-            print(f"{merge(catalogue, groups)} recordings have another work now")
+            count = merge(catalogue, groups, record)
+            print(f"{count} recordings have another work now; --undo takes it back")
     return cli.OK
 
 
@@ -135,9 +158,12 @@ most of the pairs between the two groups say no; what has the same work already 
 group from the start. Every link is shown with its evidence: the stretches that match,
 by how many semitones the second is higher, and its tempo over the first's.
 
+A recording that is found in a part of one twice as long or longer is shown but not
+joined to it: an album in one file is no version of its tracks.
+
 --merge gives the recordings of a group one work: the named one if there is one, else
 the id of a recording. Groups that hold several named works are left as they are. The
-same command again changes nothing.
+same command again changes nothing; --undo takes the latest merge back.
 
 examples:
   python -m bytecover_tf.group --catalogue music.catalogue --csv links.csv

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Recording, Row
+from bytecover_tf.errors import DataError
 from bytecover_tf.matching.calibration import Calibration
 from bytecover_tf.matching.identification import (
     CANDIDATES,
@@ -20,10 +22,15 @@ from bytecover_tf.matching.identification import (
     align_hits,
     nearest,
 )
+from bytecover_tf.matching.merges import read_merges, write_merges
 from bytecover_tf.progress import progress_bar
 
 # Recordings that are read at once.
 _BLOCK = 100
+# A recording that is longer than another by more than this holds more than it: an album
+# or a set in one file. Of two tunes that follow each other, one at most fills more than
+# half of a recording, so that different tunes are never joined by what holds both.
+_LONGER = 2.0
 # From this probability on, two recordings speak for their groups being one.
 _LIKELY = 0.5
 
@@ -45,6 +52,12 @@ class Link:
         """The ids of the two, in order."""
         return _pair(self.recording.id, self.match.recording.id)
 
+    @property
+    def is_part(self) -> bool:
+        """Whether one is found in a part of the other alone, as a track in an album."""
+        durations = (self.recording.duration, self.match.recording.duration)
+        return max(durations) >= _LONGER * min(durations)
+
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON and CSV say of a link."""
         facts = self.match.to_dict()
@@ -56,6 +69,7 @@ class Link:
             "query": self.recording.path,
             "recording": facts["recording"],
             **{name: facts[name] for name in measured},
+            "is_part": self.is_part,
         }
 
 
@@ -110,7 +124,9 @@ def find_groups(
     Each recording is compared with those whose embeddings are nearest to its own. The
     most probable links come first. One that would join two groups does so only if, of
     the pairs between them that were compared, at least half are versions rather than
-    not: else one chance resemblance would make one group of two.
+    not: else one chance resemblance would make one group of two. A recording that is
+    found in a part of a much longer one alone is a track in an album, and does not make
+    the album a version of it.
 
     Args:
         catalogue: to be searched.
@@ -139,7 +155,8 @@ def find_groups(
         joined.join(recording.id, first.setdefault(recording.work, recording.id))
     for link in links:
         one, other = map(joined.of, link.pair)
-        if one is not other and _agree(one, other, probability):
+        is_new = one is not other and not link.is_part
+        if is_new and _agree(one, other, probability):
             joined.join(*link.pair)
     groups: dict[int, Group] = {}
     for recording in sorted(known.values(), key=lambda item: (item.path, item.id)):
@@ -163,7 +180,9 @@ def _agree(
     return 2 * sum(likely) >= len(likely)
 
 
-def merge(catalogue: Catalogue, groups: Iterable[Group]) -> int:
+def merge(
+    catalogue: Catalogue, groups: Iterable[Group], record: Path | None = None
+) -> int:
     """Give all recordings of each group the same work.
 
     A group with several named works is left as it is: which is right, or whether they
@@ -172,18 +191,50 @@ def merge(catalogue: Catalogue, groups: Iterable[Group]) -> int:
     Args:
         catalogue: to be updated.
         groups: what `find_groups` found in it.
+        record: a file that keeps what is changed, for `undo`.
 
     Returns:
         The number of recordings whose work changed.
     """
     changed = [
-        replace(recording, work=group.work)
+        (recording, group.work)
         for group in groups
         if group.work is not None
         for recording in group.recordings
         if recording.work != group.work
     ]
+    if changed and record is not None:
+        # First, so that a merge that is cut short can be undone as well.
+        changes = {recording.id: (recording.work, work) for recording, work in changed}
+        write_merges(record, [*read_merges(record), changes])
+    catalogue.update([replace(recording, work=work) for recording, work in changed])
+    return len(changed)
+
+
+def undo(catalogue: Catalogue, record: Path) -> int:
+    """Give recordings the works back that they had before the latest merge.
+
+    Args:
+        catalogue: to be updated.
+        record: what `merge` wrote; the merge is taken out of it.
+
+    Returns:
+        The number of recordings whose work changed. Those that are gone, or have got
+        another work since, are passed over.
+
+    Raises:
+        DataError: there is no merge to undo.
+    """
+    merges = read_merges(record)
+    if not merges:
+        raise DataError(f"{record}: expected the record of a merge, found none")
+    changed = []
+    for recording in catalogue.recordings():
+        before, after = merges[-1].get(recording.id, (recording.work, ""))
+        if recording.work == after:
+            changed.append(replace(recording, work=before))
     catalogue.update(changed)
+    write_merges(record, merges[:-1])
     return len(changed)
 
 

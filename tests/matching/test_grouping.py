@@ -6,9 +6,10 @@ import pytest
 from catalogue_rows import DIM, chroma, recording, whole
 
 from bytecover_tf.catalogues import open_catalogue
+from bytecover_tf.errors import DataError
 from bytecover_tf.group import main
 from bytecover_tf.matching.calibration import Calibration
-from bytecover_tf.matching.grouping import Group, find_groups, merge
+from bytecover_tf.matching.grouping import Group, find_groups, merge, undo
 
 # Random chroma matches itself with a score above 3, other random chroma with less
 # than 2.
@@ -154,3 +155,44 @@ def test_command(catalogue, address, rng, tmp_path, capsys):
         assert works(opened)[ids[0]] == "Greensleeves"
     with pytest.raises(SystemExit):
         main([*options, "--threshold", "2"])
+
+
+def album(rng, *parts):
+    """Return a recording of several others, one after the other."""
+    row = whole(99, rng.standard_normal(DIM), duration=len(parts) * 210.0, work="album")
+    joined = np.concatenate([chroma(part, 60) for part in parts], axis=1)
+    recorded = replace(row.recording, work=row.recording.id)
+    return replace(row, recording=recorded, chroma=joined)
+
+
+def test_an_album_in_one_file_makes_no_work_of_its_tracks(catalogue, rng):
+    ids = fill(catalogue, rng)
+    whole_album = album(rng, 0, 3, 7, 8)
+    catalogue.add([whole_album])
+    groups = find_groups(catalogue, CALIBRATION, 0.9)
+    assert [[item.id for item in group.recordings] for group in groups] == [
+        *(ids[:3], ids[3:5], ids[5:7])
+    ]
+    merge(catalogue, groups)
+    found = works(catalogue)
+    assert found[whole_album.recording.id] == whole_album.recording.id
+    assert found[ids[0]] != found[ids[3]]
+
+
+def test_merges_can_be_undone_one_by_one(catalogue, rng, tmp_path):
+    fill(catalogue, rng)
+    record = tmp_path / "merges.json"
+    before = works(catalogue)
+    assert merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9), record) == 3
+    between = works(catalogue)
+    some = list(catalogue.recordings())[:2]
+    assert merge(catalogue, [Group(some)], record) >= 1
+    changed = some[0].id
+    catalogue.update([replace(some[0], work="said since")])
+    undo(catalogue, record)
+    assert works(catalogue) == {**between, changed: "said since"}
+    catalogue.update([replace(some[0], work=between[changed])])
+    assert undo(catalogue, record) == 3
+    assert works(catalogue) == before
+    with pytest.raises(DataError, match=r"merges\.json: expected the record"):
+        undo(catalogue, record)
