@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -23,15 +24,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="verify: folders that should be in it; remove: paths or ids of recordings",
     )
     cli.add_catalogue_argument(parser)
+    cli.add_again_argument(parser)
     options = cli.parse_paths(parser, arguments)
 
     from bytecover_tf.catalogues import open_catalogue
 
     with open_catalogue(options.catalogue) as catalogue:
-        return _ACTIONS[options.action](catalogue, options.names)
+        return _ACTIONS[options.action](catalogue, options)
 
 
-def _info(catalogue: Catalogue, _names: Sequence[str]) -> int:
+def _info(catalogue: Catalogue, _options: argparse.Namespace) -> int:
     identity = catalogue.identity
     works = {recording.work for recording in catalogue.recordings()}
     print(f"catalogue:  {catalogue.address}")
@@ -42,16 +44,16 @@ def _info(catalogue: Catalogue, _names: Sequence[str]) -> int:
     return cli.OK
 
 
-def _verify(catalogue: Catalogue, names: Sequence[str]) -> int:
+def _verify(catalogue: Catalogue, options: argparse.Namespace) -> int:
     from bytecover_tf.catalogues.indexing import find_files
 
     paths: list[str] = []
-    if names:
-        asked = find_files(names)
+    if options.names:
+        asked = find_files(options.names)
         paths = asked.paths
         for line in asked.found.left_out():
             cli.warn(line)
-    found = catalogue.verify(paths)
+    found = catalogue.verify(paths, options.look_again)
     for problem, files in (
         ("missing", found.missing),
         ("unreadable", found.unreadable),
@@ -70,7 +72,8 @@ def _verify(catalogue: Catalogue, names: Sequence[str]) -> int:
     return cli.OK if found.is_sound else cli.SOME_FAILED
 
 
-def _remove(catalogue: Catalogue, names: Sequence[str]) -> int:
+def _remove(catalogue: Catalogue, options: argparse.Namespace) -> int:
+    names: list[str] = options.names
     ids = {}
     for recording in catalogue.recordings():
         ids[recording.id] = ids[recording.path] = recording.id

@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="for a new catalogue: embed windows of this length too, one every HOP "
         "seconds",
     )
+    cli.add_again_argument(parser)
     cli.add_truncated_argument(parser)
     parser.add_argument(
         "--prune",
@@ -88,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.workers,
             options.ray,
             options.allow_truncated,
+            options.look_again,
         )
         pruned, refusal = 0, ""
         if options.prune or options.prune_many:

@@ -142,13 +142,13 @@ class Catalogue(ABC):
         if rows:
             self._upsert(rows)
 
-    def verify(self, paths: Iterable[str] = ()) -> Verification:
+    def verify(self, paths: Iterable[str] = (), again: bool = False) -> Verification:
         """Compare the catalogue with the files.
-
-        A file is read only if its size or time is not as it was.
 
         Args:
             paths: absolute paths of files that should be in the catalogue.
+            again: whether to read every file, not only those of which size or time is
+                not as it was.
 
         Returns:
             Where the two differ.
@@ -173,7 +173,7 @@ class Catalogue(ABC):
                 Place.UNREADABLE: found.unreadable,
                 Place.CHANGED: found.changed,
             }
-            place = place_of(recording)
+            place = place_of(recording, again)
             if place in problems:
                 problems[place].append(recording.path)
         known_paths = {recording.path for recording in recordings.values()}
@@ -306,9 +306,14 @@ class Place(Enum):
     GONE = "nothing"
 
 
-def place_of(recording: Recording) -> Place:
-    """Look at the place that a recording was read from."""
-    if recording.is_unchanged:
+def place_of(recording: Recording, again: bool = False) -> Place:
+    """Look at the place that a recording was read from.
+
+    Args:
+        recording: of a catalogue.
+        again: whether to read a file with the size and time that it had.
+    """
+    if not again and recording.is_unchanged:
         return Place.SAME
     content = _content(recording.path)
     if content is None:

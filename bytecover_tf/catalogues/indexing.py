@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from bytecover_tf.catalogues.catalogue import Catalogue, Place, place_of
+from bytecover_tf.catalogues.packing import pack
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.catalogues.segments import embed_rows
 from bytecover_tf.catalogues.tags import read_tags
@@ -22,6 +23,8 @@ from bytecover_tf.stores.extraction import Extracted, Reader
 from bytecover_tf.stores.process_map import ProcessMap
 from bytecover_tf.stores.ray_cluster import map_on_cluster
 
+# Frames of chroma, half a second each, from which on a sound is known by it.
+_LEAST_SOUND = 8
 # Recordings that are embedded and stored together; a killed run loses no more.
 _BATCH = 16
 
@@ -62,12 +65,14 @@ def index_files(
     workers: int | None = None,
     ray: str | None = None,
     allow_truncated: bool = False,
+    again: bool = False,
 ) -> IndexingReport:
     """Bring a catalogue up to date with files.
 
     A file with the size and time that the catalogue knows is not read. New content
     is embedded; content that the catalogue has is not, whatever it is called now:
-    if the file it was read from is gone, it has moved, else the file is a copy.
+    if the file it was read from is gone, it has moved, else the file is a copy. So has
+    new content with the sound of a file that is gone, which has got other tags.
     The path of a recording with copies is the first in `paths`. Content that a
     changed file no longer has is removed; its work passes to the new content if it
     was given one. What was embedded is stored at once, so that an interrupted run
@@ -83,6 +88,7 @@ def index_files(
         ray: address of a Ray cluster that does it instead, see
             `bytecover_tf.stores.ray_cluster`.
         allow_truncated: whether to take what is there of truncated files.
+        again: whether to read files with the size and time that the catalogue knows.
 
     Returns:
         What was done and what failed.
@@ -97,7 +103,8 @@ def index_files(
         with_chroma=True,
         allow_truncated=allow_truncated,
     )
-    return _Indexing(catalogue, load, ordered, works or {}, read).run(workers, ray)
+    run = _Indexing(catalogue, load, ordered, works or {}, read, again)
+    return run.run(workers, ray)
 
 
 def prune(catalogue: Catalogue, folders: Iterable[str], even_many: bool = False) -> int:
@@ -162,11 +169,17 @@ class _Indexing:
         paths: Sequence[str],
         works: Mapping[str, str],
         read: Reader,
+        again: bool,
     ) -> None:
         self.report = IndexingReport()
         self._catalogue = catalogue
         self._load = cache(load)
         self._reader = read
+        self._again = again
+        # By their sound, recordings whose file is gone; looked for when first needed.
+        self._gone: dict[bytes, Recording] | None = None
+        # By id of new content, the recording that had its sound before.
+        self._moved_to: dict[str, Recording] = {}
         self._frontend = catalogue.identity.frontend
         self._paths = paths
         self._rank = {path: rank for rank, path in enumerate(paths)}
@@ -209,7 +222,7 @@ class _Indexing:
 
     def _is_present(self, path: str) -> bool:
         known = self._by_path.get(path)
-        if known is None or not known.is_unchanged:
+        if self._again or known is None or not known.is_unchanged:
             return False
         self._seen[path] = known.content
         work = self._works.get(path, known.work)
@@ -234,9 +247,11 @@ class _Indexing:
         if known is None:
             self._add(path, result)
         elif known.path == path:
-            # Only its time is new.
+            # Only its time is new, if anything.
             self.report.present += 1
-            self._update(self._placed(known, path, result))
+            placed = self._placed(known, path, result)
+            if placed != known:
+                self._update(placed)
         elif place_of(known) in (Place.GONE, Place.CHANGED):
             self.report.moved += 1
             self._update(self._placed(known, path, result))
@@ -251,11 +266,37 @@ class _Indexing:
         duration = result.features.shape[1] * self._frontend.seconds_per_frame
         blank = Recording.of_content(result.key, path, duration)
         replaced = self._by_path.get(path)
-        if replaced is not None and replaced.work != replaced.id:
+        if replaced is None:
+            replaced = self._with_the_sound_of(result)
+            if replaced is not None:
+                self._moved_to[blank.id] = replaced
+                blank = replace(blank, work=replaced.work)
+        elif replaced.work != replaced.id or self._sounds_like(replaced, result):
             blank = replace(blank, work=replaced.work)
         recording = self._placed(blank, path, result)
         self._new[recording.id] = (recording, result)
         self._by_content[recording.content] = recording
+
+    def _with_the_sound_of(self, result: Extracted) -> Recording | None:
+        """Return the recording that was this sound in a file that is gone now."""
+        if self._gone is None:
+            gone = {
+                recording.id: recording
+                for recording in self._by_content.values()
+                if recording.id not in self._new and is_gone(recording.path)
+            }
+            chroma = self._catalogue.chroma(gone)
+            self._gone = {pack(chroma[name]): gone[name] for name in chroma}
+        assert result.chroma is not None
+        if result.chroma.shape[1] < _LEAST_SOUND:
+            return None
+        # Of two files with its sound, the first takes its place.
+        return self._gone.pop(pack(result.chroma), None)
+
+    def _sounds_like(self, recording: Recording, result: Extracted) -> bool:
+        chroma = self._catalogue.chroma([recording.id]).get(recording.id)
+        assert result.chroma is not None
+        return chroma is not None and pack(chroma) == pack(result.chroma)
 
     def _placed(self, recording: Recording, path: str, result: Extracted) -> Recording:
         """Return a recording as it is at a path."""
@@ -297,8 +338,15 @@ class _Indexing:
             self._fail(recording.path, failed[recording.path])
             # The old content stays until there is new.
             del self._by_content[recording.content], self._seen[recording.path]
-        elif recording.path in self._by_path:
+            return
+        before = self._moved_to.get(recording.id)
+        if before is not None:
+            self._catalogue.remove([before.id])
+            del self._by_content[before.content]
+        if recording.path in self._by_path:
             self.report.changed += 1
+        elif before is not None:
+            self.report.moved += 1
         else:
             self.report.added += 1
 

@@ -66,6 +66,31 @@ class Segmenting:
         return [(start, start + length) for start in starts]
 
 
+# An embedding of more seconds says little of any one tune in them.
+_LONG = 360.0
+_LONG_WINDOWS = Segmenting(180.0, 90.0)
+
+
+def windows_of(
+    frames: int, seconds_per_frame: float, segmenting: Segmenting | None = None
+) -> list[tuple[int, int]]:
+    """Return the windows of a recording or a query that are embedded by themselves.
+
+    Args:
+        frames: its length in pooled frames.
+        seconds_per_frame: duration of one.
+        segmenting: what is asked for; a long recording, such as an album in one file,
+            has windows even without.
+
+    Returns:
+        As `Segmenting.windows`.
+    """
+    if segmenting is None or not segmenting.seconds:
+        is_long = frames * seconds_per_frame > _LONG
+        segmenting = _LONG_WINDOWS if is_long else Segmenting()
+    return segmenting.windows(frames, seconds_per_frame)
+
+
 def embed_rows(
     encoder: Encoder,
     recordings: Sequence[Recording],
@@ -81,7 +106,7 @@ def embed_rows(
         encoder: makes the embeddings.
         recordings: N recordings.
         extracted: features and chroma of each.
-        segmenting: which windows to embed.
+        segmenting: which windows to embed, beside those of long recordings.
 
     Returns:
         The rows, and by the recording's path why it has none.
@@ -93,7 +118,7 @@ def embed_rows(
         features, chroma = content.features, content.chroma
         assert features is not None
         whole = (0, features.shape[1])
-        spans = [whole, *segmenting.windows(features.shape[1], seconds)]
+        spans = [whole, *windows_of(features.shape[1], seconds, segmenting)]
         for number, (start, end) in enumerate(spans):
             parts.append((recording, number, start, end, None if number else chroma))
             arrays.append(features[:, start:end])

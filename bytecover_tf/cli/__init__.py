@@ -2,6 +2,7 @@
 
 from bytecover_tf.cli.arguments import (
     HelpFormatter,
+    add_again_argument,
     add_calibration_argument,
     add_catalogue_argument,
     add_data_arguments,
@@ -23,6 +24,7 @@ __all__ = [
     "OK",
     "SOME_FAILED",
     "HelpFormatter",
+    "add_again_argument",
     "add_calibration_argument",
     "add_catalogue_argument",
     "add_data_arguments",

@@ -166,6 +166,15 @@ def add_catalogue_argument(arguments: argparse.ArgumentParser, more: str = "") -
     )
 
 
+def add_again_argument(arguments: argparse.ArgumentParser) -> None:
+    """Add the option that reads files which seem to be as they were."""
+    arguments.add_argument(
+        "--look-again",
+        action="store_true",
+        help="read files with the size and time that they had as well",
+    )
+
+
 def add_truncated_argument(arguments: argparse.ArgumentParser) -> None:
     """Add the option that takes files of which the end is missing."""
     arguments.add_argument(

@@ -21,7 +21,7 @@ from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Hit, Recording
-from bytecover_tf.catalogues.segments import Segmenting
+from bytecover_tf.catalogues.segments import windows_of
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import AudioError, explain
@@ -41,10 +41,6 @@ CANDIDATES = 100
 # chroma as 100 candidates and a query of four minutes make, and so 2 300 candidates of
 # ten seconds.
 _FRAMES = CANDIDATES * 520
-
-# A query of more seconds is embedded by windows too.
-_LONG = 360.0
-_WINDOWS = Segmenting(180.0, 90.0)
 
 # Milvus returns no more.
 _MOST_HITS = 16_384
@@ -353,9 +349,7 @@ def embed(encoder: Encoder, query: Query) -> np.ndarray:
     """
     seconds = encoder.frontend.seconds_per_frame
     frames = query.features.shape[1]
-    spans = [(0, frames)]
-    if frames * seconds > _LONG:
-        spans += _WINDOWS.windows(frames, seconds)
+    spans = [(0, frames), *windows_of(frames, seconds)]
     vectors = encoder.embed_features(
         [query.features[:, start:end] for start, end in spans],
         [query.name] * len(spans),

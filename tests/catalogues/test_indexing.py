@@ -323,3 +323,70 @@ def test_there_must_be_files(tmp_path):
         find_files([tmp_path])
     with pytest.raises(DataError, match="expected a folder"):
         find_files([tmp_path / "none"])
+
+
+def retagged(path):
+    """Other bytes, the same sound: what a tagger does to a flac."""
+    import mutagen
+
+    file = mutagen.File(path)
+    file["title"] = "New title"
+    file.save()
+
+
+def test_a_file_that_is_retagged_and_renamed_keeps_its_work(catalogue, encoder, folder):
+    works = {str(folder / "1.flac"): "named"}
+    index_files(catalogue, lambda: encoder, find_files([folder]).paths, works)
+    before = by_name(catalogue)["1.flac"]
+    (folder / "album").mkdir()
+    (folder / "1.flac").rename(folder / "album" / "01 New.flac")
+    retagged(folder / "album" / "01 New.flac")
+    report = index(catalogue, encoder, folder)
+    assert (report.moved, report.added, report.changed) == (1, 0, 0)
+    found = by_name(catalogue)
+    assert "1.flac" not in found
+    assert found["01 New.flac"].work == "named"
+    assert found["01 New.flac"].title == "New title"
+    assert found["01 New.flac"].id != before.id
+    assert catalogue.count() == 4
+    assert catalogue.verify(find_files([folder]).paths).is_sound
+
+
+def test_a_file_retagged_in_its_place_keeps_even_a_merged_work(
+    catalogue, encoder, folder
+):
+    index(catalogue, encoder, folder)
+    first, second = (by_name(catalogue)[f"{n}.flac"] for n in (1, 2))
+    catalogue.update([replace(second, work=first.id)])
+    retagged(folder / "1.flac")
+    index(catalogue, encoder, folder)
+    found = by_name(catalogue)
+    assert found["1.flac"].content != first.content
+    assert found["1.flac"].work == found["2.flac"].work == first.id
+
+
+def test_the_same_sound_in_two_files_is_two_recordings(catalogue, encoder, folder):
+    index(catalogue, encoder, folder)
+    shutil.copy(folder / "1.flac", folder / "other.flac")
+    retagged(folder / "other.flac")
+    report = index(catalogue, encoder, folder)
+    assert (report.added, report.moved) == (1, 0)
+    assert catalogue.count() == 5
+
+
+def test_a_change_that_keeps_size_and_time_is_seen_when_looked_for(
+    catalogue, encoder, folder, music
+):
+    path = folder / "1.flac"
+    index(catalogue, encoder, folder)
+    status = path.stat()
+    soundfile.write(path, music(6.0, seed=9), 22050)
+    known = by_name(catalogue)["1.flac"]
+    catalogue.update([replace(known, size=path.stat().st_size)])
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert index(catalogue, encoder, folder).present == 4
+    assert catalogue.verify().is_sound
+    assert catalogue.verify(again=True).changed == [str(path)]
+    report = index(catalogue, encoder, folder, again=True)
+    assert (report.changed, report.present) == (1, 3)
+    assert by_name(catalogue)["1.flac"].content == content_hash(path)

@@ -4,7 +4,7 @@ from catalogue_rows import chroma, recording
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogues import Segmenting
-from bytecover_tf.catalogues.segments import embed_rows
+from bytecover_tf.catalogues.segments import embed_rows, windows_of
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.stores.extraction import Extracted
@@ -69,3 +69,15 @@ def test_silent_windows_have_no_row(rng):
     assert [round(row.start / seconds) for row in rows] == [0, 0, 8]
     assert failed.keys() == {"/silent"}
     assert "/silent: silent" in failed["/silent"]
+
+
+def test_a_long_recording_has_windows_without_being_asked():
+    assert windows_of(36, 10.0) == []
+    spans = windows_of(100, 10.0)
+    assert spans == Segmenting(180, 90).windows(100, 10.0)
+    assert windows_of(100, 10.0, Segmenting()) == spans
+    assert windows_of(100, 10.0, Segmenting(40, 20)) == Segmenting(40, 20).windows(
+        100, 10.0
+    )
+    covered = {frame for start, end in spans for frame in range(start, end)}
+    assert covered == set(range(100))
