@@ -92,9 +92,9 @@ def test_the_path_follows_the_match(rng):
 def test_each_file_is_decoded_once(clip, tmp_path, monkeypatch, capsys):
     decoded = []
 
-    def noted(path, sample_rate):
+    def noted(path, *options):
         decoded.append(str(path))
-        return decoding.iter_audio(path, sample_rate)
+        return decoding.iter_audio(path, *options)
 
     monkeypatch.setattr(frontend, "iter_audio", noted)
     files = [str(FILES[0]), str(clip)]

@@ -23,7 +23,7 @@ from bytecover_tf.encoders.runtimes import (
     SavedModelNetwork,
 )
 from bytecover_tf.errors import ConfigError, EncoderError, explain
-from bytecover_tf.files import json_object
+from bytecover_tf.files import content_hash, json_object
 
 # Most frames in one batch, which bounds memory: 32 tracks of four minutes.
 _BATCH_FRAMES = 32 * 104
@@ -201,9 +201,31 @@ def _from_folder(
         raise EncoderError(f"{manifest}: not a manifest of export ({error})") from None
     onnx = path / "encoder_features.onnx"
     if onnx.exists():
-        return _checked(OnnxNetwork(onnx, providers, threads), info, onnx)
+        _check_content(onnx, facts)
+        network = OnnxNetwork(onnx, providers, threads)
+        if network.info.get("encoder_sha256") != info["encoder_sha256"]:
+            raise EncoderError(f"{onnx}: was made from another encoder than {manifest}")
+        return _checked(network, info, onnx)
     saved = path / "saved_model" / "1"
+    _check_content(saved / "saved_model.pb", facts)
     return _checked(SavedModelNetwork(saved, frontend), info, saved)
+
+
+def _check_content(path: Path, facts: dict[str, Any]) -> None:
+    """Compare a file of a bundle with the checksum in the manifest."""
+    files = facts.get("files")
+    name = path.name if path.suffix == ".onnx" else f"saved_model/1/{path.name}"
+    sums = [
+        item.get("sha256")
+        for item in (files if isinstance(files, list) else [])
+        if isinstance(item, dict) and item.get("path") == name
+    ]
+    # A SavedModel is listed once for each of its signatures.
+    if not sums or not path.is_file() or {content_hash(path)} != set(sums):
+        raise EncoderError(
+            f"{path}: damaged, or not the file that {MANIFEST} beside it lists; export "
+            "the encoder again"
+        )
 
 
 def _checked(network: Network, info: dict[str, Any], path: Path) -> Encoder:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +29,10 @@ from bytecover_tf.errors import ConfigError, StoreError
 from bytecover_tf.files import flush, json_object, lock, naming, write_atomically
 
 _FORMAT = 1
+# How every line of the index begins.
+_LINE_START = b'{"source": "'
+# Seconds of the longest recording that a killed writer may have left without its line.
+_LONGEST = 4 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -187,9 +191,21 @@ class FeatureStoreWriter:
             raise StoreError(
                 f"{self.path}: features.f16 is shorter than the index says"
             )
+        self._check_unfinished(entries)
         # What a killed writer left unfinished.
         self._index.truncate(index_size)
         self._data.truncate(self._end * self._row_bytes)
+
+    def _check_unfinished(self, entries: Sequence[Entry]) -> None:
+        """Refuse to drop more than a killed writer can have left."""
+        frames = self._data.tell() // self._row_bytes - self._end
+        if frames * self.frontend.seconds_per_frame > _LONGEST:
+            self.close()
+            raise StoreError(
+                f"{self.path}: index.jsonl names {len(entries)} recordings, and "
+                f"{frames} frames that follow belong to none; it is damaged, so that "
+                "nothing is changed"
+            )
 
     @property
     def _row_bytes(self) -> int:
@@ -321,6 +337,12 @@ def _read_index(folder: Path) -> tuple[list[Entry], int]:
     path = folder / "index.jsonl"
     content = path.read_bytes() if path.exists() else b""
     whole = content[: content.rfind(b"\n") + 1]
+    rest = content[len(whole) :]
+    is_begun = _LINE_START.startswith(rest[: len(_LINE_START)])
+    if not is_begun or rest.count(_LINE_START) > 1 or any(byte < 32 for byte in rest):
+        raise StoreError(
+            f"{path}: its end is no part of a line ({rest[:40]!r}); it is damaged"
+        )
     entries = []
     for number, line in enumerate(whole.splitlines(), 1):
         try:

@@ -258,6 +258,31 @@ def test_an_export_that_gives_other_embeddings_is_refused(bundle, form, tmp_path
         load_encoder(path)
 
 
+@pytest.mark.parametrize(
+    "name", ["encoder_features.onnx", "saved_model/1/saved_model.pb"]
+)
+def test_a_bundle_is_checked_against_its_manifest(bundle, name, tmp_path):
+    path = tmp_path / "bundle"
+    left_out = "*.onnx" if name.endswith(".pb") else "*_waveform*"
+    shutil.copytree(bundle, path, ignore=shutil.ignore_patterns(left_out))
+    content = bytearray((path / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (path / name).write_bytes(content)
+    with pytest.raises(EncoderError, match=rf"{Path(name).name}: damaged"):
+        load_encoder(path)
+
+
+def test_a_manifest_gives_no_other_encoder_its_identity(bundle, tmp_path):
+    path = tmp_path / "bundle"
+    path.mkdir()
+    shutil.copy(bundle / "encoder_features.onnx", path)
+    facts = json.loads((bundle / "manifest.json").read_text())
+    facts["encoder_sha256"] = "0" * 64
+    (path / "manifest.json").write_text(json.dumps(facts))
+    with pytest.raises(EncoderError, match="made from another encoder"):
+        load_encoder(path)
+
+
 @pytest.mark.parametrize("suffix", ["", "_float16", "_int8"])
 def test_every_precision_passes_its_own_check(bundle, suffix):
     path = bundle / f"encoder_features{suffix}.onnx"

@@ -164,3 +164,28 @@ def test_a_full_disk_is_named_and_loses_nothing(tmp_path, arrays):
     assert str(tmp_path) in caught.value.filename
     fill(tmp_path, {})  # the next writer drops what was cut
     check(tmp_path, arrays)
+
+
+def test_a_garbled_index_makes_no_writer_drop_the_features(tmp_path, arrays):
+    fill(tmp_path, arrays)
+    data, index = tmp_path / "features.f16", tmp_path / "index.jsonl"
+    kept, lines = data.read_bytes(), index.read_bytes()
+    for garbled in (lines.replace(b"\n", b"\0"), b"\0" * len(lines), lines + b"\xffx"):
+        index.write_bytes(garbled)
+        with pytest.raises(StoreError, match=r"index\.jsonl"):
+            fill(tmp_path, {})
+        assert (data.read_bytes(), index.read_bytes()) == (kept, garbled)
+
+
+def test_many_features_without_a_line_are_not_dropped(tmp_path, arrays):
+    fill(tmp_path, arrays)
+    hours = np.zeros((84, 8000), np.float32)
+    with FeatureStoreWriter(tmp_path, Frontend()) as writer:
+        writer.add("/a/long.wav", "long", hours)
+    data, index = tmp_path / "features.f16", tmp_path / "index.jsonl"
+    kept = data.read_bytes()
+    index.write_bytes(b"")
+    with pytest.raises(StoreError, match="belong to none"):
+        fill(tmp_path, {})
+    assert data.read_bytes() == kept
+    assert index.read_bytes() == b""
