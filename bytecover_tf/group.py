@@ -110,7 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         if options.merge:
             count = merge(catalogue, groups, record)
-            print(f"{count} recordings have another work now; --undo takes it back")
+            hint = "; --undo takes that back" if count else ""
+            print(f"{count} recordings have another work now{hint}")
     return cli.OK
 
 
@@ -158,8 +159,8 @@ most of the pairs between the two groups say no; what has the same work already 
 group from the start. Every link is shown with its evidence: the stretches that match,
 by how many semitones the second is higher, and its tempo over the first's.
 
-A recording that is found in a part of one twice as long or longer is shown but not
-joined to it: an album in one file is no version of its tracks.
+A recording that is found in a part of one twice as long or longer is not joined to it:
+an album in one file is no version of its tracks.
 
 --merge gives the recordings of a group one work: the named one if there is one, else
 the id of a recording. Groups that hold several named works are left as they are. The
