@@ -20,6 +20,7 @@ COMMANDS = {
     "compare": "tell whether two recordings are versions, and where they match",
     "group": "find the groups of versions inside a catalogue",
     "catalogue": "show, verify or change a catalogue",
+    "train_hearing": "train the network that hears notes",
     "calibrate": "fit the probabilities to an encoder and labelled recordings",
 }
 
@@ -27,7 +28,7 @@ USAGE = (
     "usage: bytecover [--help] [--version] COMMAND ...\n\n"
     "Cover song identification with ByteCover in Keras and TensorFlow.\n\n"
     "commands:\n"
-    + "".join(f"  {name:10} {purpose}\n" for name, purpose in COMMANDS.items())
+    + "".join(f"  {name:13} {purpose}\n" for name, purpose in COMMANDS.items())
     + "\nbytecover COMMAND --help tells more. "
     "Each is also python -m bytecover_tf.COMMAND."
 )

@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ConfigError(
                 f"{used} came with the package; name a file of your own by --out"
             )
-        path = options.out or calibration_beside(used)
+        parts = catalogue.identity.parts
+        path = options.out or calibration_beside(used, parts)
         fitted, failed = calibrate(catalogue, encoder, options.queries, options.workers)
     for reason in failed.values():
         cli.warn(f"skipped: {reason}")

@@ -14,6 +14,7 @@ from bytecover_tf.encoders.pretrained import DEFAULT
 
 if TYPE_CHECKING:
     from bytecover_tf.audio.frontend import Frontend
+    from bytecover_tf.audio.hearing import Hearing
     from bytecover_tf.encoders.encoder import Encoder
     from bytecover_tf.matching.identification import Comparison, Match, Query
     from bytecover_tf.matching.picture import Pictured
@@ -40,18 +41,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = cli.parse_paths(parser, arguments)
 
+    from bytecover_tf.audio.hearing import DEFAULT_HEARING
     from bytecover_tf.catalogues.identity import Identity
     from bytecover_tf.encoders.encoder import load_encoder
     from bytecover_tf.matching.calibration import choose_calibration
 
     encoder = load_encoder(options.encoder)
-    checksum = Identity.of(encoder, options.encoder).encoder
-    calibration = choose_calibration(checksum, options.encoder, options.calibration)
-    first, first_picture = _read(
-        options.first, encoder.frontend, options.allow_truncated
+    # Notes are heard in sound alone.
+    is_sound = not any(
+        path.endswith(".npy") for path in (options.first, options.second)
     )
-    second, second_picture = _read(
-        options.second, encoder.frontend, options.allow_truncated
+    hearing = DEFAULT_HEARING if is_sound else None
+    identity = Identity.of(encoder, options.encoder, hearing=hearing)
+    calibration = choose_calibration(
+        identity.encoder, options.encoder, options.calibration, identity.parts
+    )
+    (first, first_picture), (second, second_picture) = (
+        _read(path, encoder.frontend, hearing, options.allow_truncated)
+        for path in (options.first, options.second)
     )
     compared = _compare(first, second, encoder)
     (match,) = compared.matches(calibration)
@@ -72,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _read(
-    path: str, frontend: Frontend, allow_truncated: bool
+    path: str, frontend: Frontend, hearing: Hearing | None, allow_truncated: bool
 ) -> tuple[Query, Pictured]:
     """Read a recording once, to compare it and to draw it."""
     from bytecover_tf.matching.identification import Query
@@ -80,7 +87,13 @@ def _read(
     from bytecover_tf.stores.extraction import read_file
 
     fine = replace(frontend, pool=gcd(_POOL, frontend.pool), normalization="none")
-    read = read_file(path, fine, with_chroma=True, allow_truncated=allow_truncated)
+    read = read_file(
+        path,
+        fine,
+        with_chroma=True,
+        hearing=hearing,
+        allow_truncated=allow_truncated,
+    )
     assert read.features is not None
     assert read.chroma is not None
     features = frontend.from_cqt(read.features, fine.pool, path)

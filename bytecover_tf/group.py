@@ -86,7 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return cli.OK
         made_with = catalogue.identity
         calibration = choose_calibration(
-            made_with.encoder, made_with.encoder_path, options.calibration
+            made_with.encoder,
+            made_with.encoder_path,
+            options.calibration,
+            made_with.parts,
         )
         groups = find_groups(
             catalogue,

@@ -73,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             made_with.encoder,
             options.encoder or made_with.encoder_path,
             options.calibration,
+            made_with.parts,
         )
         cli.warn(calibration)
         answers = identify(

@@ -26,6 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "encoder.keras (default: %(default)s)",
     )
     parser.add_argument(
+        "--hearing",
+        type=Path,
+        metavar="FILE",
+        help="write this network that hears notes instead, a hearing.keras of "
+        "train_hearing, as the .onnx file that --out names",
+    )
+    parser.add_argument(
         "--out", required=True, type=Path, metavar="DIR", help="a new folder"
     )
     for name, choices, default, help in (
@@ -41,6 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             help=f"{help}, one or more of {','.join(choices)}",
         )
     options = parser.parse_args(arguments)
+
+    if options.hearing:
+        from export.hearing import export_hearing_file
+
+        difference = export_hearing_file(options.hearing, options.out)
+        print(f"written: {options.out}, within {difference:.1e} of the model")
+        return cli.OK
 
     from export.bundle import export
 
@@ -85,8 +99,9 @@ float16 halves an ONNX file and is meant for GPUs; int8 makes it four times smal
 and, on processors with VNNI, several times faster; its loss of MAP on the embedded
 data set is measured.
 
-example:
+examples:
   python -m export --encoder runs/tunes --out bundle --precision float32,int8
+  python -m export --hearing runs/hearing/hearing.keras --out hearing.onnx
 """
 
 

@@ -128,14 +128,17 @@ def to_int8(
         return onnx.load(target)
 
 
-def write(model: onnx.ModelProto, path: Path, info: dict[str, Any]) -> None:
+def write(
+    model: onnx.ModelProto, path: Path, info: dict[str, Any], key: str = METADATA
+) -> None:
     """Check a graph and write it with what it says of itself.
 
     Args:
         model: to be written.
         path: ends in `.onnx`.
         info: JSON that goes into the metadata: frontend, dim, precision, ...
+        key: what the metadata calls it.
     """
-    onnx.helper.set_model_props(model, {METADATA: json.dumps(info)})
+    onnx.helper.set_model_props(model, {key: json.dumps(info)})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)

@@ -13,8 +13,8 @@ from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import AudioError
-from bytecover_tf.matching.alignment import align
-from bytecover_tf.matching.picture import chroma_similarity, match_path
+from bytecover_tf.matching.alignment import align, frame_similarities
+from bytecover_tf.matching.picture import match_path
 from bytecover_tf.models.bytecover import ByteCover
 
 FILES = tunes.audio_files()
@@ -82,7 +82,7 @@ def test_the_path_follows_the_match(rng):
     first = rng.integers(0, 256, (12, 40), np.uint8)
     second = np.roll(first[:, 10:30], 4, axis=0)
     alignment = align(first, second)
-    similarity = chroma_similarity(first, second, alignment.transposition)
+    similarity = frame_similarities(first, second, alignment.transposition)
     assert similarity.shape == (40, 20)
     np.testing.assert_allclose(np.diag(similarity[10:30]), 1, atol=1e-6)
     path = match_path(similarity, alignment)

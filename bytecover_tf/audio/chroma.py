@@ -10,12 +10,18 @@ from __future__ import annotations
 import numpy as np
 
 from bytecover_tf.audio.constant_q import Transform
+from bytecover_tf.audio.streaming import mean_blocks
 from bytecover_tf.errors import AudioError, ConfigError
 
 PITCH_CLASSES = 12
 
 # Of the default transform's frames, 20 make one frame of chroma.
 CHROMA_HZ = 22050 / 512 / 20
+
+# What each part of a chroma of notes folds, from which semitone above C1 on.
+_HEARD = (("notes", 0), ("onsets", 0), ("notes", 32), ("melody", 0))
+HEARD_PARTS = len(_HEARD) + 1
+"""Parts of a chroma of notes: what is heard, and the transform beside it."""
 
 # Chosen by MAP on train and validation splits, see benchmarks/alignment.py.
 # Amplitude, in means of the recording, above which the logarithm compresses.
@@ -98,11 +104,36 @@ def chroma_of_cqt(
         )
     if not np.isfinite(magnitudes).all() or (magnitudes < 0).any():
         raise AudioError(f"{name}: a |CQT| must be finite and not negative")
-    size = frames_per_chroma(transform) // source_pool
-    count = magnitudes.shape[1] // size
-    blocks = magnitudes[:, : count * size].reshape(transform.n_bins, count, size)
-    means = blocks.mean(axis=2, dtype=np.float32)
+    means = mean_blocks(magnitudes, frames_per_chroma(transform) // source_pool)
     return _quantized(_folded(_whitened(means), transform))
+
+
+def chroma_of_notes(heard: np.ndarray) -> np.ndarray:
+    """Fold heard notes into chroma of several parts.
+
+    Which pitches versions share depends on their kind: pop covers share bass and
+    harmony, songs that are sung to another accompaniment share the melody alone. So
+    there is a part for all notes, one for onsets, one for higher notes and one for the
+    melody. Of each pitch only what exceeds its median over time is kept.
+
+    Args:
+        heard: float32 (3, 84, n), as `hearing.Hearing.hear` returns it, two frames to
+            one of chroma.
+
+    Returns:
+        uint8 array (12 * parts, n // 2). The largest value of a frame of a part is
+        255, or 0 where nothing is heard.
+    """
+    notes = dict(zip(("notes", "onsets", "melody"), heard, strict=True))
+    parts = []
+    for name, lowest in _HEARD:
+        means = mean_blocks(notes[name][lowest:], 2)
+        beyond = np.maximum(means - np.median(means, axis=1, keepdims=True), 0)
+        octaves = np.pad(beyond, ((lowest, 0), (0, 0))).reshape(
+            -1, PITCH_CLASSES, len(means[0])
+        )
+        parts.append(_quantized(octaves.sum(axis=0)))
+    return np.concatenate(parts)
 
 
 def _whitened(means: np.ndarray) -> np.ndarray:

@@ -10,24 +10,22 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from bytecover_tf.audio import chroma
-from bytecover_tf.audio.constant_q import Transform, check_positive, magnitudes
+from bytecover_tf.audio.constant_q import Transform, check_positive
 from bytecover_tf.audio.decoding import check_waveform, iter_audio
+from bytecover_tf.audio.streaming import StreamedTransform, mean_blocks
 from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
 
-# A long recording is transformed in chunks of about this many frames (93 s
-# at the default hop), each with some context on both sides that covers
-# the longest filter and the decimation's ringing.
-_CHUNK_FRAMES = 4_000
-_CONTEXT_FRAMES = 64
+if TYPE_CHECKING:
+    from bytecover_tf.audio.hearing import Hearing
+
 # Samples of a waveform that are taken up together, as when a file is decoded.
 _BLOCK = 2**16
 
@@ -166,23 +164,29 @@ class Frontend(Transform):
         return self._features(self._blocks(samples, name), name)
 
     def features_with_chroma(
-        self, samples: np.ndarray, name: str = "waveform"
+        self,
+        samples: np.ndarray,
+        name: str = "waveform",
+        hearing: Hearing | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the features and the chroma of a whole recording.
 
         Args:
             samples: float array (samples,) at `sample_rate`.
             name: what an error message calls the recording.
+            hearing: what hears the notes; None for the transform's chroma alone.
 
         Returns:
-            What `features` returns, and uint8 chroma (12, n) with
-            `chroma.seconds_per_frame` a frame.
+            What `features` returns, and uint8 chroma (12 * parts, n) with
+            `chroma.seconds_per_frame` a frame: the parts of `hearing.chroma`, and
+            last the one of `chroma.chroma_of_cqt`.
 
         Raises:
             AudioError: as `features`.
-            ConfigError: `bins_per_octave` is not a multiple of 12.
+            ConfigError: `bins_per_octave` is not a multiple of 12, or `hearing` needs
+                another sample rate or hop.
         """
-        return self._features_with_chroma(self._blocks(samples, name), name)
+        return self._features_with_chroma(self._blocks(samples, name), name, hearing)
 
     def extract(self, path: str | Path, allow_truncated: bool = False) -> np.ndarray:
         """Return the features of an audio file of any length in bounded memory.
@@ -201,12 +205,16 @@ class Frontend(Transform):
         return self._features(blocks, str(path))
 
     def extract_with_chroma(
-        self, path: str | Path, allow_truncated: bool = False
+        self,
+        path: str | Path,
+        hearing: Hearing | None = None,
+        allow_truncated: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the features and the chroma of an audio file in one pass over it.
 
         Args:
             path: any file that `load_audio` reads.
+            hearing: what hears the notes; None for the transform's chroma alone.
             allow_truncated: as of `load_audio`.
 
         Returns:
@@ -214,10 +222,10 @@ class Frontend(Transform):
 
         Raises:
             AudioError: as `extract`.
-            ConfigError: `bins_per_octave` is not a multiple of 12.
+            ConfigError: as `features_with_chroma`.
         """
         blocks = iter_audio(path, self.sample_rate, allow_truncated)
-        return self._features_with_chroma(blocks, str(path))
+        return self._features_with_chroma(blocks, str(path), hearing)
 
     def from_cqt(
         self, magnitudes: np.ndarray, source_pool: int = 1, name: str = "CQT"
@@ -250,7 +258,7 @@ class Frontend(Transform):
             )
         if not np.isfinite(magnitudes).all() or (magnitudes < 0).any():
             raise AudioError(f"{name}: a |CQT| must be finite and not negative")
-        return self._normalize(_mean_blocks(magnitudes, self.pool // source_pool), name)
+        return self._normalize(mean_blocks(magnitudes, self.pool // source_pool), name)
 
     def _blocks(self, samples: np.ndarray, name: str) -> Iterator[np.ndarray]:
         samples = np.asarray(samples)
@@ -259,31 +267,32 @@ class Frontend(Transform):
         return (samples[i : i + _BLOCK] for i in range(0, len(samples), _BLOCK))
 
     def _features(self, blocks: Iterator[np.ndarray], name: str) -> np.ndarray:
-        (pooled,) = self._pooled(blocks, self.pool)
+        stream = StreamedTransform(self, self.pool)
+        for block in blocks:
+            stream.add(block)
+        (pooled,) = stream.finish()
         return self._normalize(pooled, name)
 
     def _features_with_chroma(
-        self, blocks: Iterator[np.ndarray], name: str
+        self, blocks: Iterator[np.ndarray], name: str, hearing: Hearing | None
     ) -> tuple[np.ndarray, np.ndarray]:
         size = chroma.frames_per_chroma(self)
-        pooled, fine = self._pooled(blocks, self.pool, size)
+        stream = StreamedTransform(self, self.pool, size)
+        streams = [stream]
+        if hearing is not None:
+            hearing.check_rate(self)
+            streams.append(hearing.stream())
+        for block in blocks:
+            for one in streams:
+                one.add(block)
+        pooled, coarse = stream.finish()
         features = self._normalize(pooled, name)
-        return features, chroma.chroma_of_cqt(fine, size, self, name)
-
-    def _pooled(
-        self, blocks: Iterator[np.ndarray], *sizes: int
-    ) -> tuple[np.ndarray, ...]:
-        """Return the mean of |CQT| over blocks of each size."""
-        means: list[list[np.ndarray]] = [[] for _ in sizes]
-        rests = [np.empty((self.n_bins, 0), np.float32) for _ in sizes]
-        for chunk in self._cqt_chunks(blocks):
-            for index, size in enumerate(sizes):
-                # A chunk is a multiple of `pool`, not of every size.
-                frames = np.concatenate([rests[index], chunk], axis=1)
-                mean = _mean_blocks(frames, size)
-                means[index].append(mean)
-                rests[index] = frames[:, mean.shape[1] * size :]
-        return tuple(np.concatenate(parts, axis=1) for parts in means)
+        parts = [chroma.chroma_of_cqt(coarse, size, self, name)]
+        if hearing is not None:
+            (fine,) = streams[1].finish()
+            parts.insert(0, hearing.chroma(fine))
+        frames = min(part.shape[1] for part in parts)
+        return features, np.concatenate([part[:, :frames] for part in parts])
 
     def _normalize(self, pooled: np.ndarray, name: str) -> np.ndarray:
         if pooled.shape[1] == 0:
@@ -298,30 +307,3 @@ class Frontend(Transform):
         if self.normalization == "max":
             pooled = pooled / peak
         return pooled.astype(np.float32)
-
-    def _cqt_chunks(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield |CQT| in order, in chunks of a multiple of `pool` frames.
-
-        Only the last chunk may have another length. A recording that fits into one
-        chunk is transformed in one piece.
-        """
-        chunk = self.pool * math.ceil(_CHUNK_FRAMES / self.pool)
-        held: list[np.ndarray] = []
-        lead = 0  # frames held before the next one to give out
-        for block in blocks:
-            held.append(block)
-            while sum(map(len, held)) > (
-                end := (lead + chunk + _CONTEXT_FRAMES) * self.hop_length
-            ):
-                buffer = np.concatenate(held)
-                yield magnitudes(buffer[:end], self)[:, lead : lead + chunk]
-                done = lead + chunk - _CONTEXT_FRAMES
-                held, lead = [buffer[done * self.hop_length :]], _CONTEXT_FRAMES
-        yield magnitudes(np.concatenate(held), self)[:, lead:]
-
-
-def _mean_blocks(frames: np.ndarray, size: int) -> np.ndarray:
-    """Average (bins, n) over blocks of `size` columns, dropping an incomplete tail."""
-    count = frames.shape[1] // size
-    blocks = frames[:, : count * size].reshape(frames.shape[0], count, size)
-    return blocks.mean(axis=2, dtype=np.float32)

@@ -121,9 +121,11 @@ class Catalogue(ABC):
                     f"{row.recording.path}: expected an embedding of shape "
                     f"({self.identity.dim},) and norm 1"
                 )
-            if row.segment == 0 and not _is_chroma(row.chroma):
+            if row.segment == 0 and not self._is_chroma(row.chroma):
+                rows_of_chroma = PITCH_CLASSES * self.identity.parts
                 raise CatalogueError(
-                    f"{row.recording.path}: expected a uint8 chroma of shape (12, n)"
+                    f"{row.recording.path}: expected a uint8 chroma of shape "
+                    f"({rows_of_chroma}, n)"
                 )
         if rows:
             self._upsert(rows)
@@ -161,7 +163,7 @@ class Catalogue(ABC):
             if (
                 row.segment == 0
                 and self._is_embedding(row.embedding)
-                and _is_chroma(row.chroma)
+                and self._is_chroma(row.chroma)
             ):
                 whole.add(row.recording.id)
         found.recordings = len(recordings)
@@ -211,6 +213,15 @@ class Catalogue(ABC):
             abs(np.linalg.norm(vector) - 1) < 1e-3
         )
 
+    def _is_chroma(self, chroma: np.ndarray | None) -> bool:
+        return (
+            chroma is not None
+            and chroma.dtype == np.uint8
+            and chroma.ndim == 2
+            and len(chroma) == PITCH_CLASSES * self.identity.parts
+            and chroma.shape[1] > 0
+        )
+
     @abstractmethod
     def remove(self, ids: Sequence[str]) -> None:
         """Remove recordings; ids that are not there are passed over."""
@@ -233,7 +244,7 @@ class Catalogue(ABC):
 
     @abstractmethod
     def chroma(self, ids: Iterable[str]) -> dict[str, np.ndarray]:
-        """Return the chroma (12, frames) of recordings by id.
+        """Return the chroma (12 * parts, frames) of recordings by id.
 
         Args:
             ids: those that are not there are passed over.
@@ -285,16 +296,6 @@ class Catalogue(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _is_chroma(chroma: np.ndarray | None) -> bool:
-    return (
-        chroma is not None
-        and chroma.dtype == np.uint8
-        and chroma.ndim == 2
-        and len(chroma) == PITCH_CLASSES
-        and chroma.shape[1] > 0
-    )
 
 
 class Place(Enum):

@@ -1,13 +1,16 @@
-"""Which encoder made a catalogue's embeddings, and of which segments."""
+"""Which encoder made a catalogue's embeddings, of which segments, and what heard it."""
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bytecover_tf.audio.chroma import HEARD_PARTS
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.audio.hearing import DEFAULT_HEARING, Hearing
 from bytecover_tf.catalogues.segments import Segmenting
 from bytecover_tf.encoders.model_file import encoder_file
 from bytecover_tf.encoders.pretrained import lasting
@@ -18,8 +21,10 @@ if TYPE_CHECKING:
     from bytecover_tf.encoders.encoder import Encoder
 
 
-# 1 had no chroma. To be raised when chroma is computed in another way.
-_FORMAT = 2
+# 1 had no chroma, 2 that of the transform alone. To be raised when chroma is computed
+# in another way.
+_FORMAT = 3
+_READ = (2, 3)
 
 
 @dataclass(frozen=True)
@@ -32,15 +37,21 @@ class Identity:
         frontend: parameters of the features that the encoder reads.
         dim: size of an embedding.
         segmenting: which segments have an embedding of their own.
+        hearing: SHA-256 of the network that heard the notes; empty if the chroma is
+            that of the transform alone.
         encoder_path: where the encoder lay, or its name; tells the user, and is not
             compared.
+        hearing_path: likewise where the network lay; empty for the one that comes
+            with the package.
     """
 
     encoder: str
     frontend: Frontend
     dim: int
     segmenting: Segmenting = field(default_factory=Segmenting)
+    hearing: str = ""
     encoder_path: str = field(default="", compare=False)
+    hearing_path: str = field(default="", compare=False)
 
     @classmethod
     def of(
@@ -48,6 +59,7 @@ class Identity:
         encoder: Encoder,
         path: str | Path,
         segmenting: Segmenting | None = None,
+        hearing: Hearing | None = DEFAULT_HEARING,
     ) -> Identity:
         """Return the identity of what an encoder makes.
 
@@ -55,9 +67,11 @@ class Identity:
             encoder: as `load_encoder` returned it.
             path: what `load_encoder` was given.
             segmenting: which segments are embedded; by default whole recordings.
+            hearing: what hears the notes; None for the transform's chroma alone.
 
         Raises:
-            EncoderError: an export does not say which encoder it was made of.
+            EncoderError: an export does not say which encoder it was made of, or
+                there is no network that hears.
         """
         checksum = encoder.info.get("encoder_sha256") or encoder_checksum(path)
         if checksum is None:
@@ -67,8 +81,39 @@ class Identity:
             encoder.frontend,
             encoder.dim,
             segmenting or Segmenting(),
+            "" if hearing is None else hearing.checksum,
             lasting(path),
+            "" if hearing in (None, DEFAULT_HEARING) else os.path.abspath(hearing.path),
         )
+
+    @property
+    def parts(self) -> int:
+        """How many parts of twelve pitch classes the chroma has."""
+        return HEARD_PARTS if self.hearing else 1
+
+    def load_hearing(self, where: str) -> Hearing | None:
+        """Return what heard the notes, or None if the transform's chroma is enough.
+
+        Args:
+            where: names the catalogue.
+
+        Raises:
+            CatalogueError: the network is another one, or gone.
+        """
+        if not self.hearing:
+            return None
+        hearing = Hearing(self.hearing_path) if self.hearing_path else DEFAULT_HEARING
+        try:
+            found = hearing.checksum
+        except EncoderError as error:
+            raise CatalogueError(f"{where}: {error}") from None
+        if found != self.hearing:
+            raise CatalogueError(
+                f"{where}: its notes were heard by another network (SHA-256 "
+                f"{self.hearing[:12]}) than {hearing.path} ({found[:12]}); index the "
+                "files into a new catalogue"
+            )
+        return hearing
 
     def to_json(self) -> str:
         """Return the identity as JSON."""
@@ -88,10 +133,10 @@ class Identity:
         """
         values = json.loads(text)
         found = values.pop("format", 1)
-        if found != _FORMAT:
+        if found not in _READ:
             raise CatalogueError(
-                f"{where}: a catalogue of format {found}, this version reads {_FORMAT} "
-                "(the first with chroma); index the files into a new catalogue"
+                f"{where}: a catalogue of format {found}, this version reads "
+                f"{' and '.join(map(str, _READ))}; index the files into a new catalogue"
             )
         frontend = Frontend.from_dict(values.pop("frontend"))
         segmenting = Segmenting(**values.pop("segmenting"))
@@ -105,7 +150,8 @@ class Identity:
             where: names the catalogue.
 
         Raises:
-            CatalogueError: it was made with another encoder, or of other segments.
+            CatalogueError: it was made with another encoder, of other segments, or
+                with other hearing.
             FrontendMismatch: its features were made with another frontend.
         """
         advice = "take what it was made with, or make another catalogue"
@@ -118,7 +164,17 @@ class Identity:
             raise CatalogueError(
                 f"{where}: holds {found.segmenting}, not {self.segmenting}; {advice}"
             )
+        if self.hearing != found.hearing:
+            raise CatalogueError(
+                f"{where}: {found._hearing_name}, not {self._hearing_name}; {advice}"
+            )
         self.frontend.check_same(found.frontend, where)
+
+    @property
+    def _hearing_name(self) -> str:
+        if not self.hearing:
+            return "made without hearing notes"
+        return f"made with the hearing of SHA-256 {self.hearing[:12]}"
 
     @property
     def _encoder_name(self) -> str:

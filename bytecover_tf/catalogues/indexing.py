@@ -181,6 +181,7 @@ class _Indexing:
         # By id of new content, the recording that had its sound before.
         self._moved_to: dict[str, Recording] = {}
         self._frontend = catalogue.identity.frontend
+        self._hearing = catalogue.identity.load_hearing(catalogue.address)
         self._paths = paths
         self._rank = {path: rank for rank, path in enumerate(paths)}
         self._works = works
@@ -215,7 +216,9 @@ class _Indexing:
     def _read(
         self, paths: Sequence[str], workers: int | None, ray: str | None
     ) -> Iterator[tuple[str, Extracted | str]]:
-        read = replace(self._reader, known=frozenset(self._by_content))
+        read = replace(
+            self._reader, known=frozenset(self._by_content), hearing=self._hearing
+        )
         if ray is not None:
             return map_on_cluster(ray, read, paths)
         return ProcessMap(read, workers).map(paths)

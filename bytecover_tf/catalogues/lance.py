@@ -145,7 +145,9 @@ class LanceCatalogue(Catalogue):
                 embeddings = self._vectors(batch)
                 values = batch.drop_columns(["embedding"]).to_pylist()
                 for value, embedding in zip(values, embeddings, strict=True):
-                    yield Row.from_dict({**value, "embedding": embedding})
+                    yield Row.from_dict(
+                        {**value, "embedding": embedding}, self.identity.parts
+                    )
 
     def vectors(self) -> Iterator[np.ndarray]:
         """Yield every embedding, in blocks (n, dim) and no order."""
@@ -153,9 +155,9 @@ class LanceCatalogue(Catalogue):
             yield self._vectors(batch)
 
     def chroma(self, ids: Iterable[str]) -> dict[str, np.ndarray]:
-        """Return the chroma (12, frames) of recordings by id."""
+        """Return the chroma (12 * parts, frames) of recordings by id."""
         return {
-            values["id"]: unpack(values["chroma"])
+            values["id"]: unpack(values["chroma"], self.identity.parts)
             for condition in _conditions(ids)
             for batch in self._scan(["id", "chroma"], f"segment = 0 AND {condition}")
             for values in batch.to_pylist()

@@ -12,7 +12,7 @@ import logging
 import os
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote
@@ -39,12 +39,12 @@ _TIMEOUT = 60  # seconds, for one request
 _CONNECT_TIMEOUT = 10
 _TEXT = 65_535  # bytes, the most that Milvus allows
 _IDS_AT_ONCE = 500
-# As much chroma as base64 brings into a text, in whole frames: 63 minutes. The rest
-# of a longer recording is searched by its embeddings but not aligned.
+# As much chroma of one part as base64 brings into a text, in whole frames: 63 minutes.
+# The rest of a longer recording is searched by its embeddings but not aligned.
 _CHROMA = _TEXT // 4 * 3 // BYTES_PER_FRAME * BYTES_PER_FRAME
 # The server refuses messages over 64 MB; a row has up to 8 kB of vector and 64 kB of
-# chroma.
-_ROWS_AT_ONCE = 500
+# chroma for each part.
+_PARTS_AT_ONCE = 500
 
 _EXACT = {"index_type": "FLAT", "metric_type": "COSINE"}
 # Chosen on 100 000 x 256: see `optimize`.
@@ -120,7 +120,8 @@ class MilvusCatalogue(Catalogue):
         for name, kind in COLUMNS.items():
             data_type, options = types[kind]
             schema.add_field(name, data_type, is_primary=name == "key", **options)
-        schema.add_field("chroma", DataType.VARCHAR, max_length=_TEXT)
+        for name in _chroma_fields(identity.parts):
+            schema.add_field(name, DataType.VARCHAR, max_length=_TEXT)
         schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=identity.dim)
         # Two processes may do this at once: the same again is no error in Milvus.
         self._client.create_collection(
@@ -165,8 +166,10 @@ class MilvusCatalogue(Catalogue):
     def rows(self, ids: Iterable[str] | None = None) -> Iterator[Row]:
         """Yield the rows of the recordings with these ids, by default of all."""
         for condition in [""] if ids is None else _conditions(ids):
-            for values in self._scan([*COLUMNS, "embedding", "chroma"], condition):
-                yield Row.from_dict({**values, "chroma": b64decode(values["chroma"])})
+            columns = [*COLUMNS, "embedding", *self._chroma_fields]
+            for values in self._scan(columns, condition):
+                packed = self._packed(values)
+                yield Row.from_dict({**values, "chroma": packed}, self.identity.parts)
 
     def vectors(self) -> Iterator[np.ndarray]:
         """Yield every embedding, in blocks (n, dim) and no order."""
@@ -174,14 +177,26 @@ class MilvusCatalogue(Catalogue):
             yield np.array([values["embedding"] for values in block], np.float32)
 
     def chroma(self, ids: Iterable[str]) -> dict[str, np.ndarray]:
-        """Return the chroma (12, frames) of recordings by id."""
+        """Return the chroma (12 * parts, frames) of recordings by id."""
         # By primary key, which is found without looking at other rows.
         keys = (f"{name}:0" for name in ids)
         return {
-            values["id"]: unpack(b64decode(values["chroma"]))
+            values["id"]: unpack(self._packed(values), self.identity.parts)
             for condition in _conditions(keys, "key")
-            for values in self._scan(["id", "chroma"], condition)
+            for values in self._scan(["id", *self._chroma_fields], condition)
         }
+
+    @property
+    def _rows_at_once(self) -> int:
+        return _PARTS_AT_ONCE // self.identity.parts
+
+    @property
+    def _chroma_fields(self) -> list[str]:
+        return _chroma_fields(self.identity.parts)
+
+    def _packed(self, values: Mapping[str, Any]) -> bytes:
+        """Return the packed chroma of a row's columns."""
+        return b"".join(b64decode(values[name]) for name in self._chroma_fields)
 
     def _scan(self, columns: list[str], condition: str) -> Iterator[dict[str, Any]]:
         for block in self._blocks(columns, condition):
@@ -191,7 +206,7 @@ class MilvusCatalogue(Catalogue):
         with self._explained():
             iterator = self._client.query_iterator(
                 self._collection,
-                batch_size=_ROWS_AT_ONCE,
+                batch_size=self._rows_at_once,
                 filter=condition,
                 output_fields=columns,
                 timeout=_TIMEOUT,
@@ -258,11 +273,11 @@ class MilvusCatalogue(Catalogue):
         # The whole recording comes last: without it, its windows do not count.
         ordered = sorted(rows, key=lambda row: row.segment == 0)
         with self._explained():
-            for start in range(0, len(ordered), _ROWS_AT_ONCE):
-                block = ordered[start : start + _ROWS_AT_ONCE]
+            for start in range(0, len(ordered), self._rows_at_once):
+                block = ordered[start : start + self._rows_at_once]
                 self._client.upsert(
                     self._collection,
-                    [_values(row) for row in block],
+                    [_values(row, self.identity.parts) for row in block],
                     timeout=_TIMEOUT,
                 )
 
@@ -279,10 +294,20 @@ class MilvusCatalogue(Catalogue):
             raise CatalogueError(f"{self.address}: no catalogue ({error})") from error
 
 
-def _values(row: Row) -> dict[str, Any]:
-    """Return a row's columns, the chroma as text of at most `_TEXT` bytes."""
+def _values(row: Row, parts: int) -> dict[str, Any]:
+    """Return a row's columns, each part of the chroma as a text of its own."""
     values = row.to_dict()
-    return {**values, "chroma": b64encode(values["chroma"][:_CHROMA]).decode()}
+    packed = values.pop("chroma")
+    length = len(packed) // parts
+    for number, name in enumerate(_chroma_fields(parts)):
+        part = packed[number * length :][: min(length, _CHROMA)]
+        values[name] = b64encode(part).decode()
+    return values
+
+
+def _chroma_fields(parts: int) -> list[str]:
+    """Return the names of the columns with chroma."""
+    return ["chroma", *(f"chroma_{number}" for number in range(1, parts))]
 
 
 def _connect(uri: str, token: str) -> Any:

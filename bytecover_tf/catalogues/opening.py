@@ -6,6 +6,7 @@ The address chooses the kind: a folder holds an embedded LanceDB table,
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from bytecover_tf.catalogues.catalogue import Catalogue
@@ -93,6 +94,8 @@ def encoder_of(
     found = catalogue.identity
     path = encoder or found.encoder_path
     loaded = load_encoder(path)
-    identity = Identity.of(loaded, path, segmenting or found.segmenting)
+    identity = Identity.of(loaded, path, segmenting or found.segmenting, None)
+    # What hears the notes is looked for when something is to be heard.
+    identity = replace(identity, hearing=found.hearing)
     identity.check_same(found, catalogue.address)
     return loaded

@@ -92,8 +92,8 @@ class Row:
         start: of the segment in seconds.
         end: of the segment in seconds.
         embedding: float32 (dim,), of unit norm.
-        chroma: uint8 (12, frames), of the whole recording; windows have none. A
-            catalogue keeps it in sixteen levels.
+        chroma: uint8 (12 * parts, frames), of the whole recording; windows have
+            none. A catalogue keeps it in sixteen levels.
     """
 
     recording: Recording
@@ -121,15 +121,15 @@ class Row:
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Row:
-        """Build a row from what `to_dict` returns."""
+    def from_dict(cls, values: Mapping[str, Any], parts: int = 1) -> Row:
+        """Build a row from what `to_dict` returns, with chroma of so many parts."""
         return cls(
             Recording.from_dict(values),
             values["segment"],
             values["start"],
             values["end"],
             np.asarray(values["embedding"], np.float32),
-            unpack(values["chroma"]) if values["chroma"] else None,
+            unpack(values["chroma"], parts) if values["chroma"] else None,
         )
 
 

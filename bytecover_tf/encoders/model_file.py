@@ -24,17 +24,24 @@ from bytecover_tf.errors import EncoderError
 from bytecover_tf.files import json_object, replacing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bytecover_tf.models.bytecover import ByteCover
     from bytecover_tf.models.ensemble import Ensemble
+    from bytecover_tf.models.note_network import NoteNetwork
 
 _FORMAT = 1
 _MEMBER = "bytecover.json"
-_KINDS = ("bytecover_tf>ByteCover", "bytecover_tf>Ensemble")
+_ENCODERS = ("bytecover_tf>ByteCover", "bytecover_tf>Ensemble")
+_HEARING = ("bytecover_tf>NoteNetwork",)
 _KERAS_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 
 
 def save_model(
-    model: ByteCover | Ensemble, path: Path, frontend: Frontend, info: dict[str, Any]
+    model: ByteCover | Ensemble | NoteNetwork,
+    path: Path,
+    frontend: Frontend,
+    info: dict[str, Any],
 ) -> None:
     """Write a model, its optimiser's state included if it was compiled.
 
@@ -83,8 +90,12 @@ def _backend() -> str:
     return keras.backend.backend()
 
 
-def read_info(path: Path) -> dict[str, Any]:
+def read_info(path: Path, kinds: Sequence[str] = _ENCODERS) -> dict[str, Any]:
     """Return what `save_model` recorded, without loading the model.
+
+    Args:
+        path: a file that `save_model` wrote.
+        kinds: names of classes that the model may have; by default encoders.
 
     Raises:
         EncoderError: the file is missing or was not written by `save_model`.
@@ -110,8 +121,9 @@ def read_info(path: Path) -> dict[str, Any]:
     except Exception as error:
         raise EncoderError(f"{path}: not a readable .keras archive ({error})") from None
     kind = config.get("registered_name")
-    if kind not in _KINDS:
-        raise EncoderError(f"{path}: holds a {kind}, expected a ByteCover model")
+    if kind not in kinds:
+        expected = " or ".join(name.split(">")[-1] for name in kinds)
+        raise EncoderError(f"{path}: holds a {kind}, expected a {expected}")
     if record.get("format") != _FORMAT:
         raise EncoderError(
             f"{path}: format {record.get('format')}; this version reads {_FORMAT}"
@@ -133,10 +145,28 @@ def load_model(
             does not give the embedding that was recorded with it.
     """
     record = read_info(path)
-    import keras
-
     # The classes must be registered before Keras meets their names.
     import_module("bytecover_tf.models.ensemble")
+    return _load(path, record, training), record
+
+
+def load_hearing_model(path: Path) -> tuple[NoteNetwork, dict[str, Any]]:
+    """Return a network that hears notes and what was recorded with it.
+
+    Args:
+        path: a file that `save_model` wrote.
+
+    Raises:
+        EncoderError: the file is missing, damaged or of another kind.
+    """
+    record = read_info(path, _HEARING)
+    import_module("bytecover_tf.models.note_network")
+    return _load(path, record), record
+
+
+def _load(path: Path, record: dict[str, Any], training: bool = False) -> Any:
+    import keras
+
     try:
         model = keras.saving.load_model(path, compile=training, safe_mode=True)
     except Exception as error:  # of Keras, of zipfile, of HDF5
@@ -144,13 +174,26 @@ def load_model(
     if not model.built:
         raise EncoderError(f"{path}: damaged; it does not say how it is built")
     check(_network(model), Frontend.from_dict(record["frontend"]).n_bins, record, path)
-    return model, record
+    return model
 
 
-def _network(model: ByteCover | Ensemble) -> Callable[[np.ndarray], np.ndarray]:
+def _network(
+    model: ByteCover | Ensemble | NoteNetwork,
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what a probe is compared by: f_c, or how much of each note is heard."""
     import keras
 
-    return lambda features: keras.ops.convert_to_numpy(model(features)["f_c"])
+    def embed(features: np.ndarray) -> np.ndarray:
+        found = model(features)
+        if isinstance(found, dict):
+            return keras.ops.convert_to_numpy(found["f_c"])
+        notes = (
+            keras.ops.convert_to_numpy(found).mean(axis=2).reshape(len(features), -1)
+        )
+        # All are unlikely: what differs between them tells networks apart.
+        return notes - notes.mean(axis=1, keepdims=True)
+
+    return embed
 
 
 def load_single(path: Path, training: bool = False) -> tuple[ByteCover, dict[str, Any]]:

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-# Partials of a note in a constant-Q transform of 12 bins an octave: an octave below,
-# the note, and its harmonics 2 to 8 without the 7th.
-HARMONIC_BINS = (-12, 0, 12, 19, 24, 28, 31, 36)
+# Partials of a note in semitones above it: an octave below, the note, and its harmonics
+# 2 to 8 without the 7th.
+HARMONICS = (-12, 0, 12, 19, 24, 28, 31, 36)
 # A note's surroundings, two octaves, a bar or two, a phrase.
 KERNELS = ((5, 5), (25, 1), (3, 7), (1, 15))
 
@@ -86,7 +86,7 @@ class Salience(layers.Layer):
                 f"Received: input_shape={input_shape}"
             )
         hidden = (None, None, None, self.filters)
-        shape = (None, None, None, len(HARMONIC_BINS))
+        shape = (None, None, None, len(HARMONICS))
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             convolution.build(shape)
             norm.build(hidden)
@@ -126,15 +126,19 @@ class Salience(layers.Layer):
         }
 
 
-def stack_harmonics(inputs: Any) -> Any:
+def stack_harmonics(inputs: Any, bins_per_semitone: int = 1) -> Any:
     """Return `(batch, bins, frames, 8)`: at each bin what lies at its harmonics.
 
     Beyond the lowest and the highest bin there is silence.
+
+    Args:
+        inputs: `(batch, bins, frames, 1)`.
+        bins_per_semitone: 1 for 12 bins an octave.
     """
-    low, high = -min(HARMONIC_BINS), max(HARMONIC_BINS)
+    shifts = [bins_per_semitone * semitones for semitones in HARMONICS]
+    low, high = -min(shifts), max(shifts)
     bins = inputs.shape[1]
     padded = ops.pad(inputs, [[0, 0], [low, high], [0, 0], [0, 0]])
     return ops.concatenate(
-        [padded[:, low + shift : low + shift + bins] for shift in HARMONIC_BINS],
-        axis=-1,
+        [padded[:, low + shift : low + shift + bins] for shift in shifts], axis=-1
     )

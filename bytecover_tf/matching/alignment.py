@@ -118,6 +118,22 @@ def align_many(
         )
 
 
+def frame_similarities(
+    query: np.ndarray, reference: np.ndarray, transposition: int
+) -> np.ndarray:
+    """Return how alike each two frames are: the mean of their parts' correlations.
+
+    Args:
+        query: uint8 chroma (12 * parts, n).
+        reference: uint8 chroma (12 * parts, m).
+        transposition: semitones to raise the query by.
+
+    Returns:
+        float32 (n, m), -1 to 1.
+    """
+    return _Frames.of(query).raised(transposition).T @ _Frames.of(reference).raised(0)
+
+
 @dataclass(frozen=True)
 class _Frames:
     """The frames of a recording, ready for products.

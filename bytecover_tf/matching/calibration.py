@@ -37,8 +37,7 @@ from bytecover_tf.files import json_object, write_atomically
 if TYPE_CHECKING:
     from bytecover_tf.matching.alignment import Alignment
 
-FILE_NAME = "calibration.json"
-"""Beside an encoder, the calibration that was fitted with it."""
+_FILE_NAMES = ("calibration.json", "calibration-notes.json")
 
 LEAST = 100
 """Few recordings are no reason to expect a version among them: with so few strangers a
@@ -124,6 +123,7 @@ class Calibration:
         unsure: probability below which the verdict is `none`; 5 % reached it.
         encoder: SHA-256 of the encoder whose similarities it weighs; empty if it
             disregards them and so fits any.
+        parts: of the chroma that was aligned: 1 for the transform alone.
         origin: what it was fitted on, and how well it does.
     """
 
@@ -136,6 +136,7 @@ class Calibration:
     version: float = 1.0
     unsure: float = 1.0
     encoder: str = ""
+    parts: int = 1
     origin: dict[str, Any] = field(default_factory=dict)
 
     def probability(self, pairs: Pairs) -> np.ndarray:
@@ -202,21 +203,33 @@ class Calibration:
             raise EncoderError(f"{name}: not a calibration ({error!s})") from None
 
 
-def default_calibration() -> Calibration:
-    """Return the calibration that comes with the package, for alignment alone."""
-    file = resources.files("bytecover_tf.matching") / FILE_NAME
-    return Calibration.from_json(file.read_text(), FILE_NAME)
+def file_name(parts: int) -> str:
+    """Return what the calibration for chroma of so many parts is called."""
+    return _FILE_NAMES[parts > 1]
 
 
-def read_calibration(path: str | Path, encoder: str) -> Calibration:
+def default_calibration(parts: int = 1) -> Calibration:
+    """Return the calibration that comes with the package, for alignment alone.
+
+    Args:
+        parts: of the chroma that is aligned.
+    """
+    name = file_name(parts)
+    file = resources.files("bytecover_tf.matching") / name
+    return Calibration.from_json(file.read_text(), name)
+
+
+def read_calibration(path: str | Path, encoder: str, parts: int = 1) -> Calibration:
     """Return the calibration in a file.
 
     Args:
         path: JSON that `Calibration.save` wrote.
         encoder: SHA-256 of the encoder whose similarities it will weigh.
+        parts: of the chroma that is aligned.
 
     Raises:
-        EncoderError: there is none, or it was fitted with another encoder.
+        EncoderError: there is none, or it was fitted with another encoder or on other
+            chroma.
     """
     try:
         found = Calibration.from_json(Path(path).read_text(), str(path))
@@ -227,21 +240,30 @@ def read_calibration(path: str | Path, encoder: str) -> Calibration:
             f"{path}: fitted with the encoder of SHA-256 {found.encoder[:12]}, not "
             f"with {encoder[:12]}; fit it anew with bytecover_tf.calibrate"
         )
+    if found.parts != parts:
+        raise EncoderError(
+            f"{path}: fitted on chroma of {found.parts} parts, not {parts}; fit it "
+            "anew with bytecover_tf.calibrate"
+        )
     return found
 
 
-def calibration_beside(encoder_path: str | Path) -> Path:
+def calibration_beside(encoder_path: str | Path, parts: int = 1) -> Path:
     """Return where an encoder's own calibration lies, if it has one.
 
     Args:
         encoder_path: what `load_encoder` takes.
+        parts: of the chroma that is aligned.
     """
     path = locate(encoder_path)
-    return (path if path.is_dir() else path.parent) / FILE_NAME
+    return (path if path.is_dir() else path.parent) / file_name(parts)
 
 
 def choose_calibration(
-    encoder: str, encoder_path: str | Path, path: str | Path | None = None
+    encoder: str,
+    encoder_path: str | Path,
+    path: str | Path | None = None,
+    parts: int = 1,
 ) -> Calibration:
     """Return the calibration for an encoder.
 
@@ -250,18 +272,21 @@ def choose_calibration(
         encoder_path: what `load_encoder` takes.
         path: a calibration's file. By default the one beside the encoder; if there
             is none, or it was fitted with another encoder, the package's own.
+        parts: of the chroma that is aligned.
 
     Raises:
-        EncoderError: there is no calibration in `path`, or it is of another encoder.
+        EncoderError: there is no calibration in `path`, or it is of another encoder or
+            other chroma.
     """
     if path is not None:
-        return read_calibration(path, encoder)
+        return read_calibration(path, encoder, parts)
     if not encoder:
-        return default_calibration()
+        return default_calibration(parts)
     try:
-        return read_calibration(calibration_beside(encoder_path), encoder)
+        beside = calibration_beside(encoder_path, parts)
+        return read_calibration(beside, encoder, parts)
     except EncoderError:
-        return default_calibration()
+        return default_calibration(parts)
 
 
 @dataclass(frozen=True)
@@ -300,7 +325,9 @@ class Labels:
         return best, best[query]
 
 
-def fit(pairs: Pairs, labels: Labels, data: str, encoder: str = "") -> Calibration:
+def fit(
+    pairs: Pairs, labels: Labels, data: str, encoder: str = "", parts: int = 1
+) -> Calibration:
     """Fit a calibration on labelled pairs.
 
     Args:
@@ -308,6 +335,7 @@ def fit(pairs: Pairs, labels: Labels, data: str, encoder: str = "") -> Calibrati
         labels: what is known.
         data: names where the pairs come from.
         encoder: SHA-256 of what made the similarities; empty disregards them.
+        parts: of the chroma that was aligned.
 
     Raises:
         DataError: there are no versions among the pairs, or only versions.
@@ -326,7 +354,14 @@ def fit(pairs: Pairs, labels: Labels, data: str, encoder: str = "") -> Calibrati
     similarity = others[0] if encoder else 0.0
     widest = float(pairs.disparity.max())
     fitted = Calibration(
-        bias, score, disparity, hidden, similarity, widest, encoder=encoder
+        bias,
+        score,
+        disparity,
+        hidden,
+        similarity,
+        widest,
+        encoder=encoder,
+        parts=parts,
     )
     alarms, _ = labels.strangers(fitted.probability(pairs))
     version, unsure = np.quantile(alarms, [1 - VERSION_ALARMS, 1 - UNSURE_ALARMS])

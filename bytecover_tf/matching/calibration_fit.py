@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from bytecover_tf.audio.decoding import load_audio
+from bytecover_tf.audio.hearing import Hearing
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.encoders.encoder import Encoder
@@ -57,10 +58,12 @@ def calibrate(
     rng = np.random.default_rng(0)
     chosen = [chosen[index] for index in rng.permutation(len(chosen))[:queries]]
     failed: dict[str, str] = {}
-    read = _read(chosen, encoder, rng, failed)
-    pairs, labels = measure(catalogue, encoder, read, workers=workers)
     identity = catalogue.identity
-    return fit(pairs, labels, catalogue.address, identity.encoder), failed
+    hearing = identity.load_hearing(catalogue.address)
+    read = _read(chosen, encoder, hearing, rng, failed)
+    pairs, labels = measure(catalogue, encoder, read, workers=workers)
+    fitted = fit(pairs, labels, catalogue.address, identity.encoder, identity.parts)
+    return fitted, failed
 
 
 def measure(
@@ -132,6 +135,7 @@ def _versions(catalogue: Catalogue) -> list[Recording]:
 def _read(
     recordings: Sequence[Recording],
     encoder: Encoder,
+    hearing: Hearing | None,
     rng: np.random.Generator,
     failed: dict[str, str],
 ) -> Iterator[tuple[Recording, Query]]:
@@ -139,7 +143,8 @@ def _read(
     bar = progress_bar(recordings, unit="query", desc="calibrate")
     for number, recording in enumerate(bar):
         try:
-            query = _query(recording, encoder, CLIPS[number % len(CLIPS)], rng)
+            seconds = CLIPS[number % len(CLIPS)]
+            query = _query(recording, encoder, hearing, seconds, rng)
         except AudioError as error:
             failed[recording.path] = str(error)
             continue
@@ -149,13 +154,15 @@ def _read(
 def _query(
     recording: Recording,
     encoder: Encoder,
+    hearing: Hearing | None,
     seconds: float | None,
     rng: np.random.Generator,
 ) -> Query:
     frontend = encoder.frontend
     if seconds is None or recording.path.endswith(".npy"):
-        return Query.read(recording.path, frontend)
+        return Query.read(recording.path, frontend, hearing)
     samples = load_audio(recording.path, frontend.sample_rate)
     count = int(seconds * frontend.sample_rate)
     start = rng.integers(max(len(samples) - count, 0) + 1)
-    return Query.of_samples(samples[start : start + count], frontend, recording.path)
+    clip = samples[start : start + count]
+    return Query.of_samples(clip, frontend, recording.path, hearing)

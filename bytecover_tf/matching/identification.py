@@ -19,6 +19,7 @@ import numpy as np
 
 from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.audio.hearing import Hearing
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Hit, Recording
 from bytecover_tf.catalogues.segments import windows_of
@@ -53,7 +54,7 @@ class Query:
     Attributes:
         name: what the answer calls it.
         features: float32 (n_bins, T), as the encoder reads them.
-        chroma: uint8 (12, n).
+        chroma: uint8 (12 * parts, n).
         content: SHA-256 of its file, if there is one.
     """
 
@@ -64,20 +65,29 @@ class Query:
 
     @classmethod
     def read(
-        cls, path: str | Path, frontend: Frontend, allow_truncated: bool = False
+        cls,
+        path: str | Path,
+        frontend: Frontend,
+        hearing: Hearing | None = None,
+        allow_truncated: bool = False,
     ) -> Query:
         """Read a file.
 
         Args:
             path: an audio file, or a `.npy` file with |CQT|.
             frontend: of the encoder.
+            hearing: what heard the notes of the catalogue.
             allow_truncated: whether to take what is there of a truncated file.
 
         Raises:
             AudioError: it cannot be used.
         """
         read = read_file(
-            str(path), frontend, with_chroma=True, allow_truncated=allow_truncated
+            str(path),
+            frontend,
+            with_chroma=True,
+            hearing=hearing,
+            allow_truncated=allow_truncated,
         )
         assert read.features is not None
         assert read.chroma is not None
@@ -85,10 +95,14 @@ class Query:
 
     @classmethod
     def of_samples(
-        cls, samples: np.ndarray, frontend: Frontend, name: str = "waveform"
+        cls,
+        samples: np.ndarray,
+        frontend: Frontend,
+        name: str = "waveform",
+        hearing: Hearing | None = None,
     ) -> Query:
         """Take samples at the frontend's rate: float (samples,)."""
-        return cls(name, *frontend.features_with_chroma(samples, name))
+        return cls(name, *frontend.features_with_chroma(samples, name, hearing))
 
 
 @dataclass(frozen=True)
@@ -195,17 +209,18 @@ def identify(
         An answer for each file, in order; one that cannot be used has an error.
 
     Raises:
-        CatalogueError: the catalogue cannot be read.
+        CatalogueError: the catalogue cannot be read, or what heard its notes is gone.
     """
     identity = catalogue.identity
+    hearing = identity.load_hearing(catalogue.address)
     calibration = calibration or choose_calibration(
-        identity.encoder, identity.encoder_path
+        identity.encoder, identity.encoder_path, parts=identity.parts
     )
     among = catalogue.count()
 
     def attempt(path: str | Path) -> Query | str:
         try:
-            return Query.read(path, encoder.frontend, allow_truncated)
+            return Query.read(path, encoder.frontend, hearing, allow_truncated)
         except Exception as error:  # one bad file must not stop a batch
             return explain(error, path)
 
@@ -261,7 +276,7 @@ class Comparison:
         Args:
             query: what to align.
             recordings: N candidates.
-            chroma: uint8 (12, m) of each.
+            chroma: uint8 (12 * parts, m) of each.
             similarity: (N,), cosine of its embedding to the query's.
             among: number of recordings in the catalogue.
             frame_seconds: duration of a frame of chroma.

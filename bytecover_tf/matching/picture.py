@@ -9,7 +9,7 @@ import numpy as np
 
 from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.matching.alignment import Alignment
+from bytecover_tf.matching.alignment import Alignment, frame_similarities
 from bytecover_tf.matching.calibration import Calibration
 
 _COLOUR = "#d62728"
@@ -23,7 +23,7 @@ class Pictured:
         name: shown beside it.
         features: (n_bins, T), more finely pooled than those of an encoder.
         frontend: parameters of `features`.
-        chroma: uint8 (12, n).
+        chroma: uint8 (12 * parts, n).
     """
 
     name: str
@@ -59,7 +59,9 @@ def plot_comparison(
     figure.suptitle(title, parse_math=False)
 
     step = seconds_per_frame(first.frontend)
-    similarity = chroma_similarity(first.chroma, second.chroma, alignment.transposition)
+    similarity = frame_similarities(
+        first.chroma, second.chroma, alignment.transposition
+    )
     columns, rows = (size * step for size in similarity.shape)
     matrix.imshow(
         similarity.T,
@@ -136,27 +138,6 @@ def plot_reliability(calibration: Calibration, path: Path) -> None:
         title=f"calibration error {calibration.origin['calibration_error']:.3f}",
     )
     figure.savefig(path, dpi=120)
-
-
-def chroma_similarity(
-    first: np.ndarray, second: np.ndarray, transposition: int
-) -> np.ndarray:
-    """Return how alike each two frames of chroma are.
-
-    Args:
-        first: uint8 (12, n).
-        second: uint8 (12, m).
-        transposition: semitones to raise the first by.
-
-    Returns:
-        Correlations (n, m).
-    """
-
-    def centred(chroma: np.ndarray) -> np.ndarray:
-        values = chroma - chroma.mean(axis=0)
-        return values / np.maximum(np.linalg.norm(values, axis=0), 1e-3)
-
-    return centred(np.roll(first, transposition, axis=0)).T @ centred(second)
 
 
 def match_path(similarity: np.ndarray, alignment: Alignment) -> np.ndarray:

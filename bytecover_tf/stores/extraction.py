@@ -11,6 +11,7 @@ import numpy as np
 
 from bytecover_tf.audio import chroma
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.audio.hearing import Hearing
 from bytecover_tf.errors import AudioError, StoreError, explain
 from bytecover_tf.files import content_hash, is_unchanged, modified_ns
 from bytecover_tf.progress import progress_bar
@@ -43,7 +44,7 @@ class Extracted:
         size: in bytes.
         mtime_ns: when it was last changed, by `modified_ns`.
         features: (n_bins, T), or None if this content was known already.
-        chroma: uint8 (12, n), or None if it was not asked for.
+        chroma: uint8 (12 * parts, n), or None if it was not asked for.
     """
 
     key: str
@@ -136,6 +137,7 @@ class Reader:
         source_pool: how many frames a column of a `.npy` file averages.
         known: content that needs no features.
         with_chroma: whether to return chroma too.
+        hearing: what hears the notes for it; None for the transform's chroma alone.
         allow_truncated: whether to take what is there of a truncated file.
     """
 
@@ -143,6 +145,7 @@ class Reader:
     source_pool: int = 1
     known: frozenset[str] = frozenset()
     with_chroma: bool = False
+    hearing: Hearing | None = None
     allow_truncated: bool = False
 
     def __call__(self, path: str) -> Extracted | str:
@@ -154,6 +157,7 @@ class Reader:
                 self.source_pool,
                 self.known,
                 self.with_chroma,
+                self.hearing,
                 self.allow_truncated,
             )
         except Exception as error:  # one bad file must not stop a batch
@@ -166,6 +170,7 @@ def read_file(
     source_pool: int = 1,
     known: frozenset[str] = frozenset(),
     with_chroma: bool = False,
+    hearing: Hearing | None = None,
     allow_truncated: bool = False,
 ) -> Extracted:
     """Read one recording.
@@ -176,10 +181,12 @@ def read_file(
         source_pool: how many frames a column of a `.npy` file averages.
         known: content that needs no features.
         with_chroma: whether to return chroma too.
+        hearing: what hears the notes for it; None for the transform's chroma alone.
         allow_truncated: whether to take what is there of a truncated file.
 
     Raises:
-        AudioError: the file cannot be used.
+        AudioError: the file cannot be used, such as a `.npy` file that `hearing`
+            should hear notes in.
     """
     if not os.path.isfile(path) or not os.path.getsize(path):
         frontend.extract(path)  # raises with the reason
@@ -191,7 +198,7 @@ def read_file(
     features, folded = None, None
     if key not in known:
         features, folded = _transform(
-            path, frontend, source_pool, with_chroma, allow_truncated
+            path, frontend, source_pool, with_chroma, hearing, allow_truncated
         )
     if folded is not None and not folded.shape[1]:
         raise AudioError(f"{path}: shorter than one frame of chroma")
@@ -203,11 +210,12 @@ def _transform(
     frontend: Frontend,
     source_pool: int,
     with_chroma: bool,
+    hearing: Hearing | None,
     allow_truncated: bool,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     if not path.endswith(".npy"):
         if with_chroma:
-            return frontend.extract_with_chroma(path, allow_truncated)
+            return frontend.extract_with_chroma(path, hearing, allow_truncated)
         return frontend.extract(path, allow_truncated), None
     try:
         magnitudes = np.load(path, allow_pickle=False)
@@ -216,6 +224,11 @@ def _transform(
     features = frontend.from_cqt(magnitudes, source_pool, path)
     if not with_chroma:
         return features, None
+    if hearing is not None:
+        raise AudioError(
+            f"{path}: notes are heard in sound, not in a |CQT|; expected an audio "
+            "file, or a catalogue made with --hearing none"
+        )
     folded = chroma.chroma_of_cqt(magnitudes, source_pool, frontend, path)
     return features, folded
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bytecover_tf.layers import IBN, BNNeck, GeM
-from bytecover_tf.layers.salience import HARMONIC_BINS, Salience, stack_harmonics
+from bytecover_tf.layers.salience import HARMONICS, Salience, stack_harmonics
 
 MAP_SHAPE = (3, 5, 7, 6)
 
@@ -167,8 +167,8 @@ def test_layers_pass_gradients(layer, maps):
 def test_harmonics_are_stacked_upon_their_note(rng):
     inputs = rng.random((2, 84, 3, 1)).astype(np.float32)
     stacked = np.asarray(stack_harmonics(inputs))
-    assert stacked.shape == (2, 84, 3, len(HARMONIC_BINS))
-    for channel, shift in enumerate(HARMONIC_BINS):
+    assert stacked.shape == (2, 84, 3, len(HARMONICS))
+    for channel, shift in enumerate(HARMONICS):
         for k in range(84):
             inside = 0 <= k + shift < 84
             expected = inputs[:, k + shift, :, 0] if inside else 0.0

@@ -1,0 +1,168 @@
+"""Hearing: which notes a recording plays, as a small network hears them.
+
+The network runs in ONNX Runtime. It reads a constant-Q transform of 36 bins an octave.
+Of each semitone it says four times a second how likely a note sounds, how likely one
+begins, and how likely it is the melody. Chroma of these is what alignment compares: it
+depends far less on instruments and rooms than the transform does. The network is
+`models.note_network`; `docs/hearing.md` says what it was taught.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bytecover_tf.audio.chroma import chroma_of_notes, seconds_per_frame
+from bytecover_tf.audio.constant_q import Transform
+from bytecover_tf.audio.streaming import StreamedTransform
+from bytecover_tf.errors import ConfigError, EncoderError
+from bytecover_tf.files import content_hash
+
+_SHIPPED = Path(__file__).parents[1] / "weights" / "hearing" / "hearing.onnx"
+
+METADATA = "bytecover-hearing"
+"""Where an exported network says what it reads."""
+
+# Frames of the transform that the network reads at once, and how many on each side
+# reach into what it says of one; both even, as it halves the rate.
+_CHUNK = 4096
+_CONTEXT = 64
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """A network that hears notes.
+
+    It is small to send to another process, and opens the network on its first use in
+    each.
+
+    Attributes:
+        path: an `.onnx` file that `python -m export --hearing` wrote.
+
+    Raises:
+        EncoderError: on first use, if there is no such file, or it is something else.
+    """
+
+    path: str = str(_SHIPPED)
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the network.
+
+        Raises:
+            EncoderError: there is no such file.
+        """
+        try:
+            return content_hash(self.path)
+        except OSError as error:
+            raise EncoderError(
+                f"{self.path}: no network that hears notes ({error.strerror})"
+            ) from None
+
+    @property
+    def transform(self) -> Transform:
+        """Parameters of the transform that it reads."""
+        return _network(self.path).transform
+
+    @property
+    def pool(self) -> int:
+        """How many frames of the transform are averaged into one that it reads."""
+        return _network(self.path).pool
+
+    def check_rate(self, transform: Transform) -> None:
+        """Refuse a transform whose chroma is not in step with what it hears.
+
+        Args:
+            transform: of the features.
+
+        Raises:
+            ConfigError: another sample rate, or frames of chroma of another length.
+        """
+        mine = self.transform
+        if transform.sample_rate != mine.sample_rate or seconds_per_frame(
+            transform
+        ) != seconds_per_frame(mine):
+            raise ConfigError(
+                f"notes are heard at {mine.sample_rate} Hz with a hop of "
+                f"{mine.hop_length} samples, not at {transform.sample_rate} Hz with "
+                f"{transform.hop_length}; use this frontend with hearing 'none'"
+            )
+
+    def stream(self) -> StreamedTransform:
+        """Return what makes `hear`'s input of a signal that arrives in blocks."""
+        return StreamedTransform(self.transform, self.pool)
+
+    def hear(self, magnitudes: np.ndarray) -> np.ndarray:
+        """Return which notes sound.
+
+        Args:
+            magnitudes: |CQT| (n_bins, frames) of `transform`, averaged over `pool`
+                frames.
+
+        Returns:
+            float32 (3, 84, frames // 2): how likely each semitone from C1 up sounds,
+            begins, and is the melody, 0 to 1.
+        """
+        frames = magnitudes.shape[1] // 2 * 2
+        mean = magnitudes.mean(dtype=np.float64)
+        relative = magnitudes[None, :, :frames] / np.float32(mean or 1)
+        parts = [np.empty((3, 84, 0), np.float32)]
+        for start in range(0, frames, _CHUNK):
+            before = max(start - _CONTEXT, 0)
+            end = min(start + _CHUNK, frames)
+            chunk = relative[:, :, before : end + _CONTEXT]
+            (heard,) = _network(self.path).session.run(None, {"magnitudes": chunk})
+            lead = (start - before) // 2
+            parts.append(heard[0, :, :, lead : lead + (end - start) // 2])
+        return np.concatenate(parts, axis=2)
+
+    def chroma(self, magnitudes: np.ndarray) -> np.ndarray:
+        """Return the chroma of what is heard: uint8 (12 * parts, n).
+
+        Args:
+            magnitudes: as `hear` takes them.
+        """
+        return chroma_of_notes(self.hear(magnitudes))
+
+
+DEFAULT_HEARING = Hearing()
+"""The network that comes with the package."""
+
+
+@dataclass(frozen=True)
+class _Network:
+    session: Any
+    transform: Transform
+    pool: int
+
+
+@lru_cache(maxsize=4)
+def _network(path: str) -> _Network:
+    import onnxruntime
+
+    if not Path(path).is_file():
+        raise EncoderError(f"{path}: no such file; expected a network that hears notes")
+    options = onnxruntime.SessionOptions()
+    # Files are read in parallel already.
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    options.enable_mem_pattern = False
+    try:
+        session = onnxruntime.InferenceSession(
+            path, options, providers=["CPUExecutionProvider"]
+        )
+        record = session.get_modelmeta().custom_metadata_map[METADATA]
+        facts = json.loads(record)
+        frontend = facts["frontend"]
+        names = [field.name for field in fields(Transform)]
+        transform = Transform(**{name: frontend[name] for name in names})
+        return _Network(session, transform, frontend["pool"])
+    except Exception as error:  # ONNX Runtime's classes share no root of their own
+        raise EncoderError(
+            f"{path}: not a network that hears notes ({error})"
+        ) from None

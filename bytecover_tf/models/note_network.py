@@ -1,0 +1,189 @@
+"""The network that hears notes in a fine constant-Q transform."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from bytecover_tf.layers.salience import HARMONICS, stack_harmonics
+
+HEARD = ("notes", "onsets", "melody")
+"""What the network says of each semitone: that it sounds, begins, is the melody."""
+
+BINS_PER_SEMITONE = 3
+
+# A note's surroundings, two octaves, a second, three seconds.
+KERNELS = ((5, 5), (25, 1), (3, 7), (1, 15))
+# Amplitude, in means of the recording, above which the logarithm compresses.
+_KNEE = 0.1
+
+
+@keras.saving.register_keras_serializable(package="bytecover_tf")
+class NoteNetwork(keras.Model):
+    """Hears which notes sound, which begin, and which are the melody.
+
+    As in `layers.Salience`, copies of the transform are shifted so that the harmonics
+    of a note lie on top of each other. Three bins a semitone tell a note from its
+    neighbours and from vibrato, and frames of a tenth of a second when it begins. A
+    first convolution leaves one bin a semitone, a second halves the rate; the others
+    add to what they read.
+
+    Training minimises the cross-entropy of all three, with soft labels. Few recordings
+    are labelled with their melody, so that of the melody is taken of these alone.
+
+    Args:
+        filters: channels of the hidden convolutions.
+        kernels: sizes of those that add to what they read, (semitones, frames).
+        melody_weight: factor of the melody's loss.
+        **kwargs: as for any Keras model.
+
+    Input shape:
+        `(batch, 3 * semitones, frames, 1)`: amplitudes of 36 bins an octave, in means
+        of the whole recording; an even number of frames.
+
+    Output shape:
+        `(batch, semitones, frames / 2, 3)`: one value before the logistic function for
+        each of `HEARD`.
+
+    Example:
+        >>> NoteNetwork(8)(keras.random.uniform((1, 252, 40, 1))).shape
+        TensorShape([1, 84, 20, 3])
+
+    Reference:
+        - Bittner et al., "Deep salience representations for F0 estimation in
+          polyphonic music", ISMIR 2017
+        - the labels of notes and onsets: Bittner et al., "A lightweight
+          instrument-agnostic model for polyphonic note transcription and multipitch
+          estimation", ICASSP 2022
+    """
+
+    def __init__(
+        self,
+        filters: int = 24,
+        kernels: Sequence[tuple[int, int]] = KERNELS,
+        melody_weight: float = 3.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if filters < 1:
+            raise ValueError(
+                f"`filters` must be at least 1. Received: filters={filters}"
+            )
+        self.filters = filters
+        self.kernels = tuple(map(tuple, kernels))
+        self.melody_weight = melody_weight
+        convolution = {"padding": "same", "use_bias": False}
+        self.convolutions = [
+            layers.Conv2D(
+                filters,
+                (5, 5),
+                strides=(BINS_PER_SEMITONE, 1),
+                name="semitones",
+                **convolution,
+            ),
+            layers.Conv2D(
+                filters, (3, 3), strides=(1, 2), name="halved", **convolution
+            ),
+            *(
+                layers.Conv2D(filters, size, name=f"added{i}", **convolution)
+                for i, size in enumerate(self.kernels, 1)
+            ),
+        ]
+        self.norms = [
+            layers.BatchNormalization(momentum=0.95, name=f"{one.name}_norm")
+            for one in self.convolutions
+        ]
+        self.heard = layers.Conv2D(len(HEARD), 1, name="heard")
+        self.trackers = {
+            name: keras.metrics.Mean(name=name) for name in ("loss", *HEARD)
+        }
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the weights."""
+        if len(input_shape) != 4 or input_shape[-1] != 1:
+            raise ValueError(
+                "NoteNetwork needs input of shape (batch, bins, frames, 1). "
+                f"Received: input_shape={input_shape}"
+            )
+        if not input_shape[1] or input_shape[1] % BINS_PER_SEMITONE:
+            raise ValueError(
+                f"NoteNetwork needs {BINS_PER_SEMITONE} bins a semitone. "
+                f"Received: input_shape={input_shape}"
+            )
+        channels = len(HARMONICS)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            convolution.build((None, None, None, channels))
+            norm.build((None, None, None, self.filters))
+            channels = self.filters
+        self.heard.build((None, None, None, self.filters))
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Return the logits of what is heard."""
+        # ONNX has no log1p; what it keeps apart from this is far below any note.
+        x = stack_harmonics(ops.log(1.0 + inputs / _KNEE), BINS_PER_SEMITONE)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            y = ops.relu(norm(convolution(x), training=training))
+            x = x + y if convolution.name.startswith("added") else y
+        return self.heard(x)
+
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        """Return `(batch, semitones, frames / 2, 3)`."""
+        batch, bins, frames, _ = input_shape
+        return (
+            batch,
+            None if bins is None else bins // BINS_PER_SEMITONE,
+            None if frames is None else frames // 2,
+            len(HEARD),
+        )
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The running means that `fit` shows and resets."""
+        return list(self.trackers.values())
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Return the sum of the losses and record each.
+
+        Args:
+            x: not used.
+            y: `heard`, what the output should be after the logistic function, and
+                `has_melody`, booleans (batch,): where the melody is labelled.
+            y_pred: the logits.
+            sample_weight: not used.
+            training: not used.
+        """
+        entropy = ops.binary_crossentropy(y["heard"], y_pred, from_logits=True)
+        notes, onsets, melody = ops.unstack(ops.mean(entropy, axis=(1, 2)), 3, axis=-1)
+        labelled = ops.cast(y["has_melody"], melody.dtype)
+        losses = {
+            "notes": ops.mean(notes),
+            "onsets": ops.mean(onsets),
+            "melody": ops.mean(melody * labelled),
+        }
+        total = (
+            losses["notes"] + losses["onsets"] + self.melody_weight * losses["melody"]
+        )
+        for name, value in {"loss": total, **losses}.items():
+            self.trackers[name].update_state(value)
+        return total
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernels": self.kernels,
+            "melody_weight": self.melody_weight,
+        }

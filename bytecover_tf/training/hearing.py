@@ -1,0 +1,208 @@
+"""One training of the network that hears notes: resumable, with its record."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from bytecover_tf.encoders.model_file import save_model
+from bytecover_tf.errors import ConfigError, DataError
+from bytecover_tf.files import write_atomically
+from bytecover_tf.models.note_network import KERNELS, NoteNetwork
+from bytecover_tf.stores.labelled_store import (
+    FRONTENDS,
+    LabelledFeatures,
+    LabelledStore,
+)
+from bytecover_tf.training.note_crops import (
+    FRAMES,
+    EpochClock,
+    NoteCrops,
+    crop,
+    stack,
+)
+
+FILE_NAME = "hearing.keras"
+_STEPS_PER_EPOCH = 100
+# One recording of so many is kept for validation, by its id.
+_HELD_OUT = 20
+
+
+@dataclass(frozen=True)
+class HearingRequest:
+    """What to train.
+
+    Attributes:
+        stores: folders of labelled recordings.
+        steps: of training, in hundreds.
+        batch: crops in a step.
+        learning_rate: its peak; it rises over a hundred steps and falls as a cosine.
+        filters: of `NoteNetwork`.
+        kernels: of `NoteNetwork`.
+        seed: of weights and crops.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+
+    stores: tuple[str, ...]
+    steps: int = 2600
+    batch: int = 12
+    learning_rate: float = 2e-3
+    filters: int = 24
+    kernels: tuple[tuple[int, int], ...] = KERNELS
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < 2 * _STEPS_PER_EPOCH or self.steps % _STEPS_PER_EPOCH:
+            raise ConfigError(
+                f"steps must be a multiple of {_STEPS_PER_EPOCH} from "
+                f"{2 * _STEPS_PER_EPOCH} on, not {self.steps}"
+            )
+        if self.batch < 1 or not self.learning_rate > 0:
+            raise ConfigError(
+                "batch must be at least 1 and learning_rate positive, not "
+                f"{self.batch} and {self.learning_rate}"
+            )
+
+
+def train_hearing(
+    request: HearingRequest,
+    run_dir: Path,
+    report: Callable[[str], object] = print,
+) -> Path:
+    """Train a network that hears notes.
+
+    Killed at any moment, the same call continues at the last hundred steps.
+
+    Args:
+        request: what to train.
+        run_dir: of this run; made if there is none.
+        report: called with a line for each hundred steps.
+
+    Returns:
+        The network's file in `run_dir`. It records what it was trained on and how
+        well it hears the recordings that were held out.
+
+    Raises:
+        ConfigError: the folder has a run of another request.
+        DataError: there is too little to train on.
+        StoreError: a store is missing or damaged.
+    """
+    _claim(run_dir, request)
+    training, held_out, sets = _read(request.stores)
+    keras.utils.set_random_seed(request.seed)
+    model = NoteNetwork(request.filters, request.kernels)
+    model.build((None, FRONTENDS["cqt36"].n_bins, FRAMES, 1))
+    model.compile(keras.optimizers.Adam(_schedule(request)))
+    crops = NoteCrops(training, request.batch, _STEPS_PER_EPOCH, request.seed)
+    inputs, targets = stack([crop(one) for one in held_out])
+    callbacks = [
+        EpochClock(crops),
+        keras.callbacks.BackupAndRestore(run_dir / "backup"),
+        keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: report(_line(epoch, request, logs))
+        ),
+    ]
+    model.fit(
+        crops,
+        epochs=request.steps // _STEPS_PER_EPOCH,
+        validation_data=(inputs, targets),
+        validation_batch_size=request.batch,
+        callbacks=callbacks,
+        verbose=0,
+    )
+    measured = model.evaluate(
+        inputs, targets, batch_size=request.batch, verbose=0, return_dict=True
+    )
+    measured.update(_agreement(model, inputs, targets["heard"]))
+    path = run_dir / FILE_NAME
+    info = {"request": asdict(request), "sets": sets, "held_out": measured}
+    save_model(model, path, FRONTENDS["cqt36"], info)
+    return path
+
+
+def _claim(run_dir: Path, request: HearingRequest) -> None:
+    """Note the request in a new folder, or check that it is the one noted there."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    noted = run_dir / "run.json"
+    text = json.dumps(asdict(request), indent=1)
+    if not noted.exists():
+        write_atomically(noted, text + "\n")
+    elif noted.read_text().strip() != text:
+        raise ConfigError(f"{noted}: a run with other settings; take another --run-dir")
+
+
+def _read(
+    stores: Sequence[str],
+) -> tuple[list[LabelledFeatures], list[LabelledFeatures], dict[str, dict[str, float]]]:
+    """Return recordings to train on, those held out, and what each set gives."""
+    training, held_out = [], []
+    recordings: Counter[str] = Counter()
+    seconds: Counter[str] = Counter()
+    for folder in stores:
+        store = LabelledStore(folder)
+        for one in store:
+            if one.role != "train":
+                continue
+            features = store.features(one)
+            if features.cqt36.shape[1] < FRAMES:
+                continue
+            # Melodies are too rare to hold any out.
+            spared = zlib.crc32(one.id.encode()) % _HELD_OUT == 0
+            is_held_out = spared and features.melody is None
+            (held_out if is_held_out else training).append(features)
+            recordings[one.set] += 1
+            seconds[one.set] += one.seconds
+    if not training or not held_out:
+        raise DataError(
+            f"{', '.join(stores)}: {len(training)} recordings of 15 s or more to train "
+            f"on and {len(held_out)} to hold out; expected some of both"
+        )
+    sets = {
+        name: {"recordings": count, "hours": round(seconds[name] / 3600, 2)}
+        for name, count in sorted(recordings.items())
+    }
+    return training, held_out, sets
+
+
+def _schedule(
+    request: HearingRequest,
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    return keras.optimizers.schedules.CosineDecay(
+        0.0,
+        request.steps - _STEPS_PER_EPOCH,
+        alpha=0.02,
+        warmup_target=request.learning_rate,
+        warmup_steps=_STEPS_PER_EPOCH,
+    )
+
+
+def _line(epoch: int, request: HearingRequest, logs: dict[str, float] | None) -> str:
+    logs = logs or {}
+    names = ("notes", "onsets", "melody", "val_notes", "val_onsets")
+    losses = ", ".join(f"{name} {logs[name]:.4f}" for name in names if name in logs)
+    done = (epoch + 1) * _STEPS_PER_EPOCH
+    return f"step {done} of {request.steps}: {losses}"
+
+
+def _agreement(
+    model: NoteNetwork, inputs: np.ndarray, heard: np.ndarray
+) -> dict[str, Any]:
+    """Return the correlation of what is heard with the labels."""
+    logits = model.predict(inputs, batch_size=8, verbose=0)
+    found = 1 / (1 + np.exp(-logits))
+    return {
+        f"{name}_correlation": float(
+            np.corrcoef(found[..., channel].ravel(), heard[..., channel].ravel())[0, 1]
+        )
+        for channel, name in enumerate(("notes", "onsets"))
+    }
