@@ -107,3 +107,17 @@ def catalogue(address):
     """A catalogue without recordings."""
     with open_catalogue(address, IDENTITY, create=True) as made:
         yield made
+
+
+@pytest.fixture
+def toy_teacher(tmp_path, monkeypatch):
+    """Have a network whose answers are known found as Basic Pitch; return its file."""
+    import toy_teacher
+
+    package = tmp_path / "site" / "basic_pitch"
+    path = package / "saved_models" / "icassp_2022" / "nmp.onnx"
+    toy_teacher.write(path)
+    (package / "__init__.py").touch()
+    # New processes take over the path too.
+    monkeypatch.syspath_prepend(package.parent)
+    return path
