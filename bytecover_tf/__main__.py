@@ -11,6 +11,7 @@ from bytecover_tf.cli import OK, run_safely
 
 COMMANDS = {
     "features": "extract the features of a data set into a feature store",
+    "label": "label recordings with the notes that a teacher hears in them",
     "train": "train an encoder and measure it on unseen works",
     "whiten": "add a last linear map to a trained encoder",
     "ensemble": "join encoders into one that finds more",
