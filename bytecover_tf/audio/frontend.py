@@ -177,9 +177,8 @@ class Frontend(Transform):
             hearing: what hears the notes; None for the transform's chroma alone.
 
         Returns:
-            What `features` returns, and uint8 chroma (12 * parts, n) with
-            `chroma.seconds_per_frame` a frame: the parts of `hearing.chroma`, and
-            last the one of `chroma.chroma_of_cqt`.
+            What `features` returns, and uint8 chroma with `chroma.seconds_per_frame`
+            a frame: `hearing.chroma`, or the (12, n) of `chroma.chroma_of_cqt`.
 
         Raises:
             AudioError: as `features`.
@@ -278,21 +277,20 @@ class Frontend(Transform):
     ) -> tuple[np.ndarray, np.ndarray]:
         size = chroma.frames_per_chroma(self)
         stream = StreamedTransform(self, self.pool, size)
-        streams = [stream]
+        heard = None
         if hearing is not None:
             hearing.check_rate(self)
-            streams.append(hearing.stream())
+            heard = hearing.stream()
         for block in blocks:
-            for one in streams:
-                one.add(block)
+            stream.add(block)
+            if heard is not None:
+                heard.add(block)
         pooled, coarse = stream.finish()
         features = self._normalize(pooled, name)
-        parts = [chroma.chroma_of_cqt(coarse, size, self, name)]
-        if hearing is not None:
-            (fine,) = streams[1].finish()
-            parts.insert(0, hearing.chroma(fine))
-        frames = min(part.shape[1] for part in parts)
-        return features, np.concatenate([part[:, :frames] for part in parts])
+        if hearing is None or heard is None:
+            return features, chroma.chroma_of_cqt(coarse, size, self, name)
+        (fine,) = heard.finish()
+        return features, hearing.chroma(fine)
 
     def _normalize(self, pooled: np.ndarray, name: str) -> np.ndarray:
         if pooled.shape[1] == 0:

@@ -17,7 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from bytecover_tf.audio.chroma import chroma_of_notes, seconds_per_frame
+from bytecover_tf.audio.chroma import (
+    chroma_of_cqt,
+    chroma_of_notes,
+    seconds_per_frame,
+)
 from bytecover_tf.audio.constant_q import Transform
 from bytecover_tf.audio.streaming import StreamedTransform
 from bytecover_tf.errors import ConfigError, EncoderError
@@ -122,12 +126,18 @@ class Hearing:
         return np.concatenate(parts, axis=2)
 
     def chroma(self, magnitudes: np.ndarray) -> np.ndarray:
-        """Return the chroma of what is heard: uint8 (12 * parts, n).
+        """Return the chroma of what is heard, and last that of the transform.
 
         Args:
             magnitudes: as `hear` takes them.
+
+        Returns:
+            uint8 (12 * HEARD_PARTS, n).
         """
-        return chroma_of_notes(self.hear(magnitudes))
+        heard = chroma_of_notes(self.hear(magnitudes))
+        plain = chroma_of_cqt(magnitudes, self.pool, self.transform)
+        frames = min(heard.shape[1], plain.shape[1])
+        return np.concatenate([heard[:, :frames], plain[:, :frames]])
 
 
 DEFAULT_HEARING = Hearing()

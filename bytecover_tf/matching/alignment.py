@@ -1,10 +1,11 @@
 """Local alignment of two recordings' chroma: where they match, and how well.
 
 Chroma has one or more parts of twelve pitch classes, such as all notes, the melody and
-the transform itself. The similarity of a query's frame and a reference's is the mean
-of the parts' correlations, averaged along with the frames before and after. It counts
-as far as it stands out both among all that this frame of the query has and among all
-that this frame of the reference has, so that a chord that is everywhere proves nothing.
+the transform itself. The similarity of a query's frame and a reference's is the
+weighted mean of the parts' correlations, averaged along with the frames before and
+after. It counts as far as it stands out both among all that this frame of the query has
+and among all that this frame of the reference has, so that a chord that is everywhere
+proves nothing.
 The best path follows Smith and Waterman's recursion ("Identification of common
 molecular subsequences", 1981) with the steps of Qmax (Serra, Serra and Andrzejak,
 "Cross recurrence quantification for cover song identification", 2009), which let the
@@ -28,7 +29,7 @@ from functools import partial
 
 import numpy as np
 
-from bytecover_tf.audio.chroma import PITCH_CLASSES
+from bytecover_tf.audio.chroma import PITCH_CLASSES, part_weights
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.errors import DataError
 from bytecover_tf.matching.compiling import compiled
@@ -121,7 +122,7 @@ def align_many(
 def frame_similarities(
     query: np.ndarray, reference: np.ndarray, transposition: int
 ) -> np.ndarray:
-    """Return how alike each two frames are: the mean of their parts' correlations.
+    """Return how alike each two frames are: their parts' correlations, weighted.
 
     Args:
         query: uint8 chroma (12 * parts, n).
@@ -140,8 +141,8 @@ class _Frames:
 
     Attributes:
         chroma: float32 (parts, 12, n). A part of a frame has no mean, and the norm
-            that makes products over all parts the mean of their correlations; where it
-            is silent, it is 0.
+            that makes products over all parts the weighted mean of their correlations;
+            where it is silent, it is 0.
         spectra: float32 (11, parts, n), its Fourier transform over pitch class: real
             and imaginary part of the frequencies 1 to 5, and the real one of 6.
     """
@@ -162,8 +163,8 @@ class _Frames:
         centred = chroma.reshape(parts, PITCH_CLASSES, -1).astype(np.float32)
         centred -= centred.mean(axis=1, keepdims=True)
         norm = np.linalg.norm(centred, axis=1, keepdims=True)
-        scale = np.where(norm > 0.1, norm * np.sqrt(parts), np.inf)
-        centred /= scale.astype(np.float32)
+        share = np.sqrt(part_weights(parts))[:, np.newaxis, np.newaxis]
+        centred *= np.where(norm > 0.1, share / np.maximum(norm, 0.1), 0)
         waves = np.fft.rfft(centred, axis=1)[:, 1:].transpose(1, 0, 2)
         spectra = np.stack([waves.real, waves.imag], axis=1)
         # That of frequency 6 is real.

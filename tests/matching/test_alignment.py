@@ -47,7 +47,7 @@ def raised(chroma, semitones):
 
 
 def correlations(query, reference):
-    """The mean over the parts of each two frames' correlation, (n, m)."""
+    """The weighted mean over the parts of each two frames' correlation, (n, m)."""
 
     def unit(part):
         centred = part - part.mean(axis=0)
@@ -55,16 +55,15 @@ def correlations(query, reference):
         return centred / np.where(norm > 0.1, norm, np.inf)
 
     parts = len(query) // 12
-    return (
-        sum(
-            unit(one).T @ unit(other)
-            for one, other in zip(
-                np.split(query.astype(float), parts),
-                np.split(reference.astype(float), parts),
-                strict=True,
-            )
+    weights = {5: (0.1, 0.1, 0.2, 0.2, 0.4)}.get(parts, parts * [1 / parts])
+    return sum(
+        weight * unit(one).T @ unit(other)
+        for weight, one, other in zip(
+            weights,
+            np.split(query.astype(float), parts),
+            np.split(reference.astype(float), parts),
+            strict=True,
         )
-        / parts
     )
 
 
@@ -112,7 +111,7 @@ def reference_path(query, reference, threshold):
     return scores.max(), (start[0], end[0] + 1, start[1], end[1] + 1)
 
 
-@pytest.mark.parametrize(("seed", "parts"), [(0, 1), (1, 1), (2, 2), (3, 4)])
+@pytest.mark.parametrize(("seed", "parts"), [(0, 1), (1, 1), (2, 2), (3, 5)])
 def test_scores_and_places_equal_plain_loops(seed, parts):
     query = parts_of(*(melody(40, seed + 10 * part) for part in range(parts)))
     reference = parts_of(*(melody(50, seed + 10 * part + 5) for part in range(parts)))
