@@ -267,7 +267,7 @@ def main() -> None:
         path = (
             calibration.calibration_beside(options.encoder)
             if encoder
-            else Path(calibration.__file__).with_name(calibration.FILE_NAME)
+            else Path(calibration.__file__).with_name(calibration.file_name(1))
         )
         fitted.save(path)
         print(f"written: {path}")

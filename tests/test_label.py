@@ -129,9 +129,9 @@ def test_an_absent_teacher_ends_the_command_before_it_writes(
 
 
 def test_killed_and_run_again_loses_nothing(songs, tmp_path, music):
-    for number in range(30):
+    for number in range(12):
         path = tmp_path / "songs" / f"long {number}.wav"
-        soundfile.write(path, music(30, seed=100 + number), 22050)
+        soundfile.write(path, music(20, seed=100 + number), 22050)
     store = tmp_path / "store"
     command = [
         *(sys.executable, "-m", "bytecover_tf.label", "--workers", "1"),
@@ -147,16 +147,16 @@ def test_killed_and_run_again_loses_nothing(songs, tmp_path, music):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     survivors = list(LabelledStore(store))
-    assert 0 < len(survivors) < 34
+    assert 0 < len(survivors) < 16
 
     again = subprocess.run(
         command, env=environment, check=False, capture_output=True, text=True
     )
     assert again.returncode == 0, again.stderr
-    assert f"{34 - len(survivors)} labelled" in again.stdout
+    assert f"{16 - len(survivors)} labelled" in again.stdout
     opened = LabelledStore(store)
     assert list(opened)[: len(survivors)] == survivors
     for row in opened:
         assert opened.features(row).notes.shape[1] > 30
     with open(store / "recordings.csv", newline="") as file:
-        assert len(list(csv.DictReader(file))) == 34
+        assert len(list(csv.DictReader(file))) == 16
