@@ -5,13 +5,18 @@ import numpy as np
 import pytest
 
 from bytecover_tf.audio import chroma
-from bytecover_tf.audio.chroma import chroma_of_cqt
+from bytecover_tf.audio.chroma import (
+    HEARD_PARTS,
+    chroma_of_cqt,
+    chroma_of_notes,
+    part_weights,
+)
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import AudioError, ConfigError
 
 
-def reference(magnitudes, size=20):
-    """The chroma of a |CQT| of 84 semitones from C1, in plain loops."""
+def reference(magnitudes, per_semitone=1, size=20):
+    """The chroma of a |CQT| of seven octaves from C1, in plain loops."""
     bins, frames = magnitudes.shape
     count = frames // size
     means = [
@@ -19,15 +24,21 @@ def reference(magnitudes, size=20):
         for b in range(bins)
     ]
     overall = np.mean(means)
-    result = np.zeros((12, count))
+    loudest = {}
     for b in range(bins):
-        frequency = 32.70319566257483 * 2 ** (b / 12)
+        frequency = 32.70319566257483 * 2 ** (b / per_semitone / 12)
         semitones = 12 * math.log2(frequency / 740)
         weight = math.exp(-0.5 * (semitones / 14) ** 2)
         compressed = [math.log(1 + 10 * value / overall) for value in means[b]]
         median = np.median(compressed)
         for t in range(count):
-            result[b % 12, t] += weight * max(compressed[t] - median, 0)
+            # Of bins as near to the next semitone as to the last, the next.
+            key = math.floor(b / per_semitone + 0.5), t
+            value = weight * max(compressed[t] - median, 0)
+            loudest[key] = max(loudest.get(key, 0), value)
+    result = np.zeros((12, count))
+    for (semitone, t), value in loudest.items():
+        result[semitone % 12, t] += value
     for t in range(count):
         result[:, t] *= 255 / max(result[:, t].max(), 1e-30)
     return result
@@ -40,6 +51,76 @@ def test_chroma_equals_plain_loops(rng):
     assert found.shape == (12, 10)
     np.testing.assert_allclose(found, reference(magnitudes), atol=0.501)
     assert (found.max(axis=0) == 255).all()
+
+
+@pytest.mark.parametrize("per_semitone", [2, 3])
+def test_of_finer_bins_the_loudest_of_a_semitone_counts(per_semitone, rng):
+    bins = 84 * per_semitone
+    fine = Frontend(n_bins=bins, bins_per_octave=12 * per_semitone)
+    magnitudes = rng.random((bins, 215)) ** 8
+    found = chroma_of_cqt(magnitudes, transform=fine)
+    expected = reference(magnitudes, per_semitone)
+    np.testing.assert_allclose(found, expected, atol=0.501)
+
+
+def test_a_tone_a_quarter_of_a_semitone_sharp_is_in_its_class():
+    fine = Frontend(n_bins=252, bins_per_octave=36)
+    t = np.arange(22050 * 10) / 22050
+    tuned = np.sin(2 * np.pi * 440 * 2 ** (0.25 / 12) * t)
+    tone = np.where(t < 3, tuned, 1e-3 * np.sin(700 * t)).astype(np.float32)
+    found = fine.features_with_chroma(tone)[1]
+    assert (found[:, :5].argmax(axis=0) == 9).all()
+
+
+def reference_of_notes(heard):
+    """Chroma of what is heard, in plain loops."""
+    count = heard.shape[2] // 2
+    parts = []
+    for channel, lowest in ((0, 0), (1, 0), (0, 32), (2, 0)):
+        part = np.zeros((12, count))
+        for semitone in range(lowest, 84):
+            row = heard[channel, semitone].astype(float)
+            means = [(row[2 * t] + row[2 * t + 1]) / 2 for t in range(count)]
+            for t in range(count):
+                part[semitone % 12, t] += max(means[t] - np.median(means), 0)
+        for t in range(count):
+            part[:, t] *= 255 / max(part[:, t].max(), 1e-30)
+        parts.append(part)
+    return np.concatenate(parts)
+
+
+@pytest.mark.parametrize("frames", [40, 41])
+def test_chroma_of_notes_equals_plain_loops(rng, frames):
+    heard = (rng.random((3, 84, frames)) ** 8).astype(np.float32)
+    heard[:, :, 10:12] = 0
+    found = chroma_of_notes(heard)
+    assert found.dtype == np.uint8
+    assert found.shape == (48, 20)
+    np.testing.assert_allclose(found, reference_of_notes(heard), atol=0.501)
+    assert not found[:, 5].any()
+
+
+def test_each_part_of_the_notes_has_its_own():
+    heard = np.zeros((3, 84, 40), np.float32)
+    # A note below the higher ones, one among them, its onset, and a melody.
+    heard[0, 31, 4:8] = 0.9
+    heard[0, 37, 12:16] = 0.9
+    heard[1, 37, 12:14] = 0.5
+    heard[2, 62, 20:24] = 0.2
+    expected = np.zeros((4, 12, 20))
+    expected[0, 7, 2:4] = expected[0, 1, 6:8] = 255
+    expected[1, 1, 6] = 255
+    expected[2, 1, 6:8] = 255
+    expected[3, 2, 10:12] = 255
+    np.testing.assert_array_equal(chroma_of_notes(heard).reshape(4, 12, 20), expected)
+
+
+@pytest.mark.parametrize("parts", [1, 2, HEARD_PARTS])
+def test_the_weights_of_the_parts_add_up_to_one(parts):
+    weights = part_weights(parts)
+    assert weights.shape == (parts,)
+    assert (weights > 0).all()
+    assert weights.sum() == pytest.approx(1)
 
 
 def test_partly_pooled_gives_the_same(rng):
@@ -110,13 +191,6 @@ def test_frames_follow_the_frontend(rng):
     halved = Frontend(hop_length=1024)
     assert chroma.seconds_per_frame(halved) == chroma.seconds_per_frame(Frontend())
     assert chroma_of_cqt(rng.random((84, 100)), transform=halved).shape == (12, 10)
-    fine = Frontend(n_bins=168, bins_per_octave=24)
-    magnitudes = rng.random((84, 100))
-    np.testing.assert_allclose(
-        chroma_of_cqt(np.repeat(magnitudes, 2, axis=0), transform=fine).astype(int),
-        chroma_of_cqt(magnitudes),
-        atol=15,  # the weights lie half a bin apart
-    )
 
 
 def test_wrong_input_is_refused():

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bytecover_tf.audio import chroma
-from bytecover_tf.audio import frontend as frontend_module
+from bytecover_tf.audio import chroma, streaming
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
 
@@ -45,7 +44,7 @@ def test_a_tone_lands_in_its_bin():
 def test_long_recordings_in_chunks_equal_one_piece(music, monkeypatch):
     samples = music(60)
     whole = Frontend(pool=20).features(samples)
-    monkeypatch.setattr(frontend_module, "_CHUNK_FRAMES", 300)
+    monkeypatch.setattr(streaming, "_CHUNK_FRAMES", 300)
     blocks = iter(np.array_split(samples, 17))
     chunked = Frontend(pool=20)._features(blocks, "music")
     assert chunked.shape == whole.shape
@@ -56,7 +55,7 @@ def test_long_recordings_in_chunks_equal_one_piece(music, monkeypatch):
 def test_chroma_leaves_the_features_as_they_are(pool, music, tmp_path, monkeypatch):
     path = tmp_path / "music.wav"
     soundfile.write(path, music(60), 22050)
-    monkeypatch.setattr(frontend_module, "_CHUNK_FRAMES", 500)
+    monkeypatch.setattr(streaming, "_CHUNK_FRAMES", 500)
     frontend = Frontend(pool=pool)
     features, found = frontend.extract_with_chroma(path)
     np.testing.assert_array_equal(features, frontend.extract(path))

@@ -44,7 +44,7 @@ def test_a_collection_of_something_else_is_no_catalogue():
 @pytest.mark.milvus
 def test_more_rows_than_one_request_holds(rng, monkeypatch):
     pytest.importorskip("milvus")
-    monkeypatch.setattr(milvus, "_ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(milvus, "_PARTS_AT_ONCE", 10)
     monkeypatch.setattr(milvus, "_IDS_AT_ONCE", 7)
     rows = [whole(number, rng.standard_normal(DIM)) for number in range(55)]
     with open_catalogue(milvus_server.new_address(), IDENTITY, create=True) as made:

@@ -1,0 +1,88 @@
+import librosa
+import numpy as np
+import pytest
+
+from bytecover_tf.audio import streaming
+from bytecover_tf.audio.constant_q import Transform
+from bytecover_tf.audio.streaming import StreamedTransform, mean_blocks
+
+FINE = Transform(n_bins=252, bins_per_octave=36)
+
+
+def streamed(samples, transform, sizes, blocks):
+    stream = StreamedTransform(transform, *sizes)
+    for block in np.array_split(samples, blocks):
+        stream.add(block)
+    return stream.finish()
+
+
+def reference(samples, transform, size):
+    """Averages of librosa's transform, block by block."""
+    cqt = librosa.cqt(
+        samples,
+        sr=22050,
+        hop_length=512,
+        fmin=transform.fmin,
+        n_bins=transform.n_bins,
+        bins_per_octave=transform.bins_per_octave,
+    )
+    columns = [
+        np.abs(cqt[:, start : start + size]).mean(axis=1)
+        for start in range(0, cqt.shape[1] - size + 1, size)
+    ]
+    return np.stack(columns, axis=1)
+
+
+@pytest.mark.parametrize("transform", [Transform(), FINE])
+@pytest.mark.parametrize("chunk", [4000, 333])
+def test_averages_equal_those_of_one_piece(transform, chunk, music, monkeypatch):
+    monkeypatch.setattr(streaming, "_CHUNK_FRAMES", chunk)
+    samples = music(25)
+    sizes = (20, 7, 1)
+    found = streamed(samples, transform, sizes, 13)
+    frames = 1 + len(samples) // 512
+    for size, means in zip(sizes, found, strict=True):
+        assert means.dtype == np.float32
+        assert means.shape == (transform.n_bins, frames // size)
+        expected = reference(samples, transform, size)
+        np.testing.assert_allclose(means, expected, atol=1e-4 * expected.max())
+
+
+@pytest.mark.parametrize("chunk", [4000, 200])
+def test_the_blocks_make_no_difference(chunk, music, monkeypatch):
+    monkeypatch.setattr(streaming, "_CHUNK_FRAMES", chunk)
+    samples = music(10)
+    (once,) = streamed(samples, Transform(), [5], 1)
+    for blocks in (3, 200):
+        (found,) = streamed(samples, Transform(), [5], blocks)
+        np.testing.assert_array_equal(found, once)
+
+
+def test_chunks_join_without_a_seam(music, monkeypatch):
+    samples = music(8)
+    (whole,) = streamed(samples, FINE, [5], 9)
+    monkeypatch.setattr(streaming, "_CHUNK_FRAMES", 150)
+    (chunked,) = streamed(samples, FINE, [5], 9)
+    np.testing.assert_allclose(chunked, whole, atol=1e-5 * whole.max())
+
+
+def test_no_more_is_held_than_a_chunk_and_its_surroundings(rng, monkeypatch):
+    monkeypatch.setattr(streaming, "_CHUNK_FRAMES", 100)
+    lengths = []
+
+    def noted(samples, transform):
+        lengths.append(len(samples))
+        return np.zeros((transform.n_bins, 1 + len(samples) // 512), np.float32)
+
+    monkeypatch.setattr(streaming, "magnitudes", noted)
+    samples = np.zeros(512 * 3000, np.float32)
+    (found,) = streamed(samples, Transform(), [20], 300)
+    assert found.shape == (84, 150)
+    assert max(lengths) <= (100 + 2 * 64) * 512
+
+
+def test_blocks_are_averaged_and_a_tail_dropped(rng):
+    frames = rng.random((3, 11)).astype(np.float32)
+    expected = [[row[4 * k : 4 * k + 4].mean() for k in range(2)] for row in frames]
+    np.testing.assert_allclose(mean_blocks(frames, 4), expected, rtol=1e-6)
+    assert mean_blocks(frames, 12).shape == (3, 0)
