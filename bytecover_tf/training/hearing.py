@@ -115,6 +115,8 @@ def train_hearing(
     model.fit(
         crops,
         epochs=request.steps // _STEPS_PER_EPOCH,
+        # Keras would draw the order of batches from a state that no backup keeps.
+        shuffle=False,
         validation_data=(inputs, targets),
         validation_batch_size=request.batch,
         callbacks=callbacks,
