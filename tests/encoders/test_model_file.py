@@ -3,12 +3,20 @@ import sys
 import zipfile
 from contextlib import suppress
 
+import numpy as np
 import pytest
 
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.encoders.model_file import load_model, read_info, save_model
+from bytecover_tf.encoders.encoder import load_encoder
+from bytecover_tf.encoders.model_file import (
+    load_hearing_model,
+    load_model,
+    read_info,
+    save_model,
+)
 from bytecover_tf.errors import EncoderError
 from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.note_network import NoteNetwork
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
@@ -116,3 +124,34 @@ def test_a_file_without_a_probe_is_read(saved):
     assert len(info.pop("probe")) == 64
     rewrite(saved, "bytecover.json", json.dumps(info).encode())
     assert load_model(saved)[1] == info
+
+
+def test_a_network_that_hears_notes_comes_back_and_is_no_encoder(tmp_path, rng):
+    model = NoteNetwork(3, ((3, 3),), melody_weight=2.0)
+    model.build((None, 252, None, 1))
+    for variable in model.variables:
+        variable.assign(rng.uniform(0.1, 1, variable.shape))
+    path = tmp_path / "hearing.keras"
+    frontend = Frontend(pool=5, bins_per_octave=36, n_bins=252)
+    save_model(model, path, frontend, {"sets": {"a": 1}})
+    loaded, info = load_hearing_model(path)
+    assert (info["frontend"], info["sets"]) == (frontend.to_dict(), {"a": 1})
+    assert loaded.get_config() == model.get_config()
+    inputs = rng.random((2, 252, 12, 1)).astype(np.float32)
+    np.testing.assert_array_equal(np.asarray(loaded(inputs)), np.asarray(model(inputs)))
+    reason = r"hearing\.keras: holds a bytecover_tf>NoteNetwork, expected a Byte"
+    for load in (load_model, load_encoder, read_info):
+        with pytest.raises(EncoderError, match=reason):
+            load(path)
+
+
+def test_an_encoder_hears_no_notes(tmp_path):
+    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model.build((None, 84, None, 1))
+    path = tmp_path / "encoder.keras"
+    save_model(model, path, Frontend(), {})
+    reason = r"encoder\.keras: holds a bytecover_tf>ByteCover, expected a NoteNetwork"
+    with pytest.raises(EncoderError, match=reason):
+        load_hearing_model(path)
+    with pytest.raises(EncoderError, match=r"none\.keras: no such file"):
+        load_hearing_model(tmp_path / "none.keras")
