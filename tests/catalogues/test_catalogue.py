@@ -2,15 +2,19 @@ import json
 import multiprocessing
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from catalogue_rows import DIM, IDENTITY, recording, unit, whole
 
+from bytecover_tf.audio.chroma import HEARD_PARTS
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.audio.hearing import DEFAULT_HEARING, Hearing
 from bytecover_tf.catalogues import Identity, Row, Segmenting, open_catalogue
 from bytecover_tf.catalogues.catalogue import CatalogueMissing
-from bytecover_tf.errors import CatalogueError, FrontendMismatch
+from bytecover_tf.encoders.encoder import Encoder
+from bytecover_tf.errors import CatalogueError, EncoderError, FrontendMismatch
 from bytecover_tf.files import content_hash
 
 
@@ -85,6 +89,35 @@ def test_chroma_comes_back_by_id(catalogue, rng):
     catalogue.update([replace(rows[3].recording, work="another")])
     np.testing.assert_array_equal(catalogue.chroma(ids)[ids[1]], found[ids[1]])
     assert catalogue.chroma([]) == {}
+
+
+HEARD = replace(IDENTITY, hearing="a" * 64)
+
+
+@pytest.mark.parametrize("frames", [30, 400])
+def test_chroma_of_several_parts_comes_back(address, rng, frames):
+    def heard(number):
+        chroma = rng.integers(0, 256, (12 * HEARD_PARTS, frames), np.uint8)
+        return replace(whole(number, rng.standard_normal(DIM)), chroma=chroma)
+
+    rows = [heard(number) for number in range(7)]
+    window = Row(rows[3].recording, 1, 2.5, 62.5, unit(rng.standard_normal(DIM)))
+    with open_catalogue(address, HEARD, create=True) as made:
+        made.add([*rows, window])
+    with open_catalogue(address) as opened:
+        assert opened.identity == HEARD
+        ids = [row.recording.id for row in rows]
+        chroma = opened.chroma(ids)
+        assert chroma.keys() == set(ids)
+        stored = by_key(opened)
+        assert stored[window.key].chroma is None
+        for row in rows:
+            expected = np.round(row.chroma / 17) * 17
+            np.testing.assert_array_equal(chroma[row.recording.id], expected)
+            np.testing.assert_array_equal(stored[row.key].chroma, expected)
+        # Of one part, as where no notes are heard.
+        with pytest.raises(CatalogueError, match=r"chroma of shape \(60, n\)"):
+            opened.add([whole(8, rng.standard_normal(DIM))])
 
 
 def test_a_whole_recording_needs_chroma(catalogue, rng):
@@ -165,6 +198,11 @@ def test_another_encoder_is_refused_with_both_named(catalogue, address, create):
     windows = replace(IDENTITY, segmenting=Segmenting(60, 30))
     with pytest.raises(CatalogueError, match="whole.*windows of 60 s every 30 s"):
         open_catalogue(address, windows, create)
+    with pytest.raises(
+        CatalogueError,
+        match="made without hearing notes, not .* aaaaaaaaaaaa",
+    ):
+        open_catalogue(address, HEARD, create)
     frontend = replace(IDENTITY, frontend=Frontend(pool=20))
     with pytest.raises(FrontendMismatch, match="expected 20, found 100"):
         open_catalogue(address, frontend, create)
@@ -294,11 +332,100 @@ def test_identity_survives_json():
     assert again.encoder_path == identity.encoder_path
 
 
-def test_an_older_catalogue_says_what_to_do():
+def test_hearing_survives_json():
+    identity = replace(HEARD, hearing_path="/networks/hearing.onnx")
+    assert json.loads(identity.to_json())["format"] == 3
+    again = Identity.from_json(identity.to_json(), "music")
+    assert again == identity
+    assert again.hearing_path == "/networks/hearing.onnx"
+    assert again.parts == HEARD_PARTS == 5
+
+
+def test_a_catalogue_without_notes_of_before_is_read():
+    # As it was written then.
+    text = json.dumps(
+        {
+            "dim": DIM,
+            "encoder": "e" * 64,
+            "encoder_path": "/models/first",
+            "format": 2,
+            "frontend": {
+                "bins_per_octave": 12,
+                "fmin": 32.70319566257483,
+                "hop_length": 512,
+                "n_bins": 84,
+                "normalization": "max",
+                "pool": 100,
+                "sample_rate": 22050,
+                "window": "hann",
+            },
+            "segmenting": {"hop": 0.0, "seconds": 0.0},
+        }
+    )
+    found = Identity.from_json(text, "music")
+    assert found == IDENTITY
+    assert (found.hearing, found.hearing_path, found.parts) == ("", "", 1)
+    assert found.encoder_path == "/models/first"
+    assert found.load_hearing("music") is None
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_a_catalogue_of_another_format_says_what_to_do(number):
     values = json.loads(IDENTITY.to_json())
-    del values["format"]
-    with pytest.raises(CatalogueError, match="music: .* format 1.* index the files"):
+    values["format"] = number
+    if number == 1:  # it said nothing
+        del values["format"]
+    reason = f"music: .* format {number}, .* reads 2 and 3; index the files"
+    with pytest.raises(CatalogueError, match=reason):
         Identity.from_json(json.dumps(values), "music")
+
+
+class Network:
+    """What an identity reads of an encoder."""
+
+    frontend = Frontend()
+    dim = DIM
+
+
+def test_identity_names_what_hears(tmp_path):
+    encoder = Encoder(Network(), {"encoder_sha256": "e" * 64})
+    heard = Identity.of(encoder, "somewhere")
+    assert heard.hearing == content_hash(DEFAULT_HEARING.path)
+    # The one of the package, wherever it is installed.
+    assert heard.hearing_path == ""
+    assert heard.load_hearing("music") == DEFAULT_HEARING
+    plain = Identity.of(encoder, "somewhere", hearing=None)
+    assert (plain.hearing, plain.parts) == ("", 1)
+    with pytest.raises(EncoderError, match=r"none\.onnx: no network that hears"):
+        Identity.of(encoder, "somewhere", hearing=Hearing(str(tmp_path / "none.onnx")))
+
+
+def test_another_hearing_is_refused_by_name(tmp_path, monkeypatch):
+    path = tmp_path / "hearing.onnx"
+    path.write_bytes(Path(DEFAULT_HEARING.path).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    encoder = Encoder(Network(), {"encoder_sha256": "e" * 64})
+    mine = Identity.of(encoder, "somewhere", hearing=Hearing("hearing.onnx"))
+    assert mine.hearing_path == str(path)
+    monkeypatch.chdir("/")
+    assert mine.load_hearing("music") == Hearing(str(path))
+    # The same network at another place is the same.
+    mine.check_same(Identity.of(encoder, "somewhere"), "music")
+    reason = f"music: .*SHA-256 {mine.hearing[:12]}.* than {path} .*index the files"
+    path.write_bytes(b"another")
+    with pytest.raises(CatalogueError, match=reason):
+        mine.load_hearing("music")
+    path.unlink()
+    with pytest.raises(CatalogueError, match=f"music: {path}: no network that hears"):
+        mine.load_hearing("music")
+    other = replace(mine, hearing="b" * 64)
+    with pytest.raises(
+        CatalogueError, match=f"SHA-256 bbbbbbbbbbbb, not .* {mine.hearing[:12]}"
+    ):
+        mine.check_same(other, "music")
+    plain = replace(mine, hearing="")
+    with pytest.raises(CatalogueError, match="bbbbbbbbbbbb, not made without hearing"):
+        plain.check_same(other, "music")
 
 
 def test_addresses_of_another_kind_are_refused():
