@@ -14,14 +14,13 @@ which are the same for every encoder.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.aligned import aligned
 from benchmarks.labelled import (
     LENGTHS,
     SECONDS,
@@ -33,13 +32,9 @@ from benchmarks.labelled import (
 from benchmarks.report import table, write_section
 from bytecover_tf.audio.chroma import chroma_of_cqt
 from bytecover_tf.catalogues.identity import Identity
-from bytecover_tf.catalogues.packing import pack, unpack
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
-from bytecover_tf.files import write_atomically
-from bytecover_tf.matching import alignment, calibration
-from bytecover_tf.matching.alignment import align_many
+from bytecover_tf.matching import calibration
 from bytecover_tf.matching.calibration import Labels, Pairs
-from bytecover_tf.progress import progress_bar
 
 FITTED_ON, MEASURED_ON = ("train", "validation"), ("test",)
 # What `compare` should hardly ever say of strangers.
@@ -96,8 +91,11 @@ def compared(
     works = np.array([item.work for item in recordings])
     frames = [np.array([cqt.shape[1] for cqt in cqts]) for cqts in (parts, references)]
     others = ~np.eye(len(recordings), dtype=bool)
+    queries, folded = (
+        [chroma_of_cqt(cqt, 20) for cqt in cqts] for cqts in (parts, references)
+    )
     pairs = Pairs(
-        _scores(parts, references, cache)[others],
+        aligned(queries, folded, cache)[others],
         (_embed(encoder, parts) @ _embed(encoder, references).T)[others],
         Pairs.disparity_of(frames[0][:, np.newaxis], frames[1])[others],
         len(recordings),
@@ -118,33 +116,6 @@ def joined(measured: Sequence[tuple[Pairs, Labels]]) -> tuple[Pairs, Labels]:
         np.concatenate([one.query + n for one, n in zip(labels, first, strict=False)]),
         np.concatenate([one.is_version for one in labels]),
     )
-
-
-def _scores(
-    parts: list[np.ndarray], references: list[np.ndarray], cache: Path | None
-) -> np.ndarray:
-    """Return the score of each part with each reference."""
-    queries = [chroma_of_cqt(cqt, 20) for cqt in parts]
-    # As a catalogue gives them back.
-    kept = [unpack(pack(chroma_of_cqt(cqt, 20))) for cqt in references]
-    digest = hashlib.sha256(Path(alignment.__file__).read_bytes())
-    for chroma in (*queries, *kept):
-        digest.update(chroma)
-    file = cache and cache / f"{digest.hexdigest()}.npy"
-    if file and file.exists():
-        return np.load(file)
-    scores = np.array(
-        [
-            [found.score for found in align_many(chroma, kept)]
-            for chroma in progress_bar(queries, unit="query", desc="align")
-        ]
-    )
-    if file:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        content = io.BytesIO()
-        np.save(content, scores)
-        write_atomically(file, content.getvalue())
-    return scores
 
 
 def _embed(encoder: Encoder | None, cqts: list[np.ndarray]) -> np.ndarray:
