@@ -94,13 +94,15 @@ def index_files(
         What was done and what failed.
 
     Raises:
-        CatalogueError: the catalogue cannot be read or written.
+        CatalogueError: the catalogue cannot be read or written, or what heard its
+            notes is gone.
         ClusterError: the cluster cannot be reached.
     """
     ordered = list(dict.fromkeys(os.path.abspath(path) for path in paths))
     read = Reader(
         catalogue.identity.frontend,
         with_chroma=True,
+        hearing=catalogue.identity.load_hearing(catalogue.address),
         allow_truncated=allow_truncated,
     )
     run = _Indexing(catalogue, load, ordered, works or {}, read, again)
@@ -181,7 +183,6 @@ class _Indexing:
         # By id of new content, the recording that had its sound before.
         self._moved_to: dict[str, Recording] = {}
         self._frontend = catalogue.identity.frontend
-        self._hearing = catalogue.identity.load_hearing(catalogue.address)
         self._paths = paths
         self._rank = {path: rank for rank, path in enumerate(paths)}
         self._works = works
@@ -216,9 +217,7 @@ class _Indexing:
     def _read(
         self, paths: Sequence[str], workers: int | None, ray: str | None
     ) -> Iterator[tuple[str, Extracted | str]]:
-        read = replace(
-            self._reader, known=frozenset(self._by_content), hearing=self._hearing
-        )
+        read = replace(self._reader, known=frozenset(self._by_content))
         if ray is not None:
             return map_on_cluster(ray, read, paths)
         return ProcessMap(read, workers).map(paths)
