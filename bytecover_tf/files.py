@@ -169,7 +169,7 @@ def json_object(
 
     Args:
         text: UTF-8.
-        name: of the file, for messages.
+        name: name of the file, for messages.
         error: what to raise.
 
     Raises:
