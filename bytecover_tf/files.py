@@ -1,4 +1,4 @@
-"""Reading, writing, locking and recognising files, for all that keeps some on disk."""
+"""Reading, writing, locking and recognising files, for every room that keeps some."""
 
 from __future__ import annotations
 

@@ -64,8 +64,8 @@ def discriminants(
         shrinkage: above 0 and below 1, how far the covariance within works is drawn
             towards that of equal, independent directions.
 
-    Returns: float32 (dim, dim); its columns, starting with the one that separates works
-    best.
+    Returns:
+        float32 (dim, dim); the first column separates works best.
 
     Raises:
         ConfigError: `shrinkage` is out of range.
