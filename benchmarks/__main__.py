@@ -35,8 +35,8 @@ Run every benchmark that needs no other data, one after another, each in a proce
 its own, and rewrite its section of benchmarks/results.md. One that fails does not stop
 the others. All take some hours on two cores; have nothing else running.
 
-With --quick those that can be cut short run so small that all end within five minutes,
-and the report goes to the terminal instead: its figures show that things work, not how
+With --quick, those that can be shortened run small enough that all end within five
+minutes, and the report goes to the terminal. Its figures show that things work, not how
 fast they are.
 
 Those that need recordings or an encoder run by themselves:
@@ -56,12 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         nargs="+",
         choices=QUICK,
         metavar="NAME",
-        help=f"of {', '.join(QUICK)}",
+        help=f"names from {', '.join(QUICK)}",
     )
-    parser.add_argument("--list", action="store_true", help="print the names and end")
-    parser.add_argument("--quick", action="store_true", help="small sizes, no results")
+    parser.add_argument("--list", action="store_true", help="print the names and stop")
     parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="write there instead"
+        "--quick", action="store_true", help="run small sizes and write no results"
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write the report to this file instead",
     )
     options = parser.parse_args(arguments)
     names = options.only or [

@@ -88,7 +88,9 @@ def differences(scores: Scores, collection: Collection) -> list[tuple[str, Diffe
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3, help="runs of each rung")
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="number of runs of each rung"
+    )
     add_arguments(parser, steps=6000)
     options = parser.parse_args()
     collections = read_collections(options)

@@ -183,7 +183,7 @@ def _splits(names: Sequence[str]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", type=Path, required=True)
-    parser.add_argument("--encoder", help="whose similarities count too")
+    parser.add_argument("--encoder", help="encoder whose similarities count too")
     parser.add_argument("--cache", type=Path, help="folder that keeps alignment scores")
     parser.add_argument("--write", action="store_true", help="keep the new calibration")
     options = parser.parse_args()

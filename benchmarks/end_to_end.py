@@ -267,13 +267,19 @@ def memory_rows(tracks: Paths, folder: Path) -> list[list[str]]:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--source", type=Path, required=True, metavar="DIR", help="recordings"
+        "--source", type=Path, required=True, metavar="DIR", help="folder of recordings"
     )
     parser.add_argument(
-        "--folder", type=Path, required=True, metavar="WORK", help="for the tracks"
+        "--folder",
+        type=Path,
+        required=True,
+        metavar="WORK",
+        help="folder for the tracks",
     )
-    parser.add_argument("--tracks", type=int, default=100, help="how many")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each way")
+    parser.add_argument("--tracks", type=int, default=100, help="number of tracks")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="measurements of each method"
+    )
     options = parser.parse_args(arguments)
     tracks = make_tracks(options.source, options.folder, options.tracks)
     with tempfile.TemporaryDirectory() as made:

@@ -141,7 +141,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", default="15000,10547", help="numbers of recordings")
     parser.add_argument("--dim", type=int, default=2048, help="size of an embedding")
-    parser.add_argument("--repeats", type=int, default=3, help="turns of each way")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="measurements of each method"
+    )
     options = parser.parse_args(arguments)
     cells, told = [], []
     for rows in map(int, options.rows.split(",")):

@@ -149,17 +149,24 @@ def read_peaks(texts: Sequence[str]) -> dict[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batches", default="32,128,512", help="recordings in each")
-    parser.add_argument("--frames", type=int, default=103, help="of each recording")
-    parser.add_argument("--steps", type=int, default=30, help="of an epoch")
+    parser.add_argument(
+        "--batches", default="32,128,512", help="numbers of recordings in a batch"
+    )
+    parser.add_argument(
+        "--frames", type=int, default=103, help="frames of each recording"
+    )
+    parser.add_argument("--steps", type=int, default=30, help="steps of an epoch")
     parser.add_argument(
         "--peak",
         nargs="+",
         default=[],
         metavar="PRECISION=TFLOPS",
-        help="of the GPU, for " + ", ".join(name for name, _, _ in PRECISIONS),
+        help="teraflops of the GPU at its peak, for "
+        + ", ".join(name for name, _, _ in PRECISIONS),
     )
-    parser.add_argument("--small", action="store_true", help="a network of 4 blocks")
+    parser.add_argument(
+        "--small", action="store_true", help="use a network of 4 blocks"
+    )
     options = parser.parse_args(arguments)
     try:
         peaks = read_peaks(options.peak)

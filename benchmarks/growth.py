@@ -215,8 +215,12 @@ def plot(curves: dict[str, Curve], path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", default="10,100,1000,10000", help="recordings")
-    parser.add_argument("--recordings", default="10,32,100", help="that are extracted")
+    parser.add_argument(
+        "--sizes", default="10,100,1000,10000", help="numbers of recordings"
+    )
+    parser.add_argument(
+        "--recordings", default="10,32,100", help="numbers of recordings to extract"
+    )
     options = parser.parse_args(arguments)
     sizes = [int(size) for size in options.sizes.split(",")]
     files = [int(size) for size in options.recordings.split(",")]

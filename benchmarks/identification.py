@@ -115,7 +115,9 @@ def detection(values: np.ndarray, labels: Labels) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--encoder", default=DEFAULT)
-    parser.add_argument("--queries", type=int, default=200, help="of each length")
+    parser.add_argument(
+        "--queries", type=int, default=200, help="number of queries of each length"
+    )
     options = parser.parse_args()
     encoder = load_encoder(options.encoder)
     identity = Identity.of(encoder, options.encoder)

@@ -348,7 +348,10 @@ def main() -> None:
         help="another run, whose loss of MAP in lower precisions is reported too",
     )
     parser.add_argument(
-        "--seconds", type=float, default=4, help="for each runtime and batch"
+        "--seconds",
+        type=float,
+        default=4,
+        help="seconds to measure each runtime and batch for",
     )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

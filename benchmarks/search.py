@@ -434,10 +434,14 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--seed", type=int, default=0)
     server = parser.add_mutually_exclusive_group()
-    server.add_argument("--milvus", metavar="HOST:PORT", help="a server that runs")
+    server.add_argument(
+        "--milvus", metavar="HOST:PORT", help="address of a running server"
+    )
     server.add_argument("--start-milvus", action="store_true")
-    parser.add_argument("--work-dir", type=Path, help="for what is built")
-    parser.add_argument("--quick", action="store_true", help="few queries, no report")
+    parser.add_argument("--work-dir", type=Path, help="folder for the catalogues")
+    parser.add_argument(
+        "--quick", action="store_true", help="ask few queries and write no report"
+    )
     options = parser.parse_args()
     if find_spec("faiss") is None:
         parser.error("FAISS is not installed; pip install '.[benchmark]'")

@@ -104,8 +104,12 @@ class Collection:
 
 def add_arguments(parser: argparse.ArgumentParser, steps: int) -> None:
     """Add what all tables can be told."""
-    parser.add_argument("--steps", type=int, default=steps, help="of each training")
-    parser.add_argument("--width", type=int, default=16, help="of the stem; 64 in full")
+    parser.add_argument(
+        "--steps", type=int, default=steps, help="steps of each training"
+    )
+    parser.add_argument(
+        "--width", type=int, default=16, help="width of the stem; 64 in full"
+    )
     parser.add_argument(
         "--data-root",
         type=Path,

@@ -224,10 +224,20 @@ def profile_table(seconds: dict[str, float], most: int = 14) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=32, help="recordings in a batch")
-    parser.add_argument("--frames", type=int, default=103, help="of each recording")
-    parser.add_argument("--rounds", type=int, default=10, help="steps of each system")
-    parser.add_argument("--small", action="store_true", help="a network of 4 blocks")
-    parser.add_argument("--tried", action="store_true", help="XLA, and no oneDNN, too")
+    parser.add_argument(
+        "--frames", type=int, default=103, help="frames of each recording"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=10, help="number of steps of each system"
+    )
+    parser.add_argument(
+        "--small", action="store_true", help="use a network of 4 blocks"
+    )
+    parser.add_argument(
+        "--tried",
+        action="store_true",
+        help="measure XLA, and TensorFlow without oneDNN, too",
+    )
     options = parser.parse_args(arguments)
     batch = Batch(options.batch, options.frames)
     size = SMALL if options.small else FULL

@@ -21,28 +21,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--out",
         type=Path,
         metavar="FILE",
-        help="where to write (default: calibration.json beside the encoder, where "
-        "identify, compare and group look for it; needed if the encoder came with the "
-        "package)",
+        help="file to write (default: calibration.json beside the encoder, where "
+        "identify, compare and group look for it); required if the encoder came with "
+        "the package",
     )
     parser.add_argument(
         "--queries",
         type=cli.positive_int,
         default=300,
         metavar="N",
-        help="recordings to ask for, chosen at random",
+        help="number of recordings to query, chosen at random",
     )
     parser.add_argument(
         "--plot",
         type=Path,
         metavar="FILE",
-        help="draw how often what had some probability was right, as PNG",
+        help="draw how often each probability was right, as PNG",
     )
     parser.add_argument(
         "--workers",
         type=cli.positive_int,
         metavar="N",
-        help="threads (default: one a core)",
+        help="number of threads (default: one per core)",
     )
     options = parser.parse_args(arguments)
 
@@ -87,11 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 DESCRIPTION = """\
 Fit the probabilities of an encoder on recordings whose works are known.
 
-Without this, probabilities rest on alignment alone, by a fit that comes with the
-package. Index a manifest of works that the encoder was not trained on, its validation
-split for example; this command then asks for its recordings, whole and as clips, and
-fits how similarity and alignment together tell versions from others. Some hundred
-recordings are enough. The figures printed are those of the fit itself.
+Without this, probabilities use the alignment alone, by a fit that comes with the
+package. First index a manifest of works that the encoder was not trained on, for
+example its validation split. This command then queries its recordings, whole and as
+clips, and fits how similarity and alignment together tell versions from other pairs.
+Some hundred recordings are enough. The printed figures are those of the fit itself.
 
 examples:
   python -m bytecover_tf.index --catalogue known.catalogue --encoder bundle \\

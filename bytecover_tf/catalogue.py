@@ -21,7 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "names",
         nargs="*",
         metavar="NAME",
-        help="verify: folders that should be in it; remove: paths or ids of recordings",
+        help="for verify, folders that should be in it; for remove, paths or ids of "
+        "recordings",
     )
     cli.add_catalogue_argument(parser)
     cli.add_again_argument(parser)
@@ -94,9 +95,9 @@ _ACTIONS = {"info": _info, "verify": _verify, "remove": _remove}
 DESCRIPTION = """\
 Look after a catalogue of recordings.
 
-  info    what it holds, and which encoder made it
-  verify  whether it agrees with the files: which are gone, changed or not in it
-  remove  take recordings out; their files stay
+  info    show what it holds, and which encoder made it
+  verify  compare it with the files: which are gone, changed or not in it
+  remove  take recordings out of it; their files stay
 
 examples:
   python -m bytecover_tf.catalogue info --catalogue music.catalogue

@@ -15,18 +15,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "members",
         nargs="+",
         metavar="ENCODER",
-        help="names of encoders that come with the package, run directories of train "
-        "or .keras files; two or more, all of the same features",
+        help="two or more encoders that read the same features: names of encoders that "
+        "come with the package, run directories of train or .keras files",
     )
     parser.add_argument(
         "--shares",
         nargs="+",
         type=cli.positive_float,
         metavar="SHARE",
-        help="how much the similarity of each counts, such as 2 1 (default: all alike)",
+        help="how much the similarity of each counts, such as 2 1 (default: equally)",
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="a new .keras file"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the .keras file to write",
     )
     options = parser.parse_args(arguments)
 
@@ -65,13 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 DESCRIPTION = """\
 Join trained encoders into one that finds more, at the cost of all of them.
 
-Their embeddings are put side by side; the similarity of two recordings becomes the mean
-of the members', weighted by --shares. Encoders that were trained apart, or on from one
-another on other data, or that read something else, err differently. Takes no training.
-The result is an encoder like any other to evaluate, index, calibrate and export, but
-cannot be trained on.
+Their embeddings are put side by side. The similarity of two recordings becomes the mean
+of the members' similarities, weighted by --shares. Join encoders that make different
+mistakes, because they were trained separately, on other data, or on another input.
+Nothing is trained. You can evaluate, index, calibrate and export the result like any
+other encoder, but you cannot train it further.
 
-example:
+examples:
   python -m bytecover_tf.ensemble runs/first runs/second --out both.keras
   python -m bytecover_tf.ensemble bytecover-small runs/second --shares 2 1 \\
       --out weighted.keras

@@ -51,7 +51,7 @@ def explain(error: Exception, name: object) -> str:
     Args:
         error: an error of this package names the input itself; of any other, a
             decoder's for example, kind and text follow the name.
-        name: of the input.
+        name: name of the input.
     """
     if isinstance(error, ByteCoverError):
         return str(error)

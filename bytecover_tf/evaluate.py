@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--allow-leakage",
         action="store_true",
-        help="measure although works or recordings were trained on",
+        help="measure even if the encoder was trained on some works or recordings",
     )
     parser.add_argument(
         "--align",
@@ -34,14 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "with 100, and measure that ranking",
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the figures there"
+        "--json", type=Path, metavar="FILE", help="file for the figures"
     )
     parser.add_argument(
         "--plots",
         type=Path,
         metavar="DIR",
-        help="draw the ranks of first hits and the similarities of versions and "
-        "others there, as PNG",
+        help="folder for pictures (PNG): the ranks of first hits, and the similarities "
+        "of versions and of other pairs",
     )
     options = parser.parse_args(arguments)
 
@@ -105,8 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 DESCRIPTION = """\
 Measure an encoder by its data set's protocol: MAP, P@10 and MR1.
 
-Covers80 and SHS100K-TEST search all against all, Da-TACOS 13 000 queries among
-15 000 recordings, YouTube350 250 queries among 100. Works or recordings that the
+Covers80 and SHS100K-TEST search all recordings among all, Da-TACOS 13 000 queries among
+15 000 recordings, and YouTube350 250 queries among 100. Works or recordings that the
 encoder was trained on are refused. Missing features are extracted first.
 
 examples:

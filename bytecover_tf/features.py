@@ -13,13 +13,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = cli.parser("features", DESCRIPTION)
     cli.add_data_arguments(parser, default=None)
     cli.add_truncated_argument(parser)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="same as --features")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="the same as --features"
+    )
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="a parameter of the frontend, such as pool=20; may be repeated",
+        help="change a parameter of the frontend, such as pool=20; may be repeated",
     )
     options = parser.parse_args(arguments)
 
@@ -54,9 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 DESCRIPTION = """\
 Extract the features of a data set into a feature store.
 
-Files are decoded and transformed in parallel. A file that cannot be used is named
-and skipped. Killed at any moment, the same command continues; run again, it adds
-only what is new or changed.
+Files are decoded and transformed in parallel. A file that cannot be used is named and
+skipped. If the command was killed, run it again and it continues. Later runs add only
+what is new or changed.
 
 examples:
   python -m bytecover_tf.features --data folder --data-root my-covers

@@ -1,4 +1,4 @@
-"""Reading, writing, locking and recognising files, for all that keeps some on disk."""
+"""Reading, writing, locking and recognising files, for every room that keeps some."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def json_object(
 
     Args:
         text: UTF-8.
-        name: of the file, for messages.
+        name: name of the file, for messages.
         error: what to raise.
 
     Raises:

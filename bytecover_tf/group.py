@@ -26,21 +26,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=float,
         default=0.9,
         metavar="P",
-        help="probability from which two recordings are linked",
+        help="least probability at which two recordings are linked",
     )
     parser.add_argument(
         "--candidates",
         type=cli.positive_int,
         default=100,
         metavar="N",
-        help="recordings to compare each with, those of the nearest embeddings",
+        help="number of nearest recordings to compare each with",
     )
     cli.add_calibration_argument(parser)
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write groups and links there"
+        "--json", type=Path, metavar="FILE", help="file for groups and links"
     )
     parser.add_argument(
-        "--csv", type=Path, metavar="FILE", help="write one line per link there"
+        "--csv", type=Path, metavar="FILE", help="file for a line per link"
     )
     parser.add_argument(
         "--merge",
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--workers",
         type=cli.positive_int,
         metavar="N",
-        help="threads (default: one a core)",
+        help="number of threads (default: one per core)",
     )
     options = parser.parse_args(arguments)
     if not 0 < options.threshold <= 1:

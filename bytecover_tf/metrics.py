@@ -193,9 +193,9 @@ def bootstrap_interval(
     what is drawn (percentile bootstrap).
 
     Args:
-        scores: as `evaluate_embeddings` returns them.
+        scores: what `evaluate_embeddings` returns.
         query_works: labels of all queries.
-        seed: of the resampling.
+        seed: seed of the resampling.
         resamples: number of draws.
         level: share of the draws inside the interval.
 

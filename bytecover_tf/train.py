@@ -25,51 +25,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--config",
         metavar="NAME|FILE",
-        help="an experiment: " + ", ".join(config_names()) + ", or a .py file, "
+        help="the experiment: " + ", ".join(config_names()) + ", or a .py file, "
         "which is run (default: tunes for the data tunes, else bytecover)",
     )
     cli.add_data_arguments(parser, default="tunes")
     parser.add_argument(
         "--waveforms",
         action="store_true",
-        help="crop audio files on the fly instead of stored features; for small sets",
+        help="compute features of random crops of the audio files in place of stored "
+        "features; for small sets",
     )
     parser.add_argument(
         "--without-datacos",
         type=Path,
         metavar="DIR",
-        help="for shs100k: leave out of training what the Da-TACOS benchmark, whose "
-        "metadata is in DIR, contains",
+        help="for shs100k: do not train on recordings of the Da-TACOS benchmark, whose "
+        "metadata is in DIR",
     )
     parser.add_argument(
         "--run-dir",
         type=Path,
         metavar="DIR",
-        help="where results go (default: runs/DATA-CONFIG, numbered if it exists)",
+        help="folder of the results (default: runs/DATA-CONFIG, numbered if taken)",
     )
     parser.add_argument(
         "--init",
         type=Path,
         metavar="PATH",
-        help="start from the weights of an encoder of the same architecture, one that "
-        "comes with the package (bytecover-small), a run directory or a .keras file, "
-        "instead of random ones; of an ensemble (bytecover-base), from the member that "
-        "fits; the classifier is new",
+        help="start from the weights of this encoder instead of random ones; it must "
+        "have the same architecture; the name of one that comes with the package "
+        "(bytecover-small), a run directory or a .keras file; an ensemble "
+        "(bytecover-base) gives the member that fits; the classifier is new",
     )
     parser.add_argument(
         "--teacher",
         type=Path,
         metavar="PATH",
-        help="learn to embed recordings where this encoder embeds their scores: one "
-        "with salience, such as bytecover-small; for drawn data sets",
+        help="learn to embed recordings where this encoder embeds their scores; it "
+        "must have a note layer (salience), as bytecover-small has; for drawn data "
+        "sets",
     )
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="a setting of the config, such as epochs=3 or frontend.pool=20; may be "
-        "repeated",
+        help="change a setting of the experiment, such as epochs=3 or "
+        "frontend.pool=20; may be repeated",
     )
     parser.add_argument(
         "--resume",
@@ -77,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="continue the run in --run-dir with the settings, data and weights it has",
     )
     parser.add_argument(
-        "--seed", type=cli.natural_int, default=0, help="of all randomness"
+        "--seed", type=cli.natural_int, default=0, help="seed of all random choices"
     )
     options = parser.parse_args(arguments)
 
@@ -215,9 +217,9 @@ def _next_steps(run_dir: Path) -> str:
 DESCRIPTION = """\
 Train an encoder and measure it on works that it has not seen.
 
-Without arguments a small network is trained in some minutes on `tunes`, a data set
-that comes with the package. The best epoch by MAP on the validation works becomes
-encoder.keras; metrics.json holds the figures on unseen works before and after.
+Without arguments, the command trains a small network in some minutes on `tunes`, a data
+set that comes with the package. The epoch with the best MAP on the validation works
+becomes encoder.keras; metrics.json holds the figures on unseen works before and after.
 All GPUs of the host are used, and those of other hosts if TF_CONFIG names them.
 
 examples:

@@ -11,21 +11,25 @@ from bytecover_tf import cli
 def main(arguments: Sequence[str] | None = None) -> int:
     """Whiten an encoder; return the exit status."""
     parser = cli.parser("whiten", DESCRIPTION)
-    cli.add_encoder_argument(parser, "; not an export alone", required=True)
+    cli.add_encoder_argument(parser, "; an export alone will not do", required=True)
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="a new .keras file"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the .keras file to write",
     )
     parser.add_argument(
         "--dim",
         type=cli.positive_int,
         metavar="N",
-        help="values of an embedding, the best ones (default: as many as before)",
+        help="number of values to keep of an embedding, the best ones (default: all)",
     )
     parser.add_argument(
         "--shrinkage",
         type=float,
         default=0.25,
-        help="0 to 1; more of it for fewer recordings",
+        help="between 0 and 1; the fewer recordings, the more",
     )
     cli.add_data_arguments(parser, default=None)
     options = parser.parse_args(arguments)
@@ -109,10 +113,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 DESCRIPTION = """\
 Add a last linear map to a trained encoder, and shorten its embeddings.
 
-The map is fitted on the recordings of a data set's train split by linear discriminant
-analysis: directions in which versions of a work differ come to count less. It becomes
-part of the network. MAP on the validation split is shown without and with it. Takes no
-training, only the embeddings of all these recordings.
+Linear discriminant analysis fits the map on the recordings of a data set's train split:
+directions in which versions of a work differ count less afterwards. The map becomes
+part of the network. The command shows MAP on the validation split without and with it.
+Nothing is trained; the command only embeds all these recordings.
 
 examples:
   python -m bytecover_tf.whiten --encoder runs/tunes-small --data tunes \\

@@ -22,23 +22,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--encoder",
         default=DEFAULT,
         metavar="NAME|PATH",
-        help="one that comes with the package, a run directory of train, or an "
-        "encoder.keras (default: %(default)s)",
+        help="the encoder to export: the name of one that comes with the package, a "
+        "run directory of train, or an encoder.keras (default: %(default)s)",
     )
     parser.add_argument(
         "--hearing",
         type=Path,
         metavar="FILE",
-        help="write this network that hears notes instead, a hearing.keras of "
-        "train_hearing, as the .onnx file that --out names",
+        help="a hearing.keras of train_hearing to export in place of an encoder, as "
+        "the .onnx file that --out names",
     )
     parser.add_argument(
-        "--out", required=True, type=Path, metavar="DIR", help="a new folder"
+        "--out", required=True, type=Path, metavar="DIR", help="the folder to make"
     )
     for name, choices, default, help in (
-        ("--formats", FORMATS, FORMATS, "what to write"),
-        ("--inputs", INPUTS, INPUTS, "what the encoder is given"),
-        ("--precision", PRECISIONS, ("float32",), "of the ONNX graphs"),
+        ("--formats", FORMATS, FORMATS, "formats to write"),
+        ("--inputs", INPUTS, INPUTS, "inputs that the encoder takes"),
+        ("--precision", PRECISIONS, ("float32",), "precisions of the ONNX graphs"),
     ):
         parser.add_argument(
             name,
@@ -87,17 +87,17 @@ def _several(choices: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
 DESCRIPTION = """\
 Write an encoder as files that run without this package: SavedModel and ONNX.
 
-Each file is run beside the model on real recordings, at several lengths and batch
-sizes; if an embedding differs by more than the tolerance, nothing is written. The
-folder's manifest.json has the features' parameters, checksums and what was measured.
+Each file is run beside the model on music, at several lengths and batch sizes. If an
+embedding differs by more than the tolerance, nothing is written. manifest.json in the
+folder has the features' parameters, checksums and the measured differences.
 
   saved_model/1             TensorFlow, TensorFlow Serving; float32
   encoder_features.onnx     pooled constant-Q features in, embedding out
   encoder_waveform.onnx     mono samples at the encoder's rate in, embedding out
 
-float16 halves an ONNX file and is meant for GPUs; int8 makes it four times smaller
-and, on processors with VNNI, several times faster; its loss of MAP on the embedded
-data set is measured.
+float16 halves an ONNX file and is meant for GPUs. int8 makes it four times smaller and,
+on processors with VNNI, several times faster; the command measures how much MAP this
+costs on the embedded data set.
 
 examples:
   python -m export --encoder runs/tunes --out bundle --precision float32,int8

@@ -7,7 +7,7 @@
     encoder_*_float16.onnx, encoder_*_int8.onnx
     manifest.json               frontend, versions, checksums, parity
 
-The folder appears when everything in it has been compared with the model.
+The folder appears once everything in it has been compared with the model.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ def export(
     Args:
         encoder: a run directory of train, or an encoder.keras.
         out: the bundle's folder, which must not exist.
-        formats: of `FORMATS`; a SavedModel is always float32.
-        inputs: of `INPUTS`.
-        precisions: of `PRECISIONS`, for the ONNX graphs.
+        formats: names from `FORMATS`; a SavedModel is always float32.
+        inputs: names from `INPUTS`.
+        precisions: names from `PRECISIONS`, for the ONNX graphs.
         report: called with a line for each file that is done.
 
     Raises:
@@ -208,7 +208,7 @@ class _Writer:
         )
 
     def _calibration(self) -> list[np.ndarray]:
-        """Return features of recordings that no test looks at."""
+        """Return features of recordings that are in no test."""
         store, wanted = FeatureStore(tunes.STORE), self._original.frontend
         times = max(store.frontend.pool // wanted.pool, 1)
         if replace(wanted, pool=times * wanted.pool) != store.frontend:

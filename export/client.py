@@ -41,11 +41,11 @@ class ServingClient(Encoder):
 
     Args:
         address: `grpc://HOST:8500`, `http://HOST:8501` or `https://HOST:PORT`.
-        frontend: of the served encoder, or the path of its bundle or manifest.
+        frontend: the served encoder's, or the path of its bundle or manifest.
         model: name of the model on the server.
-        send: `features` are computed here and are 600 times smaller than the
-            waveform; `waveform` leaves the transform to the server, and sends one
-            recording at a time because each has its own length.
+        send: `features` computes them here, 600 times smaller than the waveform;
+            `waveform` leaves the transform to the server, and sends one recording at a
+            time because each has its own length.
         timeout: seconds that a request may take, retries included.
         retries: how often a request is repeated, after a pause that doubles, when
             the server is unavailable. Nothing else is repeated.
@@ -94,7 +94,7 @@ class ServingClient(Encoder):
         """Embed audio files.
 
         Args:
-            paths: of files that `load_audio` reads.
+            paths: files that `load_audio` reads.
 
         Raises:
             EncoderError: the server failed.

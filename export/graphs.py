@@ -59,7 +59,7 @@ def write_saved_model(graphs: Graphs, path: Path, inputs: tuple[str, ...]) -> No
     """Write a SavedModel.
 
     Args:
-        graphs: of the encoder.
+        graphs: graphs of the encoder.
         path: a version's folder, such as `saved_model/1`.
         inputs: `waveform` for the signature `serving_default`, `features` for the
             signature `features`.

@@ -1,9 +1,9 @@
 """ByteCover as inference runs it: batch normalisation folded into convolutions.
 
-At inference a batch normalisation is a fixed scale and shift of each channel, so it
-can be multiplied into the convolution before it; what remains of an IBN layer is
-the instance normalisation of its first channels. The classifier is left out and the
-embedding leaves at unit norm. Everything is written in `keras.ops`. The networks that
+At inference a batch normalisation is a fixed scale and shift of each channel, so it can
+be multiplied into the convolution before it; what remains of an IBN layer is the
+instance normalisation of its first channels. The classifier is left out, and the
+embedding has unit norm. Everything is written in `keras.ops`. The networks that
 ByteCover is compared with are run as they are.
 """
 

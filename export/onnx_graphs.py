@@ -131,10 +131,10 @@ def to_int8(
 def write(
     model: onnx.ModelProto, path: Path, info: dict[str, Any], key: str = METADATA
 ) -> None:
-    """Check a graph and write it with what it says of itself.
+    """Check a graph and write it with facts about itself.
 
     Args:
-        model: to be written.
+        model: the model to write.
         path: ends in `.onnx`.
         info: JSON that goes into the metadata: frontend, dim, precision, ...
         key: what the metadata calls it.

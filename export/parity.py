@@ -108,10 +108,10 @@ def check(
 
     Args:
         run: maps a batch of `source` to embeddings.
-        cases: by `make_cases`.
+        cases: what `make_cases` returns.
         source: `features` or `waveform`.
-        precision: of the variant.
-        name: of the variant, for the error.
+        precision: precision of the variant.
+        name: name of the variant, for the error.
 
     Returns:
         `max_abs` and `min_cosine` over all cases, the tolerances, and the shapes.

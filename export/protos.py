@@ -136,7 +136,7 @@ def predict_request(
     Args:
         model: name of the served model.
         signature: name of its signature.
-        name: of the signature's only input.
+        name: name of the signature's only input.
         array: float32 value of that input.
         output: name of the wanted output.
     """

@@ -1,10 +1,10 @@
-"""Put a trained encoder into the package, as one that `load_encoder` knows by name.
+"""Put a trained encoder into the package, so that `load_encoder` knows it by name.
 
     python -m export.publish --encoder RUN --name bytecover-small --card CARD.md
 
-Weights are rounded to float16, which halves the compressed file, and are then exported
-and compared as by `python -m export`. What is written replaces the encoder of that
-name and the checksums in `bytecover_tf/weights`.
+The weights are rounded to float16, which halves the compressed file, then exported and
+compared as `python -m export` does. The result replaces the encoder of that name and
+the checksums in `bytecover_tf/weights`.
 """
 
 from __future__ import annotations
@@ -36,10 +36,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=cli.HelpFormatter,
     )
-    parser.add_argument("--encoder", required=True, metavar="RUN_OR_FILE")
-    parser.add_argument("--name", required=True, help="begins with bytecover-")
     parser.add_argument(
-        "--card", required=True, type=Path, help="what users should know of it"
+        "--encoder",
+        required=True,
+        metavar="RUN_OR_FILE",
+        help="a run directory of train, or an encoder.keras",
+    )
+    parser.add_argument(
+        "--name", required=True, help="name to publish it under; begins with bytecover-"
+    )
+    parser.add_argument(
+        "--card",
+        required=True,
+        type=Path,
+        help="Markdown file that tells users about it",
     )
     options = parser.parse_args(arguments)
     publish(options.encoder, options.name, options.card)
@@ -51,7 +61,7 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
 
     Args:
         encoder: a run directory or an `encoder.keras`.
-        name: of the folder.
+        name: name of the folder.
         card: Markdown, copied beside the weights.
 
     Raises:

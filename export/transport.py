@@ -45,7 +45,7 @@ class ServedModel:
 
     Args:
         address: `grpc://HOST:PORT`, `http://HOST:PORT` or `https://HOST:PORT`.
-        name: of the model.
+        name: name of the model.
         timeout: seconds that a call may take, retries included.
         retries: how often a call is repeated when the server is unavailable.
         authorization: sent with each request as HTTP's header of that name; by
@@ -84,7 +84,7 @@ class ServedModel:
 
         Args:
             signature: its name.
-            name: of its only input.
+            name: name of its only input.
             array: float32 value of the input, finite.
             output: name of the output to return.
 

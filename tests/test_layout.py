@@ -1,6 +1,7 @@
 """Imports point downwards only, from room to room, and never in a circle."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,17 @@ def test_every_room_is_in_the_order():
     }
     assert folders - {"", "synth"} <= set(ROOMS)
     assert {room(name) for name in MODULES} - {None} == set(ROOMS)
+
+
+def test_the_architecture_page_shows_the_rooms_in_their_order():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    shown = re.findall(r"^  ([\w/]+)/ ", page, re.M)
+    folders = [
+        name.replace(".", "/")
+        for name in reversed(ROOMS)
+        if (ROOT / "bytecover_tf" / name.replace(".", "/")).is_dir()
+    ]
+    assert shown == [*folders, "weights"]
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))

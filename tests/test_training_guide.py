@@ -1,4 +1,4 @@
-"""The commands of docs/training.md, on a small set and with a small network."""
+"""The commands of docs/training.md on SHS100K, with a small set and network."""
 
 import importlib
 import json
@@ -20,7 +20,7 @@ SETTINGS = ["blocks=(1,1,1,1)", "width=4", "works_per_batch=4", "crop_frames=(16
 
 
 def commands():
-    text = GUIDE.read_text()
+    _, text = GUIDE.read_text().split("\n## SHS100K\n")
     for block in re.findall(r"^```bash\n(.*?)^```", text, re.M | re.S):
         for line in block.splitlines():
             if line.startswith("python -m "):

@@ -1,4 +1,4 @@
-"""The parser of a command line, and the arguments that several of them have."""
+"""The parser of a command line, and the arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class HelpFormatter(
     argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
 ):
-    """Keeps a description's lines and shows each default that says something."""
+    """Keeps the lines of a description, and shows defaults that are worth showing."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         if action.default in (None, False, []):
@@ -94,41 +94,42 @@ def add_data_arguments(arguments: argparse.ArgumentParser, default: str | None) 
         choices=sorted(DATASETS),
         default=default,
         required=default is None,
-        help="the data set",
+        help="which data set to read",
     )
     group.add_argument(
         "--data-root",
         type=Path,
         metavar="DIR",
-        help="its folder, or the file of a manifest; not needed for tunes",
+        help="the folder of the data set, or the file of a manifest; not needed for "
+        "tunes",
     )
     group.add_argument(
         "--split-seed",
         type=natural_int,
         metavar="N",
-        help="divide the works 8:1:1 into train, validation and test by this seed; "
-        "for data that comes without a split",
+        help="divide the works 8:1:1 into train, validation and test by this seed, if "
+        "the data comes without a split",
     )
     group.add_argument(
         "--features",
         type=Path,
         metavar="DIR",
-        help="feature store; what it lacks is extracted into it first "
-        "(default: features-HASH beside the data, HASH naming the frontend)",
+        help="the feature store; missing features are extracted into it first "
+        "(default: features-HASH beside the data, where HASH stands for the frontend)",
     )
     group.add_argument(
         "--workers",
         type=positive_int,
         metavar="N",
-        help="processes that decode and transform (default: one a core)",
+        help="number of processes that decode and transform (default: one per core)",
     )
     group.add_argument(
         "--source-pool",
         type=positive_int,
         default=1,
         metavar="N",
-        help="for .npy recordings: how many frames of the transform each of their "
-        "columns is the mean of",
+        help="for .npy recordings: how many frames of the transform are averaged in "
+        "each of their columns",
     )
 
 
@@ -139,8 +140,8 @@ def add_encoder_argument(
 
     Args:
         arguments: the command's parser.
-        more: what else its help says.
-        **options: of the argument, such as its default.
+        more: further words for its help.
+        **options: options of the argument, such as its default.
     """
     arguments.add_argument(
         "--encoder",

@@ -1,7 +1,7 @@
-"""Loading TensorFlow without its remarks on processor and missing GPU.
+"""Loads TensorFlow without its messages about the processor and a missing GPU.
 
-Its libraries write some of them to standard error at the moment they are loaded, when
-none of TensorFlow's settings holds yet. So standard error is kept aside meanwhile; if
+Its libraries write some of them to standard error while they are loaded, before any of
+TensorFlow's settings takes effect. So standard error is kept aside meanwhile. If
 loading fails, what was written there is shown after all.
 """
 
@@ -18,9 +18,9 @@ from types import ModuleType
 
 
 def load_tensorflow_quietly() -> None:
-    """Have TensorFlow loaded quietly, whenever that will be.
+    """Make TensorFlow load quietly, whenever it is first imported.
 
-    Setting `TF_CPP_MIN_LOG_LEVEL` to less than 3 beforehand lets it speak.
+    To see its messages, set `TF_CPP_MIN_LOG_LEVEL` to less than 3 beforehand.
     """
     level = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if level == "3" and not any(isinstance(item, _Finder) for item in sys.meta_path):
@@ -28,7 +28,7 @@ def load_tensorflow_quietly() -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Gives TensorFlow's package a loader that is quiet."""
+    """Gives TensorFlow's package a quiet loader."""
 
     def find_spec(
         self,

@@ -15,7 +15,7 @@ def load_config(name: str) -> Config:
     """Return an experiment of this package, or the one in a Python file.
 
     Args:
-        name: as in `config_names`, or a path that ends in `.py`, which is run.
+        name: one of `config_names`, or a path that ends in `.py`, which is run.
 
     Raises:
         ConfigError: there is no such experiment, or its file has no `config`.

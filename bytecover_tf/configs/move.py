@@ -5,7 +5,7 @@
 MAP on Da-TACOS as published: .507 (the paper, table 1) with embeddings of 16 000
 numbers, here 512 (`--set embedding_dim=16000`). Margin 1 and batches of 16 works as
 published; optimiser and the rest as for ByteCover. Cost: about 14 million
-multiplications for each frame of a crop, so a GPU.
+multiplications for each frame of a crop, so use a GPU.
 """
 
 from bytecover_tf.audio.frontend import Frontend

@@ -1,12 +1,13 @@
-"""A second view beside `bytecover-small`, for an ensemble: nothing is learned to hear.
+"""A second network beside `bytecover-small`, for an ensemble: it has no note layer.
 
     python -m bytecover_tf.train --config registers --teacher bytecover-small
         --data tunes --data-root DIR
 
 DIR is a set that `bytecover_tf.synth.draw` has drawn. The backbone reads pitch classes
-in four registers, folded by a fixed layer, so that it errs otherwise than a network
-that has learned from drawn features which notes sound. By itself it finds less. It is
-slow to learn tunes from what it reads, and so has a teacher that reads their scores.
+in four registers, which a fixed layer folds. So it makes other mistakes than a network
+that has learned from drawn features which notes sound, and an ensemble of the two finds
+more than either. By itself it finds less than `bytecover-small`. It learns tunes slowly
+from this input, so a teacher that reads their scores helps it.
 Cost and figures: `benchmarks/experiments.md`.
 """
 

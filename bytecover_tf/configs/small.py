@@ -1,15 +1,15 @@
-"""A small encoder for real recordings, taught by drawn ones: `bytecover-small`.
+"""A small encoder, trained on drawn recordings for real ones: `bytecover-small`.
 
     python -m bytecover_tf.synth.draw --out DIR --lieder ZIP --pop909 ZIP
     python -m bytecover_tf.train --config small --data tunes --data-root DIR
 
-Metric learning alone does not get off the ground in some thousand steps on features
-of 0.46 s: telling tunes apart takes hearing them first. So a layer before the backbone
-learns from the scores which notes sound, and the backbone learns tunes from the
-scores themselves until that layer hears well enough. It reads pitch classes on a ring,
-and so need not learn that a key means nothing. A contrastive loss replaces the
-classifier, which would need some steps for each of several thousand works.
-Cost and figures: `benchmarks/results.md` and `benchmarks/experiments.md`.
+On features of 0.46 s, metric learning alone learns nothing in some thousand steps: a
+network must hear tunes before it can tell them apart. So a layer before the backbone
+learns from the scores which notes sound, and until it hears well enough, the backbone
+learns tunes from the scores themselves. The backbone reads pitch classes on a ring, so
+it need not learn to ignore the key. A contrastive loss replaces the classifier, which
+would need some steps for each of several thousand works. Cost and figures:
+`benchmarks/results.md` and `benchmarks/experiments.md`.
 """
 
 from bytecover_tf.audio.frontend import Frontend

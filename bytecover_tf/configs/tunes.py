@@ -2,13 +2,13 @@
 
     python -m bytecover_tf.train
 
-6 bottlenecks at 3/8 of the paper's width, on pitch classes instead of 84 bins: so few
-works do not teach that a key means nothing. The network remembers recordings by their
-sound unless crops are transposed, which moves notes over the edges of the 84 bins, and
-equalised at random; and the classification loss alone organises the embedding faster
-than both do, so the triplet loss joins for the last third. Cost and figures on unseen
-works: `benchmarks/results.md`, section "First training"; both were chosen on the
-validation works.
+The network has 6 bottlenecks at 3/8 of the paper's width. It reads pitch classes
+instead of 84 bins, because so few works do not teach it to ignore the key. It would
+remember recordings by their sound, so crops are transposed, which moves notes over the
+edges of the 84 bins, and equalised at random. The classification loss alone organises
+the embedding faster than both losses do, so the triplet loss joins for the last third.
+These choices were made on the validation works. Cost and figures on unseen works:
+`benchmarks/results.md`, section "First training".
 """
 
 from bytecover_tf.training.augment import Augment

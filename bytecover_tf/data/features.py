@@ -1,4 +1,4 @@
-"""The features of a data set: where they lie, and how a command gets them."""
+"""The features of a data set: where they are stored, and how a command gets them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def open_features(
 ) -> tuple[list[Track], FeatureStore]:
     """Return the store with all of the tracks' features, extracting what it lacks.
 
-    Features of files that have changed are made anew; those of files that are gone
-    are good as they are.
+    Features of files that have changed are extracted again; those of files that are
+    gone are kept.
 
     Args:
         tracks: the recordings.
@@ -72,9 +72,9 @@ def default_store(
     """Return where a data set's features lie unless said otherwise.
 
     Args:
-        name: of the data set.
-        root: its folder, or the file of a manifest.
-        frontend: of the features.
+        name: name of the data set.
+        root: folder of the data set, or the file of a manifest.
+        frontend: parameters of the features.
         split: the only one that is wanted; None for several.
 
     Raises:

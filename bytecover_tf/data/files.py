@@ -204,7 +204,7 @@ def as_on_disk(folder: Path, name: str) -> Path:
 
     Args:
         folder: where the file should be.
-        name: as a list has it.
+        name: the name in a list.
 
     Returns:
         The path as it is listed, if there is no file in any form.

@@ -1,7 +1,7 @@
-"""What an encoder was trained on, so that it is never measured on the same.
+"""What an encoder was trained on, so that it is never measured on the same works.
 
 A `.keras` file keeps it under `trained_on`. Works are compared within one data set,
-since another set names them otherwise. Recordings are compared by content, whatever
+because another set gives them other names. Recordings are compared by content, whatever
 set they are in.
 """
 

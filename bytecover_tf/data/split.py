@@ -23,7 +23,7 @@ def by_work(
 
     Args:
         tracks: any tracks; the split that they have is disregarded.
-        fractions: of works, for train, validation and test; they sum to 1. Each that
+        fractions: shares of train, validation and test; they sum to 1. Each that
             is not 0 gets at least one work.
         seed: picks the ranking.
 

@@ -1,8 +1,8 @@
 """The data set that comes with the package: covers synthesised from free scores.
 
 Folk tunes, chorales and songs, each arranged, rendered and recorded several times in
-other keys, tempi, instruments and structures. `tunes/README.md` says what is in it
-and how it is made anew.
+other keys, tempi, instruments and structures. `tunes/README.md` says what is in it and
+how to build it again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def store(frontend: Frontend, split: str | None = None) -> Path:
     """Return the embedded store that suits an encoder best.
 
     Args:
-        frontend: of the features that it reads.
+        frontend: parameters of the features that it reads.
         split: the only one that is wanted; None for several.
     """
     fine = split == "test" and frontend == FeatureStore(TEST_STORE).frontend

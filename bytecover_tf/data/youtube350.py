@@ -7,9 +7,9 @@ Silva, Souza and Batista, "Music shapelets for fast cover song recognition", ISM
     <work>_<version>.<ext>    both numbers; versions 0 to 4 are the covers, 5 and 6
                               the originals
 
-That code alters versions below 5 as queries, and ranks 250 queries against 100
-references; which two versions are the original ones is read from that. Where a copy
-is numbered otherwise, name them by `originals`.
+That code changes versions below 5 as queries, and ranks 250 queries against 100
+references, which shows that versions 5 and 6 are the originals. If your copy is
+numbered in another way, name them by `originals`.
 """
 
 import logging

@@ -39,14 +39,14 @@ class Encoder:
     row of NaN and an entry in `errors`; the others are not affected.
 
     Args:
-        network: maps features to f_c.
-        info: what is known about how the network was made.
+        network: function from features to f_c.
+        info: facts about how the network was made.
 
     Attributes:
         frontend: parameters of the features.
         dim: size of an embedding.
-        info: what is known about how the network was made.
-        errors: of the last call, the reason by position in its input.
+        info: facts about how the network was made.
+        errors: why recordings of the last call failed, by their position in it.
     """
 
     def __init__(self, network: Network, info: dict[str, Any] | None = None) -> None:
@@ -60,7 +60,7 @@ class Encoder:
         """Embed audio files.
 
         Args:
-            paths: of files that `load_audio` reads.
+            paths: files that `load_audio` reads.
         """
         return self._embed(
             paths,
@@ -168,7 +168,7 @@ def load_encoder(
             features, else in TensorFlow.
         providers: for ONNX Runtime, its execution providers, the preferred one
             first.
-        threads: for ONNX Runtime, the threads of one operation.
+        threads: for ONNX Runtime, the number of threads for one operation.
 
     Raises:
         EncoderError: there is no encoder, or it cannot be read.

@@ -46,7 +46,7 @@ def save_model(
     """Write a model, its optimiser's state included if it was compiled.
 
     Args:
-        model: to be saved.
+        model: the model to save.
         path: a name that ends in `.keras`; an older file is replaced.
         frontend: parameters of the features that the model reads.
         info: further facts, ready for JSON; those that `read_info` returned of

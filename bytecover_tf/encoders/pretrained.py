@@ -1,8 +1,8 @@
 """Encoders that come with the package.
 
-Each is a folder of `weights/`: a bundle of `python -m export` with the `.keras` file
-it was made of, to train on from, and a card that says what it is. `SHA256SUMS` has
-their checksums.
+Each is a folder of `weights/`: a bundle of `python -m export`, the `.keras` file that
+it was made from, to continue training, and a card that says what it is. `SHA256SUMS`
+has their checksums.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def locate(path: str | Path) -> Path:
 
 
 def lasting(path: str | Path) -> str:
-    """Return a name as it is, and a path such that it holds in any folder."""
+    """Return a name as it is, and a path in a form that is valid in any folder."""
     return str(path) if is_pretrained_name(path) else os.path.abspath(path)
 
 

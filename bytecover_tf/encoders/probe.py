@@ -61,7 +61,7 @@ def check(
         network: as of `answer`.
         n_bins: height of its features.
         facts: what was saved with it; files of older versions hold no probe.
-        name: of the file, for the message.
+        name: name of the file, for the message.
 
     Raises:
         EncoderError: the embedding is another one.

@@ -1,4 +1,4 @@
-"""The runtimes that an encoder's network can live in.
+"""The runtimes that can run an encoder's network.
 
 Each maps features (batch, n_bins, frames, 1) to f_c (batch, dim) and knows its
 frontend. Only the one that is used is imported, so ONNX Runtime needs no TensorFlow.
@@ -57,7 +57,7 @@ class OnnxNetwork:
         path: a graph from features that `python -m export` wrote.
         providers: ONNX Runtime's execution providers, the preferred one first; by
             default CUDA where it is available, else the CPU.
-        threads: of one operation; by default one a core.
+        threads: number of threads for one operation; by default one per core.
 
     Attributes:
         info: the metadata that the exporter wrote into the file.

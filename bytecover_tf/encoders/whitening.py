@@ -1,9 +1,9 @@
-"""A last linear map: directions in which versions of a work differ come to count less.
+"""A last linear map that gives less weight to differences between versions of a work.
 
-Training ends with some of them as loud as those that tell works apart. Linear
-discriminant analysis of the embeddings of labelled recordings finds the map after which
-versions of a work differ equally in all directions, and orders these by how well they
-part works, so that the last of them can be left out.
+After training, some directions in which versions differ count as much as those that
+tell works apart. Linear discriminant analysis of the embeddings of labelled recordings
+finds a map after which versions of a work differ equally in all directions. It orders
+the directions by how well they separate works, so that the last ones can be left out.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ def discriminants(
 
     Args:
         embeddings: (recordings, dim), unit norm.
-        works: of the recordings; works with a single version are passed over.
+        works: works of the recordings; those with a single version are skipped.
         shrinkage: above 0 and below 1, how far the covariance within works is drawn
             towards that of equal, independent directions.
 
     Returns:
-        float32 (dim, dim); its columns from the one that parts works best.
+        float32 (dim, dim); the first column separates works best.
 
     Raises:
         ConfigError: `shrinkage` is out of range.
@@ -115,7 +115,7 @@ def whitened(model: ByteCover, matrix: np.ndarray) -> ByteCover:
     before a new neck, which leaves it as it is.
 
     Args:
-        model: of ByteCover's own network.
+        model: a model of ByteCover's own network.
         matrix: (dim, dim of the result).
 
     Raises:

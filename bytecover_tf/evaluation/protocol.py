@@ -23,11 +23,11 @@ class Evaluation:
     """A search of all queries among all references.
 
     Attributes:
-        queries: tracks that asked.
-        references: tracks that were searched.
+        queries: tracks that were searched for.
+        references: tracks that were searched among.
         query_embeddings: (Q, dim), unit norm.
         reference_embeddings: (R, dim), unit norm.
-        scores: of each query.
+        scores: scores of each query.
         metrics: `map`, `p_at_10`, `mr1`, `map_interval` (95%, resampling works),
             `queries` (those with a version to find) and `references`.
     """
@@ -46,8 +46,8 @@ def evaluate_tracks(
     """Embed whole tracks and search each among the others.
 
     Args:
-        encoder: to be measured.
-        tracks: with their roles; a query is not compared with itself.
+        encoder: the encoder to measure.
+        tracks: recordings with their roles; a query is not compared with itself.
         store: holds their features, made with the encoder's frontend.
 
     Raises:
@@ -63,7 +63,7 @@ def search(tracks: Sequence[Track], embeddings: np.ndarray) -> Evaluation:
     """Score the search of each query track among the reference tracks.
 
     Args:
-        tracks: with their roles.
+        tracks: recordings with their roles.
         embeddings: (tracks, dim), unit norm.
 
     Raises:
@@ -103,9 +103,9 @@ def summarize(
     """Return `Evaluation.metrics`.
 
     Args:
-        scores: of the queries.
-        works: of all queries.
-        references: how many were searched.
+        scores: scores of the queries.
+        works: labels of all queries.
+        references: number of references that were searched.
     """
     return {
         **scores.summary(),
@@ -143,9 +143,9 @@ def check_unseen(
     """Refuse tracks that the encoder was trained on.
 
     Args:
-        encoder: remembers works and recordings of its training.
-        name: of the data set.
-        tracks: to be evaluated.
+        encoder: the encoder, which records the works and recordings of its training.
+        name: name of the data set.
+        tracks: recordings to evaluate.
         store: knows the tracks' content.
 
     Raises:

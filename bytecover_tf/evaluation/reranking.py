@@ -1,7 +1,8 @@
-"""What both stages of a search find on a data set whose works are known.
+"""Measures both stages of a search on a data set whose works are known.
 
-`identify` asks a catalogue. Here the tracks of a data set ask each other by its
-protocol, so that the whole system has MAP, P@10 and MR1 as its embeddings have.
+`identify` searches a catalogue. Here the tracks of a data set are searched among each
+other by its protocol, which gives MAP, P@10 and MR1 of the whole system as
+`evaluation.protocol` gives those of the embeddings.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def align_nearest(
     follow by similarity. A query is searched as a whole, also a long one.
 
     Args:
-        found: by the embeddings.
+        found: the search by embeddings.
         store: holds the features of all tracks.
         calibration: gives the probabilities.
         count: how many references each query is aligned with.

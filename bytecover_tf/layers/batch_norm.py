@@ -13,13 +13,13 @@ from bytecover_tf.layers.collective import total
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
 class BatchNorm(keras.layers.BatchNormalization):
-    """Keras's batch normalisation, faster in training by TensorFlow.
+    """Keras's batch normalisation, but faster when TensorFlow trains.
 
-    Keras composes it of some ten operations and as many in the gradient, each of which
-    passes over the whole map. TensorFlow has one for both. With statistics over several
-    replicas (`synchronized`), Keras exchanges three sums forwards and two backwards,
-    this layer one and one. Other backends and float64 do as Keras does. What is
-    returned differs by rounding only.
+    Keras composes it from some ten operations, and as many in the gradient, and each of
+    them passes over the whole map. TensorFlow has one for each direction. With
+    statistics over several replicas (`synchronized`), Keras exchanges three sums
+    forwards and two backwards; this layer exchanges one and one. On other backends and
+    in float64 it does what Keras does. Results differ by rounding only.
 
     Args:
         **kwargs: as for `keras.layers.BatchNormalization`.

@@ -20,7 +20,7 @@ class BNNeck(keras.layers.Layer):
 
     Args:
         epsilon: added to the variance.
-        momentum: of the moving statistics.
+        momentum: momentum of the moving statistics.
         **kwargs: as for any Keras layer.
 
     Input shape:

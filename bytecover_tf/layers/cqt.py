@@ -197,7 +197,7 @@ def _level(hop: int, filters: np.ndarray | None, factor: int, sides: int) -> _Le
     Args:
         hop: samples between two frames.
         filters: (bins, taps).
-        factor: of the decimation.
+        factor: factor of the decimation.
         sides: taps of the decimator on each side, for each factor.
     """
     half = 0 if filters is None else filters.shape[1] // 2

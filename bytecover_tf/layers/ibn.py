@@ -22,7 +22,7 @@ class IBN(keras.layers.Layer):
         instance_fraction: share of the channels, from the first, that get
             instance normalisation.
         epsilon: added to the variances.
-        momentum: of the batch normalisation's moving statistics.
+        momentum: momentum of the batch normalisation's moving statistics.
         **kwargs: as for any Keras layer.
 
     Input shape:

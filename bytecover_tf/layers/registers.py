@@ -1,4 +1,4 @@
-"""Pitch classes in registers: what sounds, low to high, without its timbre."""
+"""Pitch classes in registers, from low to high, without timbre."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ def pad_ring(inputs: Any, bins: int, frames: int) -> Any:
 
     Args:
         inputs: `(batch, 12, frames, channels)`
-        bins: to be added below and above, at most 12.
-        frames: to be added before and after.
+        bins: number of bins to add below and above, at most 12.
+        frames: number of frames to add before and after.
     """
     if bins:
         inputs = ops.concatenate([inputs[:, -bins:], inputs, inputs[:, :bins]], axis=1)

@@ -19,13 +19,13 @@ KERNELS = ((5, 5), (25, 1), (3, 7), (1, 15))
 class Salience(layers.Layer):
     """Hears notes in a constant-Q transform.
 
-    Convolutions over the transform and copies of it that are shifted so that the
+    Convolutions read the transform and copies of it that are shifted so that the
     harmonics of a note lie on top of each other, as in deep salience maps for melody
-    extraction. All but the first add to what they read, some across two octaves and
-    some across seconds: which of the notes is the melody shows only beside the
-    others and in time. Gains of the first one's channels, from their means over the
-    recording, make up for its sound. What comes out no longer depends on instruments,
-    and is what versions of a work share.
+    extraction. All but the first add to what they read. Some reach across two octaves
+    and some across seconds, because the melody can be told only from the notes beside
+    it and over time. Gains on the first convolution's channels, computed from their
+    means over the recording, even out its sound. The output no longer depends on
+    instruments; it is what versions of a work share.
 
     Args:
         filters: channels of the hidden convolutions.

@@ -17,8 +17,9 @@ def distillation(
 
     Minus `ATTRACTION` times the mean cosine of an embedding and its target, plus a
     contrast: for each embedding, `log sum exp(s / t)` over all targets minus the mean
-    of `s / t` over those of its work, with s the cosine. The first alone would do with
-    the direction that all targets share; the second asks for what tells works apart.
+    of `s / t` over those of its work, with s the cosine. The first alone could be
+    satisfied by the direction that all targets share; the second demands what tells
+    works apart.
 
     Args:
         embeddings: (batch, dim), of any norm.

@@ -51,7 +51,7 @@ class ByteCover(keras.Model):
         embedding_dim: size of f_t and f_c after a dense projection; None keeps
             the backbone's `32 * width` (paper, table 2), or the size that another
             network has as published.
-        margin: of the triplet loss; None trains by classification alone.
+        margin: margin of the triplet loss; None trains by classification alone.
         label_smoothing: share of the target spread over all works.
         input_power: exponent applied to the features; 0.5 compresses loud bins,
             1 is the paper's plain amplitude.
@@ -60,9 +60,9 @@ class ByteCover(keras.Model):
         pitch_classes: whether the backbone reads the 12 pitch classes on a ring, the
             octaves laid upon each other, in place of the paper's 84 bins. What it
             embeds is then the same in every key.
-        registers: how many registers a `Registers` layer folds the features into,
-            which the backbone then reads: `pitch_classes` without any hearing; None
-            for none.
+        registers: number of registers into which a `Registers` layer folds the
+            features before the backbone reads them: `pitch_classes` without a note
+            layer; None for none.
         temperature: of a supervised contrastive loss on f_c that takes the place of
             both losses of the paper; None for the paper's.
         mining: where the pairs of the triplet or contrastive loss come from when a
@@ -292,7 +292,7 @@ class ByteCover(keras.Model):
         return self.salience(self._compress(features), training=False)
 
     def embed_score(self, score: Any) -> Any:
-        """Return f_c of what is played, as if it were heard without a mistake.
+        """Return f_c of a score, as if its notes were heard without a mistake.
 
         Args:
             score: `(batch, bins, frames, 2)`, as in training. The model must have
@@ -325,10 +325,11 @@ class ByteCover(keras.Model):
     # -- training ---------------------------------------------------------------
 
     def learn_from(self, teacher: ByteCover) -> None:
-        """Set whose embeddings of a score training draws those of a recording to.
+        """Set the teacher, whose embedding of a score is the target for a recording.
 
-        Telling tunes apart by scores is easy to learn; who has learned it shows others
-        what to make of recordings. The model must have been made with `distil`.
+        Telling tunes apart by scores is easy to learn. A model that has learned it can
+        show another where to embed recordings. The model must have been made with
+        `distil`.
 
         Args:
             teacher: a trained model with `salience` and of the same `dim`; it is
@@ -491,7 +492,7 @@ class ByteCover(keras.Model):
 
         Args:
             source: has these parts in the same shapes.
-            parts: of `PARTS`.
+            parts: names from `PARTS`.
         """
         for part in parts:
             if getattr(self, part) is not None:

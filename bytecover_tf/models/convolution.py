@@ -22,8 +22,8 @@ class ConvBlock(layers.Layer):
     Args:
         filters: channels of the output.
         size: bins and frames of the kernel.
-        stride: in frames.
-        dilation: in frames.
+        stride: stride in frames.
+        dilation: dilation in frames.
         pad_bins: rows of zeros below and above.
         norm: whether batch normalisation follows the convolution.
         activation: `relu`, or `prelu` with a slope for each channel.

@@ -17,7 +17,8 @@ class Ensemble(keras.Model):
     """Models of the same features whose embeddings are put side by side.
 
     Each member's f_c counts at unit norm, so that the cosine of two embeddings is the
-    mean of the members' cosines: encoders that err differently correct each other.
+    mean of the members' cosines: encoders that make different mistakes correct each
+    other.
 
     Args:
         members: two or more trained models; their weights are shared, not copied.

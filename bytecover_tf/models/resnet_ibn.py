@@ -59,7 +59,7 @@ class Bottleneck(layers.Layer):
     Args:
         filters: channels of the first two convolutions; the output has four times
             as many.
-        stride: of the 3x3 convolution, on both axes.
+        stride: stride of the 3x3 convolution, on both axes.
         ibn: whether IBN instead of batch normalisation follows the first
             convolution.
         ring: whether the bins are pitch classes: the 3x3 convolution goes round, and

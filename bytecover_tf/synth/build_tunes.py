@@ -3,10 +3,10 @@
     python -m bytecover_tf.synth.build_tunes --lieder openscore_lieder.zip
         --work-dir WORK --out bytecover_tf/data/tunes
 
-Scores are read once, gathered into works, arranged, rendered and turned into
-features at pool 20, all of it kept in the working folder; then the features are
-packed into a store at the pool asked for. A second run with another `--pool`
-only packs again, and a run that was killed goes on where it stopped.
+Scores are read once, gathered into works, arranged, rendered and turned into features
+at pool 20, all of which is kept in the working folder. Then the features are packed
+into a store at the pool that `--pool` names. A second run with another `--pool` only
+packs again. A run that was killed continues where it stopped.
 """
 
 import hashlib
@@ -234,18 +234,35 @@ def _facts(work_dir: Path, version: Version) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns 0, or 1 if some versions could not be made."""
     parser = cli.parser("synth.build_tunes", __doc__)
-    parser.add_argument("--out", type=Path, required=True, help="the data set's folder")
     parser.add_argument(
-        "--work-dir", type=Path, required=True, help="kept between runs"
+        "--out", type=Path, required=True, help="folder of the data set"
     )
     parser.add_argument(
-        "--lieder", type=Path, required=True, help="openscore_lieder.zip"
+        "--work-dir",
+        type=Path,
+        required=True,
+        help="folder for intermediate files, kept between runs",
     )
-    parser.add_argument("--works", type=cli.positive_int, default=400)
-    parser.add_argument("--versions", type=cli.positive_int, default=5)
-    parser.add_argument("--seed", type=cli.natural_int, default=0)
     parser.add_argument(
-        "--pool", type=cli.positive_int, default=100, help="a multiple of 20"
+        "--lieder", type=Path, required=True, help="the archive openscore_lieder.zip"
+    )
+    parser.add_argument(
+        "--works", type=cli.positive_int, default=400, help="number of works"
+    )
+    parser.add_argument(
+        "--versions",
+        type=cli.positive_int,
+        default=5,
+        help="number of versions of each work",
+    )
+    parser.add_argument(
+        "--seed", type=cli.natural_int, default=0, help="seed of all random choices"
+    )
+    parser.add_argument(
+        "--pool",
+        type=cli.positive_int,
+        default=100,
+        help="frames of the transform in one of the features, a multiple of 20",
     )
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "music21")

@@ -1,13 +1,13 @@
-"""Draw a large training set from scores: features and what is played, no sound.
+"""Draw a large training set from scores: features and notes, without sound.
 
     python -m bytecover_tf.synth.draw --out DIR --lieder openscore_lieder.zip
         --pop909 pop909.zip
 
-Reads all collections of free scores, gathers them into works, and draws some versions
-of each (`bytecover_tf.synth.drawing.spectral`), some dozens a second on each core. What
-is written has the layout of the embedded data set: train with `--data tunes --data-root
-DIR`. Works that may be in the embedded set's validation or test split are left out. A
-run that was killed goes on where it stopped.
+The command reads all collections of free scores, gathers them into works, and draws
+some versions of each (`bytecover_tf.synth.drawing.spectral`), some dozens a second on
+each core. The result has the layout of the embedded data set: train with `--data tunes
+--data-root DIR`. Works that may be in the embedded set's validation or test split are
+left out. A run that was killed continues where it stopped.
 """
 
 from __future__ import annotations
@@ -77,19 +77,34 @@ FREE, FREEDOM = 0.3, (0.02, 0.15)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status."""
     parser = cli.parser("synth.draw", __doc__)
-    parser.add_argument("--out", type=Path, required=True, help="the data set's folder")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the data set"
+    )
     add_archive_options(parser, "drawn")
     parser.add_argument(
-        "--versions", type=cli.positive_int, default=6, help="of each work"
+        "--versions",
+        type=cli.positive_int,
+        default=6,
+        help="number of versions of each work",
     )
     parser.add_argument(
-        "--works", type=cli.positive_int, help="at most so many (default: all)"
+        "--works", type=cli.positive_int, help="largest number of works (default: all)"
     )
     parser.add_argument(
-        "--pool", type=cli.positive_int, default=20, help="a multiple of 5"
+        "--pool",
+        type=cli.positive_int,
+        default=20,
+        help="frames of the transform in one of the features, a multiple of 5",
     )
-    parser.add_argument("--seed", type=cli.natural_int, default=0)
-    parser.add_argument("--workers", type=cli.positive_int, default=usable_cores())
+    parser.add_argument(
+        "--seed", type=cli.natural_int, default=0, help="seed of all random choices"
+    )
+    parser.add_argument(
+        "--workers",
+        type=cli.positive_int,
+        default=usable_cores(),
+        help="number of processes",
+    )
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "music21", "mido")
 
@@ -169,7 +184,7 @@ def draw(
     Args:
         works: what is played.
         out: the data set's folder.
-        versions: of each work; a work's scores take turns.
+        versions: number of versions of each work; a work's scores take turns.
         pool: frames averaged into one.
         workers: processes.
     """
@@ -252,7 +267,7 @@ def _draw_work(
 
 
 def vary(style: Style, rng: np.random.Generator) -> Style:
-    """Return a style with what the embedded set's versions do not have."""
+    """Return a style with features that the embedded set's versions do not have."""
     if style.written and rng.random() < WITH_DRUMS:
         style = replace(style, layers=(("drums", 0),))
     if rng.random() < FULLER:

@@ -2,11 +2,11 @@
 
     python -m bytecover_tf.synth.listen --out DIR [--works 3] [--versions 4]
 
-Renders some versions of works drawn at random and writes a page, DIR/index.html, on
-which each can be heard, with its style in words and with pictures of three things: the
-features of its sound, the features that `bytecover_tf.synth.draw` draws of the same
-performance without any sound, and the notes that are played. Only a sample of each
-collection is read, so that it takes a minute. Needs FluidSynth and the soundfonts that
+The command renders some versions of works drawn at random and writes a page,
+DIR/index.html. You can hear each version there, read its style, and see three pictures:
+the features of its sound, the features that `bytecover_tf.synth.draw` draws of the same
+performance without any sound, and the notes. It takes a minute, because only a sample
+of each collection is read. It needs FluidSynth and the soundfonts that
 `bytecover_tf.synth.sound.render` names.
 """
 
@@ -47,13 +47,20 @@ PICTURES = ("the features of its sound", "features drawn without sound", "the no
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status."""
     parser = cli.parser("synth.listen", __doc__)
-    parser.add_argument("--out", type=Path, required=True, help="the page's folder")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the page")
     add_archive_options(parser, "played")
-    parser.add_argument("--works", type=cli.positive_int, default=3)
     parser.add_argument(
-        "--versions", type=cli.positive_int, default=4, help="of each work"
+        "--works", type=cli.positive_int, default=3, help="number of works"
     )
-    parser.add_argument("--seed", type=cli.natural_int, default=0)
+    parser.add_argument(
+        "--versions",
+        type=cli.positive_int,
+        default=4,
+        help="number of versions of each work",
+    )
+    parser.add_argument(
+        "--seed", type=cli.natural_int, default=0, help="seed of all random choices"
+    )
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "music21", "mido", "pedalboard")
 
@@ -111,7 +118,7 @@ def write_version(version: Version, folder: Path) -> str:
 
 
 def describe(style: Style, performance: Performance, soundfont: str) -> str:
-    """Return in words what makes a version what it is."""
+    """Return a description of a version's style."""
     players = ", ".join(
         f"{part.role} (program {part.program})" for part in performance.parts
     )

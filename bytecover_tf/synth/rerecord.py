@@ -1,16 +1,16 @@
-"""Make a training set of your own recordings: of each, versions that differ.
+"""Make a training set from your own recordings: several versions of each.
 
     python -m bytecover_tf.synth.rerecord --recordings MUSIC --out DIR
 
-Each recording becomes a work. Of a passage of it, versions are made that another
-player might have recorded elsewhere: in another key and tempo, cut, in another room,
-on another medium. Only their features are kept. What the encoder hears in the passage
-itself stands for its score, so that a network in training learns to hear the same
-through all that was done to it.
+Each recording becomes a work. The command takes a passage of it and makes versions that
+another player might have recorded elsewhere: in another key and tempo, cut, in another
+room, on another medium. Only their features are kept. The notes that the encoder hears
+in the passage itself serve as the score of all versions, so that a network in training
+learns to hear them in spite of the changes.
 
 DIR may be a set that `bytecover_tf.synth.draw` has drawn; the recordings then join it.
 Train with `--data tunes --data-root DIR`. Files that cannot be used are named and
-skipped; a run that was killed goes on where it stopped.
+skipped. A run that was killed continues where it stopped.
 """
 
 from __future__ import annotations
@@ -65,26 +65,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--recordings", type=Path, required=True, help="a folder of music"
     )
-    parser.add_argument("--out", type=Path, required=True, help="the data set's folder")
     parser.add_argument(
-        "--versions", type=cli.positive_int, default=4, help="of each recording"
+        "--out", type=Path, required=True, help="folder of the data set"
+    )
+    parser.add_argument(
+        "--versions",
+        type=cli.positive_int,
+        default=4,
+        help="number of versions of each recording",
     )
     parser.add_argument(
         "--noise",
         type=Path,
         metavar="DIR",
-        help="sounds that may be heard below the music: crowds, rain, traffic",
+        help="folder of sounds that may be laid under the music: crowds, rain, traffic",
     )
     parser.add_argument(
         "--sound",
         type=Path,
         metavar="DIR",
-        help="gets the versions as FLAC files too, to listen to",
+        help="folder for the versions as FLAC files, to listen to",
     )
-    cli.add_encoder_argument(parser, "; it must hear notes", default=DEFAULT)
-    parser.add_argument("--seed", type=cli.natural_int, default=0)
+    cli.add_encoder_argument(parser, "; it must have a note layer", default=DEFAULT)
     parser.add_argument(
-        "--workers", type=cli.positive_int, help="processes (default: one a core)"
+        "--seed", type=cli.natural_int, default=0, help="seed of all random choices"
+    )
+    parser.add_argument(
+        "--workers",
+        type=cli.positive_int,
+        help="number of processes (default: one per core)",
     )
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "pedalboard")
@@ -109,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def hearing(
     encoder: str | Path,
 ) -> tuple[Callable[[np.ndarray], np.ndarray], Frontend]:
-    """Return what an encoder hears, and the features that it hears it in.
+    """Return a function that hears notes, and the frontend of the features it reads.
 
     Args:
         encoder: one with a `Salience` layer.
@@ -282,9 +291,9 @@ class Rerecorder:
 
     Attributes:
         frontend: parameters of the features.
-        versions: how many.
+        versions: number of versions.
         noises: recordings, one of which may be heard below a version.
-        seed: of all randomness, with the recording's content.
+        seed: seed of all random choices, together with the recording's content.
         done: works of which nothing needs to be made.
         sound: a folder that gets the versions' sound, or None.
     """
@@ -297,7 +306,7 @@ class Rerecorder:
     sound: Path | None = None
 
     def __call__(self, path: str) -> Rerecorded | str:
-        """Return what was made of a file, or the reason why nothing could be."""
+        """Return what was made from a file, or the reason why nothing could be."""
         try:
             work = PREFIX + content_hash(path)[:16]
             if work in self.done:
@@ -348,7 +357,7 @@ class Take:
         start: where it begins, as a share of the passage.
         stop: where it ends, likewise.
         cut: share of what is between that is left out, in its middle.
-        semitones: by how many it is higher.
+        semitones: number of semitones by which it is higher.
         tempo: how many times as fast.
     """
 

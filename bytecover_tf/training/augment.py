@@ -20,9 +20,9 @@ class Augment:
     """How often and how far crops are changed. The default changes nothing.
 
     Attributes:
-        stretch: probability of another tempo.
+        stretch: probability of a change of tempo.
         stretch_range: factors of duration, drawn evenly on a logarithmic scale.
-        transpose: probability of another key.
+        transpose: probability of a change of key.
         transpose_bins: largest shift in bins, up or down; the bins that come in
             from beyond the edge are empty.
         mask_bins: probability of silencing a band of bins; drawn twice.

@@ -104,7 +104,7 @@ class CropBatches:
         crop_frames: lengths in frames; a batch has one of them, drawn evenly.
         augment: random changes.
         n_bins: height of the features.
-        seed: of crops and changes.
+        seed: seed of crops and changes.
     """
 
     reader: CropReader

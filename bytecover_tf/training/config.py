@@ -41,16 +41,16 @@ class Config:
             from scores, which the data must have; None, as in the paper, for none.
         pitch_classes: whether the backbone reads the 12 pitch classes, in place of the
             paper's 84 bins; embeddings are then the same in every key.
-        registers: in how many registers these come, folded by a layer that learns
-            nothing; None, as in the paper, for none.
+        registers: number of registers of these, folded by a layer that learns nothing;
+            None, as in the paper, for none.
         score_share: share of the crops of which the backbone reads the score itself,
             reached after `easy_steps`; before, there are more.
         easy_steps: steps in which training with scores goes from easy to hard.
-        temperature: of a contrastive loss in place of the paper's two, or None.
+        temperature: None for the paper's two losses, or that of a contrastive loss.
         mining: when a batch is spread over several devices, `global` takes triplets
             or contrasts from the whole batch, `replica` from each device's share.
         classification: False trains by the triplet loss alone.
-        margin: of the triplet loss, or None to train by classification alone.
+        margin: margin of the triplet loss, or None for classification alone.
         triplet_from_epoch: first epoch, counted from 0, in which the triplet loss
             takes part.
         label_smoothing: share of the target spread over all works.
@@ -61,7 +61,7 @@ class Config:
         augment: random changes to crops.
         optimizer: `adam`, or `adamw` with `weight_decay`.
         learning_rate: its highest value.
-        weight_decay: of `adamw`.
+        weight_decay: weight decay of `adamw`.
         warmup_steps: steps over which the learning rate grows from 0.
         decay: `none`, or `cosine` down to 0 at the last step.
         precision: `float32`, `mixed_float16` or `mixed_bfloat16`.

@@ -62,7 +62,7 @@ class NoteBatches:
             `easy_steps` on; in the first step it is all of them.
         easy_steps: length of the way from easy to hard.
         n_bins: height of the features.
-        seed: of crops and changes.
+        seed: seed of crops and changes.
     """
 
     reader: NoteReader

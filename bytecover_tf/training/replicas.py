@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _lost_host() -> Iterator[None]:
-    """Say in our words what every exchange between hosts may fail of."""
+    """Turn TensorFlow's errors of a lost host into one that says so."""
     import tensorflow as tf
 
     errors = tf.errors
@@ -71,7 +71,7 @@ class Replicas:
 
     @contextmanager
     def scope(self) -> Iterator[None]:
-        """Be where a model and its optimiser are to be made.
+        """Enter the scope in which to make a model and its optimiser.
 
         Raises:
             ClusterError: another host is gone.
@@ -83,7 +83,7 @@ class Replicas:
             yield
 
     def wait(self) -> None:
-        """Return when all hosts have come here.
+        """Return when all hosts have reached this call.
 
         Raises:
             ClusterError: one of them is gone.
@@ -92,7 +92,7 @@ class Replicas:
 
     @contextmanager
     def chief_first(self) -> Iterator[None]:
-        """Let the chief go ahead of the others, who then find what it has made."""
+        """Let the chief go first, so that the others find what it has made."""
         if not self.is_chief:
             self.wait()
         yield
@@ -225,7 +225,7 @@ class Replicas:
 def join() -> Replicas:
     """Return the replicas that this process belongs to.
 
-    To be called before TensorFlow has done anything; it returns when all hosts that
+    Call it before TensorFlow has done anything. It returns when all hosts that
     `TF_CONFIG` names have been started.
 
     Raises:

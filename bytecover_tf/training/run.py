@@ -2,7 +2,7 @@
 
 A run directory holds
 
-    run.json           what was asked for: settings, data, seed
+    run.json           the request: settings, data, seed
     encoder.keras      the model of the best epoch, ready to be used
     checkpoint.keras   the last epoch with the optimiser's state, to continue from
     log.csv            one line an epoch
@@ -117,7 +117,7 @@ class Splits:
 
     @property
     def unseen_tracks(self) -> list[Track]:
-        """What nothing may have been trained on."""
+        """Tracks that nothing may have been trained on."""
         return [*self.validation, *self.test]
 
 
@@ -160,19 +160,19 @@ def train(
 
     Args:
         config: all settings.
-        tracks: with their splits.
+        tracks: recordings with their splits.
         store: features of all tracks.
         run_dir: where the results are written.
-        seed: of the weights, batches and changes to crops.
+        seed: seed of the weights, batches and changes to crops.
         resume: continue from the checkpoint in `run_dir`, if there is one.
         data: name of the data set, recorded with the encoder.
         waveforms: crop audio files instead of the features in the store.
         init: an encoder whose weights to start from, as a run directory or a
             `.keras` file, or an ensemble with such a member; without it they are
             random. A continued run has its own.
-        teacher: an encoder with `salience`, likewise; what it makes of the scores is
-            what the new one is to make of the recordings.
-        replicas: what trains; without it, what `join` returns.
+        teacher: an encoder with `salience`, named likewise; the new encoder learns to
+            embed recordings where the teacher embeds their scores.
+        replicas: the replicas that train; without it, those that `join` returns.
 
     Returns:
         What `metrics.json` holds: `map`, `p_at_10`, `mr1`, `map_interval` on
@@ -256,9 +256,9 @@ def fingerprint(
 
     Args:
         config: all settings.
-        tracks: with their splits; their paths may differ.
+        tracks: recordings with their splits; their paths may differ.
         store: features of all tracks.
-        seed: of the weights, batches and changes to crops.
+        seed: seed of the weights, batches and changes to crops.
         init: an encoder whose weights to start from.
         checkpoint: what to continue from, if it is there.
         teacher: an encoder to learn from.
@@ -294,7 +294,7 @@ def _provenance(
 def _warn_of_copies(splits: Splits, store: FeatureStore) -> None:
     """Name recordings that seem to be in training and in test in two encodings.
 
-    Likeness is no proof, so this does not stop the training.
+    Similarity is no proof, so this does not stop the training.
     """
     unseen = list(dict.fromkeys([*splits.validation, *splits.test]))
     pairs = near_duplicates(
@@ -369,7 +369,7 @@ def _learn_from(
     data: str,
     replicas: Replicas,
 ) -> dict[str, Any]:
-    """Give a model its teacher; return what is to be recorded of that."""
+    """Give a model its teacher; return what to record about it."""
     file = encoder_file(path)
     with replicas.scope():
         teacher, info = load_single(file)
@@ -416,7 +416,7 @@ def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str
 def architecture_differences(
     source: ByteCover, model: ByteCover
 ) -> dict[str, tuple[Any, Any]]:
-    """Return in what the architectures of two models differ, by argument."""
+    """Return the differences of two architectures, by argument."""
     theirs, ours = source.get_config(), model.get_config()
     return {
         name: (theirs[name], ours[name])

@@ -21,7 +21,7 @@ class PKSampler:
         works_per_batch: P, all different within a batch.
         versions_per_work: K; a work with fewer versions has some repeated, as
             evenly as possible, and the reader crops each anew.
-        seed: of all draws.
+        seed: seed of all draws.
         weighting: `work` visits every work equally often, in passes of a new
             order each; `size` draws works in proportion to their recordings.
 
@@ -96,7 +96,7 @@ class PKSampler:
         """Return the recordings of one batch.
 
         Args:
-            number: of the batch, counted from 0 over the whole training.
+            number: number of the batch, counted from 0 over the whole training.
 
         Returns:
             (P * K,) positions in `works`, versions of a work side by side.

@@ -31,7 +31,7 @@ def record_energy(
         energy: what is played, (n_bins, steps).
         step: its length in seconds.
         frontend: whose bins they are.
-        rng: source of all randomness.
+        rng: source of all random choices.
     """
     energy = _reverberate(energy, step, rng)
     energy *= 10 ** (_dynamics(energy.shape[1] * step, energy.shape[1], rng) / 10)
@@ -82,7 +82,7 @@ def _crowd(
 
 
 def _compression(energy: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return decibels for each step that make soft and loud more alike."""
+    """Return decibels for each step that bring soft and loud closer together."""
     level = 10 * np.log10(energy.sum(axis=0) + 1e-9 * energy.max())
     usual = np.median(level)
     return rng.uniform(0.2, 0.8) * np.clip(usual - level, -20.0, 20.0)

@@ -1,8 +1,8 @@
-"""What the players of a performance sound like, in constant-Q bins.
+"""The sound of a performance's players, in constant-Q bins.
 
-A note becomes harmonics at their places among the bins, with an instrument's spectrum
-and decay drawn at random, or a singer's, who changes the vowel from note to note and
-slides between some. Drums are bands of noise.
+A note becomes harmonics at their places among the bins. Spectrum and decay are drawn at
+random, those of an instrument or of a singer, who changes the vowel from note to note
+and slides between some. Drums are bands of noise.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class Sounds:
     """What one player makes of a part.
 
     Attributes:
-        starts: of the sounds, in seconds.
-        lengths: of the sounds, in seconds.
-        energies: of the sounds, over that of a lead's fundamental.
+        starts: starts of the sounds, in seconds.
+        lengths: lengths of the sounds, in seconds.
+        energies: energies of the sounds, over that of a lead's fundamental.
         kinds: row of `spectra` and `decays` of each sound.
         spectra: energies (kinds, n_bins), over the fundamental's.
         decays: seconds in which an amplitude falls to 1/e.
@@ -82,7 +82,7 @@ class Sounds:
 def play(
     part: Part, cents: float, frontend: Frontend, rng: np.random.Generator
 ) -> Sounds:
-    """Draw a player and return what is heard of a part.
+    """Draw a player at random and return the sounds of a part.
 
     Args:
         part: what is played, a note at least.
@@ -128,8 +128,8 @@ def play(
 def overdrive(energy: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return what an overdriven amplifier makes of one player's energy.
 
-    Soft becomes as loud as loud, and sums and differences of the partials fill the
-    spectrum around them.
+    Soft notes become as loud as loud ones, and sums and differences of the partials
+    fill the spectrum around them.
     """
     from scipy import ndimage
 
@@ -192,9 +192,9 @@ def _note_spectra(
     """Return one player's energies (pitches, n_bins).
 
     Args:
-        pitches: of the notes.
+        pitches: pitches of the notes.
         bodies: decibels (pitches, n_bins) that the player's own spectrum gets.
-        frontend: of the features.
+        frontend: parameters of the features.
         rng: source of the spectrum.
     """
     slope = rng.uniform(2.0, 12.0)  # decibels an octave

@@ -67,8 +67,8 @@ def draw_score(
 
     Args:
         performance: what is played.
-        frontend: of the features.
-        lead_in: as given there.
+        frontend: parameters of the features.
+        lead_in: the same as there.
         frames: their number.
 
     Returns:

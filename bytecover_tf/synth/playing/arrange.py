@@ -179,7 +179,7 @@ def draw_style(
 
     Args:
         score: what is to be played.
-        rng: source of all randomness.
+        rng: source of all random choices.
         seconds: range of the intended length. Whole sections are played, so
             the true length differs by up to half a section.
 

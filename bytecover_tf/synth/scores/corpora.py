@@ -27,10 +27,10 @@ class Collection:
     """A source of scores.
 
     Attributes:
-        name: as cited.
+        name: name by which it is cited.
         rights: why its music may be used.
         pattern: files in music21's corpus folder, if it is there.
-        option: of the command line that names the archive, if it is one.
+        option: command-line option that names the archive, if it is one.
     """
 
     name: str
@@ -103,8 +103,8 @@ def read_file(
 
     Args:
         collection: where the file belongs.
-        file: as listed by `list_files`.
-        archive: as there.
+        file: a name from `list_files`.
+        archive: the same as there.
 
     Yields:
         Each piece's score, or the error that kept it from being read.

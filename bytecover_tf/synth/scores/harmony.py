@@ -147,9 +147,9 @@ def reharmonise(
     still belongs to the chord.
 
     Args:
-        chords: of the score, in order.
+        chords: chords of the score, in order.
         melody: its notes.
-        probability: of a change, where the melody allows one.
+        probability: probability of a change, where the melody allows one.
         rng: source of the choices.
 
     Returns:
@@ -183,8 +183,8 @@ def extend(
     grips.
 
     Args:
-        chords: of the score, in order.
-        probability: that a triad has an addition.
+        chords: chords of the score, in order.
+        probability: probability that a triad has an addition.
         rng: source of the choices.
 
     Returns:
@@ -208,7 +208,7 @@ def _durations(
     """Return how long each pitch class sounds in each span, (spans, 12).
 
     Args:
-        notes: in any order.
+        notes: notes in any order.
         spans: start and end, in order.
         accent: factor of notes that begin with a span.
     """

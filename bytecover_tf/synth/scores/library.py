@@ -27,7 +27,7 @@ def add_archive_options(parser: argparse.ArgumentParser, done: str) -> None:
     """Add an option for each collection that is an archive of its own.
 
     Args:
-        parser: of a command.
+        parser: parser of a command.
         done: what the command does with scores, for the help, as in `drawn`.
     """
     for collection in COLLECTIONS:
@@ -35,7 +35,8 @@ def add_archive_options(parser: argparse.ArgumentParser, done: str) -> None:
             parser.add_argument(
                 f"--{collection.option}",
                 type=Path,
-                help=f"archive of {collection.name}; without it, none of it is {done}",
+                help=f"the archive of {collection.name}; without it, the collection is "
+                f"not {done}",
             )
 
 
@@ -54,9 +55,9 @@ class ReadFile:
 
     Attributes:
         collection: its name.
-        file: as `list_files` has it.
-        scores: of the pieces that could be read.
-        errors: why others could not.
+        file: a name from `list_files`.
+        scores: scores of the pieces that could be read.
+        errors: reasons why others could not.
     """
 
     collection: str
@@ -81,15 +82,15 @@ def read_scores(
         archives: file of each collection that is not part of music21, by its name;
             the others are left out.
         workers: processes.
-        samples: by a collection's name, how many of its files to draw.
-        seed: draws the samples.
+        samples: number of files to draw from a collection, by its name.
+        seed: seed of the samples.
 
     Returns:
         The scores in the collections' order. Those that cannot be read are named on
         the terminal.
 
     Raises:
-        DataError: the cache is none.
+        DataError: the file is not such a cache.
     """
     wanted: list[tuple[Collection, str]] = []
     for collection in COLLECTIONS:
@@ -120,7 +121,7 @@ def read_scores(
 
 
 def _read_cache(cache: Path) -> dict[tuple[str, str], ReadFile]:
-    """Return what is kept; a last line that was not finished is cut off."""
+    """Return the lines of the cache; an unfinished last line is cut off."""
     done = {}
     with open(cache, "r+b") as kept:
         whole = 0

@@ -39,7 +39,7 @@ def read_song(archive: Path, name: str) -> Score:
 
     Args:
         archive: `pop909.zip`.
-        name: as listed by `list_songs`.
+        name: a name from `list_songs`.
 
     Raises:
         DataError: the song lacks its beats or a track, or cannot be read.

@@ -29,7 +29,7 @@ class Score:
     """A composition without its repeats.
 
     Attributes:
-        title: as printed in the source.
+        title: title as printed in the source.
         collection: the book or archive it comes from.
         melody: notes in order of onset, one at a time.
         parts: the accompanying parts, if the source has any.
@@ -76,7 +76,7 @@ def make_score(
         section_starts: bars at which the source marks a new section. Sections
             without marks are cut after 8 bars.
         beat: length of the counted beat in quarter notes.
-        sharps: of the key signature, flats negative, or None if there is none.
+        sharps: sharps of the key signature (flats negative), or None without one.
 
     Returns:
         The score. Sections in which the melody hardly sounds are left out.

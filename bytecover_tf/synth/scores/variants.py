@@ -103,7 +103,7 @@ def group_works(scores: Sequence[Score], doubtful: float = DOUBTFUL) -> list[lis
     scores whose melody is too short or too repetitive to be told from others.
 
     Args:
-        scores: in order of preference.
+        scores: scores in order of preference.
         doubtful: similarity from which two works might be one.
 
     Returns:

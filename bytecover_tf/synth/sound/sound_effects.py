@@ -29,7 +29,7 @@ def record(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     Args:
         samples: mono at 22 050 Hz, shape (samples,), not silent.
-        rng: source of all randomness.
+        rng: source of all random choices.
 
     Returns:
         float32 of the same shape, with a peak of 0.9.
@@ -50,15 +50,15 @@ def release(
     rng: np.random.Generator,
     background: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Send a recording through what becomes of it before it is heard.
+    """Change a recording as it may be changed before it is heard.
 
-    An audience may be heard with it; it is equalised and perhaps compressed; some are
-    played from a record that is worn and turns unevenly, some are coded lossily.
+    An audience may be added. The recording is equalised and perhaps compressed; some
+    are played from a worn record that turns unevenly, and some are coded lossily.
 
     Args:
         samples: mono at 22 050 Hz, shape (samples,), not silent.
-        rng: source of all randomness.
-        background: what sounds below it in place of an audience, of any length.
+        rng: source of all random choices.
+        background: a sound to lay under it in place of an audience, of any length.
 
     Returns:
         float32 of the same shape, with a peak of 0.9.
@@ -120,7 +120,7 @@ def lay_under(
 
 
 def play_worn(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a sound as a worn record has it that turns unevenly."""
+    """Return a sound as from a worn record that turns unevenly."""
     time = np.arange(len(sound)) / SAMPLE_RATE
     # An eccentric hole at 33 or 78 turns a minute, as a share of the speed.
     turns = rng.choice((33.3, 78.0)) / 60
@@ -140,7 +140,7 @@ def play_worn(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def code(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a sound as mp3 of some bit rate, or now and then a telephone, has it.
+    """Return a sound as coded by mp3 at some bit rate or, now and then, by a telephone.
 
     Args:
         sound: float32 within -1 and 1, shape (samples,).
