@@ -1,20 +1,27 @@
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
 
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.audio.hearing import DEFAULT_HEARING
 from bytecover_tf.catalogue import main as catalogue_main
 from bytecover_tf.catalogues import open_catalogue
 from bytecover_tf.catalogues.catalogue import IndexQuality
 from bytecover_tf.catalogues.lance import LanceCatalogue
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.model_file import save_model
+from bytecover_tf.errors import CatalogueError, ConfigError, EncoderError
+from bytecover_tf.files import content_hash
+from bytecover_tf.identify import main as identify_main
 from bytecover_tf.index import main
 from bytecover_tf.models.bytecover import ByteCover
 
@@ -113,8 +120,6 @@ def test_wrong_usage_is_told(tmp_path, run, folder):
 
 
 def test_another_encoder_or_other_windows_are_refused(tmp_path, run, folder, music):
-    from bytecover_tf.errors import CatalogueError
-
     options = ["--catalogue", str(tmp_path / "catalogue"), "--workers", "1"]
     with_windows = ["--segments", "2", "1"]
     assert main([*options, "--encoder", str(run), *with_windows, str(folder)]) == 0
@@ -211,3 +216,111 @@ def test_a_poor_approximate_index_is_told(
     told = capsys.readouterr()
     assert f"recall@10 {recall:.3f}" in told.out
     assert ("warning:" in told.err) == is_told
+
+
+def stored(address):
+    with open_catalogue(address) as catalogue:
+        rows = {row.recording.path: row.chroma for row in catalogue.rows()}
+        return catalogue.identity, rows
+
+
+def test_notes_are_heard_by_default(tmp_path, run, folder):
+    address = tmp_path / "catalogue"
+    assert main(command(address, run, folder)[3:]) == 0
+    identity, rows = stored(address)
+    assert identity.hearing == content_hash(DEFAULT_HEARING.path)
+    assert len(rows) == 3
+    for path, chroma in rows.items():
+        _, expected = Frontend(pool=20).extract_with_chroma(path, DEFAULT_HEARING)
+        assert chroma.shape == expected.shape == (60, 10)
+        assert np.abs(chroma.astype(int) - expected).max() <= 8
+
+
+def test_without_hearing_it_is_still_usable_and_says_so(
+    tmp_path, run, folder, music, capsys
+):
+    address = tmp_path / "catalogue"
+    options = command(address, run, folder)[3:]
+    assert main([*options, "--hearing", "none"]) == 0
+    assert "hearing" not in capsys.readouterr().err
+    identity, rows = stored(address)
+    assert (identity.hearing, identity.parts) == ("", 1)
+    for path, chroma in rows.items():
+        _, expected = Frontend(pool=20).extract_with_chroma(path)
+        assert np.abs(chroma.astype(int) - expected).max() <= 8
+    soundfile.write(folder / "new.flac", music(5, seed=9), 22050)
+    assert main(options) == 0
+    told = capsys.readouterr()
+    assert f"{address}: made without hearing notes" in told.err
+    assert "1 added, 3 already there; 4 recordings" in told.out
+    # Whoever says that it is meant to be so is not told.
+    assert main([*options, "--hearing", "none"]) == 0
+    assert "hearing" not in capsys.readouterr().err
+    identify = ["--catalogue", str(address), "--json", str(folder / "new.flac")]
+    assert identify_main(identify) == 0
+    best = json.loads(capsys.readouterr().out)["matches"][0]
+    assert best["recording"] == str(folder / "new.flac")
+    assert best["same_recording"]
+    assert catalogue_main(["verify", "--catalogue", str(address), str(folder)]) == 0
+
+
+def test_other_hearing_than_the_catalogue_has_is_refused(tmp_path, run, folder):
+    address = tmp_path / "catalogue"
+    options = command(address, run, folder)[3:]
+    own = tmp_path / "own.onnx"
+    shutil.copy(DEFAULT_HEARING.path, own)
+    onnx_model = onnx.load(own)
+    onnx_model.doc_string = "another"
+    onnx.save(onnx_model, own)
+    assert main([*options, "--hearing", str(own)]) == 0
+    identity, rows = stored(address)
+    assert identity.hearing == content_hash(own)
+    assert identity.hearing_path == str(own)
+    assert {len(chroma) for chroma in rows.values()} == {60}
+    assert main(options) == 0
+    assert main([*options, "--hearing", str(own)]) == 0
+    for other in ("none", DEFAULT_HEARING.path):
+        with pytest.raises(CatalogueError, match=f"SHA-256 {identity.hearing[:12]}, n"):
+            main([*options, "--hearing", other])
+    own.write_bytes(b"another")
+    with pytest.raises(CatalogueError, match="heard by another network"):
+        main(options)
+    own.unlink()
+    with pytest.raises(CatalogueError, match=r"own\.onnx: no network that hears"):
+        main(options)
+    assert stored(address)[1].keys() == rows.keys()
+
+
+def test_precomputed_transforms_need_a_catalogue_without_hearing(
+    tmp_path, run, folder, music, capsys
+):
+    fine = Frontend(pool=1, normalization="none")
+    np.save(folder / "3.npy", fine.features(music(5, seed=3)))
+    heard, plain = tmp_path / "heard", tmp_path / "plain"
+    assert main(command(heard, run, folder)[3:]) == 1
+    told = capsys.readouterr()
+    assert "3 added, 1 failed" in told.out
+    assert f"skipped: {folder / '3.npy'}: notes are heard in sound" in told.err
+    assert "--hearing none" in told.err
+    assert main([*command(plain, run, folder)[3:], "--hearing", "none"]) == 0
+    assert stored(plain)[1][str(folder / "3.npy")].shape == (12, 10)
+
+
+def test_what_cannot_hear_makes_no_catalogue(tmp_path, run, folder):
+    address = tmp_path / "catalogue"
+    options = command(address, run, folder)[3:]
+    with pytest.raises(EncoderError, match=r"none\.onnx: no network that hears"):
+        main([*options, "--hearing", "none.onnx"])
+    text = tmp_path / "text.onnx"
+    text.write_text("no network")
+    with pytest.raises(EncoderError, match=r"text\.onnx: not a network that hears"):
+        main([*options, "--hearing", str(text)])
+    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model.build((None, 84, None, 1))
+    fast = Frontend(sample_rate=44100, hop_length=1024, pool=20)
+    save_model(model, tmp_path / "encoder.keras", fast, {})
+    options = command(address, tmp_path / "encoder.keras", folder)[3:]
+    with pytest.raises(ConfigError, match="22050 Hz .* not at 44100 Hz .* 'none'"):
+        main(options)
+    assert not address.exists()
+    assert main([*options, "--hearing", "none"]) == 0

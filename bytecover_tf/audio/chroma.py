@@ -139,6 +139,8 @@ def chroma_of_notes(heard: np.ndarray) -> np.ndarray:
         uint8 array (12 * parts, n // 2). The largest value of a frame of a part is
         255, or 0 where nothing is heard.
     """
+    if heard.shape[2] < 2:
+        return np.empty((PITCH_CLASSES * len(_HEARD), 0), np.uint8)
     notes = dict(zip(("notes", "onsets", "melody"), heard, strict=True))
     parts = []
     for name, lowest in _HEARD:

@@ -113,7 +113,7 @@ class Hearing:
             begins, and is the melody, 0 to 1.
         """
         frames = magnitudes.shape[1] // 2 * 2
-        mean = magnitudes.mean(dtype=np.float64)
+        mean = magnitudes.mean(dtype=np.float64) if magnitudes.size else 0
         relative = magnitudes[None, :, :frames] / np.float32(mean or 1)
         parts = [np.empty((3, 84, 0), np.float32)]
         for start in range(0, frames, _CHUNK):

@@ -72,16 +72,20 @@ class Identity:
         Raises:
             EncoderError: an export does not say which encoder it was made of, or
                 there is no network that hears.
+            ConfigError: the network does not hear at the rate of the features.
         """
         checksum = encoder.info.get("encoder_sha256") or encoder_checksum(path)
         if checksum is None:
             raise EncoderError(f"{path}: does not say which encoder it was made of")
+        heard_by = "" if hearing is None else hearing.checksum
+        if hearing is not None:
+            hearing.check_rate(encoder.frontend)
         return cls(
             checksum,
             encoder.frontend,
             encoder.dim,
             segmenting or Segmenting(),
-            "" if hearing is None else hearing.checksum,
+            heard_by,
             lasting(path),
             "" if hearing in (None, DEFAULT_HEARING) else os.path.abspath(hearing.path),
         )

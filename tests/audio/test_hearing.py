@@ -86,6 +86,13 @@ def test_a_last_odd_frame_is_dropped(magnitudes):
     assert DEFAULT_HEARING.hear(magnitudes[:, :1]).shape == (3, 84, 0)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("frames", range(6))
+def test_too_little_sound_has_no_chroma(frames):
+    found = DEFAULT_HEARING.chroma(np.ones((252, frames), np.float32))
+    assert found.shape == (60, frames // 4)
+
+
 def test_silence_has_no_notes():
     assert DEFAULT_HEARING.hear(np.zeros((252, 40), np.float32)).max() < 0.5
 

@@ -10,6 +10,7 @@ import soundfile
 
 from bytecover_tf.audio.chroma import chroma_of_cqt
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.audio.hearing import DEFAULT_HEARING, Hearing
 from bytecover_tf.errors import AudioError
 from bytecover_tf.features import main
 from bytecover_tf.files import content_hash
@@ -186,6 +187,52 @@ def test_chroma_of_a_precomputed_transform(tmp_path, rng):
     np.save(path, cqt[:, :15])
     with pytest.raises(AudioError, match=r"cqt\.npy: shorter than one frame of chroma"):
         read_file(path, Frontend(pool=10), with_chroma=True)
+
+
+def test_notes_are_heard_in_a_file(songs, tmp_path):
+    path = str(songs[2])
+    plain = read_file(path, FRONTEND, with_chroma=True)
+    heard = read_file(path, FRONTEND, with_chroma=True, hearing=DEFAULT_HEARING)
+    np.testing.assert_array_equal(heard.features, plain.features)
+    fine = Frontend(pool=5, bins_per_octave=36, n_bins=252, normalization="none")
+    expected = DEFAULT_HEARING.chroma(fine.extract(path))
+    assert expected.shape == (60, plain.chroma.shape[1])
+    np.testing.assert_array_equal(heard.chroma, expected)
+    # As it is read in another process; whoever asks for no chroma gets none.
+    read = extraction.Reader(FRONTEND, with_chroma=True, hearing=DEFAULT_HEARING)
+    ((_, again),) = extraction.ProcessMap(read, 1).map([path])
+    np.testing.assert_array_equal(again.chroma, expected)
+    assert read_file(path, FRONTEND, hearing=DEFAULT_HEARING).chroma is None
+
+
+def test_no_notes_are_heard_in_a_precomputed_transform(tmp_path, rng):
+    path = str(tmp_path / "cqt.npy")
+    np.save(path, rng.random((84, 130)).astype(np.float32))
+    reason = r"cqt\.npy: notes are heard in sound.*expected an audio file.*none"
+    with pytest.raises(AudioError, match=reason):
+        read_file(path, FRONTEND, with_chroma=True, hearing=DEFAULT_HEARING)
+    read = extraction.Reader(FRONTEND, with_chroma=True, hearing=DEFAULT_HEARING)
+    assert path in read(path)
+    # For features alone, nothing is to be heard.
+    assert read_file(path, FRONTEND, hearing=DEFAULT_HEARING).features.shape == (84, 6)
+
+
+@pytest.mark.parametrize("frames", [10, 18])
+def test_less_than_one_frame_of_chroma_is_refused(tmp_path, music, frames):
+    path = tmp_path / "short.wav"
+    soundfile.write(path, music(1)[: 512 * frames], 22050)
+    with pytest.raises(AudioError, match=r"short\.wav: shorter than one frame of chr"):
+        read_file(
+            str(path), Frontend(pool=1), with_chroma=True, hearing=DEFAULT_HEARING
+        )
+
+
+def test_a_network_that_is_gone_is_a_reason(songs, tmp_path):
+    read = extraction.Reader(
+        FRONTEND, with_chroma=True, hearing=Hearing(str(tmp_path / "none.onnx"))
+    )
+    reason = read(str(songs[0]))
+    assert "none.onnx: no such file; expected a network that hears notes" in reason
 
 
 def test_a_file_without_permission_is_one_reason(songs, monkeypatch):
