@@ -8,12 +8,14 @@ from matplotlib.image import imread
 from bytecover_tf.audio import decoding, frontend
 from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.audio.hearing import DEFAULT_HEARING
 from bytecover_tf.compare import main
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.model_file import save_model
-from bytecover_tf.errors import AudioError
+from bytecover_tf.errors import AudioError, EncoderError
 from bytecover_tf.matching.alignment import align, frame_similarities
+from bytecover_tf.matching.calibration import Calibration
 from bytecover_tf.matching.picture import match_path
 from bytecover_tf.models.bytecover import ByteCover
 
@@ -113,3 +115,44 @@ def test_precomputed_transforms_are_compared_and_drawn(tmp_path, music, capsys):
     assert found["query_start"] == pytest.approx(5, abs=1)
     assert found["query_end"] == pytest.approx(15, abs=1)
     assert plot.exists()
+
+
+def test_the_notes_of_both_are_aligned(clip, tmp_path, capsys):
+    path = tmp_path / "notes.json"
+    calibration = Calibration(-2.0, 3.0, parts=5)
+    calibration.save(path)
+    files = [str(FILES[0]), str(clip)]
+    plot = tmp_path / "match.png"
+    options = ["--calibration", str(path), "--json", "--plot", str(plot)]
+    assert main([*files, *options]) == 0
+    found = json.loads(capsys.readouterr().out)
+    first, second = (
+        Frontend().extract_with_chroma(path, DEFAULT_HEARING)[1] for path in files
+    )
+    assert len(first) == len(second) == 60
+    alignment = align(first, second)
+    assert found["score"] == pytest.approx(alignment.score, abs=1e-3)
+    assert found["transposition"] == alignment.transposition == 0
+    assert found["query_start"] == pytest.approx(4, abs=1)
+    assert found["recording_end"] == pytest.approx(10, abs=1)
+    # Two alone are a catalogue of one.
+    ratio = np.exp(-2 + 3 * alignment.score)
+    assert found["probability"] == pytest.approx(ratio / (1 + ratio), abs=1e-3)
+    assert min(imread(plot).shape[:2]) > 800
+
+
+def test_a_calibration_of_other_parts_is_refused(clip, tmp_path):
+    path = tmp_path / "plain.json"
+    Calibration(-2.0, 3.0).save(path)
+    reason = r"plain\.json: fitted on chroma of 1 parts, not 5"
+    with pytest.raises(EncoderError, match=reason):
+        main([str(FILES[0]), str(clip), "--calibration", str(path)])
+
+
+def test_sound_and_a_precomputed_transform_are_compared(tmp_path, clip, capsys):
+    fine = Frontend(pool=1, normalization="none")
+    np.save(tmp_path / "whole.npy", fine.extract(FILES[0]))
+    assert main([str(tmp_path / "whole.npy"), str(clip), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["query_start"] == pytest.approx(4, abs=1)
+    assert found["recording_end"] == pytest.approx(10, abs=1)

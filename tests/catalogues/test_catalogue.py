@@ -1,7 +1,7 @@
 import json
 import multiprocessing
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -367,6 +367,25 @@ def test_a_catalogue_without_notes_of_before_is_read():
     assert (found.hearing, found.hearing_path, found.parts) == ("", "", 1)
     assert found.encoder_path == "/models/first"
     assert found.load_hearing("music") is None
+
+
+def test_what_was_stored_without_notes_before_is_used(address, rng, monkeypatch):
+    def older(identity):
+        values = {"format": 2, **asdict(identity)}
+        del values["hearing"], values["hearing_path"]
+        return json.dumps(values)
+
+    rows = [whole(number, rng.standard_normal(DIM)) for number in range(3)]
+    with monkeypatch.context() as patch:
+        patch.setattr(Identity, "to_json", older)
+        with open_catalogue(address, IDENTITY, create=True) as made:
+            made.add(rows[:2])
+    with open_catalogue(address, IDENTITY) as opened:
+        assert opened.identity == IDENTITY
+        opened.add(rows[2:])
+        assert_same_rows(by_key(opened), rows)
+    with pytest.raises(CatalogueError, match="made without hearing notes"):
+        open_catalogue(address, HEARD)
 
 
 @pytest.mark.parametrize("number", [1, 4])
