@@ -38,7 +38,7 @@ def export_hearing_file(source: Path, path: Path) -> float:
     if path.suffix != ".onnx":
         raise ConfigError(f"{path}: expected a name that ends in .onnx")
     model, info = load_hearing_model(source)
-    kept = {
+    kept: dict[str, Any] = {
         name: info[name] for name in ("request", "sets", "held_out") if name in info
     }
     return export_hearing(model, path, Frontend.from_dict(info["frontend"]), kept)

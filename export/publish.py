@@ -25,7 +25,7 @@ from bytecover_tf.data.provenance import Provenance
 from bytecover_tf.encoders import pretrained
 from bytecover_tf.encoders.model_file import encoder_file, load_model, save_model
 from bytecover_tf.files import content_hash, replacing, write_atomically
-from bytecover_tf.matching.calibration import FILE_NAME
+from bytecover_tf.matching.calibration import FILE_NAMES
 from export.bundle import export
 
 
@@ -89,7 +89,7 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
         path
         for path in pretrained.WEIGHTS.glob("*/*")
         # What may be written anew without the weights has no checksum.
-        if path.name not in ("README.md", FILE_NAME)
+        if path.name not in ("README.md", *FILE_NAMES)
     )
     lines = [f"{content_hash(p)}  {p.parent.name}/{p.name}\n" for p in files]
     write_atomically(pretrained.WEIGHTS / pretrained.SUMS, "".join(lines))

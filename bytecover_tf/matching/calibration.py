@@ -37,7 +37,7 @@ from bytecover_tf.files import json_object, write_atomically
 if TYPE_CHECKING:
     from bytecover_tf.matching.alignment import Alignment
 
-_FILE_NAMES = ("calibration.json", "calibration-notes.json")
+FILE_NAMES = ("calibration.json", "calibration-notes.json")
 
 LEAST = 100
 """Few recordings are no reason to expect a version among them: with so few strangers a
@@ -205,7 +205,7 @@ class Calibration:
 
 def file_name(parts: int) -> str:
     """Return what the calibration for chroma of so many parts is called."""
-    return _FILE_NAMES[parts > 1]
+    return FILE_NAMES[parts > 1]
 
 
 def default_calibration(parts: int = 1) -> Calibration:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -147,9 +147,10 @@ def _read(
     stores: Sequence[str],
 ) -> tuple[list[LabelledFeatures], list[LabelledFeatures], dict[str, dict[str, float]]]:
     """Return recordings to train on, those held out, and what each set gives."""
-    training, held_out = [], []
+    training: list[LabelledFeatures] = []
+    held_out: list[LabelledFeatures] = []
     recordings: Counter[str] = Counter()
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     for folder in stores:
         store = LabelledStore(folder)
         for one in store:

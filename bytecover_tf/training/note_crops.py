@@ -122,7 +122,7 @@ def crop(
 
 def augmented(given: NoteCrop, rng: np.random.Generator) -> NoteCrop:
     """Return a crop in another key, louder or softer, tilted, with noise."""
-    magnitudes = given.magnitudes * np.float32(rng.uniform(*_GAINS))
+    magnitudes: np.ndarray = given.magnitudes * np.float32(rng.uniform(*_GAINS))
     if rng.random() < 0.5:
         tilt = rng.uniform(-_TILT, _TILT) * np.linspace(-1, 1, len(magnitudes))
         magnitudes = magnitudes * 10 ** (tilt[:, np.newaxis] / 20)
