@@ -41,24 +41,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = cli.parse_paths(parser, arguments)
 
-    from bytecover_tf.audio.hearing import DEFAULT_HEARING
+    from bytecover_tf.audio.hearing import hearing_for
     from bytecover_tf.catalogues.identity import Identity
     from bytecover_tf.encoders.encoder import load_encoder
     from bytecover_tf.matching.calibration import choose_calibration
 
     encoder = load_encoder(options.encoder)
-    # Notes are heard in sound alone.
-    is_sound = not any(
-        path.endswith(".npy") for path in (options.first, options.second)
-    )
-    hearing = DEFAULT_HEARING if is_sound else None
+    files = (options.first, options.second)
+    hearing = hearing_for(encoder.frontend, files)
     identity = Identity.of(encoder, options.encoder, hearing=hearing)
     calibration = choose_calibration(
         identity.encoder, options.encoder, options.calibration, identity.parts
     )
     (first, first_picture), (second, second_picture) = (
         _read(path, encoder.frontend, hearing, options.allow_truncated)
-        for path in (options.first, options.second)
+        for path in files
     )
     compared = _compare(first, second, encoder)
     (match,) = compared.matches(calibration)

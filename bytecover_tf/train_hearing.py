@@ -19,23 +19,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="recordings with the notes that are heard in them",
     )
     parser.add_argument(
-        "--run-dir", type=Path, required=True, metavar="DIR", help="of this run"
+        "--run-dir",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the folder of this run; made if there is none",
     )
     parser.add_argument(
-        "--steps", type=int, default=2600, metavar="N", help="of training, in hundreds"
+        "--steps",
+        type=int,
+        default=2600,
+        metavar="N",
+        help="how many steps to train, a multiple of 100 (default: %(default)s)",
     )
     parser.add_argument(
-        "--batch", type=int, default=12, metavar="N", help="crops of 15 s in a step"
+        "--batch",
+        type=int,
+        default=12,
+        metavar="N",
+        help="how many crops of 15 s a step takes (default: %(default)s)",
     )
     parser.add_argument(
         "--filters",
         type=int,
         default=24,
         metavar="N",
-        help="channels of the hidden convolutions",
+        help="channels of the hidden convolutions (default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the weights and the crops"
+        "--seed",
+        type=int,
+        default=0,
+        help="seed of the first weights and of the crops (default: %(default)s)",
     )
     options = parser.parse_args(arguments)
 

@@ -10,6 +10,7 @@ depends far less on instruments and rooms than the transform does. The network i
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -142,6 +143,22 @@ class Hearing:
 
 DEFAULT_HEARING = Hearing()
 """The network that comes with the package."""
+
+
+def hearing_for(transform: Transform, paths: Iterable[str]) -> Hearing | None:
+    """Return what can hear the notes of files, or None.
+
+    Args:
+        transform: of the features that are read along with them.
+        paths: the files. Notes are heard in sound, not in `.npy` files.
+    """
+    if any(path.endswith(".npy") for path in paths):
+        return None
+    try:
+        DEFAULT_HEARING.check_rate(transform)
+    except ConfigError:
+        return None
+    return DEFAULT_HEARING
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ class NoteNetwork(keras.Model):
     add to what they read.
 
     Training minimises the cross-entropy of all three, with soft labels. Few recordings
-    are labelled with their melody, so that of the melody is taken of these alone.
+    are labelled with their melody; the others add nothing to the melody's loss, which
+    is a mean over the batch all the same.
 
     Args:
         filters: channels of the hidden convolutions.

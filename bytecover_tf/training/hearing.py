@@ -81,7 +81,8 @@ def train_hearing(
 ) -> Path:
     """Train a network that hears notes.
 
-    Killed at any moment, the same call continues at the last hundred steps.
+    Killed at any moment, the same call continues at the last hundred steps; one that
+    has finished is not trained again.
 
     Args:
         request: what to train.
@@ -98,6 +99,9 @@ def train_hearing(
         StoreError: a store is missing or damaged.
     """
     _claim(run_dir, request)
+    path = run_dir / FILE_NAME
+    if path.exists():
+        return path
     training, held_out, sets = _read(request.stores)
     keras.utils.set_random_seed(request.seed)
     model = NoteNetwork(request.filters, request.kernels)
@@ -126,7 +130,6 @@ def train_hearing(
         inputs, targets, batch_size=request.batch, verbose=0, return_dict=True
     )
     measured.update(_agreement(model, inputs, targets["heard"]))
-    path = run_dir / FILE_NAME
     info = {"request": asdict(request), "sets": sets, "held_out": measured}
     save_model(model, path, FRONTENDS["cqt36"], info)
     return path
