@@ -149,7 +149,7 @@ def test_the_effort_is_chosen_by_recall(tmp_path, rng, monkeypatch):
 
 
 def test_an_identity_of_a_later_version_is_one_message(tmp_path, monkeypatch):
-    text = json.dumps({**json.loads(IDENTITY.to_json()), "hearing": "by ear"})
+    text = json.dumps({**json.loads(IDENTITY.to_json()), "listener": "by ear"})
     monkeypatch.setattr(Identity, "to_json", lambda self: text)
-    with pytest.raises(CatalogueError, match="later version.*hearing"):
+    with pytest.raises(CatalogueError, match="later version.*listener"):
         open_catalogue(tmp_path / "catalogue", IDENTITY, create=True)
