@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--out",
         type=Path,
         metavar="FILE",
-        help="file to write (default: calibration.json beside the encoder, where "
+        help="file to write (default: calibration-notes.json beside the encoder, where "
         "identify, compare and group look for it); required if the encoder came with "
         "the package",
     )

@@ -40,13 +40,13 @@ def test_an_encoder_gets_a_calibration_of_its_own(tmp_path, capsys):
     options = ["--catalogue", address, "--plot", str(tmp_path / "reliability.png")]
     capsys.readouterr()
     assert main(options) == 0
-    assert f"written: {run / 'calibration.json'}" in capsys.readouterr().out
+    assert f"written: {run / 'calibration-notes.json'}" in capsys.readouterr().out
     assert imread(tmp_path / "reliability.png").std() > 0.05
-    found = choose_calibration(identity.encoder, run)
+    found = choose_calibration(identity.encoder, run, parts=identity.parts)
     assert found.encoder == identity.encoder
     assert found.score > 0
     # Each of 16 with the 15 others, 3 of them versions.
-    facts = json.loads((run / "calibration.json").read_text())["origin"]
+    facts = json.loads((run / "calibration-notes.json").read_text())["origin"]
     assert (facts["queries"], facts["pairs"], facts["versions"]) == (16, 240, 48)
 
     # Some files are gone, which is told.
