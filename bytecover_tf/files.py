@@ -6,17 +6,40 @@ import hashlib
 import json
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from types import TracebackType
+from typing import IO, Any, TypeVar
 
 from bytecover_tf.errors import ByteCoverError
 from bytecover_tf.terminal import warn
 
 # Seconds to wait for a lock: an index over a million recordings is built in less.
 _PATIENCE = 1800.0
+
+_Self = TypeVar("_Self", bound="Closing")
+
+
+class Closing(ABC):
+    """What `with` closes in the end."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what is held open."""
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 @contextmanager

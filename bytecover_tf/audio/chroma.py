@@ -18,6 +18,9 @@ PITCH_CLASSES = 12
 # Of the default transform's frames, 20 make one frame of chroma.
 CHROMA_HZ = 22050 / 512 / 20
 
+HEARD = ("notes", "onsets", "melody")
+"""What is heard of each semitone: that it sounds, begins, is the melody."""
+
 # What each part of a chroma of notes folds, from which semitone above C1 on.
 _HEARD = (("notes", 0), ("onsets", 0), ("notes", 32), ("melody", 0))
 HEARD_PARTS = len(_HEARD) + 1
@@ -141,12 +144,11 @@ def chroma_of_notes(heard: np.ndarray) -> np.ndarray:
     """
     if heard.shape[2] < 2:
         return np.empty((PITCH_CLASSES * len(_HEARD), 0), np.uint8)
-    notes = dict(zip(("notes", "onsets", "melody"), heard, strict=True))
+    notes = dict(zip(HEARD, heard, strict=True))
     parts = []
     for name, lowest in _HEARD:
         means = mean_blocks(notes[name][lowest:], 2)
-        beyond = np.maximum(means - np.median(means, axis=1, keepdims=True), 0)
-        octaves = np.pad(beyond, ((lowest, 0), (0, 0))).reshape(
+        octaves = np.pad(_beyond_median(means), ((lowest, 0), (0, 0))).reshape(
             -1, PITCH_CLASSES, len(means[0])
         )
         parts.append(_quantized(octaves.sum(axis=0)))
@@ -157,7 +159,11 @@ def _whitened(means: np.ndarray) -> np.ndarray:
     if not means.any():
         return means
     compressed = np.log1p(means / (_KNEE * means.mean()))
-    return np.maximum(compressed - np.median(compressed, axis=1, keepdims=True), 0)
+    return _beyond_median(compressed)
+
+
+def _beyond_median(bins: np.ndarray) -> np.ndarray:
+    return np.maximum(bins - np.median(bins, axis=1, keepdims=True), 0)
 
 
 def _folded(bins: np.ndarray, transform: Transform) -> np.ndarray:

@@ -276,21 +276,20 @@ class Frontend(Transform):
         self, blocks: Iterator[np.ndarray], name: str, hearing: Hearing | None
     ) -> tuple[np.ndarray, np.ndarray]:
         size = chroma.frames_per_chroma(self)
-        stream = StreamedTransform(self, self.pool, size)
-        heard = None
-        if hearing is not None:
+        if hearing is None:
+            streams = [StreamedTransform(self, self.pool, size)]
+        else:
             hearing.check_rate(self)
-            heard = hearing.stream()
+            streams = [StreamedTransform(self, self.pool), hearing.stream()]
         for block in blocks:
-            stream.add(block)
-            if heard is not None:
-                heard.add(block)
-        pooled, coarse = stream.finish()
-        features = self._normalize(pooled, name)
-        if hearing is None or heard is None:
-            return features, chroma.chroma_of_cqt(coarse, size, self, name)
-        (fine,) = heard.finish()
-        return features, hearing.chroma(fine)
+            for stream in streams:
+                stream.add(block)
+        # The features come first; last what the chroma is folded from.
+        means = [mean for stream in streams for mean in stream.finish()]
+        features = self._normalize(means[0], name)
+        if hearing is None:
+            return features, chroma.chroma_of_cqt(means[-1], size, self, name)
+        return features, hearing.chroma(means[-1])
 
     def _normalize(self, pooled: np.ndarray, name: str) -> np.ndarray:
         if pooled.shape[1] == 0:

@@ -7,11 +7,10 @@ LanceDB table, `milvus://host:port/collection` names a collection on a server.
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +20,7 @@ from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.catalogues.recall import Trial
 from bytecover_tf.catalogues.rows import Hit, Recording, Row
 from bytecover_tf.errors import CatalogueError
-from bytecover_tf.files import content_hash, is_gone
+from bytecover_tf.files import Closing, content_hash, is_gone
 
 if TYPE_CHECKING:
     pass
@@ -86,7 +85,7 @@ class Verification:
         )
 
 
-class Catalogue(ABC):
+class Catalogue(Closing):
     """Recordings with their embeddings.
 
     Use as a context manager. Several processes may read and write at once: what a
@@ -285,17 +284,6 @@ class Catalogue(ABC):
     @abstractmethod
     def _upsert(self, rows: Sequence[Row]) -> None:
         """Store rows whose keys differ, in place of those with the same keys."""
-
-    def __enter__(self) -> Catalogue:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class Place(Enum):

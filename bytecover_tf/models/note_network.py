@@ -8,10 +8,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from bytecover_tf.audio.chroma import HEARD
 from bytecover_tf.layers.salience import HARMONICS, stack_harmonics
-
-HEARD = ("notes", "onsets", "melody")
-"""What the network says of each semitone: that it sounds, begins, is the melody."""
 
 BINS_PER_SEMITONE = 3
 

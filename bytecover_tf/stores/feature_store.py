@@ -19,14 +19,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import ConfigError, StoreError
-from bytecover_tf.files import flush, json_object, lock, naming, write_atomically
+from bytecover_tf.files import (
+    Closing,
+    flush,
+    json_object,
+    lock,
+    naming,
+    write_atomically,
+)
 
 _FORMAT = 1
 # How every line of the index begins.
@@ -147,7 +153,7 @@ class FeatureStore:
         return self.rows(self.entry(source)).T.astype(np.float32)
 
 
-class FeatureStoreWriter:
+class FeatureStoreWriter(Closing):
     """Adds recordings to a feature store; makes the store if there is none.
 
     Use as a context manager. One writer at a time: a lock file keeps others out.
@@ -286,17 +292,6 @@ class FeatureStoreWriter:
         with naming(self.path), ExitStack() as closing:
             for file in (self._lock, self._data, self._index):
                 closing.callback(file.close)
-
-    def __enter__(self) -> FeatureStoreWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _read_header(folder: Path) -> Frontend:

@@ -25,13 +25,12 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import StoreError
-from bytecover_tf.files import lock, replacing, write_atomically
+from bytecover_tf.files import Closing, lock, replacing, write_atomically
 
 FRONTENDS = {
     "cqt12": Frontend(pool=5),
@@ -204,7 +203,7 @@ class LabelledStore:
         return features
 
 
-class LabelledStoreWriter:
+class LabelledStoreWriter(Closing):
     """Adds recordings to a store; makes the store if there is none.
 
     Use as a context manager. One writer at a time: a lock file keeps others out.
@@ -273,17 +272,6 @@ class LabelledStoreWriter:
     def close(self) -> None:
         """Release the lock."""
         self._lock.close()
-
-    def __enter__(self) -> LabelledStoreWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _file(folder: Path, id: str) -> Path:

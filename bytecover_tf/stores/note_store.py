@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
 from bytecover_tf.errors import StoreError
+from bytecover_tf.files import Closing
 from bytecover_tf.stores.feature_store import Entry, FeatureStore, FeatureStoreWriter
 
 _FILE = "scores.u8"
@@ -81,7 +81,7 @@ def add_with_notes(
     scores.add(entry, score)
 
 
-class NoteWriter:
+class NoteWriter(Closing):
     """Writes scores beside a feature store. Use as a context manager.
 
     Args:
@@ -121,13 +121,6 @@ class NoteWriter:
         self._file.flush()
         self._size = max(self._size, self._file.tell())
 
-    def __enter__(self) -> NoteWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
