@@ -150,18 +150,21 @@ def load_model(
     return _load(path, record, training), record
 
 
-def load_hearing_model(path: Path) -> tuple[NoteNetwork, dict[str, Any]]:
+def load_hearing_model(
+    path: Path, training: bool = False
+) -> tuple[NoteNetwork, dict[str, Any]]:
     """Return a network that hears notes and what was recorded with it.
 
     Args:
         path: a file that `save_model` wrote.
+        training: whether to restore the optimiser as well.
 
     Raises:
         EncoderError: the file is missing, damaged or of another kind.
     """
     record = read_info(path, _HEARING)
     import_module("bytecover_tf.models.note_network")
-    return _load(path, record), record
+    return _load(path, record, training), record
 
 
 def _load(path: Path, record: dict[str, Any], training: bool = False) -> Any:

@@ -1,4 +1,9 @@
-"""One training of the network that hears notes: resumable, with its record."""
+"""One training of the network that hears notes: resumable, with its record.
+
+A run's folder holds `run.json`, the request; `backup.keras`, the last hundred steps
+with the optimiser's state, to continue from; and at the end `hearing.keras` in its
+place.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +18,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from bytecover_tf.encoders.model_file import save_model
-from bytecover_tf.errors import ConfigError, DataError
+from bytecover_tf.encoders.model_file import load_hearing_model, save_model
+from bytecover_tf.errors import ConfigError, DataError, EncoderError
 from bytecover_tf.files import write_atomically
 from bytecover_tf.models.note_network import KERNELS, NoteNetwork
 from bytecover_tf.stores.labelled_store import (
@@ -31,6 +36,7 @@ from bytecover_tf.training.note_crops import (
 )
 
 FILE_NAME = "hearing.keras"
+_BACKUP = "backup.keras"
 _STEPS_PER_EPOCH = 100
 # One recording of so many is kept for validation, by its id.
 _HELD_OUT = 20
@@ -96,6 +102,7 @@ def train_hearing(
     Raises:
         ConfigError: the folder has a run of another request.
         DataError: there is too little to train on.
+        EncoderError: what the run should continue from is damaged.
         StoreError: a store is missing or damaged.
     """
     _claim(run_dir, request)
@@ -103,21 +110,20 @@ def train_hearing(
     if path.exists():
         return path
     training, held_out, sets = _read(request.stores)
-    keras.utils.set_random_seed(request.seed)
-    model = NoteNetwork(request.filters, request.kernels)
-    model.build((None, FRONTENDS["cqt36"].n_bins, FRAMES, 1))
-    model.compile(keras.optimizers.Adam(_schedule(request)))
+    backup = run_dir / _BACKUP
+    model, done = _continued(backup) if backup.exists() else (_new(request), 0)
     crops = NoteCrops(training, request.batch, _STEPS_PER_EPOCH, request.seed)
     inputs, targets = stack([crop(one) for one in held_out])
     callbacks = [
         EpochClock(crops),
-        keras.callbacks.BackupAndRestore(run_dir / "backup"),
+        _Backup(backup),
         keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: report(_line(epoch, request, logs))
         ),
     ]
     model.fit(
         crops,
+        initial_epoch=done,
         epochs=request.steps // _STEPS_PER_EPOCH,
         # Keras would draw the order of batches from a state that no backup keeps.
         shuffle=False,
@@ -132,7 +138,36 @@ def train_hearing(
     measured.update(_agreement(model, inputs, targets["heard"]))
     info = {"request": asdict(request), "sets": sets, "held_out": measured}
     save_model(model, path, FRONTENDS["cqt36"], info)
+    backup.unlink(missing_ok=True)
     return path
+
+
+class _Backup(keras.callbacks.Callback):
+    """Keeps the model as it is after each epoch."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        save_model(self.model, self._path, FRONTENDS["cqt36"], {"epoch": epoch + 1})
+
+
+def _new(request: HearingRequest) -> NoteNetwork:
+    keras.utils.set_random_seed(request.seed)
+    model = NoteNetwork(request.filters, request.kernels)
+    model.build((None, FRONTENDS["cqt36"].n_bins, FRAMES, 1))
+    model.compile(keras.optimizers.Adam(_schedule(request)))
+    return model
+
+
+def _continued(backup: Path) -> tuple[NoteNetwork, int]:
+    """Return the model of a backup, and how many epochs it was trained."""
+    try:
+        model, info = load_hearing_model(backup, training=True)
+    except EncoderError as error:
+        raise EncoderError(f"{error}; remove it to begin the run anew") from None
+    return model, info["epoch"]
 
 
 def _claim(run_dir: Path, request: HearingRequest) -> None:

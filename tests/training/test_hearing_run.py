@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bytecover_tf.encoders.model_file import load_hearing_model, read_info
-from bytecover_tf.errors import ConfigError, DataError, StoreError
+from bytecover_tf.errors import ConfigError, DataError, EncoderError, StoreError
 from bytecover_tf.stores.labelled_store import (
     FRONTENDS,
     LabelledFeatures,
@@ -131,6 +131,40 @@ def test_resumed_training_ends_as_uninterrupted_training(store, finished, tmp_pa
     for a, b in zip(finished.model.get_weights(), found.get_weights(), strict=True):
         np.testing.assert_allclose(b, a, atol=1e-5)
     assert info["held_out"] == pytest.approx(finished.info["held_out"], abs=1e-4)
+
+
+def test_a_backup_is_replaced_as_a_whole(store, finished, tmp_path, monkeypatch):
+    with pytest.raises(Killed):
+        train_hearing(request(store), tmp_path, kill_after(1))
+    backup = tmp_path / "backup.keras"
+    before = backup.read_bytes()
+
+    def save_half(self, path):
+        path.write_bytes(before[:1000])
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("keras.Model.save", save_half)
+        with pytest.raises(Killed):
+            train_hearing(request(store), tmp_path, lambda line: None)
+    assert backup.read_bytes() == before
+    lines = []
+    train_hearing(request(store), tmp_path, lines.append)
+    assert [line.split(" of")[0] for line in lines] == ["step 4", "step 6"]
+    # The finished network takes its place.
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"run.json", "hearing.keras"}
+
+
+def test_a_damaged_backup_says_what_to_do(store, tmp_path):
+    with pytest.raises(Killed):
+        train_hearing(request(store), tmp_path, kill_after(1))
+    backup = tmp_path / "backup.keras"
+    half = backup.read_bytes()[: backup.stat().st_size // 2]
+    backup.write_bytes(half)
+    with pytest.raises(EncoderError, match=r"backup\.keras: .*; remove it to begin"):
+        train_hearing(request(store), tmp_path)
+    assert backup.read_bytes() == half
 
 
 def test_each_hundred_steps_are_told(finished):
