@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="KEY=VALUE",
         help="change a parameter of the frontend, such as pool=20; may be repeated",
     )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="read all that the store has, and extract what is damaged anew",
+    )
     options = parser.parse_args(arguments)
 
     from bytecover_tf.data.features import default_store
@@ -41,13 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.workers,
         options.source_pool,
         options.allow_truncated,
+        options.verify,
     )
+    paths = {os.path.abspath(track.path) for track in tracks}
+    for path in report.damaged:
+        is_mended = path in paths and path not in report.failed
+        told = "extracted anew" if is_mended else "still damaged in the store"
+        cli.warn(f"damaged: {path}: {told}")
     print_failures(report)
     print(
         f"{store}: {report.extracted} extracted, {report.present} already there, "
         f"{len(report.failed)} failed"
     )
-    if not report.failed:
+    if not report.failed and paths.issuperset(report.damaged):
         return cli.OK
     done = report.extracted + report.present
     return cli.SOME_FAILED if done else cli.NOTHING_DONE

@@ -15,7 +15,7 @@ from bytecover_tf.audio.hearing import Hearing
 from bytecover_tf.errors import AudioError, StoreError, explain
 from bytecover_tf.files import content_hash, is_unchanged, modified_ns
 from bytecover_tf.progress import progress_bar
-from bytecover_tf.stores.feature_store import FeatureStoreWriter
+from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
 from bytecover_tf.stores.process_map import ProcessMap
 from bytecover_tf.terminal import warn
 
@@ -28,11 +28,14 @@ class ExtractionReport:
         extracted: number of recordings added.
         present: number that the store had already.
         failed: reason by path, for each recording that was skipped.
+        damaged: paths of the recordings that the store had damaged, if it was asked
+            to look; those of them that were to be extracted are extracted anew.
     """
 
     extracted: int = 0
     present: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def extract_features(
     workers: int | None = None,
     source_pool: int = 1,
     allow_truncated: bool = False,
+    verify: bool = False,
 ) -> ExtractionReport:
     """Add the features of files to a store.
 
@@ -75,6 +79,8 @@ def extract_features(
         workers: processes; by default one a core.
         source_pool: how many frames a column of the `.npy` files averages.
         allow_truncated: whether to take what is there of truncated files.
+        verify: whether to read what the store has, and to extract what is damaged
+            anew.
 
     Returns:
         What was done and what failed.
@@ -85,6 +91,10 @@ def extract_features(
     """
     report = ExtractionReport()
     with FeatureStoreWriter(store, frontend) as writer:
+        if verify:
+            damaged = FeatureStore(store).damaged()
+            report.damaged = [entry.source for entry in damaged]
+            writer.forget(damaged)
         todo = []
         for path in dict.fromkeys(os.path.abspath(path) for path in paths):
             if _is_present(writer, path):

@@ -4,18 +4,19 @@
     features.f16    float16 rows of n_bins values, one row a pooled frame, all
                     recordings one after the other
     index.jsonl     one line a recording: where it came from, the SHA-256 of that
-                    file, and which rows are its own
+                    file, which rows are its own, and their SHA-256
 
 A crop in time is one contiguous read. Data is on disk before the line that names
-it, so a writer killed at any moment leaves a valid store: what follows the last
-whole line is dropped by the next writer.
+it, so a writer killed at any moment leaves a valid store: the next one drops the line
+that was begun, and writes behind the rows that no line names.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -52,6 +53,7 @@ class Entry:
         mtime_ns: when it was last changed, in nanoseconds, or None.
         start: first row in `features.f16`.
         frames: number of rows.
+        digest: SHA-256 of these rows; empty if an older version stored them.
     """
 
     source: str
@@ -60,6 +62,7 @@ class Entry:
     mtime_ns: int | None
     start: int
     frames: int
+    digest: str = ""
 
 
 class FeatureStore:
@@ -148,9 +151,23 @@ class FeatureStore:
             float32 array (n_bins, T).
 
         Raises:
-            StoreError: the store does not have it.
+            StoreError: the store does not have it, or it is damaged.
         """
-        return self.rows(self.entry(source)).T.astype(np.float32)
+        entry = self.entry(source)
+        if not self._is_as_stored(entry):
+            raise StoreError(
+                f"{self.path}: the features of {entry.source} are damaged; extract "
+                "them anew with features --verify"
+            )
+        return self.rows(entry).T.astype(np.float32)
+
+    def damaged(self) -> list[Entry]:
+        """Read everything; return the recordings that are not as they were stored."""
+        return [entry for entry in self if not self._is_as_stored(entry)]
+
+    def _is_as_stored(self, entry: Entry) -> bool:
+        rows = self._rows[entry.start : entry.start + entry.frames]
+        return entry.digest in ("", _digest(rows))
 
 
 class FeatureStoreWriter(Closing):
@@ -190,27 +207,25 @@ class FeatureStoreWriter(Closing):
         self._index = open(self.path / "index.jsonl", "ab")
         self._data = open(self.path / "features.f16", "ab")
         entries, index_size = _read_index(self.path)
-        self._end = max((entry.start + entry.frames for entry in entries), default=0)
         self._by_source = {entry.source: entry for entry in entries}
         self._by_key = {entry.key: entry for entry in entries}
-        if self._data.tell() < self._end * self._row_bytes:
+        end = max((entry.start + entry.frames for entry in entries), default=0)
+        frames = self._data.tell() // self._row_bytes
+        if frames < end:
             raise StoreError(
                 f"{self.path}: features.f16 is shorter than the index says"
             )
-        self._check_unfinished(entries)
-        # What a killed writer left unfinished.
+        self._check_unfinished(frames - end, len(entries))
+        # A line that a killed writer began. Its rows stay: no line tells whose they are.
         self._index.truncate(index_size)
-        self._data.truncate(self._end * self._row_bytes)
 
-    def _check_unfinished(self, entries: Sequence[Entry]) -> None:
-        """Refuse to drop more than a killed writer can have left."""
-        frames = self._data.tell() // self._row_bytes - self._end
+    def _check_unfinished(self, frames: int, recordings: int) -> None:
+        """Refuse to go on if a killed writer cannot have left so much."""
         if frames * self.frontend.seconds_per_frame > _LONGEST:
             self.close()
             raise StoreError(
-                f"{self.path}: index.jsonl names {len(entries)} recordings, and "
-                f"{frames} frames that follow belong to none; it is damaged, so that "
-                "nothing is changed"
+                f"{self.path}: index.jsonl names {recordings} recordings, and "
+                f"{frames} frames that follow belong to none; it is damaged"
             )
 
     @property
@@ -230,6 +245,12 @@ class FeatureStoreWriter(Closing):
     def find(self, source: str | Path) -> Entry | None:
         """Return the entry of a file, or None if the store does not have it."""
         return self._by_source.get(str(source))
+
+    def forget(self, entries: Iterable[Entry]) -> None:
+        """Have recordings that are damaged stored anew, when they are added again."""
+        for entry in entries:
+            self._by_source.pop(entry.source, None)
+            self._by_key.pop(entry.key, None)
 
     def add(
         self,
@@ -258,7 +279,7 @@ class FeatureStoreWriter(Closing):
         """
         twin = self._by_key.get(key)
         if twin is not None:
-            start, frames = twin.start, twin.frames
+            start, frames, digest = twin.start, twin.frames, twin.digest
         else:
             bins = self.frontend.n_bins
             if features is None or features.ndim != 2 or features.shape[0] != bins:
@@ -273,12 +294,14 @@ class FeatureStoreWriter(Closing):
                     f"{source}: has features that are not finite, or too large for "
                     "float16"
                 )
-            start, frames = self._end, features.shape[1]
+            frames, digest = features.shape[1], _digest(stored)
             with naming(self.path / "features.f16"):
+                # Behind whatever is there, which a killed writer may have left.
+                self._data.write(bytes(-self._data.tell() % self._row_bytes))
+                start = self._data.tell() // self._row_bytes
                 self._data.write(stored.tobytes())
                 flush(self._data)
-            self._end += frames
-        entry = Entry(str(source), key, size, mtime_ns, start, frames)
+        entry = Entry(str(source), key, size, mtime_ns, start, frames, digest)
         with naming(self.path / "index.jsonl"):
             self._index.write(json.dumps(asdict(entry)).encode() + b"\n")
             flush(self._index)
@@ -292,6 +315,11 @@ class FeatureStoreWriter(Closing):
         with naming(self.path), ExitStack() as closing:
             for file in (self._lock, self._data, self._index):
                 closing.callback(file.close)
+
+
+def _digest(rows: np.ndarray) -> str:
+    """Return the SHA-256 of rows as they lie on disk."""
+    return hashlib.sha256(np.ascontiguousarray(rows, "<f2").tobytes()).hexdigest()
 
 
 def _read_header(folder: Path) -> Frontend:
@@ -322,8 +350,9 @@ def _entry(values: dict[str, Any]) -> Entry:
     counts = (entry.start, entry.frames)
     if not all(type(count) is int and count >= 0 for count in counts):
         raise TypeError(f"start and frames are {counts}")
-    if not (isinstance(entry.source, str) and isinstance(entry.key, str)):
-        raise TypeError(f"source and key are {entry.source!r} and {entry.key!r}")
+    texts = (entry.source, entry.key, entry.digest)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"source, key and digest are {texts}")
     return entry
 
 

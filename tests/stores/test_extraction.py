@@ -242,3 +242,32 @@ def test_a_file_without_permission_is_one_reason(songs, monkeypatch):
     monkeypatch.setattr(extraction, "content_hash", refuse)
     reason = extraction.Reader(FRONTEND)(str(songs[0]))
     assert reason == f"{songs[0]}: cannot be read: Permission denied"
+
+
+def test_verify_extracts_what_is_damaged_anew(songs, tmp_path, capsys):
+    folder = str(songs[0].parents[1])
+    store = tmp_path / "store"
+    run = ["--data", "folder", "--data-root", folder, "--out", str(store)]
+    run += ["--workers", "1", "--verify"]
+    assert main(run) == 0
+    before = {path: FeatureStore(store).features(path) for path in songs}
+    rows = np.memmap(store / "features.f16", np.float16, "r+")
+    rows[FeatureStore(store).entry(songs[2]).start * 84 + 100] += 0.5
+    rows.flush()
+    assert main(run[:-1]) == 0
+    assert "6 already there" in capsys.readouterr().out
+    assert main(run) == 0
+    told = capsys.readouterr()
+    assert f"damaged: {songs[2]}: extracted anew" in told.err
+    assert "1 extracted, 5 already there" in told.out
+    for path, features in before.items():
+        np.testing.assert_array_equal(FeatureStore(store).features(path), features)
+    assert FeatureStore(store).damaged() == []
+
+    # One that cannot be extracted stays damaged, and the exit status says so.
+    rows = np.memmap(store / "features.f16", np.float16, "r+")
+    rows[FeatureStore(store).entry(songs[2]).start * 84 + 100] += 0.5
+    rows.flush()
+    songs[2].rename(tmp_path / "elsewhere.flac")
+    assert main(run) == 1
+    assert f"damaged: {songs[2]}: still damaged" in capsys.readouterr().err

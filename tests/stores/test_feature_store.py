@@ -166,6 +166,58 @@ def test_a_full_disk_is_named_and_loses_nothing(tmp_path, arrays):
     check(tmp_path, arrays)
 
 
+def damage(path, source):
+    """Change one value of a recording's features to another finite one."""
+    entry = FeatureStore(path).entry(source)
+    rows = np.memmap(path / "features.f16", np.float16, "r+").reshape(-1, 84)
+    rows[entry.start + 1, 5] = 0.25 if rows[entry.start + 1, 5] != 0.25 else 0.5
+    rows.flush()
+
+
+def test_a_changed_value_is_found(tmp_path, arrays):
+    fill(tmp_path, arrays)
+    assert FeatureStore(tmp_path).damaged() == []
+    damage(tmp_path, "/a/2.wav")
+    store = FeatureStore(tmp_path)
+    assert [entry.source for entry in store.damaged()] == ["/a/2.wav"]
+    with pytest.raises(StoreError, match=r"/a/2\.wav are damaged; extract them anew"):
+        store.features("/a/2.wav")
+    store.features("/a/3.wav")
+
+
+def test_rows_that_a_line_does_not_mean_are_found(tmp_path, arrays):
+    fill(tmp_path, arrays)
+    index = tmp_path / "index.jsonl"
+    index.write_text(index.read_text().replace('"start": 11,', '"start": 10,'))
+    (found,) = FeatureStore(tmp_path).damaged()
+    assert found.start == 10
+
+
+def test_a_store_without_digests_is_read(tmp_path, arrays):
+    fill(tmp_path, arrays)
+    index = tmp_path / "index.jsonl"
+    lines = [json.loads(line) for line in index.read_text().splitlines()]
+    for line in lines:
+        assert len(line.pop("digest")) == 64
+    index.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    check(tmp_path, arrays)
+    assert FeatureStore(tmp_path).damaged() == []
+    fill(tmp_path, {"/b/new.wav": arrays["/a/1.wav"]})
+    check(tmp_path, {**arrays, "/b/new.wav": arrays["/a/1.wav"]})
+
+
+def test_rows_that_no_line_names_are_left_alone(tmp_path, arrays):
+    fill(tmp_path, arrays)
+    data, index = tmp_path / "features.f16", tmp_path / "index.jsonl"
+    kept = data.read_bytes()
+    # A list of an earlier day, say from a copy.
+    index.write_bytes(b"".join(index.read_bytes().splitlines(True)[:3]))
+    *_, last = arrays
+    fill(tmp_path, {last: arrays[last]})
+    assert data.read_bytes().startswith(kept)
+    check(tmp_path, {source: arrays[source] for source in [*list(arrays)[:3], last]})
+
+
 def test_a_garbled_index_makes_no_writer_drop_the_features(tmp_path, arrays):
     fill(tmp_path, arrays)
     data, index = tmp_path / "features.f16", tmp_path / "index.jsonl"
