@@ -9,12 +9,18 @@ from pathlib import Path
 
 from benchmarks.processes import free_ports
 
+ROOT = "root:Milvus"
+"""Name and password that a new server knows, if it asks for any."""
+
 
 @cache
-def start():
+def start(guarded=False):
     """Start the server once, on free ports; return its `host:port`.
 
     It listens on every interface and has no setting against that.
+
+    Args:
+        guarded: whether it asks for a password.
     """
     from milvus import MilvusServer, MilvusServerConfig
 
@@ -25,6 +31,7 @@ def start():
     server.config.update(**dict(zip(names, free_ports(len(names)), strict=True)))
     # Milliseconds that a strongly consistent read waits for.
     server.config.set("proxy.timeTickInterval", 50)
+    server.config.set("authorization_enabled", guarded)
     server.webservice_port = free_ports(1)[0]
     # Its embedded etcd would take 2379 and 2380, which another server may have.
     etcd = Path(folder.name, "etcd.yaml")

@@ -63,7 +63,8 @@ class Verification:
         unreadable: paths of recordings whose file cannot be looked at.
         changed: paths of recordings whose file now has other content.
         unindexed: paths of files whose content is not in the catalogue.
-        damaged: paths of recordings without chroma or a sound embedding of the whole.
+        damaged: paths of recordings without chroma or a sound embedding of the whole,
+            or with a row that is not as it was stored.
     """
 
     recordings: int = 0
@@ -156,7 +157,7 @@ class Catalogue(Closing):
         """
         found = Verification()
         recordings: dict[str, Recording] = {}
-        whole = set()
+        whole, damaged = set(), set()
         for row in self.rows():
             recordings[row.recording.id] = row.recording
             if (
@@ -165,6 +166,9 @@ class Catalogue(Closing):
                 and self._is_chroma(row.chroma)
             ):
                 whole.add(row.recording.id)
+            if not row.is_as_stored:
+                damaged.add(row.recording.id)
+        whole -= damaged
         found.recordings = len(recordings)
         for recording in recordings.values():
             if recording.id not in whole:

@@ -2,10 +2,12 @@
 
     recordings.lance    the rows; the identity is in the table's schema
     lock                held by a process while it writes
+    version             number of the latest version of the table
 
 LanceDB commits each change as a new version of the table, so a reader or a killed
 writer never sees half of one. Writers take turns by the lock, since two that insert
-the same key at the same time would both succeed.
+the same key at the same time would both succeed. LanceDB opens the latest version that
+it finds; the number tells whether that is the latest one that there was.
 """
 
 from __future__ import annotations
@@ -31,10 +33,12 @@ from bytecover_tf.catalogues.packing import unpack
 from bytecover_tf.catalogues.recall import Trial
 from bytecover_tf.catalogues.rows import COLUMNS, Hit, Recording, Row
 from bytecover_tf.errors import ByteCoverError, CatalogueError, ConfigError
-from bytecover_tf.files import lock
+from bytecover_tf.files import lock, write_atomically
 
 _TABLE = "recordings"
 _IDENTITY = b"bytecover"
+_DIGEST = "digest"
+_VERSION = "version"
 # Followed by the number of rows that the index was built for.
 _INDEX = "embedding_"
 _IDS_AT_ONCE = 500
@@ -90,10 +94,12 @@ class LanceCatalogue(Catalogue):
         self.address = address
         self._folder = Path(address)
         self._writes = 0
+        self._table: Any = None
         if identity is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
         elif not self._exists:
             raise CatalogueMissing(f"{address}: there is no catalogue")
+        latest = self._read_version()
         # Every read looks for what other processes have written.
         database = lancedb.connect(self._folder, read_consistency_interval=timedelta(0))
         if identity is not None:
@@ -101,15 +107,44 @@ class LanceCatalogue(Catalogue):
                 if not self._exists:
                     self._make(database, identity)
         with _explained(address):
-            self._table: Any = database.open_table(_TABLE)
+            self._table = database.open_table(_TABLE)
+            self._check_version(latest)
             self._schema = self._table.schema
             self.identity = _read_identity(self._schema, address)
 
     @property
     def _exists(self) -> bool:
+        table = self._folder / f"{_TABLE}.lance"
+        if any(table.glob("_versions/*.manifest")):
+            return True
         # Without a version: whoever made it was killed, or the disk was full.
-        versions = self._folder / f"{_TABLE}.lance" / "_versions"
-        return any(versions.glob("*.manifest"))
+        if any(table.glob("data/*")) or self._version.exists():
+            raise CatalogueError(
+                f"{self.address}: damaged; every version of {table} is lost. Restore "
+                "the folder from a copy, or index the files into a new catalogue"
+            )
+        return False
+
+    @property
+    def _version(self) -> Path:
+        return self._folder / _VERSION
+
+    def _read_version(self) -> int:
+        """Return the latest version that was written; 0 if none has been noted."""
+        try:
+            return int(self._version.read_text())
+        except FileNotFoundError:
+            return 0
+        except (OSError, ValueError) as error:
+            raise CatalogueError(f"{self._version}: damaged ({error})") from None
+
+    def _check_version(self, latest: int) -> None:
+        if self._table.version < latest:
+            raise CatalogueError(
+                f"{self.address}: damaged; its version {latest} is lost, and the one "
+                f"before it is {self._table.version}. Restore the folder from a copy, "
+                f"or remove {self._version} to go on with what is left"
+            )
 
     def _make(self, database: Any, identity: Identity) -> None:
         names = {path.name for path in self._folder.iterdir()}
@@ -141,13 +176,19 @@ class LanceCatalogue(Catalogue):
     def rows(self, ids: Iterable[str] | None = None) -> Iterator[Row]:
         """Yield the rows of the recordings with these ids, by default of all."""
         for condition in [None] if ids is None else _conditions(ids):
-            for batch in self._scan([*COLUMNS, "embedding", "chroma"], condition):
+            columns = [*COLUMNS, "embedding", "chroma", *self._digest]
+            for batch in self._scan(columns, condition):
                 embeddings = self._vectors(batch)
                 values = batch.drop_columns(["embedding"]).to_pylist()
                 for value, embedding in zip(values, embeddings, strict=True):
                     yield Row.from_dict(
                         {**value, "embedding": embedding}, self.identity.parts
                     )
+
+    @property
+    def _digest(self) -> list[str]:
+        """The column with digests, which catalogues of older versions lack."""
+        return [_DIGEST] if _DIGEST in self._schema.names else []
 
     def vectors(self) -> Iterator[np.ndarray]:
         """Yield every embedding, in blocks (n, dim) and no order."""
@@ -296,6 +337,7 @@ class LanceCatalogue(Catalogue):
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat), self.identity.dim)
         chroma = [value["chroma"] for value in values]
         arrays = [*map(pa.array, columns), vectors, pa.array(chroma, pa.binary())]
+        arrays += [pa.array([value[name] for value in values]) for name in self._digest]
         return pa.table(arrays, schema=self._schema)
 
     @contextmanager
@@ -303,6 +345,8 @@ class LanceCatalogue(Catalogue):
         """Wait until no other process writes, and keep others waiting."""
         with _explained(self.address), lock(self._folder / "lock", wait=True):
             yield
+            if self._table is not None:
+                write_atomically(self._version, f"{self._table.version}\n")
 
 
 @contextmanager
@@ -330,9 +374,12 @@ def _schema(identity: Identity) -> Any:
 
     types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
     fields = [(name, types[kind]) for name, kind in COLUMNS.items()]
-    vector = ("embedding", pa.list_(pa.float32(), identity.dim))
-    metadata = {_IDENTITY: identity.to_json()}
-    return pa.schema([*fields, vector, ("chroma", pa.binary())], metadata=metadata)
+    fields += [
+        ("embedding", pa.list_(pa.float32(), identity.dim)),
+        ("chroma", pa.binary()),
+        (_DIGEST, pa.string()),
+    ]
+    return pa.schema(fields, metadata={_IDENTITY: identity.to_json()})
 
 
 def _read_identity(schema: Any, where: str) -> Identity:

@@ -14,6 +14,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -35,13 +36,14 @@ _ADDRESS = re.compile(
     r"milvus://((?P<login>\S+)@)?(?P<server>[^/@\s]+:\d+)/(?P<collection>[A-Za-z_]\w*)"
 )
 _TOKEN = "BYTECOVER_MILVUS_TOKEN"
+_DIGEST = "digest"
 _TIMEOUT = 60  # seconds, for one request
 _CONNECT_TIMEOUT = 10
 _TEXT = 65_535  # bytes, the most that Milvus allows
 _IDS_AT_ONCE = 500
-# As much chroma of one part as base64 brings into a text, in whole frames: 63 minutes.
-# The rest of a longer recording is searched by its embeddings but not aligned.
-_CHROMA = _TEXT // 4 * 3 // BYTES_PER_FRAME * BYTES_PER_FRAME
+# As many frames of chroma of one part as base64 brings into a text: 63 minutes. The
+# rest of a longer recording is searched by its embeddings but not aligned.
+_FRAMES = _TEXT // 4 * 3 // BYTES_PER_FRAME
 # The server refuses messages over 64 MB; a row has up to 8 kB of vector and 64 kB of
 # chroma for each part.
 _PARTS_AT_ONCE = 500
@@ -99,6 +101,8 @@ class MilvusCatalogue(Catalogue):
                 raise CatalogueMissing(f"{address}: there is no catalogue")
             described = self._client.describe_collection(self._collection)
             self.identity = Identity.from_json(described["description"], address)
+            names = {field["name"] for field in described["fields"]}
+            self._digest = [_DIGEST] if _DIGEST in names else []
             if not self._client.list_indexes(self._collection):
                 # Who made the collection or changed its index was killed.
                 self._client.create_index(self._collection, self._index(_EXACT))
@@ -122,6 +126,7 @@ class MilvusCatalogue(Catalogue):
             schema.add_field(name, data_type, is_primary=name == "key", **options)
         for name in _chroma_fields(identity.parts):
             schema.add_field(name, DataType.VARCHAR, max_length=_TEXT)
+        schema.add_field(_DIGEST, DataType.VARCHAR, max_length=64)
         schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=identity.dim)
         # Two processes may do this at once: the same again is no error in Milvus.
         self._client.create_collection(
@@ -166,7 +171,7 @@ class MilvusCatalogue(Catalogue):
     def rows(self, ids: Iterable[str] | None = None) -> Iterator[Row]:
         """Yield the rows of the recordings with these ids, by default of all."""
         for condition in [""] if ids is None else _conditions(ids):
-            columns = [*COLUMNS, "embedding", *self._chroma_fields]
+            columns = [*COLUMNS, "embedding", *self._chroma_fields, *self._digest]
             for values in self._scan(columns, condition):
                 packed = self._packed(values)
                 yield Row.from_dict({**values, "chroma": packed}, self.identity.parts)
@@ -277,9 +282,21 @@ class MilvusCatalogue(Catalogue):
                 block = ordered[start : start + self._rows_at_once]
                 self._client.upsert(
                     self._collection,
-                    [_values(row, self.identity.parts) for row in block],
+                    [self._values(row) for row in block],
                     timeout=_TIMEOUT,
                 )
+
+    def _values(self, row: Row) -> dict[str, Any]:
+        """Return a row's columns, each part of the chroma as a text of its own."""
+        if row.chroma is not None:
+            row = replace(row, chroma=row.chroma[:, :_FRAMES])
+        values = row.to_dict()
+        packed, digest = values.pop("chroma"), values.pop(_DIGEST)
+        length = len(packed) // self.identity.parts
+        for number, name in enumerate(self._chroma_fields):
+            part = packed[number * length :][:length]
+            values[name] = b64encode(part).decode()
+        return values | dict.fromkeys(self._digest, digest)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -292,17 +309,6 @@ class MilvusCatalogue(Catalogue):
             raise CatalogueError(f"{self.address}: {error.message}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CatalogueError(f"{self.address}: no catalogue ({error})") from error
-
-
-def _values(row: Row, parts: int) -> dict[str, Any]:
-    """Return a row's columns, each part of the chroma as a text of its own."""
-    values = row.to_dict()
-    packed = values.pop("chroma")
-    length = len(packed) // parts
-    for number, name in enumerate(_chroma_fields(parts)):
-        part = packed[number * length :][: min(length, _CHROMA)]
-        values[name] = b64encode(part).decode()
-    return values
 
 
 def _chroma_fields(parts: int) -> list[str]:

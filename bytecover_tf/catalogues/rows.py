@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -94,6 +96,8 @@ class Row:
         embedding: float32 (dim,), of unit norm.
         chroma: uint8 (12 * parts, frames), of the whole recording; windows have
             none. A catalogue keeps it in sixteen levels.
+        digest: SHA-256 of the row as it was stored; empty if it was not, or by an
+            older version.
     """
 
     recording: Recording
@@ -102,6 +106,12 @@ class Row:
     end: float
     embedding: np.ndarray
     chroma: np.ndarray | None = None
+    digest: str = ""
+
+    @property
+    def is_as_stored(self) -> bool:
+        """Whether the row is what its digest was made of."""
+        return self.digest in ("", self._digest())
 
     @property
     def key(self) -> str:
@@ -117,8 +127,23 @@ class Row:
             "start": self.start,
             "end": self.end,
             "embedding": self.embedding,
-            "chroma": b"" if self.chroma is None else pack(self.chroma),
+            "chroma": self._packed,
+            # One that is found damaged, and stored again with another work, stays so.
+            "digest": self.digest or self._digest(),
         }
+
+    @property
+    def _packed(self) -> bytes:
+        return b"" if self.chroma is None else pack(self.chroma)
+
+    def _digest(self) -> str:
+        """Return the SHA-256 of all that never changes."""
+        times = map(float, (self.recording.duration, self.start, self.end))
+        facts = [self.key, self.recording.content, *times]
+        digest = hashlib.sha256(json.dumps(facts).encode())
+        digest.update(np.ascontiguousarray(self.embedding, "<f4").tobytes())
+        digest.update(self._packed)
+        return digest.hexdigest()
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], parts: int = 1) -> Row:
@@ -130,6 +155,7 @@ class Row:
             values["end"],
             np.asarray(values["embedding"], np.float32),
             unpack(values["chroma"], parts) if values["chroma"] else None,
+            values.get("digest", ""),
         )
 
 
@@ -149,7 +175,7 @@ COLUMNS: dict[str, type] = {
     "start": float,
     "end": float,
 }
-"""What is stored beside each embedding and chroma."""
+"""What is stored beside each embedding, chroma and digest."""
 
 
 @dataclass(frozen=True)

@@ -216,7 +216,7 @@ class FeatureStoreWriter(Closing):
                 f"{self.path}: features.f16 is shorter than the index says"
             )
         self._check_unfinished(frames - end, len(entries))
-        # A line that a killed writer began. Its rows stay: no line tells whose they are.
+        # A line that a killed writer began. Its rows stay: none tells whose they are.
         self._index.truncate(index_size)
 
     def _check_unfinished(self, frames: int, recordings: int) -> None:

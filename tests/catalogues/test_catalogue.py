@@ -287,6 +287,40 @@ def test_verify_compares_with_the_files(catalogue, rng, tmp_path):
     assert not found.is_sound
 
 
+def damaging(row):
+    """Have a row change once its digest is made, as a disk may change it."""
+    turned = row.embedding[::-1].copy()
+    digest = row.to_dict()["digest"]
+    return replace(row, embedding=turned, digest=digest)
+
+
+def test_verify_finds_rows_that_are_not_as_they_were_stored(catalogue, rng, tmp_path):
+    path = tmp_path / "music.flac"
+    path.write_bytes(b"music")
+    status = path.stat()
+    facts = {
+        "path": str(path),
+        "content": content_hash(path),
+        "size": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+    }
+    row = whole(1, rng.standard_normal(DIM), **facts)
+    window = Row(row.recording, 1, 2.5, 62.5, unit(rng.standard_normal(DIM)))
+    catalogue.add([row, window])
+    assert catalogue.verify().is_sound
+    for changed in (
+        damaging(row),
+        damaging(window),
+        replace(row, chroma=255 - row.chroma, digest=row.to_dict()["digest"]),
+    ):
+        catalogue.add([row, window])
+        catalogue.add([changed])
+        assert catalogue.verify().damaged == [str(path)]
+        # Another work does not make it sound.
+        catalogue.update([replace(row.recording, work="new")])
+        assert catalogue.verify().damaged == [str(path)]
+
+
 def test_verify_passes_over_what_cannot_be_read(catalogue, rng, tmp_path):
     row = whole(1, rng.standard_normal(DIM), path=str(tmp_path / "turned to a pipe"))
     catalogue.add([row])

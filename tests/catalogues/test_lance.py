@@ -46,6 +46,62 @@ def test_what_a_full_disk_left_of_a_new_catalogue_is_made_good(tmp_path, rng):
         assert [found.key for found in opened.rows()] == [row.key]
 
 
+def test_a_lost_version_is_told(tmp_path, rng):
+    with open_catalogue(tmp_path, IDENTITY, create=True) as made:
+        made.add([whole(1, rng.standard_normal(DIM))])
+        made.add([whole(2, rng.standard_normal(DIM))])
+    # LanceDB counts down, so the latest comes first.
+    manifests = sorted(tmp_path.glob("recordings.lance/_versions/*.manifest"))
+    assert len(manifests) == 3
+    for left in (2, 1):
+        manifests[2 - left].unlink()
+        for create in (False, True):
+            with pytest.raises(CatalogueError, match=r"version 3 is lost.*remove .*/v"):
+                open_catalogue(tmp_path, IDENTITY, create=create)
+    manifests[2].unlink()
+    for create in (False, True):
+        with pytest.raises(CatalogueError, match="damaged; every version"):
+            open_catalogue(tmp_path, IDENTITY, create=create)
+    # As older versions made them, without the number.
+    (tmp_path / "version").unlink()
+    with pytest.raises(CatalogueError, match="damaged; every version"):
+        open_catalogue(tmp_path, IDENTITY, create=True)
+    assert len(list(tmp_path.glob("recordings.lance/data/*"))) == 2
+
+
+def test_what_is_left_can_be_used_on_purpose(tmp_path, rng):
+    rows = [whole(number, rng.standard_normal(DIM)) for number in range(2)]
+    with open_catalogue(tmp_path, IDENTITY, create=True) as made:
+        made.add(rows[:1])
+        made.add(rows[1:])
+    min(tmp_path.glob("recordings.lance/_versions/*.manifest")).unlink()
+    (tmp_path / "version").unlink()
+    with open_catalogue(tmp_path, IDENTITY) as opened:
+        assert [row.key for row in opened.rows()] == [rows[0].key]
+        opened.add(rows[1:])
+    with open_catalogue(tmp_path, IDENTITY) as opened:
+        assert opened.count() == 2
+
+
+def test_a_catalogue_without_digests_is_read_and_added_to(tmp_path, rng, monkeypatch):
+    def older(identity):
+        schema = made_schema(identity)
+        return schema.remove(schema.get_field_index("digest"))
+
+    made_schema = lance._schema
+    rows = [whole(number, rng.standard_normal(DIM)) for number in range(3)]
+    with monkeypatch.context() as patch:
+        patch.setattr(lance, "_schema", older)
+        with open_catalogue(tmp_path, IDENTITY, create=True) as made:
+            made.add(rows[:2])
+    (tmp_path / "version").unlink()
+    with open_catalogue(tmp_path, IDENTITY) as opened:
+        opened.add(rows[2:])
+        assert {row.digest for row in opened.rows()} == {""}
+        assert {row.key for row in opened.rows()} == {row.key for row in rows}
+        assert not opened.verify().damaged
+
+
 def test_a_table_of_something_else_is_no_catalogue(tmp_path):
     import lancedb
 

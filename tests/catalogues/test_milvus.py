@@ -42,6 +42,50 @@ def test_a_collection_of_something_else_is_no_catalogue():
 
 
 @pytest.mark.milvus
+def test_a_password_is_sent(rng, monkeypatch):
+    pytest.importorskip("milvus")
+    server = milvus_server.start(guarded=True)
+    address = f"milvus://{server}/guarded"
+    monkeypatch.setattr(milvus, "_CONNECT_TIMEOUT", 2)
+    monkeypatch.setenv("BYTECOVER_MILVUS_TOKEN", milvus_server.ROOT)
+    with open_catalogue(address, IDENTITY, create=True) as made:
+        made.add([whole(1, rng.standard_normal(DIM))])
+    monkeypatch.delenv("BYTECOVER_MILVUS_TOKEN")
+    with open_catalogue(f"milvus://{milvus_server.ROOT}@{server}/guarded") as opened:
+        assert opened.address == address
+        assert opened.count() == 1
+    for wrong in (address, f"milvus://root:wrong@{server}/guarded"):
+        with pytest.raises(CatalogueError, match=address) as caught:
+            open_catalogue(wrong)
+        assert "wrong" not in str(caught.value)
+
+
+@pytest.mark.milvus
+def test_a_collection_without_digests_is_read_and_added_to(rng, monkeypatch):
+    pytest.importorskip("milvus")
+    from pymilvus import CollectionSchema
+
+    add_field = CollectionSchema.add_field
+
+    def add_others(self, name, *arguments, **options):
+        if name != "digest":
+            add_field(self, name, *arguments, **options)
+
+    address = milvus_server.new_address()
+    rows = [whole(number, rng.standard_normal(DIM)) for number in range(2)]
+    with monkeypatch.context() as patch:
+        patch.setattr(CollectionSchema, "add_field", add_others)
+        with open_catalogue(address, IDENTITY, create=True) as made:
+            made.add(rows[:1])
+    with open_catalogue(address, IDENTITY) as opened:
+        opened.add(rows[1:])
+        assert {row.key: row.digest for row in opened.rows()} == {
+            row.key: "" for row in rows
+        }
+        assert not opened.verify().damaged
+
+
+@pytest.mark.milvus
 def test_more_rows_than_one_request_holds(rng, monkeypatch):
     pytest.importorskip("milvus")
     monkeypatch.setattr(milvus, "_PARTS_AT_ONCE", 10)
@@ -82,5 +126,6 @@ def test_chroma_of_more_than_an_hour_is_cut(rng):
     with open_catalogue(milvus_server.new_address(), IDENTITY, create=True) as made:
         made.add([row])
         (stored,) = made.chroma([row.recording.id]).values()
+        assert not made.verify().damaged
     np.testing.assert_array_equal(stored, row.chroma[:, : stored.shape[1]])
     assert stored.shape[1] * 0.4644 > 3600
