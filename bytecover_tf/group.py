@@ -162,8 +162,8 @@ most of the pairs between the two groups say no; what has the same work already 
 group from the start. Every link is shown with its evidence: the stretches that match,
 by how many semitones the second is higher, and its tempo over the first's.
 
-A recording that is found in a part of one twice as long or longer is not joined to it:
-an album in one file is no version of its tracks.
+Two recordings that match over half of one of them or less are not joined: an album in
+one file and a medley are no versions of their tracks.
 
 --merge gives the recordings of a group one work: the named one if there is one, else
 the id of a recording. Groups that hold several named works are left as they are. The

@@ -5,19 +5,30 @@ import numpy as np
 import pytest
 from catalogue_rows import DIM, chroma, recording, whole
 
+from bytecover_tf.audio.chroma import seconds_per_frame
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogues import open_catalogue
 from bytecover_tf.errors import DataError
 from bytecover_tf.group import main
 from bytecover_tf.matching.calibration import Calibration
-from bytecover_tf.matching.grouping import Group, find_groups, merge, undo
+from bytecover_tf.matching.grouping import (
+    Group,
+    _compared,
+    find_groups,
+    merge,
+    undo,
+)
 
 # Random chroma matches itself with a score above 3, other random chroma with less
 # than 2.
 CALIBRATION = Calibration(-20.0, 10.0)
+# Of a frame of chroma.
+SECONDS = seconds_per_frame(Frontend())
 
 
 def version(number, of, semitones, rng, **changes):
     """Return a recording with the chroma of another one, transposed."""
+    changes.setdefault("duration", 60 * SECONDS)
     row = whole(16 + number, rng.standard_normal(DIM), **changes)
     return replace(row, chroma=np.roll(chroma(of, 60), semitones, axis=0))
 
@@ -42,6 +53,10 @@ def fill(catalogue, rng):
     ]
     catalogue.add(rows)
     return [row.recording.id for row in rows]
+
+
+def known(catalogue):
+    return {item.id: item for item in catalogue.recordings()}
 
 
 def works(catalogue):
@@ -79,15 +94,13 @@ def test_one_that_holds_two_works_does_not_make_them_one(catalogue, rng):
         )
     ]
     medley = np.concatenate([chroma(3, 60), chroma(0, 60)], axis=1)
-    rows.append(replace(version(6, 0, 0, rng, **own(6)), chroma=medley))
+    twice = {"duration": 120 * SECONDS}
+    rows.append(replace(version(6, 0, 0, rng, **own(6), **twice), chroma=medley))
     catalogue.add(rows)
     ids = [row.recording.id for row in rows]
     groups = find_groups(catalogue, CALIBRATION, 0.9)
     inside = [{item.id for item in group.recordings} for group in groups]
-    assert len(inside) == 2
-    assert inside[0] - {ids[6]} == set(ids[:3])
-    assert inside[1] - {ids[6]} == set(ids[3:6])
-    assert len(inside[0]) + len(inside[1]) == 7
+    assert inside == [set(ids[:3]), set(ids[3:6])]
     for members, group in zip(inside, groups, strict=True):
         assert len(group.links) == len(members) * (len(members) - 1) / 2
         assert all(members >= set(link.pair) for link in group.links)
@@ -159,7 +172,8 @@ def test_command(catalogue, address, rng, tmp_path, capsys):
 
 def album(rng, *parts):
     """Return a recording of several others, one after the other."""
-    row = whole(99, rng.standard_normal(DIM), duration=len(parts) * 210.0, work="album")
+    seconds = len(parts) * 60 * SECONDS
+    row = whole(99, rng.standard_normal(DIM), duration=seconds, work="album")
     joined = np.concatenate([chroma(part, 60) for part in parts], axis=1)
     recorded = replace(row.recording, work=row.recording.id)
     return replace(row, recording=recorded, chroma=joined)
@@ -177,6 +191,33 @@ def test_an_album_in_one_file_makes_no_work_of_its_tracks(catalogue, rng):
     found = works(catalogue)
     assert found[whole_album.recording.id] == whole_album.recording.id
     assert found[ids[0]] != found[ids[3]]
+
+
+@pytest.mark.parametrize("parts", [(0, 3, 7), (2, 6)])
+def test_a_medley_as_long_as_its_tracks_makes_no_work_of_them(catalogue, rng, parts):
+    tracks = [version(number, number, 0, rng, **own(number)) for number in parts]
+    share = 60 // len(parts)
+    pieces = [chroma(number, 60)[:, 20 : 20 + share] for number in parts]
+    medley = version(9, 9, 0, rng, **own(9))
+    medley = replace(medley, chroma=np.concatenate(pieces, axis=1))
+    catalogue.add([*tracks, medley])
+    # All are found in it, and none is a version of it.
+    links = list(_compared(catalogue, CALIBRATION, known(catalogue), 99, 1))
+    sure = [link for link in links if link.match.probability > 0.9]
+    assert {link.pair for link in sure} == {
+        tuple(sorted((row.recording.id, medley.recording.id))) for row in tracks
+    }
+    assert all(link.is_part for link in sure)
+    assert find_groups(catalogue, CALIBRATION, 0.9) == []
+
+
+def test_a_version_that_leaves_some_out_is_one(catalogue, rng):
+    longer, shorter = (version(number, 0, 0, rng, **own(number)) for number in (0, 1))
+    other = np.concatenate([chroma(0, 60)[:, 12:], chroma(8, 12)], axis=1)
+    shorter = replace(shorter, chroma=other)
+    catalogue.add([longer, shorter])
+    (group,) = find_groups(catalogue, CALIBRATION, 0.9)
+    assert [link.is_part for link in group.links] == [False]
 
 
 def test_merges_can_be_undone_one_by_one(catalogue, rng, tmp_path):
