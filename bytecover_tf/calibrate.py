@@ -17,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cli.add_encoder_argument(
         parser, " (default: the one that the catalogue was made with)"
     )
+    cli.add_hearing_argument(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -52,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.matching.calibration import calibration_beside
     from bytecover_tf.matching.calibration_fit import calibrate
 
-    catalogue, encoder = open_with_encoder(options.catalogue, options.encoder)
+    catalogue, encoder = open_with_encoder(
+        options.catalogue, options.encoder, cli.hearing_of(options.hearing)
+    )
     with catalogue:
         used = options.encoder or catalogue.identity.encoder_path
         if options.out is None and is_pretrained_name(used):

@@ -33,6 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ", whose embeddings are compared (default: %(default)s)",
         default=DEFAULT,
     )
+    parser.add_argument(
+        "--hearing",
+        metavar="FILE|none",
+        help="a network that hears the notes (default: the one that comes with the "
+        "package, if it can hear them); none compares the transform alone",
+    )
     cli.add_calibration_argument(parser)
     cli.add_truncated_argument(parser)
     parser.add_argument(
@@ -48,7 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     encoder = load_encoder(options.encoder)
     files = (options.first, options.second)
-    hearing = hearing_for(encoder.frontend, files)
+    if options.hearing:
+        hearing = cli.hearing_of(options.hearing)
+    else:
+        hearing = hearing_for(encoder.frontend, files)
     identity = Identity.of(encoder, options.encoder, hearing=hearing)
     calibration = choose_calibration(
         identity.encoder, options.encoder, options.calibration, identity.parts

@@ -20,6 +20,9 @@ from bytecover_tf.terminal import warn
 # Seconds to wait for a lock: an index over a million recordings is built in less.
 _PATIENCE = 1800.0
 
+SUMS = "SHA256SUMS"
+"""A folder's list of checksums."""
+
 _Self = TypeVar("_Self", bound="Closing")
 
 
@@ -154,6 +157,32 @@ def content_hash(path: str | Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def check_listed(folder: Path, prefix: str, error: type[ByteCoverError]) -> None:
+    """Compare files that come with the package with their checksums.
+
+    Args:
+        folder: holds `SHA256SUMS`, as `sha256sum` writes it.
+        prefix: how the names of the files in this list begin.
+        error: what to raise.
+
+    Raises:
+        ByteCoverError: of type `error`; a file is missing or damaged, or none is
+            listed.
+    """
+    sums = folder / SUMS
+    lines = sums.read_text().splitlines() if sums.is_file() else []
+    listed = [line.split("  ", 1) for line in lines if f"  {prefix}" in line]
+    if not listed:
+        raise error(f"{sums}: does not list {prefix}; install the package again")
+    for expected, name in listed:
+        path = folder / name
+        if not path.is_file() or content_hash(path) != expected:
+            raise error(
+                f"{path}: missing or damaged (its SHA-256 should be {expected}); "
+                "install the package again"
+            )
 
 
 def is_gone(path: str) -> bool:

@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser,
         ", which starts fastest (default: the one that the catalogue was made with)",
     )
+    cli.add_hearing_argument(parser)
     cli.add_calibration_argument(parser)
     cli.add_truncated_argument(parser)
     parser.add_argument(
@@ -64,7 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.matching.identification import identify
 
     paths, unreadable = _files(options.queries)
-    catalogue, encoder = open_with_encoder(options.catalogue, options.encoder)
+    catalogue, encoder = open_with_encoder(
+        options.catalogue, options.encoder, cli.hearing_of(options.hearing)
+    )
     write = _write_json if options.json else _write_csv if options.csv else _write_table
     failed = 0
     with catalogue:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from bytecover_tf.encoders.pretrained import DEFAULT
 from bytecover_tf.errors import CatalogueError
 
 if TYPE_CHECKING:
-    from bytecover_tf.audio.hearing import Hearing
     from bytecover_tf.catalogues import Catalogue
     from bytecover_tf.catalogues.indexing import IndexingReport
     from bytecover_tf.encoders.encoder import Encoder
@@ -53,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="FILE|none",
         help="for a new catalogue: a network that hears the notes, in place of the one "
         "that comes with the package; none compares the transform alone, which takes "
-        "half the time, finds fewer versions, and is what .npy files need",
+        "half the time, finds fewer versions, and is what .npy files need; for one "
+        "that is there: where its network is now",
     )
     parser.add_argument(
         "--prune",
@@ -149,16 +148,16 @@ def _open(
     except CatalogueMissing:
         path = options.encoder or DEFAULT
         encoder = load_encoder(path)
-        hearing = _hearing(options.hearing) if options.hearing else DEFAULT_HEARING
+        hearing = (
+            cli.hearing_of(options.hearing) if options.hearing else DEFAULT_HEARING
+        )
         identity = Identity.of(encoder, path, segmenting, hearing)
         made = open_catalogue(options.catalogue, identity, create=True)
         return made, lambda: encoder
     found = catalogue.identity
     if options.hearing:
-        hearing = _hearing(options.hearing)
-        replace(found, hearing=hearing.checksum if hearing else "").check_same(
-            found, catalogue.address
-        )
+        hearing = cli.hearing_of(options.hearing)
+        found = catalogue.identity = found.with_hearing(hearing, catalogue.address)
     elif not found.hearing:
         print(
             f"{catalogue.address}: made without hearing notes, which finds fewer "
@@ -170,12 +169,6 @@ def _open(
         return catalogue, lambda: load_encoder(path)
     loaded = encoder_of(catalogue, path, segmenting)
     return catalogue, lambda: loaded
-
-
-def _hearing(given: str) -> Hearing | None:
-    from bytecover_tf.audio.hearing import Hearing
-
-    return None if given == "none" else Hearing(given)
 
 
 def _print(report: IndexingReport, pruned: int, catalogue: Catalogue) -> None:

@@ -24,7 +24,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.provenance import Provenance
 from bytecover_tf.encoders import pretrained
 from bytecover_tf.encoders.model_file import encoder_file, load_model, save_model
-from bytecover_tf.files import content_hash, replacing, write_atomically
+from bytecover_tf.files import SUMS, content_hash, replacing, write_atomically
 from bytecover_tf.matching.calibration import FILE_NAMES
 from export.bundle import export
 
@@ -92,7 +92,7 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
         if path.name not in ("README.md", *FILE_NAMES)
     )
     lines = [f"{content_hash(p)}  {p.parent.name}/{p.name}\n" for p in files]
-    write_atomically(pretrained.WEIGHTS / pretrained.SUMS, "".join(lines))
+    write_atomically(pretrained.WEIGHTS / SUMS, "".join(lines))
     return folder
 
 

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +56,23 @@ def test_versions_are_more_probable_than_strangers(capsys):
         assert main([str(FILES[5]), str(other), "--json"]) == 0
         probabilities.append(json.loads(capsys.readouterr().out)["probability"])
     assert probabilities[0] > 0.8 > probabilities[1]
+
+
+def test_hearing_can_be_chosen(tmp_path, capsys):
+    own = tmp_path / "own.onnx"
+    own.write_bytes(Path(DEFAULT_HEARING.path).read_bytes())
+    files = [str(FILES[5]), str(FILES[6])]
+    scores = {}
+    for given in ("", "none", str(own)):
+        asked = ["--hearing", given] if given else []
+        assert main([*files, *asked, "--json"]) == 0
+        scores[given] = json.loads(capsys.readouterr().out)["score"]
+    plain = [Frontend(pool=20).extract_with_chroma(path)[1] for path in files]
+    assert scores["none"] == pytest.approx(align(*plain).score, abs=1e-3)
+    assert scores[str(own)] == scores[""] != scores["none"]
+    own.unlink()
+    with pytest.raises(EncoderError, match=r"own\.onnx: no network that hears"):
+        main([*files, "--hearing", str(own)])
 
 
 def test_an_encoder_adds_the_similarity(tmp_path, capsys):

@@ -291,6 +291,29 @@ def test_other_hearing_than_the_catalogue_has_is_refused(tmp_path, run, folder):
     assert stored(address)[1].keys() == rows.keys()
 
 
+def test_hearing_that_was_moved_can_be_pointed_to(tmp_path, run, folder, music, capsys):
+    address = tmp_path / "catalogue"
+    options = command(address, run, folder)[3:]
+    own, moved = tmp_path / "own.onnx", tmp_path / "moved.onnx"
+    onnx_model = onnx.load(DEFAULT_HEARING.path)
+    onnx_model.doc_string = "another"
+    onnx.save(onnx_model, own)
+    assert main([*options, "--hearing", str(own)]) == 0
+    own.rename(moved)
+    soundfile.write(folder / "late.flac", music(5, seed=9), 22050)
+    identify = ["--catalogue", str(address), "--json", str(folder / "late.flac")]
+    for refused in (options, identify):
+        with pytest.raises(CatalogueError, match="name its new place by --hearing"):
+            (main if refused is options else identify_main)(refused)
+    assert main([*options, "--hearing", str(moved)]) == 0
+    capsys.readouterr()
+    assert identify_main([*identify, "--hearing", str(moved)]) == 0
+    best = json.loads(capsys.readouterr().out)["matches"][0]
+    assert best["same_recording"]
+    with pytest.raises(CatalogueError, match="made with the hearing of SHA-256"):
+        identify_main([*identify, "--hearing", DEFAULT_HEARING.path])
+
+
 def test_precomputed_transforms_need_a_catalogue_without_hearing(
     tmp_path, run, folder, music, capsys
 ):

@@ -9,9 +9,12 @@ depends far less on instruments and rooms than the transform does. The network i
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,9 +29,10 @@ from bytecover_tf.audio.chroma import (
 from bytecover_tf.audio.constant_q import Transform
 from bytecover_tf.audio.streaming import StreamedTransform
 from bytecover_tf.errors import ConfigError, EncoderError
-from bytecover_tf.files import content_hash
+from bytecover_tf.files import check_listed
 
-_SHIPPED = Path(__file__).parents[1] / "weights" / "hearing" / "hearing.onnx"
+_WEIGHTS = Path(__file__).parents[1] / "weights"
+_SHIPPED = _WEIGHTS / "hearing" / "hearing.onnx"
 
 METADATA = "bytecover-hearing"
 """Where an exported network says what it reads."""
@@ -48,22 +52,49 @@ class Hearing:
 
     Attributes:
         path: an `.onnx` file that `python -m export --hearing` wrote.
+        expected: SHA-256 that the file must have; empty for any.
 
     Raises:
-        EncoderError: on first use, if there is no such file, or it is something else.
+        EncoderError: on each use, if there is no such file, or it is something else.
     """
 
     path: str = str(_SHIPPED)
+    expected: str = field(default="", compare=False)
 
     @property
     def checksum(self) -> str:
         """SHA-256 of the network.
 
         Raises:
-            EncoderError: there is no such file.
+            EncoderError: there is no such file, or it is not the expected one.
         """
+        with self._explained():
+            return self._checked(Path(self.path).read_bytes())
+
+    @property
+    def _network(self) -> _Network:
+        with self._explained():
+            status = os.stat(self.path)
+            stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
+            return _opened(self, self.expected, stamp)
+
+    def _checked(self, content: bytes) -> str:
+        """Return the SHA-256 of a content of the file, once it is the expected one."""
+        if self.path == str(_SHIPPED):
+            name = _SHIPPED.relative_to(_WEIGHTS).as_posix()
+            check_listed(_WEIGHTS, name, EncoderError)
+        found = hashlib.sha256(content).hexdigest()
+        if self.expected not in ("", found):
+            raise EncoderError(
+                f"{self.path}: another network than before (SHA-256 {found[:12]}, "
+                f"not {self.expected[:12]})"
+            )
+        return found
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
         try:
-            return content_hash(self.path)
+            yield
         except OSError as error:
             raise EncoderError(
                 f"{self.path}: no network that hears notes ({error.strerror})"
@@ -72,12 +103,12 @@ class Hearing:
     @property
     def transform(self) -> Transform:
         """Parameters of the transform that it reads."""
-        return _network(self.path).transform
+        return self._network.transform
 
     @property
     def pool(self) -> int:
         """How many frames of the transform are averaged into one that it reads."""
-        return _network(self.path).pool
+        return self._network.pool
 
     def check_rate(self, transform: Transform) -> None:
         """Refuse a transform whose chroma is not in step with what it hears.
@@ -116,12 +147,13 @@ class Hearing:
         frames = magnitudes.shape[1] // 2 * 2
         mean = magnitudes.mean(dtype=np.float64) if magnitudes.size else 0
         relative = magnitudes[None, :, :frames] / np.float32(mean or 1)
+        session = self._network.session
         parts = [np.empty((3, 84, 0), np.float32)]
         for start in range(0, frames, _CHUNK):
             before = max(start - _CONTEXT, 0)
             end = min(start + _CHUNK, frames)
             chunk = relative[:, :, before : end + _CONTEXT]
-            (heard,) = _network(self.path).session.run(None, {"magnitudes": chunk})
+            (heard,) = session.run(None, {"magnitudes": chunk})
             lead = (start - before) // 2
             parts.append(heard[0, :, :, lead : lead + (end - start) // 2])
         return np.concatenate(parts, axis=2)
@@ -169,11 +201,13 @@ class _Network:
 
 
 @lru_cache(maxsize=4)
-def _network(path: str) -> _Network:
+def _opened(hearing: Hearing, _expected: str, _stamp: tuple[int, ...]) -> _Network:
+    """Open a network once, and again when its file has changed."""
     import onnxruntime
 
-    if not Path(path).is_file():
-        raise EncoderError(f"{path}: no such file; expected a network that hears notes")
+    path = hearing.path
+    content = Path(path).read_bytes()
+    hearing._checked(content)
     options = onnxruntime.SessionOptions()
     # Files are read in parallel already.
     options.intra_op_num_threads = 1
@@ -181,7 +215,7 @@ def _network(path: str) -> _Network:
     options.enable_mem_pattern = False
     try:
         session = onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"]
+            content, options, providers=["CPUExecutionProvider"]
         )
         record = session.get_modelmeta().custom_metadata_map[METADATA]
         facts = json.loads(record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +77,7 @@ class Identity:
         checksum = encoder.info.get("encoder_sha256") or encoder_checksum(path)
         if checksum is None:
             raise EncoderError(f"{path}: does not say which encoder it was made of")
-        heard_by = "" if hearing is None else hearing.checksum
+        heard_by, heard_at = _hearing_facts(hearing)
         if hearing is not None:
             hearing.check_rate(encoder.frontend)
         return cls(
@@ -87,7 +87,7 @@ class Identity:
             segmenting or Segmenting(),
             heard_by,
             lasting(path),
-            "" if hearing in (None, DEFAULT_HEARING) else os.path.abspath(hearing.path),
+            heard_at,
         )
 
     @property
@@ -110,14 +110,33 @@ class Identity:
         try:
             found = hearing.checksum
         except EncoderError as error:
-            raise CatalogueError(f"{where}: {error}") from None
+            advice = "; name its new place by --hearing" if self.hearing_path else ""
+            raise CatalogueError(f"{where}: {error}{advice}") from None
         if found != self.hearing:
             raise CatalogueError(
                 f"{where}: its notes were heard by another network (SHA-256 "
-                f"{self.hearing[:12]}) than {hearing.path} ({found[:12]}); index the "
-                "files into a new catalogue"
+                f"{self.hearing[:12]}) than {hearing.path} ({found[:12]}); name the "
+                "place of that one by --hearing, or index the files into a new "
+                "catalogue"
             )
-        return hearing
+        # It may be replaced while it is in use.
+        return replace(hearing, expected=found)
+
+    def with_hearing(self, hearing: Hearing | None, where: str) -> Identity:
+        """Return the identity of a catalogue whose network that hears was moved.
+
+        Args:
+            hearing: the network where it is now; None for a catalogue without.
+            where: names the catalogue.
+
+        Raises:
+            CatalogueError: its notes were heard by another network.
+            EncoderError: there is no network.
+        """
+        heard_by, heard_at = _hearing_facts(hearing)
+        found = replace(self, hearing=heard_by, hearing_path=heard_at)
+        found.check_same(self, where)
+        return found
 
     def to_json(self) -> str:
         """Return the identity as JSON."""
@@ -183,6 +202,14 @@ class Identity:
     @property
     def _encoder_name(self) -> str:
         return f"{self.encoder_path} (SHA-256 {self.encoder[:12]}, dim {self.dim})"
+
+
+def _hearing_facts(hearing: Hearing | None) -> tuple[str, str]:
+    """Return the checksum of a network that hears, and where it lies, if elsewhere."""
+    if hearing is None:
+        return "", ""
+    is_shipped = hearing == DEFAULT_HEARING
+    return hearing.checksum, "" if is_shipped else os.path.abspath(hearing.path)
 
 
 def encoder_checksum(path: str | Path) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from bytecover_tf.audio.hearing import Hearing
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.catalogues.segments import Segmenting
@@ -53,7 +54,9 @@ def open_catalogue(
 
 
 def open_with_encoder(
-    address: str | Path, encoder: str | Path | None = None
+    address: str | Path,
+    encoder: str | Path | None = None,
+    hearing: Hearing | None = None,
 ) -> tuple[Catalogue, Encoder]:
     """Open a catalogue together with the encoder that made it.
 
@@ -61,13 +64,18 @@ def open_with_encoder(
         address: as `open_catalogue` takes it.
         encoder: what `load_encoder` takes; by default from where it was when the
             catalogue was made.
+        hearing: what heard the notes; by default likewise.
 
     Raises:
-        CatalogueError: there is no catalogue, or another encoder made it.
-        EncoderError: there is no encoder.
+        CatalogueError: there is no catalogue, or another encoder made it, or another
+            network heard its notes.
+        EncoderError: there is no encoder, or no network that hears.
     """
     catalogue = open_catalogue(address)
     try:
+        if hearing is not None:
+            identity = catalogue.identity.with_hearing(hearing, catalogue.address)
+            catalogue.identity = identity
         return catalogue, encoder_of(catalogue, encoder)
     except ByteCoverError:
         catalogue.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bytecover_tf.audio.hearing import Hearing
     from bytecover_tf.data.track import Track
 
 
@@ -183,6 +184,23 @@ def add_truncated_argument(arguments: argparse.ArgumentParser) -> None:
         action="store_true",
         help="take what is there of a file that declares more, and say so",
     )
+
+
+def add_hearing_argument(arguments: argparse.ArgumentParser) -> None:
+    """Add the option that names what heard the notes of a catalogue."""
+    arguments.add_argument(
+        "--hearing",
+        metavar="FILE",
+        help="the network that heard the notes of the catalogue, if it was one of your "
+        "own and has been moved",
+    )
+
+
+def hearing_of(given: str | None) -> Hearing | None:
+    """Return what an option --hearing names; None for `none` and for no option."""
+    from bytecover_tf.audio.hearing import Hearing
+
+    return None if given in (None, "none") else Hearing(given)
 
 
 def add_calibration_argument(arguments: argparse.ArgumentParser) -> None:

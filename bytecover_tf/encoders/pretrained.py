@@ -11,10 +11,9 @@ import os
 from pathlib import Path
 
 from bytecover_tf.errors import EncoderError
-from bytecover_tf.files import content_hash
+from bytecover_tf.files import check_listed
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-SUMS = "SHA256SUMS"
 DEFAULT = "bytecover-small"
 
 
@@ -36,12 +35,8 @@ def locate(path: str | Path) -> Path:
     """
     if not is_pretrained_name(path):
         return Path(path)
-    name = str(path)
-    for line in (WEIGHTS / SUMS).read_text().splitlines():
-        expected, file = line.split("  ", 1)
-        if file.startswith(f"{name}/"):
-            _check(WEIGHTS / file, expected)
-    return WEIGHTS / name
+    check_listed(WEIGHTS, f"{path}/", EncoderError)
+    return WEIGHTS / path
 
 
 def lasting(path: str | Path) -> str:
@@ -52,11 +47,3 @@ def lasting(path: str | Path) -> str:
 def is_pretrained_name(path: str | Path) -> bool:
     """Tell whether this is a name, and not the path of a file or folder."""
     return str(path) in pretrained_names()
-
-
-def _check(path: Path, expected: str) -> None:
-    if not path.is_file() or content_hash(path) != expected:
-        raise EncoderError(
-            f"{path}: missing or damaged (its SHA-256 should be {expected}); install "
-            "the package again"
-        )

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from bytecover_tf.audio import hearing
@@ -18,6 +19,7 @@ from bytecover_tf.audio.constant_q import Transform
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.audio.hearing import DEFAULT_HEARING, Hearing
 from bytecover_tf.errors import ConfigError, EncoderError
+from bytecover_tf.files import content_hash
 
 # Semitones above C1 of the tones of a scale, one a second, from C2 to D6.
 SCALE = range(12, 63, 5)
@@ -141,7 +143,7 @@ def test_what_is_no_network_is_named(tmp_path):
     missing = tmp_path / "none.onnx"
     with pytest.raises(EncoderError, match=r"none\.onnx: no network .*No such file"):
         _ = Hearing(str(missing)).checksum
-    with pytest.raises(EncoderError, match=r"none\.onnx: no such file"):
+    with pytest.raises(EncoderError, match=r"none\.onnx: no network .*No such file"):
         _ = Hearing(str(missing)).transform
     text = tmp_path / "text.onnx"
     text.write_text("no network")
@@ -150,6 +152,46 @@ def test_what_is_no_network_is_named(tmp_path):
     for path in (text, encoder, shipped.with_suffix(".keras")):
         with pytest.raises(EncoderError, match=f"{path.name}: not a network that"):
             Hearing(str(path)).hear(np.ones((252, 4), np.float32))
+
+
+def test_a_file_that_has_changed_is_read_again(tmp_path, magnitudes):
+    path = tmp_path / "hearing.onnx"
+    model = onnx.load(DEFAULT_HEARING.path)
+    onnx.save(model, path)
+    hearing = Hearing(str(path))
+    before = hearing.hear(magnitudes)
+    checksum = hearing.checksum
+    pinned = Hearing(str(path), checksum)
+    np.testing.assert_array_equal(pinned.hear(magnitudes), before)
+    for weights in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(weights)
+        if values.dtype == np.float32 and values.size > 50:
+            weights.CopyFrom(onnx.numpy_helper.from_array(-values, weights.name))
+    onnx.save(model, path)
+    assert hearing.checksum != checksum
+    assert np.abs(hearing.hear(magnitudes) - before).max() > 0.1
+    with pytest.raises(EncoderError, match=r"hearing\.onnx: another network than"):
+        pinned.hear(magnitudes)
+
+
+def test_the_shipped_network_is_compared_with_its_checksum(tmp_path, monkeypatch):
+    shipped = tmp_path / "hearing" / "hearing.onnx"
+    shipped.parent.mkdir()
+    model = onnx.load(DEFAULT_HEARING.path)
+    onnx.save(model, shipped)
+    (tmp_path / "SHA256SUMS").write_text(
+        f"{content_hash(shipped)}  hearing/hearing.onnx\n"
+    )
+    monkeypatch.setattr(hearing, "_WEIGHTS", tmp_path)
+    monkeypatch.setattr(hearing, "_SHIPPED", shipped)
+    assert Hearing(str(shipped)).checksum == content_hash(shipped)
+    model.doc_string = "damaged"
+    onnx.save(model, shipped)
+    with pytest.raises(EncoderError, match=r"hearing\.onnx: missing or damaged"):
+        Hearing(str(shipped)).hear(np.ones((252, 4), np.float32))
+    (tmp_path / "SHA256SUMS").write_text("")
+    with pytest.raises(EncoderError, match="SHA256SUMS: does not list hearing"):
+        _ = Hearing(str(shipped)).checksum
 
 
 def test_it_goes_to_other_processes_and_needs_no_tensorflow():
