@@ -20,6 +20,7 @@ catalogue of one: before they are heard, they are as likely versions as not.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -50,6 +51,7 @@ UNSURE_ALARMS = 0.05
 _LIKELY = 0.5
 
 _FORMAT = 2
+_CHECKSUM = "sha256"
 # On standardised measurements; against infinite weights of few pairs.
 _RIDGE = 1e-3
 # Log-odds of a version to be hidden, from and to.
@@ -181,8 +183,9 @@ class Calibration:
                 raise TypeError(f"{item.name} is {value!r}")
 
     def save(self, path: Path) -> None:
-        """Write the calibration as JSON."""
-        text = json.dumps({"format": _FORMAT, **asdict(self)}, indent=1)
+        """Write the calibration as JSON, with a checksum of all that it says."""
+        values = {"format": _FORMAT, **asdict(self)}
+        text = json.dumps({**values, _CHECKSUM: _checksum(values)}, indent=1)
         write_atomically(path, text + "\n")
 
     @classmethod
@@ -194,6 +197,12 @@ class Calibration:
         """
         try:
             values = json_object(text, "the text", EncoderError)
+            # Older versions wrote none.
+            expected = values.pop(_CHECKSUM, None)
+            if expected not in (None, _checksum(values)):
+                raise ValueError(
+                    f"damaged, or changed by hand; if you changed it, remove {_CHECKSUM}"
+                )
             if values.pop("format") != _FORMAT:
                 raise ValueError(f"expected format {_FORMAT}")
             found = cls(**values)
@@ -201,6 +210,11 @@ class Calibration:
             return found
         except (EncoderError, ValueError, KeyError, TypeError) as error:
             raise EncoderError(f"{name}: not a calibration ({error!s})") from None
+
+
+def _checksum(values: dict[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def file_name(parts: int) -> str:
@@ -231,10 +245,7 @@ def read_calibration(path: str | Path, encoder: str, parts: int = 1) -> Calibrat
         EncoderError: there is none, or it was fitted with another encoder or on other
             chroma.
     """
-    try:
-        found = Calibration.from_json(Path(path).read_text(), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise EncoderError(f"{path}: no calibration ({error})") from None
+    found = _read(path)
     if found.encoder not in ("", encoder):
         raise EncoderError(
             f"{path}: fitted with the encoder of SHA-256 {found.encoder[:12]}, not "
@@ -246,6 +257,13 @@ def read_calibration(path: str | Path, encoder: str, parts: int = 1) -> Calibrat
             "anew with bytecover_tf.calibrate"
         )
     return found
+
+
+def _read(path: str | Path) -> Calibration:
+    try:
+        return Calibration.from_json(Path(path).read_text(), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise EncoderError(f"{path}: no calibration ({error})") from None
 
 
 def calibration_beside(encoder_path: str | Path, parts: int = 1) -> Path:
@@ -276,17 +294,18 @@ def choose_calibration(
 
     Raises:
         EncoderError: there is no calibration in `path`, or it is of another encoder or
-            other chroma.
+            other chroma; or the one beside the encoder is damaged.
     """
     if path is not None:
         return read_calibration(path, encoder, parts)
     if not encoder:
         return default_calibration(parts)
-    try:
-        beside = calibration_beside(encoder_path, parts)
-        return read_calibration(beside, encoder, parts)
-    except EncoderError:
+    beside = calibration_beside(encoder_path, parts)
+    if not beside.exists():
         return default_calibration(parts)
+    found = _read(beside)
+    is_its_own = found.encoder in ("", encoder) and found.parts == parts
+    return found if is_its_own else default_calibration(parts)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 from bytecover_tf.errors import DataError, EncoderError
+from bytecover_tf.matching import calibration
 from bytecover_tf.matching.calibration import (
     Calibration,
     Labels,
@@ -189,6 +191,37 @@ def test_files(tmp_path, rng):
         path.write_text(text)
         with pytest.raises(EncoderError, match=r"json: not a calibration"):
             read_calibration(path, ENCODER)
+
+
+def test_damage_is_told(tmp_path, rng):
+    fitted = fit(*simulated(rng, 20), "simulation", ENCODER)
+    path = tmp_path / "calibration.json"
+    fitted.save(path)
+    values = json.loads(path.read_text())
+    assert len(values["sha256"]) == 64
+    values["score"] += 0.001
+    path.write_text(json.dumps(values))
+    for read in (
+        lambda: read_calibration(path, ENCODER),
+        # That of the encoder is not passed over for a worse one.
+        lambda: choose_calibration(ENCODER, tmp_path),
+        lambda: choose_calibration(ENCODER, tmp_path, path),
+    ):
+        with pytest.raises(EncoderError, match=r"calibration\.json: .*damaged, or"):
+            read()
+    # As older versions wrote it, or as somebody wants it.
+    del values["sha256"]
+    path.write_text(json.dumps(values))
+    assert read_calibration(path, ENCODER).score == values["score"]
+
+
+def test_those_of_the_package_have_a_checksum():
+    package = Path(calibration.__file__).parents[1]
+    files = list(package.rglob("calibration*.json"))
+    assert len(files) == 6
+    for file in files:
+        assert "sha256" in json.loads(file.read_text())
+        Calibration.from_json(file.read_text(), file.name)
 
 
 def test_an_encoder_finds_its_own(tmp_path, rng):
