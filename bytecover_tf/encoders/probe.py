@@ -2,20 +2,24 @@
 
 Weights that were not restored, a graph with a flipped bit, another runtime's mistake:
 all give embeddings of the right shape. So what is saved holds the embedding of features
-that can be made anywhere, and whoever loads it compares.
+that can be made anywhere, and whoever loads it compares. Encoders that were published
+before have it in a file beside them, as their own files must stay as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bytecover_tf.errors import EncoderError
+from bytecover_tf.files import json_object
 
 # Under this name a file's facts hold the embedding.
 PROBE = "probe"
+_FILE = "probe.json"
 _FRAMES = 24
 _DIGITS = 5
 # Least cosine between the recorded embedding and the one that is found. Weights that
@@ -49,11 +53,18 @@ def answer(network: Callable[[np.ndarray], Any], n_bins: int) -> list[float] | N
     return np.round(f_c / norm, _DIGITS).tolist()
 
 
+def _beside(path: Path) -> Any:
+    file = path.with_name(_FILE)
+    if not file.is_file():
+        return None
+    return json_object(file.read_bytes(), file, EncoderError).get(PROBE)
+
+
 def check(
     network: Callable[[np.ndarray], Any],
     n_bins: int,
     facts: dict[str, Any],
-    name: object,
+    path: Path,
 ) -> None:
     """Compare what a loaded network makes of the probe with what was recorded.
 
@@ -61,12 +72,12 @@ def check(
         network: as of `answer`.
         n_bins: height of its features.
         facts: what was saved with it; files of older versions hold no probe.
-        name: name of the file, for the message.
+        path: its file; if `facts` hold none, `probe.json` beside it may.
 
     Raises:
         EncoderError: the embedding is another one.
     """
-    recorded = facts.get(PROBE)
+    recorded = facts.get(PROBE) or _beside(path)
     if recorded is None:
         return
     found = answer(network, n_bins)
@@ -78,7 +89,7 @@ def check(
     least = _LEAST.get(str(facts.get("precision")), _LEAST_OTHERWISE)
     if not cosine >= least:
         raise EncoderError(
-            f"{name}: does not give the embedding that was recorded when it was saved "
+            f"{path}: does not give the embedding that was recorded when it was saved "
             f"(cosine {cosine:.3f}, expected {least} or more); it is damaged, or was "
             "loaded in part only"
         )

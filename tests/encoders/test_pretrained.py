@@ -1,6 +1,7 @@
 """The encoders that come with the package, on the recordings that do."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -63,6 +64,19 @@ def test_a_folder_of_its_name_does_not_take_its_place(tmp_path, monkeypatch):
     assert pretrained.lasting(own) == str(tmp_path / pretrained.DEFAULT)
     with pytest.raises(EncoderError, match="no run directory"):
         load_encoder(own)
+
+
+@pytest.mark.parametrize("file", ["encoder.keras", "encoder_features.onnx"])
+def test_its_embedding_is_compared_after_every_load(name, file, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(pretrained.WEIGHTS / name, folder)
+    (folder / "manifest.json").unlink()
+    load_encoder(folder / file)
+    facts = json.loads((folder / "probe.json").read_text())
+    facts["probe"] = np.roll(facts["probe"], 1).tolist()
+    (folder / "probe.json").write_text(json.dumps(facts))
+    with pytest.raises(EncoderError, match=f"{file}: does not give the embedding"):
+        load_encoder(folder / file)
 
 
 def test_both_of_its_forms_are_one_encoder(name, encoder, rng):
