@@ -94,7 +94,7 @@ def _find(root: Path) -> Path:
 def _read(path: Path) -> list[_Entry]:
     entries = []
     for number, line in files.lines(path):
-        name = line.strip()
+        name = files.composed(line.strip())
         song, _, recording = name.partition("/")
         if not (song and recording) or "/" in recording:
             raise DataError(

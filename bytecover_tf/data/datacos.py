@@ -54,12 +54,12 @@ def load(root: Path, audio: Path | None = None) -> list[Track]:
         Track(
             performance,
             work,
-            str(found[performance]),
+            str(found[files.composed(performance)]),
             role="both" if len(clique) > 1 else "reference",
         )
         for work, clique in cliques.items()
         for performance in clique
-        if performance in found
+        if files.composed(performance) in found
     ]
     if not tracks:
         raise DataError(

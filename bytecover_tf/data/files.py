@@ -176,7 +176,7 @@ def recordings_by(key: Callable[[Path], str], folder: Path) -> dict[str, Path]:
         folder: where the recordings lie.
 
     Returns:
-        The path of each key.
+        The path of each key, `composed`.
 
     Raises:
         DataError: if the folder is missing, holds no recording, or holds two with
@@ -184,10 +184,10 @@ def recordings_by(key: Callable[[Path], str], folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in recordings(existing_folder(folder)):
-        if found.setdefault(key(path), path) is not path:
+        first = found.setdefault(composed(key(path)), path)
+        if first is not path:
             raise DataError(
-                f"{path}: {found[key(path)]} has the same name; expected one file a "
-                "recording"
+                f"{path}: {first} has the same name; expected one file a recording"
             )
     if not found:
         raise DataError(
@@ -196,11 +196,18 @@ def recordings_by(key: Callable[[Path], str], folder: Path) -> dict[str, Path]:
     return found
 
 
+def composed(name: str) -> str:
+    """Return a name with each accented letter as one character (NFC).
+
+    Some systems write it as two, so that one name has two forms which look alike.
+    """
+    return unicodedata.normalize("NFC", name)
+
+
 def as_on_disk(folder: Path, name: str) -> Path:
     """Return the path of a file in a folder, its accents as the file system has them.
 
-    A letter with an accent is one character in some systems and two in others, so a
-    list from one may stand beside files from another.
+    See `composed`: a list from one system may stand beside files from another.
 
     Args:
         folder: where the file should be.

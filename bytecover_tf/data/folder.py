@@ -65,7 +65,8 @@ def _read(root: Path, split: Split | None = None) -> list[Track]:
                     "folder below the work's"
                 )
             track_id = path.relative_to(root).as_posix()
-            tracks.append(Track(track_id, work.name, str(path), split or "test"))
+            label = files.composed(work.name)
+            tracks.append(Track(track_id, label, str(path), split or "test"))
     return tracks
 
 

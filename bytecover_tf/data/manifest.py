@@ -70,7 +70,7 @@ def _track(where: str, row: dict[str, str], base: Path) -> Track:
         raise DataError(f"{where}: expected the file {audio}, found none")
     return Track(
         id=row.get("id") or row.get("recording") or row["path"],
-        work=row["work"],
+        work=files.composed(row["work"]),
         path=str(audio),
         split=cast(Split, _choice(where, row, "split", get_args(Split), "test")),
         role=cast(Role, _choice(where, row, "role", get_args(Role), "both")),

@@ -201,7 +201,7 @@ class Calibration:
             expected = values.pop(_CHECKSUM, None)
             if expected not in (None, _checksum(values)):
                 raise ValueError(
-                    f"damaged, or changed by hand; if you changed it, remove {_CHECKSUM}"
+                    f"damaged, or changed by hand; if so, remove {_CHECKSUM!r}"
                 )
             if values.pop("format") != _FORMAT:
                 raise ValueError(f"expected format {_FORMAT}")

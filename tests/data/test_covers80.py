@@ -1,4 +1,5 @@
 import logging
+import unicodedata
 
 import pytest
 
@@ -40,6 +41,21 @@ def test_lists_pick_the_pairs(tmp_path, below, caplog):
     ]
     assert {(track.split, track.role) for track in tracks} == {("test", "both")}
     assert "2 songs; 80 were published" in caplog.text
+
+
+@pytest.mark.parametrize(("listed", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_may_be_written_otherwise_on_disk(tmp_path, listed, stored):
+    names = ["Caf\u00e9/bj\u00f6rk+x+01-Caf\u00e9", "Caf\u00e9/\u00e9+y+02-Caf\u00e9"]
+    pair = tuple(unicodedata.normalize(stored, name) for name in names)
+    folder = write(tmp_path / "covers32k", [pair])
+    for number, form in enumerate((listed, stored)):
+        line = unicodedata.normalize(form, names[number])
+        (folder / f"list{number + 1}.list").write_text(line + "\n")
+    tracks = covers80.load(folder)
+    assert [track.path for track in tracks] == [
+        str(folder / f"{name}.mp3") for name in pair
+    ]
+    assert len({track.work for track in tracks}) == 1
 
 
 def test_published_size(tmp_path, caplog):

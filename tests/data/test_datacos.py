@@ -1,5 +1,6 @@
 import json
 import logging
+import unicodedata
 from collections import Counter
 
 import pytest
@@ -50,6 +51,15 @@ def test_roles_and_labels(tmp_path):
         Track("P_23", "W_15", str(audio / "W_15" / "P_23.npy"), "test", "both"),
         Track("P_30", "W_16", str(audio / "W_16" / "P_30.flac"), "test", "reference"),
     ]
+
+
+def test_accents_may_be_written_otherwise_on_disk(tmp_path):
+    listed, stored = (
+        unicodedata.normalize(form, "P_caf\u00e9") for form in ("NFC", "NFD")
+    )
+    write(tmp_path, {"W_1": {listed: entry("W_1", listed)}}, [f"{stored}.mp3"])
+    (track,) = datacos.load(tmp_path)
+    assert track.path.endswith(f"{stored}.mp3")
 
 
 def test_metadata_as_unpacked_and_audio_elsewhere(tmp_path):

@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 
 from bytecover_tf.data import folder
@@ -20,6 +22,14 @@ def test_all_tracks_are_test(tmp_path):
         Track("b/1.mp3", "b", str(tmp_path / "b" / "1.mp3"), "test", "both"),
         Track("b/2.FLAC", "b", str(tmp_path / "b" / "2.FLAC"), "test", "both"),
     ]
+
+
+def test_a_work_is_one_however_its_accents_are_written(tmp_path):
+    forms = [unicodedata.normalize(form, "Caf\u00e9") for form in ("NFC", "NFD")]
+    touch(tmp_path, f"train/{forms[0]}/1.mp3", f"test/{forms[1]}/1.mp3")
+    touch(tmp_path, "validation/b/1.mp3")
+    works = {track.split: track.work for track in folder.load(tmp_path)}
+    assert works["train"] == works["test"]
 
 
 def test_split_of_its_own(tmp_path):

@@ -126,3 +126,14 @@ def test_accents_may_be_written_otherwise_on_disk(tmp_path, listed, stored):
     row = f"work,path\nw,{unicodedata.normalize(listed, name)}\n"
     (track,) = load(tmp_path, row)
     assert track.path == str(path)
+
+
+def test_a_work_is_one_however_its_accents_are_written(root):
+    forms = [
+        unicodedata.normalize(form, "D\u00e9j\u00e0 vu") for form in ("NFC", "NFD")
+    ]
+    files = ("1.mp3", "3.wav")
+    rows = "".join(
+        f"{form},audio/{file}\n" for form, file in zip(forms, files, strict=True)
+    )
+    assert len({track.work for track in load(root, "work,path\n" + rows)}) == 1
