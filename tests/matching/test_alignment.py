@@ -219,16 +219,47 @@ def test_other_shapes_are_refused():
 
 
 def test_without_a_place_for_a_cache_it_is_compiled_all_the_same(monkeypatch):
-    njit = numba.njit
+    def refuse(function):
+        raise RuntimeError("cannot cache function: no locator available")
 
-    def refuse(**options):
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(**options)
-
-    monkeypatch.setattr(compiling.numba, "njit", refuse)
+    monkeypatch.setattr(compiling, "_Cache", refuse)
     double = compiling.compiled(lambda x: 2 * x, fastmath=True)
     assert double(21) == 42
+
+
+def compile_with_cache_in(folder, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(folder))
+    return compiling.compiled(lambda x: 3 * x)
+
+
+def test_what_is_compiled_is_kept(tmp_path, monkeypatch):
+    assert compile_with_cache_in(tmp_path, monkeypatch)(14) == 42
+    again = compile_with_cache_in(tmp_path, monkeypatch)
+    assert again(14) == 42
+    assert sum(again.stats.cache_hits.values()) == 1
+
+
+def test_a_full_disk_at_the_cache_ends_nothing(tmp_path, monkeypatch):
+    resource = pytest.importorskip("resource")
+    triple = compile_with_cache_in(tmp_path, monkeypatch)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        assert triple(14) == 42
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.rglob("*.nb?"))
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path, monkeypatch):
+    assert compile_with_cache_in(tmp_path, monkeypatch)(14) == 42
+    (index,) = tmp_path.rglob("*.nbi")
+    for damage in (b"", b"damaged"):
+        index.write_bytes(damage)
+        assert compile_with_cache_in(tmp_path, monkeypatch)(14) == 42
+    again = compile_with_cache_in(tmp_path, monkeypatch)
+    assert again(14) == 42
+    assert sum(again.stats.cache_hits.values()) == 1
 
 
 def test_a_silent_part_neither_helps_nor_harms_the_key():
