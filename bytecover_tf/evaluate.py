@@ -64,7 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.data, options.data_root, encoder.frontend, options.split
     )
     usable, store = open_features(
-        tracks, store_path, encoder.frontend, options.workers, options.source_pool
+        tracks,
+        store_path,
+        encoder.frontend,
+        options.workers,
+        options.source_pool,
+        options.allow_truncated,
     )
     if not options.allow_leakage:
         check_unseen(encoder, options.data, usable, store)

@@ -13,7 +13,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Extract a data set's features; return the exit status."""
     parser = cli.parser("features", DESCRIPTION)
     cli.add_data_arguments(parser, default=None)
-    cli.add_truncated_argument(parser)
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="the same as --features"
     )

@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="N",
         help="processes that decode and listen (default: one a core)",
     )
+    cli.add_truncated_argument(parser)
     options = parser.parse_args(arguments)
 
     from bytecover_tf.data.files import existing_folder, recordings
@@ -51,7 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not paths:
         raise DataError(f"{folder}: expected recordings, found none")
     name = options.set or folder.resolve().name
-    report = label_files(paths, options.out, name, options.role, options.workers)
+    report = label_files(
+        paths,
+        options.out,
+        name,
+        options.role,
+        options.workers,
+        options.allow_truncated,
+    )
     for reason in report.failed.values():
         print(f"skipped: {reason}", file=sys.stderr)
     print(

@@ -103,7 +103,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     features = wanted.features or default_store(wanted.data, root, config.frontend)
     with replicas.chief_first():
         usable, store = open_features(
-            tracks, Path(features), config.frontend, options.workers, wanted.source_pool
+            tracks,
+            Path(features),
+            config.frontend,
+            options.workers,
+            wanted.source_pool,
+            options.allow_truncated,
         )
     # Runs from before there were --init and --teacher do not name them.
     init = request.get("init") and Path(request["init"])

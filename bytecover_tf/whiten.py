@@ -76,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         frontend,
         options.workers,
         options.source_pool,
+        options.allow_truncated,
     )
     train, validation = (
         choose_split(usable, split) for split in ("train", "validation")

@@ -38,6 +38,14 @@ def label(tmp_path, *more):
     )
 
 
+def test_what_is_there_of_truncated_files_is_taken_if_asked(songs, tmp_path):
+    songs[1].write_bytes(songs[1].read_bytes()[:200_000])
+    assert label(tmp_path) == 1
+    assert label(tmp_path, "--allow-truncated") == 0
+    rows = {row.name: row for row in LabelledStore(tmp_path / "store")}
+    assert rows[songs[1].name].seconds == pytest.approx(200_000 / 4 / 22050, abs=0.1)
+
+
 def test_features_and_labels_lie_on_one_grid(songs, tmp_path, capsys):
     assert label(tmp_path) == 0
     assert "4 labelled, 0 already there, 0 failed" in capsys.readouterr().out

@@ -132,6 +132,7 @@ def add_data_arguments(arguments: argparse.ArgumentParser, default: str | None) 
         help="for .npy recordings: how many frames of the transform are averaged in "
         "each of their columns",
     )
+    add_truncated_argument(group)
 
 
 def add_encoder_argument(
@@ -177,7 +178,7 @@ def add_again_argument(arguments: argparse.ArgumentParser) -> None:
     )
 
 
-def add_truncated_argument(arguments: argparse.ArgumentParser) -> None:
+def add_truncated_argument(arguments: argparse._ActionsContainer) -> None:
     """Add the option that takes files of which the end is missing."""
     arguments.add_argument(
         "--allow-truncated",

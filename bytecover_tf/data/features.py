@@ -21,6 +21,7 @@ def open_features(
     frontend: Frontend,
     workers: int | None = None,
     source_pool: int = 1,
+    allow_truncated: bool = False,
 ) -> tuple[list[Track], FeatureStore]:
     """Return the store with all of the tracks' features, extracting what it lacks.
 
@@ -33,6 +34,7 @@ def open_features(
         frontend: parameters that the features must have.
         workers: processes for the extraction.
         source_pool: how many frames a column of `.npy` recordings averages.
+        allow_truncated: whether to take what is there of truncated files.
 
     Returns:
         The tracks that have features, and the store. The others have been named on
@@ -55,7 +57,9 @@ def open_features(
         ]
         if not todo:
             return list(tracks), opened
-    report = extract_features(todo, store, frontend, workers, source_pool)
+    report = extract_features(
+        todo, store, frontend, workers, source_pool, allow_truncated
+    )
     print_failures(report)
     opened = FeatureStore(store)
     usable = [

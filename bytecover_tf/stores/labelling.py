@@ -45,6 +45,7 @@ def label_files(
     collection: str,
     role: str = "train",
     workers: int | None = None,
+    allow_truncated: bool = False,
 ) -> LabellingReport:
     """Add files to a store of labelled recordings.
 
@@ -59,6 +60,7 @@ def label_files(
         collection: what the list calls their set.
         role: what it says they are for.
         workers: processes; by default one a core.
+        allow_truncated: whether to take what is there of truncated files.
 
     Returns:
         What was done and what failed.
@@ -74,7 +76,7 @@ def label_files(
         LabelledStoreWriter(store) as writer,
         progress_bar(total=len(todo), unit="file", desc="labels") as bar,
     ):
-        label = Labeller(writer.ids)
+        label = Labeller(writer.ids, allow_truncated)
         for path, result in ProcessMap(label, workers).map(todo):
             bar.update()
             if isinstance(result, str):
@@ -121,9 +123,11 @@ class Labeller:
 
     Attributes:
         known: ids of content that needs no labels.
+        allow_truncated: whether to take what is there of a truncated file.
     """
 
     known: frozenset[str] = frozenset()
+    allow_truncated: bool = False
 
     def __call__(self, path: str) -> Labelled | str:
         """Return what was heard, or the reason why nothing could be."""
@@ -136,7 +140,7 @@ class Labeller:
         id = content_hash(path)[:12]
         if id in self.known:
             return Labelled(id, 0, None)
-        samples = load_audio(path, SAMPLE_RATE)
+        samples = load_audio(path, SAMPLE_RATE, self.allow_truncated)
         features = label_samples(samples, _teacher(), path)
         return Labelled(id, len(samples) / SAMPLE_RATE, features)
 

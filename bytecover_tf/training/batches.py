@@ -83,7 +83,8 @@ class WaveformReader:
         from bytecover_tf.audio.decoding import load_audio
 
         path = self._paths[index]
-        samples = load_audio(path, self._frontend.sample_rate)
+        # Whether to take a truncated file was decided when its features were extracted.
+        samples = load_audio(path, self._frontend.sample_rate, allow_truncated=True)
         wanted = frames * self._frontend.pool * self._frontend.hop_length
         start = int(rng.integers(max(len(samples) - wanted, 0) + 1))
         try:

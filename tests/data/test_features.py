@@ -1,7 +1,9 @@
 import pytest
 import soundfile
 
+from bytecover_tf import evaluate, train, whiten
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.data import features
 from bytecover_tf.data.features import open_features
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError, FrontendMismatch
@@ -29,3 +31,45 @@ def test_open_features_extracts_what_is_missing(songs, tmp_path, capsys):
         open_features(tracks, tmp_path / "store", Frontend())
     with pytest.raises(DataError, match="none of 1 recordings"):
         open_features([tracks[1]], tmp_path / "other", FRONTEND, workers=1)
+
+
+def test_what_is_there_of_truncated_files_is_taken_if_asked(songs, tmp_path, music):
+    wav = tmp_path / "long.wav"
+    soundfile.write(wav, music(8), 22050)
+    wav.write_bytes(wav.read_bytes()[: wav.stat().st_size // 2])
+    tracks = [Track(path.name, "work", str(path)) for path in (songs[0], wav)]
+    usable, _ = open_features(tracks, tmp_path / "store", FRONTEND, workers=1)
+    assert usable == tracks[:1]
+    asked = {"workers": 1, "allow_truncated": True}
+    usable, store = open_features(tracks, tmp_path / "store", FRONTEND, **asked)
+    assert usable == tracks
+    seconds = store.entry(wav).frames * FRONTEND.seconds_per_frame
+    assert seconds == pytest.approx(4, abs=0.6)
+
+
+class Asked(Exception):
+    pass
+
+
+@pytest.mark.parametrize("given", [[], ["--allow-truncated"]])
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        (evaluate, ["--encoder", "bytecover-small"]),
+        (train, ["--run-dir", "run"]),
+        (whiten, ["--encoder", "bytecover-small", "--out", "whitened.keras"]),
+    ],
+)
+def test_the_commands_pass_it_on(command, options, given, tmp_path, monkeypatch):
+    def opened(*arguments):
+        raise Asked(arguments[5])
+
+    monkeypatch.setattr(features, "open_features", opened)
+    monkeypatch.chdir(tmp_path)
+    for work in "abc":
+        (tmp_path / "music" / work).mkdir(parents=True)
+        (tmp_path / "music" / work / "1.wav").touch()
+    data = ["--data", "folder", "--data-root", "music", "--split-seed", "0"]
+    with pytest.raises(Asked) as caught:
+        command.main([*options, *data, *given])
+    assert caught.value.args == (bool(given),)
