@@ -185,6 +185,9 @@ class _Writer:
             source,
             precision,
         )
+        if source == "features" and precision == "float16":
+            in_half = parity.check_in_half(graph, self._cases, path.name)
+            self.files[-1]["parity"]["half_arithmetic"] = in_half
         if source == "features" and precision != "float32":
             self.files[-1]["tunes"] = self._map_on_tunes(path)
 

@@ -34,10 +34,22 @@ def inference_network(model: ByteCover | Ensemble) -> Step:
 
     Returns:
         A function of features (batch, bins, frames) that returns unit-norm f_c
-        (batch, dim), both float32.
+        (batch, dim), both float32; NaN for features that are silent or not finite.
     """
+    network = _network(model)
+
+    def guarded(features: Any) -> Any:
+        # No runtime can be relied on to carry NaN through a maximum or a power.
+        level = ops.mean(features, axis=(1, 2))[:, None]
+        is_usable = ops.logical_and(level > 0, level < np.inf)
+        return ops.where(is_usable, network(features), np.float32(np.nan))
+
+    return guarded
+
+
+def _network(model: ByteCover | Ensemble) -> Step:
     if isinstance(model, Ensemble):
-        members = [inference_network(member) for member in model.members]
+        members = [_network(member) for member in model.members]
         return lambda features: _unit_norm(
             side_by_side([member(features) for member in members], model.shares)
         )
@@ -85,6 +97,8 @@ def _as_it_is(model: ByteCover) -> Step:
 
 
 def _unit_norm(x: Any) -> Any:
+    # By the largest value first: in half precision, the squares would overflow.
+    x = x / ops.max(ops.abs(x), axis=-1, keepdims=True)
     return x * ops.rsqrt(ops.sum(ops.square(x), axis=-1, keepdims=True))
 
 

@@ -25,6 +25,7 @@ from bytecover_tf.models.ensemble import Ensemble
 
 BATCHES = (1, 3, 8)
 FRAMES = (2, 13, 40, 110)
+_HALF_FRAMES = 40
 
 # Largest difference of any component of unit-norm embeddings, and least cosine. In
 # float32 only rounding may differ; the transform from waveforms has its own stated
@@ -84,6 +85,37 @@ def make_cases(model: ByteCover | Ensemble, frontend: Frontend) -> list[Case]:
             embedding = exact.embed_features(features)
             cases.append(Case(waveform, features, embedding))
     return cases
+
+
+def check_in_half(graph: Any, cases: list[Case], name: str) -> dict[str, Any]:
+    """Compare a float16 graph, computed in half precision, with the model.
+
+    ONNX Runtime computes it in float32 on a CPU, where nothing overflows that does so
+    on a GPU or a phone.
+
+    Args:
+        graph: the ONNX model from features.
+        cases: what `make_cases` returns; the small ones are used, as it takes seconds.
+        name: name of the variant, for the error.
+
+    Raises:
+        ParityError: a case lies outside the tolerance.
+    """
+    from onnx.reference import ReferenceEvaluator
+
+    evaluator = ReferenceEvaluator(graph)
+    small = [
+        case
+        for case in cases
+        if len(case.features) == 1 and case.features.shape[2] <= _HALF_FRAMES
+    ]
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        return evaluator.run(None, {"features": batch})[0]
+
+    with np.errstate(over="ignore"):  # of exponentials, whose logistic is then 0
+        found = check(run, small, "features", "float16", f"{name} in half precision")
+    return {key: found[key] for key in ("max_abs", "min_cosine")}
 
 
 def in_float64(model: ByteCover | Ensemble) -> ByteCover | Ensemble:

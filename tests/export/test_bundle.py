@@ -375,6 +375,65 @@ def test_raw_graphs_on_bad_input(bundle):
     assert np.isnan(found[1:]).all()
 
 
+@pytest.mark.parametrize(("name", "source", "precision"), VARIANTS)
+def test_every_graph_gives_nan_for_silence_and_nan(bundle, name, source, precision, rng):
+    session = onnxruntime.InferenceSession(
+        bundle / name, providers=["CPUExecutionProvider"]
+    )
+    (found,) = session.run(None, {source: bad_batch(source, rng)})
+    assert np.isfinite(found[0]).all()
+    assert np.isnan(found[1:]).all()
+
+
+@pytest.mark.parametrize("source", ["features", "waveform"])
+def test_the_saved_model_gives_nan_for_silence_and_nan(bundle, source, rng):
+    signatures = tf.saved_model.load(str(bundle / "saved_model" / "1")).signatures
+    key = "features" if source == "features" else "serving_default"
+    found = signatures[key](**{source: bad_batch(source, rng)})["embedding"].numpy()
+    assert np.isfinite(found[0]).all()
+    assert np.isnan(found[1:]).all()
+
+
+def test_half_arithmetic_gives_nan_for_silence_and_nan(bundle, rng):
+    graph = onnx.load(bundle / "encoder_features_float16.onnx")
+    evaluator = onnx.reference.ReferenceEvaluator(graph)
+    (found,) = evaluator.run(None, {"features": bad_batch("features", rng)})
+    assert np.isfinite(found[0]).all()
+    assert np.isnan(found[1:]).all()
+
+
+def bad_batch(source, rng):
+    """Something to embed, silence, NaN in one place, and infinity."""
+    shape = (84, 9) if source == "features" else (Frontend().min_samples * 2,)
+    batch = np.zeros((4, *shape), np.float32)
+    batch[[0, 2, 3]] = rng.random(shape)
+    batch[2].flat[1000 % batch[2].size] = np.nan
+    batch[3].flat[500] = np.inf
+    return batch
+
+
+def old_norm(x):
+    return x * tf.math.rsqrt(tf.reduce_sum(x * x, axis=-1, keepdims=True))
+
+
+def test_large_embeddings_do_not_overflow_in_half(make_model, tmp_path, monkeypatch):
+    model = make_model()
+    for variable in (model.neck.batch_norm.gamma, model.neck.batch_norm.beta):
+        if variable is not None:
+            variable.assign(300 * np.asarray(variable))
+    path = tmp_path / "encoder.keras"
+    save_model(model, path, Frontend(), {})
+    features = np.random.default_rng(0).random((1, 84, 20, 1)).astype(np.float32)
+    f_c = np.asarray(model(features)["f_c"])
+    assert np.abs(f_c).max() < 65504 < np.square(f_c).sum()
+    asked = (["onnx"], ["features"], ["float16"])
+    (made,) = bundle_module.export(path, tmp_path / "bundle", *asked)["files"]
+    assert made["parity"]["half_arithmetic"]["min_cosine"] > 0.999
+    monkeypatch.setattr(inference, "_unit_norm", old_norm)
+    with pytest.raises(ParityError, match="float16.onnx in half precision: differs"):
+        bundle_module.export(path, tmp_path / "other", *asked)
+
+
 def swap_two_channels(original):
     def swapped(layer, affine, ring=False):
         scale, shift = affine
