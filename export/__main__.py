@@ -47,6 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             metavar="LIST",
             help=f"{help}, one or more of {','.join(choices)}",
         )
+    parser.add_argument(
+        "--licence",
+        default="",
+        metavar="SPDX",
+        help="the encoder's licence, such as CC-BY-4.0, for the manifest and the files",
+    )
     options = parser.parse_args(arguments)
 
     if options.hearing:
@@ -65,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.inputs,
         options.precision,
         report=print,
+        licence=options.licence,
     )
     print(f"written: {options.out}")
     print(f'use it: bytecover_tf.load_encoder("{options.out}")')

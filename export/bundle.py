@@ -5,7 +5,8 @@
     encoder_features.onnx       from pooled features
     encoder_waveform.onnx       from samples at 22 050 Hz
     encoder_*_float16.onnx, encoder_*_int8.onnx
-    manifest.json               frontend, versions, checksums, parity
+    manifest.json               what the graphs read and give, licence, versions,
+                                checksums of all files, parity
 
 The folder appears once everything in it has been compared with the model.
 """
@@ -27,6 +28,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.encoders.model_file import encoder_file, load_model, versions
+from bytecover_tf.encoders.pretrained import is_pretrained_name
 from bytecover_tf.encoders.probe import PROBE, answer
 from bytecover_tf.encoders.runtimes import MANIFEST, KerasNetwork, OnnxNetwork
 from bytecover_tf.errors import EncoderError
@@ -38,6 +40,17 @@ from export.graphs import Graphs, write_saved_model
 from export.serving import write_serving_files
 
 _FORMAT = 1
+LICENCE = "Apache-2.0"
+_READS = {
+    "waveform": "mono samples at the frontend's sample rate, min_samples or more",
+    "features": "the amplitude of a constant-Q transform as the frontend describes it",
+}
+_DOCUMENTATION = {
+    source: f"Embeds recordings to find covers. Reads {reads}; gives an embedding of "
+    "unit norm, of which dot products are similarities, and NaN for silence and for "
+    "what is not finite. The metadata has the parameters as JSON."
+    for source, reads in _READS.items()
+}
 _CALIBRATION_TRACKS = 100
 _MODULES = (
     *("bytecover_tf", "tensorflow", "keras", "tf2onnx", "onnx", "onnxruntime"),
@@ -52,6 +65,7 @@ def export(
     inputs: Sequence[str] = INPUTS,
     precisions: Sequence[str] = ("float32",),
     report: Callable[[str], None] = lambda line: None,
+    licence: str = "",
 ) -> dict[str, Any]:
     """Write a bundle and return its manifest.
 
@@ -62,6 +76,8 @@ def export(
         inputs: names from `INPUTS`.
         precisions: names from `PRECISIONS`, for the ONNX graphs.
         report: called with a line for each file that is done.
+        licence: of the encoder, as an SPDX identifier; by default that of the
+            package for an encoder of the package, and none for any other.
 
     Raises:
         EncoderError: there is no encoder, or `out` exists.
@@ -77,6 +93,15 @@ def export(
         "frontend": frontend.to_dict(),
         "dim": model.dim,
         "encoder_sha256": content_hash(path),
+        "min_samples": frontend.min_samples,
+        "axes": {
+            "waveform": ["batch", "samples"],
+            "features": ["batch", frontend.n_bins, "frames"],
+            "embedding": ["batch", model.dim],
+        },
+        "licence": licence or (LICENCE if is_pretrained_name(encoder) else None),
+        "producer": "bytecover_tf",
+        "version": versions("bytecover_tf")["bytecover_tf"],
     }
     info = {PROBE: answer(KerasNetwork(model, frontend), frontend.n_bins), **info}
     beside = out.with_name(f".{out.name}.part")
@@ -95,7 +120,13 @@ def export(
             "format": _FORMAT,
             **identity,
             "versions": versions(*_MODULES),
+            "documentation": _DOCUMENTATION,
             "files": writer.files,
+            "sums": {
+                file.relative_to(beside).as_posix(): content_hash(file)
+                for file in sorted(beside.rglob("*"))
+                if file.is_file()
+            },
             "encoder": info,
         }
         (beside / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
@@ -175,9 +206,13 @@ class _Writer:
 
         suffix = "" if precision == "float32" else f"_{precision}"
         path = self._folder / f"encoder_{source}{suffix}.onnx"
-        onnx_graphs.write(
-            graph, path, {**self._identity, "input": source, "precision": precision}
-        )
+        facts = {
+            **self._identity,
+            "input": source,
+            "precision": precision,
+            "documentation": _DOCUMENTATION[source],
+        }
+        onnx_graphs.write(graph, path, facts)
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         self._add(
             path.name,

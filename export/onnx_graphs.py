@@ -139,6 +139,9 @@ def write(
         info: JSON that goes into the metadata: frontend, dim, precision, ...
         key: what the metadata calls it.
     """
+    model.producer_name = str(info.get("producer", ""))
+    model.producer_version = str(info.get("version", ""))
+    model.doc_string = str(info.get("documentation", ""))
     onnx.helper.set_model_props(model, {key: json.dumps(info)})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)

@@ -103,7 +103,7 @@ def check_in_half(graph: Any, cases: list[Case], name: str) -> dict[str, Any]:
     """
     from onnx.reference import ReferenceEvaluator
 
-    evaluator = ReferenceEvaluator(graph)
+    evaluator: Any = ReferenceEvaluator(graph)
     small = [
         case
         for case in cases

@@ -26,7 +26,7 @@ from bytecover_tf.encoders import pretrained
 from bytecover_tf.encoders.model_file import encoder_file, load_model, save_model
 from bytecover_tf.files import SUMS, content_hash, replacing, write_atomically
 from bytecover_tf.matching.calibration import FILE_NAMES
-from export.bundle import export
+from export.bundle import LICENCE, export
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,7 +79,7 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
         save_model(model, rounded, Frontend.from_dict(info["frontend"]), info)
         _deflate(rounded)
         bundle = Path(beside, name)
-        export(rounded, bundle, ("onnx",), ("features",), report=print)
+        export(rounded, bundle, ("onnx",), ("features",), report=print, licence=LICENCE)
         shutil.copy(rounded, bundle)
         shutil.copy(card, bundle / "README.md")
         shutil.rmtree(folder, ignore_errors=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bytecover_tf.audio.decoding import check_waveform, load_audio
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.encoders import probe
@@ -39,7 +41,8 @@ class Encoder:
     row of NaN and an entry in `errors`; the others are not affected.
 
     Args:
-        network: function from features to f_c.
+        network: function from features to f_c; or from samples, if it has the
+            attribute `source` and that is `waveform`.
         info: facts about how the network was made.
 
     Attributes:
@@ -55,6 +58,7 @@ class Encoder:
         self.dim = network.dim
         self.info = info or {}
         self.errors: dict[int, str] = {}
+        self._reads_samples = getattr(network, "source", "features") == "waveform"
 
     def embed_audio(self, paths: Iterable[str | Path]) -> np.ndarray:
         """Embed audio files.
@@ -62,11 +66,8 @@ class Encoder:
         Args:
             paths: files that `load_audio` reads.
         """
-        return self._embed(
-            paths,
-            lambda path, _: self.frontend.extract(path),
-            lambda _, path: str(path),
-        )
+        prepare = self._load if self._reads_samples else self._extract
+        return self._embed(paths, prepare, lambda _, path: str(path))
 
     def embed_waveforms(self, waveforms: Iterable[np.ndarray]) -> np.ndarray:
         """Embed samples.
@@ -74,9 +75,8 @@ class Encoder:
         Args:
             waveforms: 1-D float arrays at the frontend's sample rate.
         """
-        return self._embed(
-            waveforms, self.frontend.features, lambda index, _: f"waveform {index}"
-        )
+        prepare = self._check if self._reads_samples else self.frontend.features
+        return self._embed(waveforms, prepare, lambda index, _: f"waveform {index}")
 
     def embed_features(
         self, features: Iterable[np.ndarray], names: Sequence[str] | None = None
@@ -87,13 +87,33 @@ class Encoder:
             features: arrays (n_bins, T), any T from 1, as `Frontend.features`
                 returns them.
             names: what `errors` calls each; by default `features` and its number.
+
+        Raises:
+            EncoderError: the encoder was exported from the waveform alone.
         """
+        if self._reads_samples:
+            raise EncoderError(
+                "this encoder reads waveforms only; export it with --inputs features"
+            )
         return self._embed(
             features,
             # Pooled already; normalising what is normalised changes nothing.
             lambda array, name: self.frontend.from_cqt(array, self.frontend.pool, name),
             lambda index, _: names[index] if names else f"features {index}",
         )
+
+    def _extract(self, path: str | Path, _name: str) -> np.ndarray:
+        return self.frontend.extract(path)
+
+    def _load(self, path: str | Path, name: str) -> np.ndarray:
+        return self._check(load_audio(path, self.frontend.sample_rate), name)
+
+    def _check(self, samples: np.ndarray, name: str) -> np.ndarray:
+        """Return samples for a network that reads them."""
+        samples = np.asarray(samples)
+        check_waveform(samples, name)
+        self.frontend.check_length(len(samples), name)
+        return samples.astype(np.float32, copy=False)
 
     def _embed(
         self,
@@ -127,21 +147,24 @@ class Encoder:
         return np.concatenate(parts)
 
     def _embed_prepared(self, prepared: Sequence[np.ndarray | None]) -> np.ndarray:
-        """Return the embeddings of features, and NaN where there are none.
+        """Return the embeddings of features or samples, and NaN where there are none.
 
         Only equal lengths share a batch: padding would change the statistics of
         instance normalisation, and with them the embedding.
         """
         by_length: dict[int, list[tuple[int, np.ndarray]]] = defaultdict(list)
-        for index, features in enumerate(prepared):
-            if features is not None:
-                by_length[features.shape[1]].append((index, features))
+        for index, array in enumerate(prepared):
+            if array is not None:
+                by_length[array.shape[-1]].append((index, array))
         embeddings = np.full((len(prepared), self.dim), np.nan, np.float32)
+        samples = self.frontend.pool * self.frontend.hop_length
         for length, group in by_length.items():
-            size = max(_BATCH_FRAMES // length, 1)
+            frames = length // samples if self._reads_samples else length
+            size = max(_BATCH_FRAMES // max(frames, 1), 1)
             for start in range(0, len(group), size):
                 indices, arrays = zip(*group[start : start + size], strict=True)
-                f_c = self._network(np.stack(arrays)[..., None])
+                batch = np.stack(arrays)
+                f_c = self._network(batch if self._reads_samples else batch[..., None])
                 embeddings[list(indices)] = _unit_norm(f_c)
         return embeddings
 
@@ -164,8 +187,9 @@ def load_encoder(
         path: the name of an encoder that comes with the package, such as
             `bytecover-small`; a run directory of `bytecover_tf.train` or the
             `encoder.keras` in it; or a bundle of `python -m export`, or an `.onnx`
-            file in one. A bundle runs in ONNX Runtime if it has a graph from
-            features, else in TensorFlow.
+            file in one. Of a bundle, a graph from features is taken rather than one
+            from the waveform, the most precise one, and one for ONNX Runtime rather
+            than for TensorFlow.
         providers: for ONNX Runtime, its execution providers, the preferred one
             first.
         threads: for ONNX Runtime, the number of threads for one operation.
@@ -178,7 +202,7 @@ def load_encoder(
         return _from_folder(path, providers, threads)
     if path.suffix == ".onnx":
         network = OnnxNetwork(path, providers, threads)
-        return _checked(network, network.info, path)
+        return _checked(network, network.info, network.info, path)
     return _from_keras(path)
 
 
@@ -197,39 +221,49 @@ def _from_folder(
         facts = json_object(manifest.read_bytes(), "the text", EncoderError)
         frontend = Frontend.from_dict(facts["frontend"])
         info = {**facts["encoder"], "encoder_sha256": facts["encoder_sha256"]}
-    except (EncoderError, KeyError, TypeError, ConfigError) as error:
+        usable = [item for item in facts["files"] if _is_usable(path / item["path"])]
+        chosen = min(usable, key=_preference, default=None)
+    except (EncoderError, KeyError, TypeError, ValueError, ConfigError) as error:
         raise EncoderError(f"{manifest}: not a manifest of export ({error})") from None
-    onnx = path / "encoder_features.onnx"
-    if onnx.exists():
-        _check_content(onnx, facts)
-        network = OnnxNetwork(onnx, providers, threads)
-        if network.info.get("encoder_sha256") != info["encoder_sha256"]:
-            raise EncoderError(f"{onnx}: was made from another encoder than {manifest}")
-        return _checked(network, info, onnx)
-    saved = path / "saved_model" / "1"
-    _check_content(saved / "saved_model.pb", facts)
-    return _checked(SavedModelNetwork(saved, frontend), info, saved)
-
-
-def _check_content(path: Path, facts: dict[str, Any]) -> None:
-    """Compare a file of a bundle with the checksum in the manifest."""
-    files = facts.get("files")
-    name = path.name if path.suffix == ".onnx" else f"saved_model/1/{path.name}"
-    sums = [
-        item.get("sha256")
-        for item in (files if isinstance(files, list) else [])
-        if isinstance(item, dict) and item.get("path") == name
-    ]
-    # A SavedModel is listed once for each of its signatures.
-    if not sums or not path.is_file() or {content_hash(path)} != set(sums):
+    if chosen is None:
         raise EncoderError(
-            f"{path}: damaged, or not the file that {MANIFEST} beside it lists; export "
-            "the encoder again"
+            f"{path}: none of the files that {MANIFEST} lists is there and can be used"
         )
+    file, source = path / chosen["path"], chosen["input"]
+    if content_hash(file) != chosen["sha256"]:
+        raise EncoderError(
+            f"{file}: damaged, or not the file that {MANIFEST} lists; export the "
+            "encoder again"
+        )
+    if file.suffix != ".onnx":
+        saved = SavedModelNetwork(file.parent, frontend, source)
+        return _checked(saved, info, chosen, file.parent)
+    network = OnnxNetwork(file, providers, threads)
+    if network.info.get("encoder_sha256") != info["encoder_sha256"]:
+        raise EncoderError(f"{file}: was made from another encoder than {manifest}")
+    return _checked(network, info, chosen, file)
 
 
-def _checked(network: Network, info: dict[str, Any], path: Path) -> Encoder:
-    probe.check(network, network.frontend.n_bins, info, path)
+def _is_usable(file: Path) -> bool:
+    has_runtime = file.suffix == ".onnx" or find_spec("tensorflow") is not None
+    return has_runtime and file.is_file()
+
+
+def _preference(variant: dict[str, Any]) -> tuple[int, int, bool]:
+    """Return what sorts the variants of a bundle, the best one first."""
+    return (
+        ("features", "waveform").index(variant["input"]),
+        ("float32", "float16", "int8").index(variant["precision"]),
+        not variant["path"].endswith(".onnx"),
+    )
+
+
+def _checked(
+    network: Network, info: dict[str, Any], variant: dict[str, Any], path: Path
+) -> Encoder:
+    if variant.get("input", "features") == "features":
+        facts = {**info, "precision": variant.get("precision")}
+        probe.check(network, network.frontend.n_bins, facts, path)
     return Encoder(network, info)
 
 

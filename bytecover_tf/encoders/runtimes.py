@@ -1,7 +1,8 @@
 """The runtimes that can run an encoder's network.
 
-Each maps features (batch, n_bins, frames, 1) to f_c (batch, dim) and knows its
-frontend. Only the one that is used is imported, so ONNX Runtime needs no TensorFlow.
+Each maps features (batch, n_bins, frames, 1), or samples (batch, samples) if that is
+its source, to f_c (batch, dim) and knows its frontend. Only the one that is used is
+imported, so ONNX Runtime needs no TensorFlow.
 """
 
 from __future__ import annotations
@@ -54,17 +55,18 @@ class OnnxNetwork:
     """An exported encoder in ONNX Runtime.
 
     Args:
-        path: a graph from features that `python -m export` wrote.
+        path: a graph that `python -m export` wrote.
         providers: ONNX Runtime's execution providers, the preferred one first; by
             default CUDA where it is available, else the CPU.
         threads: number of threads for one operation; by default one per core.
 
     Attributes:
         info: the metadata that the exporter wrote into the file.
+        source: what the graph reads, `features` or `waveform`.
 
     Raises:
-        EncoderError: the file is missing, no graph from features, or not exported
-            by this package; or ONNX Runtime lacks a provider.
+        EncoderError: the file is missing, or not exported by this package; or ONNX
+            Runtime lacks a provider.
     """
 
     def __init__(
@@ -86,11 +88,12 @@ class OnnxNetwork:
         if METADATA not in metadata:
             raise EncoderError(f"{path}: not exported by this package")
         names = [item.name for item in self._session.get_inputs()]
-        if names != ["features"]:
+        if names not in (["features"], ["waveform"]):
             raise EncoderError(
                 f"{path}: its input is {', '.join(names)}; expected a graph from "
-                "features, such as encoder_features.onnx"
+                "features or waveform"
             )
+        self.source = names[0]
         return json_object(metadata[METADATA], path, EncoderError)
 
     @property
@@ -99,12 +102,11 @@ class OnnxNetwork:
         return self._session.get_providers()
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Return f_c (batch, dim) of features (batch, n_bins, frames, 1)."""
+        """Return f_c (batch, dim) of what the graph reads."""
         # Bound, so that on a GPU nothing is copied but the input and the embedding.
         binding = self._session.io_binding()
-        binding.bind_cpu_input(
-            "features", np.ascontiguousarray(features[..., 0], np.float32)
-        )
+        values = features[..., 0] if self.source == "features" else features
+        binding.bind_cpu_input(self.source, np.ascontiguousarray(values, np.float32))
         binding.bind_output("embedding")
         self._session.run_with_iobinding(binding)
         return binding.copy_outputs_to_cpu()[0]
@@ -147,27 +149,33 @@ class SavedModelNetwork:
     Args:
         path: folder of a SavedModel that `python -m export` wrote.
         frontend: parameters of its features.
+        source: what the signature reads, `features` or `waveform`.
 
     Raises:
-        EncoderError: there is no SavedModel with a signature from features.
+        EncoderError: there is no SavedModel with such a signature.
     """
 
-    def __init__(self, path: str | Path, frontend: Frontend) -> None:
+    def __init__(
+        self, path: str | Path, frontend: Frontend, source: str = "features"
+    ) -> None:
         import tensorflow as tf
 
         try:
             self._model = tf.saved_model.load(str(path))
         except OSError as error:
             raise EncoderError(f"{path}: cannot be loaded ({error})") from None
-        if "features" not in self._model.signatures:
+        name = "features" if source == "features" else "serving_default"
+        if name not in self._model.signatures:
             raise EncoderError(
-                f"{path}: no signature `features`; found "
+                f"{path}: no signature `{name}`; found "
                 + (", ".join(self._model.signatures) or "none")
             )
-        self._run = self._model.signatures["features"]
+        self._run = self._model.signatures[name]
+        self.source = source
         self.frontend = frontend
         self.dim = int(self._run.structured_outputs["embedding"].shape[-1])
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Return f_c (batch, dim) of features (batch, n_bins, frames, 1)."""
-        return self._run(features=features[..., 0])["embedding"].numpy()
+        """Return f_c (batch, dim) of what the signature reads."""
+        values = features[..., 0] if self.source == "features" else features
+        return self._run(**{self.source: values})["embedding"].numpy()

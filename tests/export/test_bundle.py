@@ -13,8 +13,11 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 
+import bytecover_tf
+from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
+from bytecover_tf.encoders import encoder as encoder_module
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.encoders.runtimes import KerasNetwork
@@ -71,6 +74,18 @@ def test_manifest_names_what_is_there(bundle, manifest, encoder_path):
     assert {"tensorflow", "keras", "tf2onnx", "onnxruntime"} <= set(
         manifest["versions"]
     )
+    assert manifest["min_samples"] == Frontend().min_samples == 50688
+    assert manifest["axes"]["features"] == ["batch", 84, "frames"]
+    assert manifest["licence"] is None
+    assert manifest["version"] == bytecover_tf.__version__
+    everything = {
+        path.relative_to(bundle).as_posix(): hashlib.sha256(
+            path.read_bytes()
+        ).hexdigest()
+        for path in bundle.rglob("*")
+        if path.is_file() and path.name != "manifest.json"
+    }
+    assert manifest["sums"] == everything
 
 
 def test_int8_reports_its_loss_of_map(manifest):
@@ -203,6 +218,12 @@ def test_graph_is_typed_named_and_standard(bundle, name, source, precision):
     info = json.loads(session.get_modelmeta().custom_metadata_map["bytecover"])
     assert Frontend.from_dict(info["frontend"]) == Frontend()
     assert (info["dim"], info["input"], info["precision"]) == (256, source, precision)
+    assert (info["min_samples"], info["licence"]) == (50688, None)
+    assert info["axes"]["embedding"] == ["batch", 256]
+    assert model.producer_name == "bytecover_tf"
+    assert model.producer_version == bytecover_tf.__version__
+    wanted = {"waveform": "Reads mono samples", "features": "constant-Q transform"}
+    assert wanted[source] in model.doc_string == info["documentation"]
 
 
 @pytest.mark.parametrize(
@@ -216,8 +237,6 @@ def test_graph_is_typed_named_and_standard(bundle, name, source, precision):
 def test_waveforms_give_the_embedding_of_the_file(
     bundle, name, least, recordings, expected
 ):
-    from bytecover_tf.audio.decoding import load_audio
-
     session = onnxruntime.InferenceSession(
         bundle / name, providers=["CPUExecutionProvider"]
     )
@@ -243,6 +262,79 @@ def test_load_encoder_reads_every_form(
     if form != "onnx":
         original = load_encoder(encoder_path).info
         assert encoder.info == {**original, "encoder_sha256": checksum}
+
+
+@pytest.mark.parametrize(
+    ("kept", "least"),
+    [
+        ("encoder_features_float16.onnx", 0.999),
+        ("encoder_features_int8.onnx", 0.95),
+        ("encoder_waveform.onnx", 0.9999),
+        ("encoder_waveform_float16.onnx", 0.999),
+        ("encoder_waveform_int8.onnx", 0.95),
+        ("saved_model/1/saved_model.pb", 0.9999),
+    ],
+)
+def test_load_encoder_takes_what_a_bundle_has(
+    bundle, kept, least, recordings, expected, tmp_path, encoder_path
+):
+    path = tmp_path / "bundle"
+    facts = json.loads((bundle / "manifest.json").read_text())
+    # From the waveform, where there is a choice.
+    facts["files"] = [item for item in facts["files"] if item["path"] == kept][-1:]
+    (path / kept).parent.mkdir(parents=True)
+    if kept.startswith("saved"):
+        shutil.rmtree((path / kept).parent)
+        shutil.copytree(bundle / "saved_model" / "1", path / "saved_model" / "1")
+    else:
+        shutil.copy(bundle / kept, path / kept)
+    (path / "manifest.json").write_text(json.dumps(facts))
+    encoder = load_encoder(path)
+    found = encoder.embed_audio(recordings)
+    assert (found * expected).sum(axis=1).min() >= least
+    checksum = hashlib.sha256(encoder_path.read_bytes()).hexdigest()
+    assert encoder.info["encoder_sha256"] == checksum
+    if facts["files"][0]["input"] == "features":
+        return
+    samples = [load_audio(file) for file in recordings]
+    np.testing.assert_allclose(encoder.embed_waveforms(samples), found, atol=1e-6)
+    short = Frontend().min_samples - 1
+    encoder.embed_waveforms([samples[0][:short], 0 * samples[0], samples[0][:, None]])
+    assert [reason.split(": ")[1][:9] for reason in encoder.errors.values()] == [
+        "shorter t",
+        "is silent",
+        "expected ",
+    ]
+    with pytest.raises(EncoderError, match="export it with --inputs features"):
+        encoder.embed_features([np.ones((84, 5))])
+
+
+def test_the_best_variant_of_a_bundle_is_taken(bundle, tmp_path, monkeypatch):
+    path = tmp_path / "bundle"
+    shutil.copytree(bundle, path)
+    taken = []
+    monkeypatch.setattr(
+        encoder_module,
+        "_checked",
+        lambda network, info, variant, file: taken.append(variant) or variant,
+    )
+    facts = json.loads((path / "manifest.json").read_text())
+    while facts["files"]:
+        facts["files"].remove(load_encoder(path))
+        (path / "manifest.json").write_text(json.dumps(facts))
+    with pytest.raises(EncoderError, match=r"none of the files that manifest\.json"):
+        load_encoder(path)
+    order = [(item["input"], item["precision"], item["path"][:5]) for item in taken]
+    assert order == [
+        (source, precision, form)
+        for source in ("features", "waveform")
+        for precision, form in (
+            ("float32", "encod"),
+            ("float32", "saved"),
+            ("float16", "encod"),
+            ("int8", "encod"),
+        )
+    ]
 
 
 @pytest.mark.parametrize("form", ["onnx", "saved_model"])
@@ -376,7 +468,9 @@ def test_raw_graphs_on_bad_input(bundle):
 
 
 @pytest.mark.parametrize(("name", "source", "precision"), VARIANTS)
-def test_every_graph_gives_nan_for_silence_and_nan(bundle, name, source, precision, rng):
+def test_every_graph_gives_nan_for_silence_and_nan(
+    bundle, name, source, precision, rng
+):
     session = onnxruntime.InferenceSession(
         bundle / name, providers=["CPUExecutionProvider"]
     )

@@ -132,7 +132,7 @@ def read_wav(path):
         "--input-type=module",
         "--eval",
         f"import {{ readWav }} from {json.dumps(module)};"
-        f"const samples = await readWav({json.dumps(str(path))});"
+        f"const samples = await readWav({json.dumps(str(path))}, 22050);"
         "console.log(JSON.stringify([...samples]));",
     )
 
@@ -199,7 +199,7 @@ def test_node_example(node_example, bundle, encoder_path, wavs):
 
 @needs_node
 @pytest.mark.parametrize(
-    ("samples", "message"), [(50_687, "shorter than 2.3 s"), (50_688, "is silent")]
+    ("samples", "message"), [(50_687, "shorter than 2.30 s"), (50_688, "is silent")]
 )
 def test_node_example_refuses(node_example, bundle, wavs, samples, message, tmp_path):
     path = tmp_path / "song.wav"

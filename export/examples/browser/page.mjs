@@ -1,7 +1,9 @@
 import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.bundle.min.mjs";
 
-const RATE = 22050;
-const MIN_SAMPLES = 50688; // that fill one frame of the features
+// What the encoder reads stands beside it.
+const manifest = await (await fetch("manifest.json")).json();
+const RATE = manifest.frontend.sample_rate;
+const MIN_SAMPLES = manifest.min_samples;
 // The graph runs in a worker, so that the page answers meanwhile.
 ort.env.wasm.proxy = true;
 
@@ -11,7 +13,7 @@ const status = document.querySelector("#status");
 const result = document.querySelector("#result");
 const cards = [...form.querySelectorAll("fieldset")];
 
-/** Return the mean over the channels of an audio file at 22 050 Hz. */
+/** Return the mean over the channels of an audio file at the encoder's rate. */
 async function decode(file) {
   // Decoding resamples to the rate of its context.
   const context = new OfflineAudioContext(1, 1, RATE);
@@ -48,7 +50,8 @@ async function embedCard(encoder, card) {
   const samples = await decode(file);
   const seconds = samples.length / RATE;
   if (samples.length < MIN_SAMPLES) {
-    throw new Error(`${file.name}: is shorter than 2.3 seconds`);
+    const least = (MIN_SAMPLES / RATE).toFixed(2);
+    throw new Error(`${file.name}: is shorter than ${least} seconds`);
   }
   const decoded = performance.now();
   const embedding = await embed(encoder, samples);

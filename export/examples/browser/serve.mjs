@@ -1,7 +1,7 @@
 // Serve the page: node serve.mjs encoder_waveform.onnx [PORT]
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { extname, join, normalize } from "node:path";
+import { dirname, extname, join, normalize } from "node:path";
 import { argv } from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -19,7 +19,7 @@ const ISOLATED = {
 };
 
 /**
- * Serve this folder on 127.0.0.1.
+ * Serve this folder, the encoder and its manifest on 127.0.0.1.
  *
  * @param {string} encoder path of the file that the page gets as its encoder
  * @param {number} port 0 for any that is free
@@ -31,7 +31,9 @@ export function serve(encoder, port) {
       // Normalised from the root, so that `..` cannot leave the folder.
       const path = normalize(decodeURI(new URL(request.url, "http://page").pathname));
       const name = path === "/" ? "/index.html" : path;
-      const file = name === "/encoder_waveform.onnx" ? encoder : join(FOLDER, name);
+      const beside = join(dirname(encoder), "manifest.json");
+      const given = { "/encoder_waveform.onnx": encoder, "/manifest.json": beside };
+      const file = given[name] ?? join(FOLDER, name);
       const body = await readFile(file);
       const type = TYPES[extname(name)] ?? "application/octet-stream";
       response.writeHead(200, { "Content-Type": type, ...ISOLATED }).end(body);

@@ -1,14 +1,18 @@
 // Compare two songs: node compare.mjs encoder_waveform.onnx SONG.wav OTHER.wav
 // With --json it also prints the embeddings.
 import { InferenceSession, Tensor } from "onnxruntime-node";
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { readWav } from "./wav.mjs";
 
-const MIN_SAMPLES = 50688; // that fill one frame of the features
-
-async function embed(encoder, path) {
-  const samples = await readWav(path);
-  if (samples.length < MIN_SAMPLES) throw new Error(`${path}: shorter than 2.3 s`);
+async function embed(encoder, manifest, path) {
+  const { min_samples: least, frontend } = manifest;
+  const samples = await readWav(path, frontend.sample_rate);
+  if (samples.length < least) {
+    const seconds = (least / frontend.sample_rate).toFixed(2);
+    throw new Error(`${path}: shorter than ${seconds} s`);
+  }
   const waveform = new Tensor("float32", samples, [1, samples.length]);
   const { embedding } = await encoder.run({ waveform });
   if (Number.isNaN(embedding.data[0])) throw new Error(`${path}: is silent`);
@@ -26,8 +30,11 @@ if (songs.length !== 2) {
 }
 try {
   const encoder = await InferenceSession.create(model);
-  const first = await embed(encoder, songs[0]);
-  const second = await embed(encoder, songs[1]);
+  // What the encoder reads stands beside it.
+  const facts = await readFile(join(dirname(model), "manifest.json"), "utf8");
+  const manifest = JSON.parse(facts);
+  const first = await embed(encoder, manifest, songs[0]);
+  const second = await embed(encoder, manifest, songs[1]);
   const cosine = first.reduce((sum, value, i) => sum + value * second[i], 0);
   if (values.json) {
     console.log(JSON.stringify({ cosine, embeddings: [[...first], [...second]] }));

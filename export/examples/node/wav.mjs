@@ -1,19 +1,19 @@
 import { readFile } from "node:fs/promises";
 
-const RATE = 22050;
 const PCM = 1;
 const FLOAT = 3;
 const EXTENSIBLE = 0xfffe;
 
 /**
- * Read a WAV file of 16-bit integers or 32-bit floats at 22 050 Hz.
+ * Read a WAV file of 16-bit integers or 32-bit floats.
  *
  * @param {string} path
+ * @param {number} wanted the sample rate that it must have, in Hz
  * @returns {Promise<Float32Array>} the mean over all channels, full scale 1
  */
-export async function readWav(path) {
+export async function readWav(path, wanted) {
   const fail = (reason) => {
-    const fix = `ffmpeg -i ${path} -ac 1 -ar ${RATE} -c:a pcm_f32le converted.wav`;
+    const fix = `ffmpeg -i ${path} -ac 1 -ar ${wanted} -c:a pcm_f32le converted.wav`;
     throw new Error(`${path}: ${reason}. Convert it first: ${fix}`);
   };
   const bytes = await readFile(path);
@@ -27,7 +27,7 @@ export async function readWav(path) {
   const channels = head.readUInt16LE(2);
   const rate = head.readUInt32LE(4);
   const bits = head.readUInt16LE(14);
-  if (rate !== RATE) fail(`its rate is ${rate} Hz, expected ${RATE} Hz`);
+  if (rate !== wanted) fail(`its rate is ${rate} Hz, expected ${wanted} Hz`);
 
   const { data } = chunks;
   let sample;

@@ -1,5 +1,6 @@
 """Compare two songs: python compare.py encoder_waveform.onnx SONG OTHER_SONG."""
 
+import json
 import sys
 
 import onnxruntime
@@ -9,8 +10,12 @@ import soxr
 
 def embed(encoder, path):
     """Return the unit-norm embedding of an audio file."""
+    facts = json.loads(encoder.get_modelmeta().custom_metadata_map["bytecover"])
+    wanted = facts["frontend"]["sample_rate"]
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    waveform = soxr.resample(samples.mean(axis=1), rate, 22050)
+    waveform = soxr.resample(samples.mean(axis=1), rate, wanted)
+    if len(waveform) < facts["min_samples"]:
+        sys.exit(f"{path}: shorter than {facts['min_samples'] / wanted:.2f} s")
     return encoder.run(["embedding"], {"waveform": waveform[None]})[0][0]
 
 
