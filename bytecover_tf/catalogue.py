@@ -96,7 +96,8 @@ DESCRIPTION = """\
 Look after a catalogue of recordings.
 
   info    show what it holds, and which encoder made it
-  verify  compare it with the files: which are gone, changed or not in it
+  verify  compare it with the files: which are gone, changed or not in it; and with
+          its own checksums: which recordings are damaged
   remove  take recordings out of it; their files stay
 
 examples:
