@@ -34,8 +34,8 @@ def test_the_difference_is_that_of_the_means(monkeypatch):
     monkeypatch.setattr(indexing, "estimated_means", lambda *_: means * 1.01)
     monkeypatch.setattr(indexing, "magnitudes", lambda *_: np.repeat(means, 5, axis=1))
     rows = indexing.error_rows(np.zeros(9, np.float32))
-    assert rows[0] == ["33 Hz", "-"]
-    assert rows[1] == ["65 Hz", "1.00%"]
+    assert rows[0] == ["33 Hz", "-", "1.00%"]
+    assert rows[1] == ["65 Hz", "1.00%", "1.00%"]
     assert len(rows) == 7
 
 
