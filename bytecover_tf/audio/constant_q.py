@@ -22,13 +22,13 @@ import soxr
 
 from bytecover_tf.errors import ConfigError
 
-# Frames that are multiplied at once, and multiplications of a product: too few for
-# OpenBLAS to divide it among threads, which wait for one another on a busy machine and
-# are in the way of other processes.
+# Frames that are multiplied at once, and multiplications at once: too few for OpenBLAS
+# to divide them among threads, which wait for one another on a busy machine and are in
+# the way of other processes.
 _BLOCK = 64
 _PRODUCT = 2**19
-# Products whose magnitudes are taken together.
-_PRODUCTS = 8
+# Blocks whose magnitudes are taken together.
+_BLOCKS = 8
 # Share of a filter's spectrum that librosa drops, its weakest frequencies.
 _SPARSITY = 0.01
 
@@ -300,15 +300,18 @@ def correlated(
     kernel = np.concatenate([filters.real, filters.imag]).T.astype(np.float32)
     padded = np.pad(samples, (taps // 2, taps - taps // 2))
     windows = np.lib.stride_tricks.sliding_window_view(padded, taps)
-    rows = min(_BLOCK, max(1, _PRODUCT // kernel.size))
+    span = max(1, _PRODUCT // (_BLOCK * 2 * bins))
+    spans = [slice(first, first + span) for first in range(0, taps, span)]
     result = np.empty((len(centres), bins), np.float32)
-    parts = np.empty((_PRODUCTS * rows, 2 * bins), np.float32)
+    parts = np.empty((_BLOCKS * _BLOCK, 2 * bins), np.float32)
     for start in range(0, len(result), len(parts)):
         part = parts[: len(result) - start]
-        for row in range(0, len(part), rows):
-            product = part[row : row + rows]
-            places = centres[start + row :][: len(product)]
-            np.matmul(windows[places], kernel, out=product)
+        for row in range(0, len(part), _BLOCK):
+            product = part[row : row + _BLOCK]
+            several = windows[centres[start + row :][: len(product)]]
+            np.matmul(several[:, spans[0]], kernel[spans[0]], out=product)
+            for some in spans[1:]:
+                product += np.matmul(several[:, some], kernel[some])
         np.square(part, out=part)
         power = part[:, :bins] + part[:, bins:]
         np.sqrt(power, out=result[start : start + len(part)])

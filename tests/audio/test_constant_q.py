@@ -97,7 +97,7 @@ def test_products_are_too_small_for_threads(bins_per_octave, music, monkeypatch)
     sizes = []
     matmul = np.matmul
 
-    def noted(left, right, out):
+    def noted(left, right, out=None):
         sizes.append(left.size * right.shape[1])
         return matmul(left, right, out=out)
 
