@@ -22,9 +22,13 @@ import soxr
 
 from bytecover_tf.errors import ConfigError
 
-# Frames that are multiplied at once: too few for OpenBLAS to divide them among threads,
-# which costs more than it gains and is in the way of other processes.
+# Frames that are multiplied at once, and multiplications at once: too few for OpenBLAS
+# to divide them among threads, which wait for one another on a busy machine and are in
+# the way of other processes.
 _BLOCK = 64
+_PRODUCT = 2**19
+# Blocks whose magnitudes are taken together.
+_BLOCKS = 8
 # Share of a filter's spectrum that librosa drops, its weakest frequencies.
 _SPARSITY = 0.01
 
@@ -71,6 +75,17 @@ class Transform:
                 f"{2 ** (octaves - 1)} for {octaves} octaves"
             )
 
+    @property
+    def frequencies(self) -> np.ndarray:
+        """Centre frequencies of the bins in Hz."""
+        return self.fmin * 2 ** (np.arange(self.n_bins) / self.bins_per_octave)
+
+    @property
+    def bandwidth(self) -> float:
+        """Bandwidth of a bin in its centre frequency; a filter has 1 / it cycles."""
+        ratio = 2 ** (2 / self.bins_per_octave)
+        return (ratio - 1) / (ratio + 1)
+
 
 def check_positive(parameters: Transform, name: str) -> None:
     """Refuse a parameter that is no positive integer.
@@ -113,25 +128,59 @@ class Plan:
     octaves: tuple[Octave, ...]
 
 
-def magnitudes(samples: np.ndarray, transform: Transform) -> np.ndarray:
+class Signal:
+    """A waveform, and what it is at lower sample rates.
+
+    Each rate is computed when it is first asked for, so that several transforms of one
+    signal can share them.
+
+    Args:
+        samples: float32 (samples,).
+    """
+
+    def __init__(self, samples: np.ndarray) -> None:
+        self._by_factor = {1: samples}
+
+    def __len__(self) -> int:
+        return len(self._by_factor[1])
+
+    def decimated(self, factor: int) -> np.ndarray:
+        """Return float32 (samples / factor,), rounded up.
+
+        Args:
+            factor: by which to divide the sample rate, a power of two.
+        """
+        if factor not in self._by_factor:
+            nearest = max(other for other in self._by_factor if other < factor)
+            length = -(-len(self) // factor)
+            samples = soxr.resample(
+                self._by_factor[nearest], factor // nearest, 1, "HQ"
+            )[:length]
+            padded = np.pad(samples, (0, length - len(samples)))
+            self._by_factor[factor] = padded
+        return self._by_factor[factor]
+
+
+def magnitudes(signal: Signal, transform: Transform) -> np.ndarray:
     """Return |CQT| of a waveform.
 
     Args:
-        samples: float32 (samples,) at the transform's sample rate.
+        signal: at the transform's sample rate.
         transform: its parameters.
 
     Returns:
-        float32 (n_bins, 1 + samples // hop_length), what `librosa.cqt` returns up to
-        rounding.
+        float32 (n_bins, 1 + len(signal) // hop_length), what `librosa.cqt` returns up
+        to rounding.
 
     Raises:
         ConfigError: the top bin's filter reaches beyond half the sample rate.
     """
-    parts, rate = [], 1
+    parts = []
     for octave in plan(transform).octaves:
-        samples = _decimated(samples, octave.factor // rate)
-        rate = octave.factor
-        parts.append(_correlated(samples, octave.filters, transform.hop_length // rate))
+        samples = signal.decimated(octave.factor)
+        hop = transform.hop_length // octave.factor
+        centres = np.arange(0, len(samples) + 1, hop)
+        parts.append(correlated(samples, octave.filters, centres))
     frames = min(part.shape[1] for part in parts)
     return np.concatenate([part[:, :frames] for part in parts[::-1]])
 
@@ -145,19 +194,9 @@ def plan(transform: Transform) -> Plan:
     """
     per_octave = transform.bins_per_octave
     count = math.ceil(transform.n_bins / per_octave)
-    frequencies = transform.fmin * 2 ** (np.arange(transform.n_bins) / per_octave)
-    ratio = 2 ** (2 / per_octave)
-    bandwidth = (ratio - 1) / (ratio + 1)
-    # The window's main lobe widens what a filter passes.
-    lobe = _window(transform.window, 1000)
-    widening = 0.5 * bandwidth * 1000 * (lobe**2).sum() / lobe.sum() ** 2
-    cutoff = frequencies[-1] * (1 + widening)
+    frequencies, bandwidth = transform.frequencies, transform.bandwidth
+    cutoff = highest_passed(transform)
     nyquist = transform.sample_rate / 2
-    if cutoff > nyquist:
-        raise ConfigError(
-            f"CQT: the top bin's filter reaches {cutoff:.0f} Hz, beyond half the "
-            f"sample rate {transform.sample_rate} Hz; lower fmin or n_bins"
-        )
     # Halvings of the hop that the octaves leave, and of the rate that the top bin does.
     hop = transform.hop_length
     halvings = (hop & -hop).bit_length() - count
@@ -173,7 +212,39 @@ def plan(transform: Transform) -> Plan:
         # librosa resamples to equal energy, and its basis makes up for the rate.
         scale = math.sqrt(factor * 2**number) / np.sqrt(lengths)
         octaves.append(Octave(factor, filters * scale[:, np.newaxis]))
-    return Plan(float(cutoff), tuple(octaves))
+    return Plan(cutoff, tuple(octaves))
+
+
+def highest_passed(transform: Transform) -> float:
+    """Return the highest frequency that a filter passes, in Hz.
+
+    Raises:
+        ConfigError: it lies beyond half the sample rate.
+    """
+    # The window's main lobe widens what a filter passes.
+    lobe = _window(transform.window, 1000)
+    widening = 500 * transform.bandwidth * (lobe**2).sum() / lobe.sum() ** 2
+    cutoff = float(transform.frequencies[-1] * (1 + widening))
+    if cutoff > transform.sample_rate / 2:
+        raise ConfigError(
+            f"CQT: the top bin's filter reaches {cutoff:.0f} Hz, beyond half the "
+            f"sample rate {transform.sample_rate} Hz; lower fmin or n_bins"
+        )
+    return cutoff
+
+
+def wavelet(length: float, quality: float, window: str) -> np.ndarray:
+    """Return a complex filter whose magnitudes add up to 1.
+
+    Args:
+        length: in samples, not a whole number.
+        quality: cycles in it.
+        window: as SciPy knows it.
+    """
+    time = np.arange(-length // 2, length // 2)
+    result = np.exp(2j * np.pi * quality / length * time)
+    result *= _window(window, len(time))
+    return result / np.abs(result).sum()
 
 
 def _filters(lengths: np.ndarray, quality: float, window: str) -> np.ndarray:
@@ -190,11 +261,9 @@ def _filters(lengths: np.ndarray, quality: float, window: str) -> np.ndarray:
     taps = 2 ** math.ceil(math.log2(lengths.max()))
     wavelets = np.zeros((len(lengths), taps), np.complex64)
     for row, length in zip(wavelets, lengths, strict=True):
-        time = np.arange(-length // 2, length // 2)
-        wavelet = np.exp(2j * np.pi * quality / length * time)
-        wavelet *= _window(window, len(time))
-        start = (taps - len(time)) // 2
-        row[start : start + len(time)] = wavelet / np.abs(wavelet).sum()
+        centred = wavelet(length, quality, window)
+        start = (taps - len(centred)) // 2
+        row[start : start + len(centred)] = centred
     spectra = np.fft.fft(wavelets * (lengths[:, np.newaxis] / taps))
     spectra = spectra[:, : taps // 2 + 1].astype(np.complex64)
     size = np.abs(spectra)
@@ -213,24 +282,37 @@ def _window(name: str, length: int) -> np.ndarray:
     return get_window(name, length)
 
 
-def _decimated(samples: np.ndarray, factor: int) -> np.ndarray:
-    if factor == 1:
-        return samples
-    length = -(-len(samples) // factor)
-    shorter = soxr.resample(samples, factor, 1, "HQ")[:length]
-    return np.pad(shorter, (0, length - len(shorter)))
+def correlated(
+    samples: np.ndarray, filters: np.ndarray, centres: np.ndarray
+) -> np.ndarray:
+    """Return the magnitudes of filters at places of a signal.
 
+    Args:
+        samples: float32 (samples,); beyond its ends there is silence.
+        filters: complex (bins, taps).
+        centres: int (places,), where the middle of the filters is put, from 0 to
+            `samples`.
 
-def _correlated(samples: np.ndarray, filters: np.ndarray, hop: int) -> np.ndarray:
-    """Return the magnitudes (bins, frames) of filters centred on every frame."""
+    Returns:
+        float32 (bins, places).
+    """
     bins, taps = filters.shape
     kernel = np.concatenate([filters.real, filters.imag]).T.astype(np.float32)
-    padded = np.pad(samples, taps // 2)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, taps)[::hop]
-    frames = 1 + len(samples) // hop
-    result = np.empty((bins, frames), np.float32)
-    for start in range(0, frames, _BLOCK):
-        parts = np.ascontiguousarray(windows[start : start + _BLOCK]) @ kernel
-        power = np.square(parts[:, :bins]) + np.square(parts[:, bins:])
-        result[:, start : start + _BLOCK] = np.sqrt(power).T
-    return result
+    padded = np.pad(samples, (taps // 2, taps - taps // 2))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, taps)
+    span = max(1, _PRODUCT // (_BLOCK * 2 * bins))
+    spans = [slice(first, first + span) for first in range(0, taps, span)]
+    result = np.empty((len(centres), bins), np.float32)
+    parts = np.empty((_BLOCKS * _BLOCK, 2 * bins), np.float32)
+    for start in range(0, len(result), len(parts)):
+        part = parts[: len(result) - start]
+        for row in range(0, len(part), _BLOCK):
+            product = part[row : row + _BLOCK]
+            several = windows[centres[start + row :][: len(product)]]
+            np.matmul(several[:, spans[0]], kernel[spans[0]], out=product)
+            for some in spans[1:]:
+                product += np.matmul(several[:, some], kernel[some])
+        np.square(part, out=part)
+        power = part[:, :bins] + part[:, bins:]
+        np.sqrt(power, out=result[start : start + len(part)])
+    return result.T

@@ -32,13 +32,14 @@ _BLOCK = 2**16
 # Share of the loudest channel's energy below which the mean of the channels is no more
 # the music: they cancel, as when a plug is wired the wrong way round.
 _CANCELLED = 0.05
-# Sample formats that are read as they are, with the value of silence and full scale.
+# Sample formats that are read as they are, with the value of silence, full scale and
+# NumPy's type.
 _FORMATS = {
-    "u8": (128, 2**7),
-    "s16": (0, 2**15),
-    "s32": (0, 2**31),
-    "flt": (0, 1),
-    "dbl": (0, 1),
+    "u8": (128, 2**7, np.uint8),
+    "s16": (0, 2**15, np.int16),
+    "s32": (0, 2**31, np.int32),
+    "flt": (0, 1, np.float32),
+    "dbl": (0, 1, np.float64),
 }
 # PyAV crashes on more.
 _MOST_PLANES = 7
@@ -237,7 +238,7 @@ def _frames(file: _File, name: str, allow_truncated: bool) -> Iterator[av.AudioF
     if declares_more and not may_be_whole:
         refuse(missing)
     packets = failed = 0
-    end = 0.0
+    ends: dict[int, int] = {}  # by stream, in its unit of time
     last = b""
     with _container(file) as container:
         if not container.streams.audio:
@@ -245,8 +246,10 @@ def _frames(file: _File, name: str, allow_truncated: bool) -> Iterator[av.AudioF
                 f"{name}: has no audio stream (read as {container.format.long_name})"
             )
         stream = _default_stream(container)
+        ours, timed = stream.index, container.format.name in _TIMED
         for packet in container.demux():
-            if packet.stream_index == stream.index:
+            index = packet.stream_index
+            if index == ours:
                 packets += 1
                 last = packet if packet.size else last
                 try:
@@ -260,10 +263,11 @@ def _frames(file: _File, name: str, allow_truncated: bool) -> Iterator[av.AudioF
                     # The last one; PyAV fails on streams that appeared late.
                     break
             # Of all streams: the sound of a video may end before its pictures.
-            if packet.pts is not None and packet.time_base is not None:
-                packet_end = (packet.pts + (packet.duration or 0)) * packet.time_base
-                end = max(end, float(packet_end))
-        timed = container.format.name in _TIMED
+            if timed and packet.pts is not None:
+                packet_end = packet.pts + (packet.duration or 0)
+                ends[index] = max(ends.get(index, 0), packet_end)
+        units = {one.index: one.time_base for one in container.streams}
+        end = max((float(ends[one] * (units[one] or 0)) for one in ends), default=0.0)
         declared = (container.duration or 0) / av.time_base if timed else 0.0
         is_whole = ends_whole(bytes(last), container.format.name)
 
@@ -292,8 +296,8 @@ def _mono_blocks(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Downmix frames into (sample rate, float32 block), anew where the kind changes."""
 
-    def kind(frame: av.AudioFrame) -> tuple[int, str, str]:
-        return frame.sample_rate, frame.layout.name, frame.format.name
+    def kind(frame: av.AudioFrame) -> tuple[int, int, str]:
+        return frame.sample_rate, frame.layout.nb_channels, frame.format.name
 
     for (rate, *_), group in groupby(frames, kind):
         if rate < _LOWEST_RATE:
@@ -330,32 +334,40 @@ def _mono(frame: av.AudioFrame) -> np.ndarray:
 
     If that cancels the music, return the loudest channel.
     """
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(frame.samples, -1).T
-    silence, full_scale = _FORMATS[frame.format.packed.name]
+    _, full_scale, _ = _FORMATS[frame.format.packed.name]
     with np.errstate(all="ignore"):  # what is not finite is refused later
-        mono = samples[0].astype(np.float32)
-        for channel in samples[1:]:  # many times as fast as NumPy's mean
-            mono += channel
-        mono /= len(samples)
-        mono = (mono - silence) / full_scale
-        if len(samples) == 1:
-            return mono
-        channels = [
-            (channel.astype(np.float32) - silence) / full_scale for channel in samples
-        ]
-        energies = [_energy(channel) for channel in channels]
-        # So written that what is not finite comes out as it is.
-        if not _energy(mono) < _CANCELLED * max(energies):
-            return mono
-        # The same one from block to block, where several are about as loud.
-        loud = next(i for i, each in enumerate(energies) if each > max(energies) / 4)
-        return channels[loud]
+        channels = _channels(frame)
+        count = len(channels)
+        mono = sum(channels[1:], channels[0])  # many times as fast as NumPy's mean
+        if count > 1:
+            energies = [_energy(channel) for channel in channels]
+            # So written that what is not finite comes out as it is.
+            if _energy(mono) / count**2 < _CANCELLED * max(energies):
+                # The same from block to block, where several are about as loud.
+                loud = (energy >= max(energies) / 4 for energy in energies)
+                return channels[list(loud).index(True)] / np.float32(full_scale)
+        if count * full_scale > 1:
+            mono = mono / np.float32(count * full_scale)
+        return mono
+
+
+def _channels(frame: av.AudioFrame) -> list[np.ndarray]:
+    """Return a frame's channels, float32 (samples,) that are 0 in silence."""
+    silence, _, dtype = _FORMATS[frame.format.packed.name]
+    buffers: tuple[Any, ...] = frame.planes
+    planes = [np.frombuffer(buffer, dtype) for buffer in buffers]
+    if frame.format.is_planar:
+        channels = [plane[: frame.samples] for plane in planes]
+    else:
+        count = frame.layout.nb_channels
+        channels = list(planes[0][: frame.samples * count].reshape(-1, count).T)
+    floats = [np.ascontiguousarray(channel, np.float32) for channel in channels]
+    return [channel - silence for channel in floats] if silence else floats
 
 
 def _energy(samples: np.ndarray) -> float:
-    return float(samples @ samples)
+    # Not BLAS's product, which would divide it among threads.
+    return float(np.einsum("i,i", samples, samples))
 
 
 def _resample(

@@ -20,7 +20,7 @@ import numpy as np
 from bytecover_tf.audio import chroma
 from bytecover_tf.audio.constant_q import Transform, check_positive
 from bytecover_tf.audio.decoding import check_waveform, iter_audio
-from bytecover_tf.audio.streaming import StreamedTransform, mean_blocks
+from bytecover_tf.audio.streaming import Average, StreamedTransform, mean_blocks
 from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
 
 if TYPE_CHECKING:
@@ -266,10 +266,7 @@ class Frontend(Transform):
         return (samples[i : i + _BLOCK] for i in range(0, len(samples), _BLOCK))
 
     def _features(self, blocks: Iterator[np.ndarray], name: str) -> np.ndarray:
-        stream = StreamedTransform(self, self.pool)
-        for block in blocks:
-            stream.add(block)
-        (pooled,) = stream.finish()
+        (pooled,) = _averages(blocks, Average(self, self.pool))
         return self._normalize(pooled, name)
 
     def _features_with_chroma(
@@ -277,19 +274,15 @@ class Frontend(Transform):
     ) -> tuple[np.ndarray, np.ndarray]:
         size = chroma.frames_per_chroma(self)
         if hearing is None:
-            streams = [StreamedTransform(self, self.pool, size)]
+            folded = Average(self, size)
         else:
             hearing.check_rate(self)
-            streams = [StreamedTransform(self, self.pool), hearing.stream()]
-        for block in blocks:
-            for stream in streams:
-                stream.add(block)
-        # The features come first; last what the chroma is folded from.
-        means = [mean for stream in streams for mean in stream.finish()]
-        features = self._normalize(means[0], name)
+            folded = hearing.average
+        pooled, means = _averages(blocks, Average(self, self.pool), folded)
+        features = self._normalize(pooled, name)
         if hearing is None:
-            return features, chroma.chroma_of_cqt(means[-1], size, self, name)
-        return features, hearing.chroma(means[-1])
+            return features, chroma.chroma_of_cqt(means, size, self, name)
+        return features, hearing.chroma(means)
 
     def _normalize(self, pooled: np.ndarray, name: str) -> np.ndarray:
         if pooled.shape[1] == 0:
@@ -304,3 +297,12 @@ class Frontend(Transform):
         if self.normalization == "max":
             pooled = pooled / peak
         return pooled.astype(np.float32)
+
+
+def _averages(
+    blocks: Iterator[np.ndarray], *averages: Average
+) -> tuple[np.ndarray, ...]:
+    stream = StreamedTransform(*averages)
+    for block in blocks:
+        stream.add(block)
+    return stream.finish()

@@ -27,7 +27,7 @@ from bytecover_tf.audio.chroma import (
     seconds_per_frame,
 )
 from bytecover_tf.audio.constant_q import Transform
-from bytecover_tf.audio.streaming import StreamedTransform
+from bytecover_tf.audio.streaming import Average
 from bytecover_tf.errors import ConfigError, EncoderError
 from bytecover_tf.files import check_listed
 
@@ -129,9 +129,10 @@ class Hearing:
                 f"{transform.hop_length}; use this frontend with hearing 'none'"
             )
 
-    def stream(self) -> StreamedTransform:
-        """Return what makes `hear`'s input of a signal that arrives in blocks."""
-        return StreamedTransform(self.transform, self.pool)
+    @property
+    def average(self) -> Average:
+        """What a `StreamedTransform` makes of a signal for `hear`."""
+        return Average(self.transform, self.pool, estimated=True)
 
     def hear(self, magnitudes: np.ndarray) -> np.ndarray:
         """Return which notes sound.

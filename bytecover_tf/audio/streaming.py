@@ -7,10 +7,12 @@ raise, but for their averages.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from bytecover_tf.audio.constant_q import Transform, magnitudes
+from bytecover_tf.audio.constant_q import Signal, Transform, magnitudes
+from bytecover_tf.audio.estimated_means import estimated_means
 
 # A long recording is transformed in chunks of about this many frames (93 s
 # at the default hop), each with some context on both sides that covers
@@ -19,54 +21,80 @@ _CHUNK_FRAMES = 4_000
 _CONTEXT_FRAMES = 64
 
 
+@dataclass(frozen=True)
+class Average:
+    """What is averaged.
+
+    Attributes:
+        transform: parameters of the transform.
+        size: number of its frames that make one of the average.
+        estimated: whether `estimated_means` will do.
+    """
+
+    transform: Transform
+    size: int
+    estimated: bool = False
+
+    @property
+    def samples(self) -> int:
+        """Samples from one frame of the average to the next."""
+        return self.size * self.transform.hop_length
+
+
 class StreamedTransform:
     """Averages of |CQT| over blocks of frames, of a signal that arrives in parts.
 
     A recording that fits into one chunk is transformed in one piece.
 
     Args:
-        transform: its parameters.
-        *sizes: numbers of frames to average over. Chunks are whole multiples of the
-            first.
+        *averages: what to compute. Their transforms have one sample rate.
     """
 
-    def __init__(self, transform: Transform, *sizes: int) -> None:
-        self._transform = transform
-        self._sizes = sizes
-        self._chunk = sizes[0] * math.ceil(_CHUNK_FRAMES / sizes[0])
+    def __init__(self, *averages: Average) -> None:
+        self._averages = averages
+        hops = {average.transform.hop_length for average in averages}
+        # In samples; chunks are whole multiples of all blocks.
+        step = math.lcm(*(average.samples for average in averages))
+        self._chunk = step * math.ceil(_CHUNK_FRAMES * max(hops) / step)
+        hop = math.lcm(*hops)
+        self._context = hop * math.ceil(_CONTEXT_FRAMES * max(hops) / hop)
         self._held: list[np.ndarray] = []
-        self._lead = 0  # frames held before the next one to give out
-        self._means: list[list[np.ndarray]] = [[] for _ in sizes]
-        self._rests = [np.empty((transform.n_bins, 0), np.float32) for _ in sizes]
+        self._lead = 0  # samples held before the next frame to give out
+        self._means: list[list[np.ndarray]] = [[] for _ in averages]
 
     def add(self, samples: np.ndarray) -> None:
         """Take the next part of the signal: float32 (samples,)."""
         self._held.append(samples)
-        hop = self._transform.hop_length
         while sum(map(len, self._held)) > (
-            end := (self._lead + self._chunk + _CONTEXT_FRAMES) * hop
+            end := self._lead + self._chunk + self._context
         ):
             buffer = np.concatenate(self._held)
-            self._average(buffer[:end], self._lead + self._chunk)
-            done = self._lead + self._chunk - _CONTEXT_FRAMES
-            self._held, self._lead = [buffer[done * hop :]], _CONTEXT_FRAMES
+            self._average(buffer[:end], self._chunk)
+            done = self._lead + self._chunk - self._context
+            self._held, self._lead = [buffer[done:]], self._context
 
     def finish(self) -> tuple[np.ndarray, ...]:
-        """Return the averages, float32 (n_bins, frames // size) for each size.
+        """Return the averages, float32 (n_bins, frames // size) for each of them.
 
         A last block of fewer frames is dropped.
         """
         self._average(np.concatenate(self._held))
         return tuple(np.concatenate(parts, axis=1) for parts in self._means)
 
-    def _average(self, samples: np.ndarray, end: int | None = None) -> None:
-        chunk = magnitudes(samples, self._transform)[:, self._lead : end]
-        for index, size in enumerate(self._sizes):
-            # A chunk is a multiple of the first size, not of every one.
-            frames = np.concatenate([self._rests[index], chunk], axis=1)
-            mean = mean_blocks(frames, size)
-            self._means[index].append(mean)
-            self._rests[index] = frames[:, mean.shape[1] * size :]
+    def _average(self, samples: np.ndarray, length: int | None = None) -> None:
+        """Average what begins after the lead, at most some samples of it."""
+        signal = Signal(samples)
+        transformed: dict[Transform, np.ndarray] = {}
+        for average, means in zip(self._averages, self._means, strict=True):
+            transform, size = average.transform, average.size
+            first = self._lead // transform.hop_length
+            if average.estimated:
+                mean = estimated_means(signal, transform, size, first)
+            else:
+                if transform not in transformed:
+                    transformed[transform] = magnitudes(signal, transform)
+                mean = mean_blocks(transformed[transform][:, first:], size)
+            means.append(mean[:, : length and length // average.samples])
 
 
 def mean_blocks(frames: np.ndarray, size: int) -> np.ndarray:

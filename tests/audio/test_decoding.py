@@ -576,6 +576,14 @@ def test_far_too_large(tmp_path, source, value):
         check_waveform(samples[:, 0], "query")
 
 
+def test_far_too_large_in_channels_that_cancel(tmp_path, source):
+    samples = source.copy()
+    samples[12_345] = 1e30, -1e30
+    soundfile.write(tmp_path / "a.wav", samples, RATE, "FLOAT")
+    with refused(tmp_path / "a.wav", "has a sample of"):
+        load_audio(tmp_path / "a.wav")
+
+
 def test_samples_that_were_never_scaled_are_read(tmp_path, source):
     soundfile.write(tmp_path / "a.wav", source * 2**31, RATE, "FLOAT")
     assert np.abs(load_audio(tmp_path / "a.wav")).max() > 2**28

@@ -51,14 +51,19 @@ def test_long_recordings_in_chunks_equal_one_piece(music, monkeypatch):
     np.testing.assert_allclose(chunked, whole, atol=3e-6)
 
 
-@pytest.mark.parametrize("pool", [100, 20, 30])
-def test_chroma_leaves_the_features_as_they_are(pool, music, tmp_path, monkeypatch):
+# A chunk is a multiple of both blocks, so it may be another one; then they are rounded
+# another way.
+@pytest.mark.parametrize(("pool", "rounding"), [(100, 0), (20, 0), (30, 1e-6)])
+def test_chroma_leaves_the_features_as_they_are(
+    pool, rounding, music, tmp_path, monkeypatch
+):
     path = tmp_path / "music.wav"
     soundfile.write(path, music(60), 22050)
     monkeypatch.setattr(streaming, "_CHUNK_FRAMES", 500)
     frontend = Frontend(pool=pool)
     features, found = frontend.extract_with_chroma(path)
-    np.testing.assert_array_equal(features, frontend.extract(path))
+    alone = frontend.extract(path)
+    np.testing.assert_allclose(features, alone, rtol=0, atol=rounding)
     cqt = librosa.cqt(music(60), sr=22050, hop_length=512, fmin=frontend.fmin)
     expected = chroma.chroma_of_cqt(np.abs(cqt))
     assert found.shape == expected.shape == (12, 129)

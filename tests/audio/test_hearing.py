@@ -18,6 +18,7 @@ from bytecover_tf.audio.chroma import (
 from bytecover_tf.audio.constant_q import Transform
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.audio.hearing import DEFAULT_HEARING, Hearing
+from bytecover_tf.audio.streaming import StreamedTransform
 from bytecover_tf.errors import ConfigError, EncoderError
 from bytecover_tf.files import content_hash
 
@@ -41,7 +42,7 @@ def scale():
 
 @pytest.fixture(scope="module")
 def magnitudes(scale):
-    stream = DEFAULT_HEARING.stream()
+    stream = StreamedTransform(DEFAULT_HEARING.average)
     for block in np.array_split(scale, 7):
         stream.add(block)
     (found,) = stream.finish()

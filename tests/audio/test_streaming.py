@@ -4,13 +4,13 @@ import pytest
 
 from bytecover_tf.audio import streaming
 from bytecover_tf.audio.constant_q import Transform
-from bytecover_tf.audio.streaming import StreamedTransform, mean_blocks
+from bytecover_tf.audio.streaming import Average, StreamedTransform, mean_blocks
 
 FINE = Transform(n_bins=252, bins_per_octave=36)
 
 
-def streamed(samples, transform, sizes, blocks):
-    stream = StreamedTransform(transform, *sizes)
+def streamed(samples, averages, blocks):
+    stream = StreamedTransform(*averages)
     for block in np.array_split(samples, blocks):
         stream.add(block)
     return stream.finish()
@@ -38,31 +38,51 @@ def reference(samples, transform, size):
 def test_averages_equal_those_of_one_piece(transform, chunk, music, monkeypatch):
     monkeypatch.setattr(streaming, "_CHUNK_FRAMES", chunk)
     samples = music(25)
-    sizes = (20, 7, 1)
-    found = streamed(samples, transform, sizes, 13)
+    averages = [Average(transform, size) for size in (20, 7, 1)]
+    found = streamed(samples, averages, 13)
     frames = 1 + len(samples) // 512
-    for size, means in zip(sizes, found, strict=True):
+    for average, means in zip(averages, found, strict=True):
         assert means.dtype == np.float32
-        assert means.shape == (transform.n_bins, frames // size)
-        expected = reference(samples, transform, size)
+        assert means.shape == (transform.n_bins, frames // average.size)
+        expected = reference(samples, transform, average.size)
         np.testing.assert_allclose(means, expected, atol=1e-4 * expected.max())
+
+
+@pytest.mark.parametrize("chunk", [4000, 333])
+def test_several_transforms_follow_one_pass(chunk, music, monkeypatch):
+    monkeypatch.setattr(streaming, "_CHUNK_FRAMES", chunk)
+    samples = music(25)
+    averages = [
+        Average(Transform(), 20),
+        Average(Transform(hop_length=1024, n_bins=72), 7),
+        Average(FINE, 5, estimated=True),
+    ]
+    together = streamed(samples, averages, 13)
+    for average, means in zip(averages, together, strict=True):
+        (alone,) = streamed(samples, [average], 13)
+        np.testing.assert_allclose(means, alone, atol=1e-5 * alone.max())
 
 
 @pytest.mark.parametrize("chunk", [4000, 200])
 def test_the_blocks_make_no_difference(chunk, music, monkeypatch):
     monkeypatch.setattr(streaming, "_CHUNK_FRAMES", chunk)
     samples = music(10)
-    (once,) = streamed(samples, Transform(), [5], 1)
+    averages = [Average(Transform(), 5), Average(FINE, 5, estimated=True)]
+    once = streamed(samples, averages, 1)
     for blocks in (3, 200):
-        (found,) = streamed(samples, Transform(), [5], blocks)
-        np.testing.assert_array_equal(found, once)
+        for found, expected in zip(
+            streamed(samples, averages, blocks), once, strict=True
+        ):
+            np.testing.assert_array_equal(found, expected)
 
 
-def test_chunks_join_without_a_seam(music, monkeypatch):
+@pytest.mark.parametrize("estimated", [False, True])
+def test_chunks_join_without_a_seam(estimated, music, monkeypatch):
     samples = music(8)
-    (whole,) = streamed(samples, FINE, [5], 9)
+    average = Average(FINE, 5, estimated)
+    (whole,) = streamed(samples, [average], 9)
     monkeypatch.setattr(streaming, "_CHUNK_FRAMES", 150)
-    (chunked,) = streamed(samples, FINE, [5], 9)
+    (chunked,) = streamed(samples, [average], 9)
     np.testing.assert_allclose(chunked, whole, atol=1e-5 * whole.max())
 
 
@@ -70,13 +90,13 @@ def test_no_more_is_held_than_a_chunk_and_its_surroundings(rng, monkeypatch):
     monkeypatch.setattr(streaming, "_CHUNK_FRAMES", 100)
     lengths = []
 
-    def noted(samples, transform):
-        lengths.append(len(samples))
-        return np.zeros((transform.n_bins, 1 + len(samples) // 512), np.float32)
+    def noted(signal, transform):
+        lengths.append(len(signal))
+        return np.zeros((transform.n_bins, 1 + len(signal) // 512), np.float32)
 
     monkeypatch.setattr(streaming, "magnitudes", noted)
     samples = np.zeros(512 * 3000, np.float32)
-    (found,) = streamed(samples, Transform(), [20], 300)
+    (found,) = streamed(samples, [Average(Transform(), 20)], 300)
     assert found.shape == (84, 150)
     assert max(lengths) <= (100 + 2 * 64) * 512
 

@@ -1,0 +1,124 @@
+"""Means of |CQT| over a few frames, at a small part of the transform's cost.
+
+`magnitudes` followed by a mean over 5 frames computes every frame to the last digit. A
+network that hears notes needs neither. So here
+
+- an octave is computed at as low a sample rate as passes it, where filters are short;
+- filters have the taps of their window. Those of librosa are twice as long, as it drops
+  the weakest 1% of their spectra, which spreads them;
+- a long filter's magnitude changes slowly: two or three of its values have nearly the
+  mean of all frames, by Gauss's quadrature.
+
+The means differ by some 0.3% in the upper octaves and 0.5 to 1% in the lower ones from
+those of all frames.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from bytecover_tf.audio.constant_q import (
+    Signal,
+    Transform,
+    correlated,
+    highest_passed,
+    wavelet,
+)
+
+# Share of half the sample rate that decimation passes.
+_PASSED = 0.9
+# Up to which length of a block, in the octave's shortest filters, so many values have
+# its mean within 1%.
+_VALUES = ((0.3, 2), (0.6, 3))
+
+
+@dataclass(frozen=True)
+class _Octave:
+    factor: int  # by which the sample rate is divided
+    filters: np.ndarray  # complex (bins, taps), from the lowest bin up
+    values: int  # how many of a block are computed
+
+
+def estimated_means(
+    signal: Signal, transform: Transform, size: int, first: int = 0
+) -> np.ndarray:
+    """Return about the means of |CQT| over blocks of frames.
+
+    Args:
+        signal: at the transform's sample rate.
+        transform: its parameters.
+        size: frames in a block.
+        first: frame that the first block begins with.
+
+    Returns:
+        float32 (n_bins, blocks). A last block of fewer frames is dropped.
+
+    Raises:
+        ConfigError: the top bin's filter reaches beyond half the sample rate.
+    """
+    hop = transform.hop_length
+    count = max(1 + len(signal) // hop - first, 0) // size
+    parts = []
+    for octave in _octaves(transform, size):
+        samples = signal.decimated(octave.factor)
+        places, weights = _quadrature(size, octave.values)
+        frames = first + size * np.arange(count)[:, np.newaxis] + places
+        centres = np.rint(frames * (hop / octave.factor)).astype(int).ravel()
+        values = correlated(samples, octave.filters, centres)
+        values = values.reshape(len(values), count, len(places))
+        parts.append(np.einsum("bnv,v->bn", values, weights))
+    return np.concatenate(parts[::-1])
+
+
+@lru_cache(maxsize=8)
+def _octaves(transform: Transform, size: int) -> tuple[_Octave, ...]:
+    """Return the octaves from the highest down."""
+    per_octave = transform.bins_per_octave
+    ends = range(transform.n_bins, 0, -per_octave)
+    factor, passed = 1, highest_passed(transform)
+    while (
+        passed < _PASSED * transform.sample_rate / 2 / (2 * factor)
+        and transform.hop_length % (2 * factor * 2 ** (len(ends) - 1)) == 0
+    ):
+        factor *= 2
+    octaves = []
+    for number, end in enumerate(ends):
+        frequencies = transform.frequencies[max(0, end - per_octave) : end]
+        lengths = transform.sample_rate / (transform.bandwidth * frequencies)
+        ratio = size * transform.hop_length / lengths.min()
+        values = next((few for longest, few in _VALUES if ratio <= longest), size)
+        filters = _filters(lengths, factor * 2**number, transform)
+        octaves.append(_Octave(factor * 2**number, filters, min(values, size)))
+    return tuple(octaves)
+
+
+def _filters(lengths: np.ndarray, factor: int, transform: Transform) -> np.ndarray:
+    taps = 2 * math.ceil(lengths.max() / factor / 2) + 2
+    filters = np.zeros((len(lengths), taps), complex)
+    for row, length in zip(filters, lengths, strict=True):
+        centred = wavelet(length / factor, 1 / transform.bandwidth, transform.window)
+        start = taps // 2 - len(centred) // 2
+        row[start : start + len(centred)] = centred * math.sqrt(length)
+    return filters
+
+
+def _quadrature(size: int, values: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return places in a block, in frames from its first, and float32 weights.
+
+    Two or three of them have the mean over all frames of any cubic or quintic.
+    """
+    frames = np.arange(size) - (size - 1) / 2
+    square, fourth = (frames**2).mean(), (frames**4).mean()
+    if values >= size:
+        places, weights = frames, np.full(size, 1 / size)
+    elif values == 2:
+        places, weights = math.sqrt(square) * np.array([-1, 1]), np.array([0.5, 0.5])
+    else:
+        outer = square**2 / fourth / 2
+        places = math.sqrt(fourth / square) * np.array([-1, 0, 1])
+        weights = np.array([outer, 1 - 2 * outer, outer])
+    return places + (size - 1) / 2, weights.astype(np.float32)
