@@ -239,7 +239,7 @@ def test_a_network_that_is_gone_is_a_reason(songs, tmp_path):
         FRONTEND, with_chroma=True, hearing=Hearing(str(tmp_path / "none.onnx"))
     )
     reason = read(str(songs[0]))
-    assert "none.onnx: no such file; expected a network that hears notes" in reason
+    assert "none.onnx: no network that hears notes" in reason
 
 
 def test_a_file_without_permission_is_one_reason(songs, monkeypatch):
