@@ -110,7 +110,7 @@ def untrained(seed: int) -> Encoder:
     """Return a network with random weights."""
     keras.utils.set_random_seed(seed)
     config = override(load_config("tunes"), SETTINGS)
-    model = ByteCover(**config.model_arguments())
+    model = ByteCover(config.architecture)
     model.build((None, 84, None, 1))
     return Encoder(KerasNetwork(model, Frontend()))
 

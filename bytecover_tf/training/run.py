@@ -40,6 +40,7 @@ from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import Encoder, KerasNetwork, load_encoder
 from bytecover_tf.encoders.model_file import (
     encoder_file,
+    load_learner,
     load_model,
     load_single,
     save_model,
@@ -54,6 +55,7 @@ from bytecover_tf.evaluation.protocol import (
 from bytecover_tf.files import content_hash, write_atomically
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
+from bytecover_tf.models.learner import Learner
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.stores.note_store import NoteStore, has_notes
 from bytecover_tf.training.batches import (
@@ -195,17 +197,22 @@ def train(
         _warn_of_copies(splits, store)
     works = sorted({track.work for track in splits.train})
     checkpoint = run_dir / "checkpoint.keras"
-    taught = teacher is not None
-    batches = _batches(config, splits.train, works, store, seed, waveforms, taught)
+    batches = _batches(
+        config, splits.train, works, store, seed, waveforms, teacher is not None
+    )
     shares = [batches.sampler.share(number, replicas.count) for number in replicas.here]
+    teaching, origin = (
+        (None, None)
+        if teacher is None
+        else _teacher(teacher, config, splits, store, data, replicas)
+    )
     keras.utils.set_random_seed(seed)
     model, state = (
-        _continued(config, len(works), checkpoint, replicas)
+        _continued(config, len(works), checkpoint, teaching, replicas)
         if resume and checkpoint.exists()
-        else _new(config, len(works), splits, store, data, init, taught, replicas)
+        else _new(config, len(works), splits, store, data, init, teaching, replicas)
     )
-    if teacher is not None:
-        state.teacher = _learn_from(model, teacher, splits, store, data, replicas)
+    state.teacher = origin
     done = len(state.history)
     if done < config.epochs:
         callbacks = [_TripletJoins(config.triplet_from_epoch)]
@@ -313,11 +320,15 @@ def _warn_of_copies(splits: Splits, store: FeatureStore) -> None:
 
 
 def _continued(
-    config: Config, num_works: int, checkpoint: Path, replicas: Replicas
-) -> tuple[ByteCover, _State]:
+    config: Config,
+    num_works: int,
+    checkpoint: Path,
+    teacher: ByteCover | None,
+    replicas: Replicas,
+) -> tuple[Learner, _State]:
     """Return a checkpoint's model and state."""
     with replicas.scope():
-        model, info = load_single(checkpoint, training=True)
+        model, info = load_learner(checkpoint, teacher)
     if info["num_works"] != num_works:
         raise ConfigError(
             f"{checkpoint}: was trained on {info['num_works']} works, "
@@ -335,41 +346,37 @@ def _new(
     store: FeatureStore,
     data: str,
     init: Path | None,
-    distil: bool,
+    teacher: ByteCover | None,
     replicas: Replicas,
-) -> tuple[ByteCover, _State]:
+) -> tuple[Learner, _State]:
     """Return a model that has not taken a step, and its state."""
     with replicas.scope():
-        model = ByteCover(
-            num_works,
-            distil=distil,
-            dtype=config.precision,
-            **config.model_arguments(),
-        )
+        network = ByteCover(config.architecture, dtype=config.precision)
+        model = Learner(network, config.objective, num_works, teacher)
         model.build((None, store.frontend.n_bins, None, 1))
         model.compile(_optimizer(config), jit_compile=False)
     origin = None
     if init is not None:
-        info = _take_weights(model, init, store)
-        check_unseen(_encoder(model, store, info), data, splits.unseen_tracks, store)
+        info = _take_weights(network, init, store)
+        check_unseen(_encoder(network, store, info), data, splits.unseen_tracks, store)
         origin = {"path": str(init), "trained_on": info.get("trained_on")}
     if not replicas.is_chief:
         return model, _State({}, origin)
-    alone = model if replicas.count == 1 else model.encoder()
+    alone = network if replicas.count == 1 else network.encoder()
     before = evaluate_tracks(_encoder(alone, store), splits.test, store).metrics
     print(f"before training, {splits.unseen} works: {describe(before)}")
     return model, _State(before, origin)
 
 
-def _learn_from(
-    model: ByteCover,
+def _teacher(
     path: Path,
+    config: Config,
     splits: Splits,
     store: FeatureStore,
     data: str,
     replicas: Replicas,
-) -> dict[str, Any]:
-    """Give a model its teacher; return what to record about it."""
+) -> tuple[ByteCover, dict[str, Any]]:
+    """Return a teacher that fits the settings, and what to record about it."""
     file = encoder_file(path)
     with replicas.scope():
         teacher, info = load_single(file)
@@ -377,13 +384,13 @@ def _learn_from(
     check_unseen(_encoder(teacher, store, info), data, splits.unseen_tracks, store)
     if teacher.salience is None:
         raise ConfigError(f"{file}: reads no scores, as a teacher must (no salience)")
-    if teacher.dim != model.dim:
+    wanted = ByteCover(config.architecture).dim
+    if teacher.dim != wanted:
         raise ConfigError(
-            f"{file}: embeds in {teacher.dim} values, the settings in {model.dim}; to "
+            f"{file}: embeds in {teacher.dim} values, the settings in {wanted}; to "
             f"learn from it, add --set embedding_dim={teacher.dim}"
         )
-    model.learn_from(teacher)
-    return {"path": str(path), "trained_on": info.get("trained_on")}
+    return teacher, {"path": str(path), "trained_on": info.get("trained_on")}
 
 
 def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str, Any]:
@@ -395,8 +402,10 @@ def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str
     found, info = load_model(path)
     Frontend.from_dict(info["frontend"]).check_same(store.frontend, str(store.path))
     sources = found.members if isinstance(found, Ensemble) else [found]
-    source = min(sources, key=lambda one: len(architecture_differences(one, model)))
-    differences = architecture_differences(source, model)
+    source = min(
+        sources, key=lambda one: len(one.architecture.differences(model.architecture))
+    )
+    differences = source.architecture.differences(model.architecture)
     if differences:
         raise ConfigError(
             f"{path}: its weights do not fit, the architecture is another ("
@@ -411,20 +420,6 @@ def _take_weights(model: ByteCover, init: Path, store: FeatureStore) -> dict[str
         )
     model.take_weights(source)
     return info
-
-
-def architecture_differences(
-    source: ByteCover, model: ByteCover
-) -> dict[str, tuple[Any, Any]]:
-    """Return the differences of two architectures, by argument."""
-    theirs, ours = source.get_config(), model.get_config()
-    return {
-        name: (theirs[name], ours[name])
-        for name in ("network", "blocks", "width", "ibn", "pooling", "bnneck",
-                     "embedding_dim", "input_power", "salience", "pitch_classes",
-                     "registers")
-        if theirs[name] != ours[name]
-    }  # fmt: skip
 
 
 def _encoder(
@@ -554,8 +549,8 @@ class _Recorder(keras.callbacks.Callback):
     def _alone(self) -> ByteCover:
         """Return a model that this host can run without the others."""
         if self._replicas.count == 1:
-            return self.model
-        self._copy = self.model.encoder(self._copy)
+            return self.model.network
+        self._copy = self.model.network.encoder(self._copy)
         return self._copy
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -575,7 +570,7 @@ class _Recorder(keras.callbacks.Callback):
         self._state.history.append({"epoch": epoch + 1, **row, "seconds": seconds})
         if is_best:
             save_model(
-                self.model.encoder(),
+                self.model.network.encoder(),
                 self._run_dir / "encoder.keras",
                 frontend,
                 {**self._facts, "epoch": epoch + 1, "validation": figures},

@@ -10,6 +10,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.encoders.model_file import read_info, save_model
 from bytecover_tf.errors import EncoderError
+from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 
 FRONTEND = Frontend(pool=20)
@@ -17,7 +18,7 @@ FRONTEND = Frontend(pool=20)
 
 @pytest.fixture(scope="module")
 def model():
-    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
     model.build((None, 84, None, 1))
     rng = np.random.default_rng(0)
     for variable in model.variables:
@@ -172,7 +173,7 @@ def test_archives_cannot_reach_outside_or_run_code(path, tmp_path):
         load_encoder(code)
 
     plain = tmp_path / "d.keras"
-    ByteCover(blocks=(1, 1, 1, 1), width=4).save(plain)
+    ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4)).save(plain)
     with pytest.raises(EncoderError, match=r"bytecover\.json"):
         load_encoder(plain)
 

@@ -9,6 +9,7 @@ import pytest
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.model_file import save_model
+from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.stores.note_store import NoteWriter
 
@@ -16,7 +17,7 @@ pytest.importorskip("jax")
 
 
 def test_an_encoder_embeds_alike_on_jax(on_jax, tmp_path, rng):
-    model = ByteCover(blocks=(1, 2, 1, 1), width=8, embedding_dim=64)
+    model = ByteCover(Architecture(blocks=(1, 2, 1, 1), width=8, embedding_dim=64))
     model.build((None, 84, None, 1))
     save_model(model, tmp_path / "encoder.keras", Frontend(), {})
     features = [rng.random((84, n)).astype(np.float32) for n in (3, 30, 30)]

@@ -14,6 +14,7 @@ from bytecover_tf.data.provenance import Provenance
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.model_file import (
+    load_learner,
     load_model,
     load_single,
     read_info,
@@ -26,6 +27,7 @@ from bytecover_tf.errors import (
     FrontendMismatch,
 )
 from bytecover_tf.evaluation.protocol import evaluate_tracks
+from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
@@ -157,7 +159,7 @@ def test_a_longer_run_gets_a_longer_schedule(small_set, tmp_path):
     for epochs in (1, 2):
         config = override(SMALL, [f"epochs={epochs}"])
         train(config, tracks, store, tmp_path, resume=True)
-        model, _ = load_model(tmp_path / "checkpoint.keras", training=True)
+        model, _ = load_learner(tmp_path / "checkpoint.keras")
         schedule = model.optimizer.get_config()["learning_rate"]["config"]
         assert schedule["decay_steps"] == 6 * epochs - 3
     assert int(model.optimizer.iterations) == 12
@@ -267,7 +269,7 @@ def test_the_command_killed_and_resumed(small_set, tmp_path):
 
 def given_encoder(path, store, tracks):
     """An encoder with weights of its own, as if it had been trained on the tracks."""
-    model = ByteCover(**SMALL.model_arguments())
+    model = ByteCover(SMALL.architecture)
     model.build((None, 84, None, 1))
     seen = Provenance.of("small", tracks, store).to_dict()
     save_model(model, path, store.frontend, {"trained_on": seen})
@@ -344,7 +346,7 @@ def test_of_an_ensemble_the_member_that_fits_is_the_start(small_set, tmp_path):
     path = given_encoder(tmp_path / "given.keras", store, [])
     fitting, _ = load_single(path)
     wide = override(SMALL, ["width=8"])
-    other = ByteCover(**wide.model_arguments())
+    other = ByteCover(wide.architecture)
     other.build((None, 84, None, 1))
     joined = tmp_path / "joined.keras"
     both = Ensemble([other, fitting])
@@ -460,7 +462,7 @@ def test_training_with_scores_teaches_to_hear_and_resumes(scored_set, tmp_path):
 
 def new_teacher(path, trained_on=None, **arguments):
     arguments = {"salience": 2, "embedding_dim": 16, **arguments}
-    model = ByteCover(blocks=(1, 1, 1, 1), width=2, **arguments)
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=2, **arguments))
     model.build((None, 84, None, 1))
     save_model(model, path, Frontend(), {"trained_on": trained_on})
     return path
@@ -482,7 +484,6 @@ def test_a_run_with_a_teacher_follows_it_and_resumes(scored_set, tmp_path):
     assert losses[-1] < losses[0]
     info = read_info(run / "encoder.keras")
     assert info["teacher"] == {"path": str(teacher), "trained_on": None}
-    assert not load_model(run / "encoder.keras")[0].distil
 
 
 def test_teachers_that_cannot_teach_are_refused(small_set, scored_set, tmp_path):
