@@ -21,8 +21,8 @@ from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.learner import Learner
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.training.config import Config, override
+from bytecover_tf.training.loop import train
 from bytecover_tf.training.replicas import join
-from bytecover_tf.training.run import train
 
 
 def loss_and_gradients(model, works, f_t, f_c):

@@ -76,7 +76,7 @@ def test_training_with_scores_runs_on_jax(on_jax, small_set, tmp_path):
         "from bytecover_tf.training.config import Config, override\n"
         "from bytecover_tf.data.track import Track\n"
         "from bytecover_tf.stores.feature_store import FeatureStore\n"
-        "from bytecover_tf.training.run import train\n"
+        "from bytecover_tf.training.loop import train\n"
         "folder = Path(sys.argv[1])\n"
         "listed = json.loads((folder / 'tracks.json').read_text())\n"
         "tracks = [Track(**track) for track in listed]\n"

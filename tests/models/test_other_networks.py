@@ -18,7 +18,7 @@ from bytecover_tf.models.learner import Learner
 from bytecover_tf.models.pitch_classes import transposable_pitch_classes
 from bytecover_tf.models.tppnet import temporal_pyramid
 from bytecover_tf.training.config import Config, override
-from bytecover_tf.training.run import train
+from bytecover_tf.training.loop import train
 
 NAMES = sorted(OTHER_NETWORKS)
 

@@ -1,10 +1,11 @@
-import argparse
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,7 +34,9 @@ from bytecover_tf.models.ensemble import Ensemble
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
 from bytecover_tf.stores.note_store import NoteWriter
 from bytecover_tf.training.config import Config, override
-from bytecover_tf.training.run import Splits, train
+from bytecover_tf.training.loop import train
+from bytecover_tf.training.run import TrainingRun
+from bytecover_tf.training.splits import Splits
 
 SMALL = override(
     Config(),
@@ -123,24 +126,24 @@ def test_the_triplet_loss_joins_at_its_epoch(small_set, tmp_path):
 
 def train_until(epoch, tracks, store, run):
     """Train with SMALL and break off after some epochs."""
-    from bytecover_tf.training import run as training
+    from bytecover_tf.training import loop as training
 
     class Stop(Exception):
         pass
 
-    class Recorder(training._Recorder):
+    class Recorder(training.Recorder):
         def on_epoch_end(self, number, logs=None):
             super().on_epoch_end(number, logs)
             if number + 1 == epoch:
                 raise Stop
 
-    original = training._Recorder
-    training._Recorder = Recorder
+    original = training.Recorder
+    training.Recorder = Recorder
     try:
         with pytest.raises(Stop):
             train(SMALL, tracks, store, run, seed=2)
     finally:
-        training._Recorder = original
+        training.Recorder = original
 
 
 def test_a_finished_run_resumes_to_its_figures(small_set, tmp_path):
@@ -398,8 +401,6 @@ def test_the_command_starts_from_an_encoder(small_set, tmp_path):
 
 
 def test_recordings_of_datacos_are_left_out_of_training(tmp_path, capsys):
-    from bytecover_tf.train import _tracks
-
     root, benchmark = tmp_path / "shs", tmp_path / "datacos"
     (root / "audio").mkdir(parents=True)
     benchmark.mkdir()
@@ -416,15 +417,51 @@ def test_recordings_of_datacos_are_left_out_of_training(tmp_path, capsys):
     (benchmark / "da-tacos_benchmark_subset_metadata.json").write_text(
         json.dumps({"W_1": {"P_1": entry, "P_2": other}})
     )
-    options = argparse.Namespace(
-        data="shs100k", data_root=root, split_seed=None, without_datacos=benchmark
-    )
+    run = TrainingRun(SMALL, "x", "shs100k", root, without_datacos=benchmark)
     # The test split is the benchmark's own affair.
-    assert [track.id for track in _tracks(options)] == ["1_0", "2_0"]
+    assert [track.id for track in run.tracks()] == ["1_0", "2_0"]
     assert "left out 1" in capsys.readouterr().out
-    options.data = "folder"
-    with pytest.raises((ConfigError, DataError)):
-        _tracks(options)
+    with pytest.raises(ConfigError, match="shs100k only"):
+        TrainingRun(SMALL, "x", "folder", root, without_datacos=benchmark)
+
+
+def test_a_run_is_kept_and_found_as_it_was_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = TrainingRun(SMALL, "x", "folder", Path("music"), split_seed=3, seed=4,
+                      init=Path("bytecover-small"), teacher=Path("runs/a"))  # fmt: skip
+    run.save(tmp_path / "run")
+    monkeypatch.chdir("/")
+    assert TrainingRun.begun(tmp_path / "run") == run
+    request = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert request["data_root"] == str(tmp_path / "music")
+    assert request["init"] == "bytecover-small"
+    assert request["teacher"] == str(tmp_path / "runs" / "a")
+    changed = TrainingRun.begun(tmp_path / "run", ["epochs=9"])
+    assert changed == replace(run, config=override(SMALL, ["epochs=9"]))
+
+    # Runs from before there were --init and --teacher do not name them.
+    for name in ("init", "teacher"):
+        del request[name]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(request))
+    assert TrainingRun.begun(tmp_path / "run") == replace(run, init=None, teacher=None)
+    del request["seed"], request["data"]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(request))
+    with pytest.raises(ConfigError, match=r"run\.json: damaged \(data, seed missing"):
+        TrainingRun.begun(tmp_path / "run")
+    with pytest.raises(ConfigError, match="no run to resume"):
+        TrainingRun.begun(tmp_path)
+
+
+def test_a_run_is_finished_once(small_set, tmp_path, monkeypatch):
+    data = manifest(*small_set, tmp_path)
+    config = override(SMALL, ["epochs=1", "steps_per_epoch=1"])
+    run = TrainingRun(config, "x", "manifest", data, source_pool=100)
+    figures = run.finish(tmp_path / "run")
+    assert figures == json.loads((tmp_path / "run" / "metrics.json").read_text())
+    monkeypatch.setattr(TrainingRun, "train", None)
+    assert run.finish(tmp_path / "run") == figures
+    with pytest.raises(ConfigError, match="run with another seed"):
+        replace(run, seed=1).finish(tmp_path / "run")
 
 
 @pytest.fixture
