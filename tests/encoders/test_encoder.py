@@ -115,6 +115,27 @@ def test_a_bad_input_costs_only_its_row(path, tmp_path, music):
     assert encoder.errors == {}
 
 
+def test_errors_are_returned_with_the_embeddings(path, tmp_path, music):
+    soundfile.write(tmp_path / "good.wav", music(5), 22050)
+    encoder = load_encoder(path)
+    files = [tmp_path / "none.ogg", tmp_path / "good.wav"]
+    by_file = encoder.try_audio(files)
+    assert list(by_file.errors) == [0]
+    assert "none.ogg" in by_file.errors[0]
+    by_samples = encoder.try_waveforms([np.zeros(100_000, np.float32), music(5)])
+    by_features = encoder.try_features(
+        [np.ones((80, 5)), FRONTEND.features(music(5))], ["a", "b"]
+    )
+    assert list(by_samples.errors) == list(by_features.errors) == [0]
+    assert by_features.errors[0].startswith("a: ")
+    for vectors, errors in (by_file, by_samples, by_features):
+        assert list(errors) == [0]
+        assert np.isnan(vectors[0]).all()
+        np.testing.assert_allclose(vectors[1], by_file.vectors[1], atol=1e-3)
+    # Of these calls the encoder itself keeps nothing.
+    assert encoder.errors == {}
+
+
 def test_a_run_directory_is_an_encoder_and_info_is_kept(path):
     encoder = load_encoder(path.parent)
     assert encoder.frontend == FRONTEND
