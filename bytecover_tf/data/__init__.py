@@ -5,7 +5,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-from bytecover_tf.data.split import by_work
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
 
@@ -67,5 +66,7 @@ def read_tracks(
     Raises:
         DataError: as of `load_dataset`, or there are too few works.
     """
+    from bytecover_tf.data.split import by_work
+
     tracks = load_dataset(name, root)
     return tracks if split_seed is None else by_work(tracks, seed=split_seed)
