@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--config",
         metavar="NAME|FILE",
         help="the experiment: " + ", ".join(config_names()) + ", or a .py file, "
-        "which is run (default: tunes for the data tunes, else bytecover)",
+        "which is run (default: tunes for the data tunes and packed, else bytecover)",
     )
     cli.add_data_arguments(parser, default="tunes")
     parser.add_argument(
@@ -88,7 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.resume:
         run = _resumed(options)
     else:
-        name = options.config or ("tunes" if options.data == "tunes" else "bytecover")
+        small = options.data in ("tunes", "packed")
+        name = options.config or ("tunes" if small else "bytecover")
         config = override(load_config(name), options.set)
         named = {"config": config, "config_name": Path(name).stem}
         run = take(TrainingRun, {**vars(options), **named})

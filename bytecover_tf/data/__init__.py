@@ -14,6 +14,7 @@ DATASETS = {
     name: f"bytecover_tf.data.{name}"
     for name in (
         "tunes",
+        "packed",
         "shs100k",
         "covers80",
         "datacos",

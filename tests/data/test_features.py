@@ -2,7 +2,7 @@ import pytest
 import soundfile
 
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.data.features import open_features
+from bytecover_tf.data.features import default_store, open_features
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError, FrontendMismatch
 
@@ -16,6 +16,13 @@ def songs(tmp_path, music):
     for number, path in enumerate(paths):
         soundfile.write(path, music(4 + number, seed=number), 22050)
     return paths
+
+
+def test_a_packed_set_has_its_store_beside_its_tracks(tmp_path):
+    for name in ("packed", "tunes"):
+        assert default_store(name, tmp_path, FRONTEND) == tmp_path / "store"
+    with pytest.raises(DataError, match="packed needs --data-root"):
+        default_store("packed", None, FRONTEND)
 
 
 def test_open_features_extracts_what_is_missing(songs, tmp_path, capsys):
