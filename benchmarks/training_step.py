@@ -52,10 +52,10 @@ def seeded_model(blocks: Sequence[int], width: int, policy: str = "float32") -> 
     """Return a `Learner` in a precision, with weights that depend on the seed alone."""
     import keras
 
-    from bytecover_tf.losses.objective import Objective
     from bytecover_tf.models.architecture import Architecture
     from bytecover_tf.models.bytecover import ByteCover
     from bytecover_tf.models.learner import Learner
+    from bytecover_tf.models.objective import Objective
 
     keras.utils.set_random_seed(SEED)
     network = ByteCover(Architecture(blocks=tuple(blocks), width=width), dtype=policy)

@@ -15,10 +15,10 @@ import tensorflow as tf
 from bytecover_tf.data.track import Track
 from bytecover_tf.layers.batch_norm import BatchNorm
 from bytecover_tf.layers.collective import agree_on_finite, share_of_mean
-from bytecover_tf.losses.objective import Objective
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.learner import Learner
+from bytecover_tf.models.objective import Objective
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.training.config import Config, override
 from bytecover_tf.training.loop import train

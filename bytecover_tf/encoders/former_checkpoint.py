@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bytecover_tf.losses.objective import Objective
+from bytecover_tf.models.objective import Objective
 from bytecover_tf.settings import take
 
 

@@ -11,9 +11,9 @@ from keras import ops
 from bytecover_tf.layers.collective import agree_on_finite, gather, share_of_mean
 from bytecover_tf.losses.contrastive import supervised_contrastive
 from bytecover_tf.losses.distillation import distillation
-from bytecover_tf.losses.objective import Objective
 from bytecover_tf.losses.triplet import batch_hard_triplet
 from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.objective import Objective
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.losses.objective import Objective
 from bytecover_tf.models.architecture import Architecture
+from bytecover_tf.models.objective import Objective
 from bytecover_tf.settings import (
     can_be_none,
     check_choices,

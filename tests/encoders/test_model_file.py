@@ -18,11 +18,11 @@ from bytecover_tf.encoders.model_file import (
     save_model,
 )
 from bytecover_tf.errors import EncoderError
-from bytecover_tf.losses.objective import Objective
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.learner import Learner
 from bytecover_tf.models.note_network import NoteNetwork
+from bytecover_tf.models.objective import Objective
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")

@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.losses.objective import Objective
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.objective import Objective
 from bytecover_tf.training.config import Config
 
 

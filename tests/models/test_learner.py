@@ -7,10 +7,10 @@ from bytecover_tf.losses import (
     distillation,
     supervised_contrastive,
 )
-from bytecover_tf.losses.objective import Objective
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.learner import Learner
+from bytecover_tf.models.objective import Objective
 from bytecover_tf.settings import take
 
 
