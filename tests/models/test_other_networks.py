@@ -23,10 +23,10 @@ from bytecover_tf.training.loop import train
 NAMES = sorted(OTHER_NETWORKS)
 
 
-def built(name):
+def built(name, dtype="float32"):
     """The network of a config, narrow."""
     config = override(load_config(name), ["width=4", "embedding_dim=16"])
-    model = ByteCover(config.architecture)
+    model = ByteCover(config.architecture, dtype=dtype)
     model.build((None, 84, None, 1))
     return model
 
