@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,7 +24,6 @@ import keras
 import numpy as np
 
 from benchmarks.report import table, write_section
-from bytecover_tf import train
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.configs import load_config
 from bytecover_tf.data import load_dataset
@@ -35,6 +33,7 @@ from bytecover_tf.evaluation.protocol import choose_split, search
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.training.config import override
+from bytecover_tf.training.run import TrainingRun
 
 SETTINGS = [
     "blocks=(3, 4, 6, 3)",
@@ -81,8 +80,10 @@ def trained(
     run_dir: Path,
     manifest: Path,
     features: Path,
+    config_name: str,
     settings: Sequence[str],
-    request: Sequence[str],
+    init: str | None = None,
+    seed: int = 0,
 ) -> dict:
     """Train, or continue what was begun; return the run's figures.
 
@@ -90,27 +91,29 @@ def trained(
         run_dir: of the run.
         manifest: what `write_manifest` wrote.
         features: folder of the store.
-        settings: changes to the config.
-        request: further arguments of a new run.
+        config_name: name of the experiment.
+        settings: changes to it.
+        init: an encoder to start from.
+        seed: of weights and batches.
     """
-    if (run_dir / "run.json").exists():
-        request = ["--resume"]
-    else:
-        request = [
-            *request,
-            *("--data", "manifest", "--data-root", str(manifest)),
-            *("--features", str(features), "--source-pool", "20"),
-            *(part for setting in settings for part in ("--set", setting)),
-        ]
-    train.main(["--run-dir", str(run_dir), *request])
-    return json.loads((run_dir / "metrics.json").read_text())
+    run = TrainingRun(
+        override(load_config(config_name), settings),
+        config_name,
+        "manifest",
+        manifest,
+        features,
+        source_pool=20,
+        init=None if init is None else Path(init),
+        seed=seed,
+    )
+    return run.finish(run_dir)
 
 
 def untrained(seed: int) -> Encoder:
     """Return a network with random weights."""
     keras.utils.set_random_seed(seed)
     config = override(load_config("tunes"), SETTINGS)
-    model = ByteCover(**config.model_arguments())
+    model = ByteCover(config.architecture)
     model.build((None, 84, None, 1))
     return Encoder(KerasNetwork(model, Frontend()))
 
@@ -157,8 +160,7 @@ def main() -> None:
     runs = []
     for seed in range(options.seeds):
         run_dir = options.work_dir / f"run-{seed}"
-        request = ["--config", "tunes", "--seed", str(seed)]
-        runs.append(trained(run_dir, manifest, features, SETTINGS, request))
+        runs.append(trained(run_dir, manifest, features, "tunes", SETTINGS, seed=seed))
 
     store = FeatureStore(features)
     tracks = choose_split(load_dataset("manifest", manifest), "validation")

@@ -60,6 +60,7 @@ class Clock(keras.callbacks.Callback):
 def work(name: str, mining: str) -> None:
     """Train as one worker; print the values exchanged and the seconds of a step."""
     from bytecover_tf.models.bytecover import ByteCover
+    from bytecover_tf.models.learner import Learner
     from bytecover_tf.training.replicas import join
 
     replicas = join()
@@ -68,7 +69,7 @@ def work(name: str, mining: str) -> None:
     sampler = PKSampler(works, CROPS // 4 * replicas.count, 4)
     batches = CropBatches(RandomReader(), works, sampler, (FRAMES,), Augment(), 84)
     with replicas.scope():
-        model = ByteCover(100, **config.model_arguments())
+        model = Learner(ByteCover(config.architecture), config.objective, 100)
         model.build((None, 84, None, 1))
         model.compile(keras.optimizers.Adam(1e-4), jit_compile=False)
     steps, clock = WARM_UP + NETWORKS[name], Clock()

@@ -39,8 +39,7 @@ def main() -> None:
     manifest = write_manifest(options.source, options.work_dir)
     run_dir = options.work_dir / "run"
     features = options.work_dir / "features"
-    request = ["--config", "small", "--init", options.init]
-    figures = trained(run_dir, manifest, features, SETTINGS, request)
+    figures = trained(run_dir, manifest, features, "small", SETTINGS, options.init)
 
     items = read_anthems(options.source, "validation")
     rows = [

@@ -10,15 +10,15 @@ need no training.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from benchmarks.baselines import chance, mean_spectrum
 from benchmarks.report import cells, table, write_section
-from bytecover_tf import train
+from bytecover_tf.configs import load_config
 from bytecover_tf.data import tunes
 from bytecover_tf.evaluation.protocol import choose_split
 from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.training.run import TrainingRun
 
 
 def main() -> None:
@@ -28,11 +28,8 @@ def main() -> None:
     options = parser.parse_args()
     runs = []
     for seed in range(options.seeds):
-        run_dir = options.work_dir / f"seed-{seed}"
-        started = (run_dir / "run.json").exists()
-        request = ["--resume"] if started else ["--seed", str(seed)]
-        train.main(["--run-dir", str(run_dir), *request])
-        runs.append(json.loads((run_dir / "metrics.json").read_text()))
+        run = TrainingRun(load_config("tunes"), "tunes", seed=seed)
+        runs.append(run.finish(options.work_dir / f"seed-{seed}"))
 
     test = choose_split(tunes.load(), "test")
     rows = [

@@ -11,10 +11,12 @@ from __future__ import annotations
 import argparse
 import csv
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.report import table, write_section
-from bytecover_tf import train
+from bytecover_tf.configs import load_config
+from bytecover_tf.training.run import TrainingRun
 
 STEPS = 20
 
@@ -25,14 +27,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run_dir = Path(folder) / "run"
-        train.main(
-            [
-                *("--config", "bytecover", "--data", "tunes"),
-                *("--run-dir", str(run_dir)),
-                *("--set", f"epochs={options.epochs}"),
-                *("--set", f"steps_per_epoch={STEPS}"),
-            ]
+        config = replace(
+            load_config("bytecover"), epochs=options.epochs, steps_per_epoch=STEPS
         )
+        TrainingRun(config, "bytecover").train(run_dir)
         with open(run_dir / "log.csv", newline="") as file:
             rows = list(csv.DictReader(file))
     names = ("classification", "triplet", "loss")

@@ -31,7 +31,7 @@ from benchmarks.training_step import (
     Batch,
     seeded_model,
 )
-from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.learner import Learner
 
 # Name, Keras's policy, and whether float32 products may round to TensorFloat-32.
 PRECISIONS = (
@@ -101,14 +101,14 @@ def allow_tensorfloat32(allow: bool) -> None:
         tf.config.experimental.enable_tensor_float_32_execution(allow)
 
 
-def make_model(policy: str, blocks: Sequence[int], width: int) -> ByteCover:
+def make_model(policy: str, blocks: Sequence[int], width: int) -> Learner:
     """Return the network, ready to train."""
     model = seeded_model(blocks, width, policy)
     model.compile(keras.optimizers.Adam(LEARNING_RATE))
     return model
 
 
-def convolution_flops(model: ByteCover, frames: int) -> int:
+def convolution_flops(model: Learner, frames: int) -> int:
     """Return the operations of all convolutions on one recording, forwards."""
     total = 0
     call = keras.layers.Conv2D.call
@@ -124,7 +124,7 @@ def convolution_flops(model: ByteCover, frames: int) -> int:
     return total
 
 
-def recordings_per_second(model: ByteCover, batch: Batch, steps: int) -> float:
+def recordings_per_second(model: Learner, batch: Batch, steps: int) -> float:
     """Return the median over epochs, but for the first, which compiles."""
     watch = Stopwatch()
     data = Repeated(batch, steps)

@@ -47,7 +47,9 @@ def epoch(count: int, folder: Path) -> float:
 
     from bytecover_tf.audio.frontend import Frontend
     from bytecover_tf.data.track import Track
+    from bytecover_tf.models.architecture import Architecture
     from bytecover_tf.models.bytecover import ByteCover
+    from bytecover_tf.models.learner import Learner
     from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
     from bytecover_tf.training.augment import Augment
     from bytecover_tf.training.batches import CropBatches, StoreReader, tf_dataset
@@ -62,7 +64,8 @@ def epoch(count: int, folder: Path) -> float:
     tracks = [Track(str(n), str(n // 4), f"/{n}") for n in range(count)]
     reader = StoreReader(FeatureStore(folder / "store"), tracks)
     batches = CropBatches(reader, works, sampler, (40,), Augment(), 84)
-    model = ByteCover(int(works[-1]) + 1, (1, 1, 1, 1), width=4)
+    network = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
+    model = Learner(network, num_works=int(works[-1]) + 1)
     model.compile(keras.optimizers.Adam(), jit_compile=False)
     model.fit(tf_dataset(batches, 0, 1), verbose=0)  # builds the graph
     steps = max(1, count // sampler.batch_size)

@@ -299,8 +299,8 @@ def double(encoder: Path, path: Path) -> Path:
     from bytecover_tf.models.bytecover import ByteCover
 
     model, info = load_model(encoder)
-    wide = ByteCover(**{**model.get_config(), "name": "wide", "width": 2 * model.width})
-    wide.build((None, 84, None, 1))
+    assert isinstance(model, ByteCover)
+    wide = model.fresh(width=2 * model.architecture.width)
     for source, target in zip(model.variables, wide.variables, strict=True):
         value = source.numpy()
         if value.ndim:
@@ -372,8 +372,9 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     size = f"{model.count_params() / 1e6:.1f} million weights"
     shipped = is_pretrained_name(options.encoder)
     if not shipped:
-        size += f", stages of {'-'.join(map(str, model.blocks))} bottlenecks, "
-        size += f"width {model.width}"
+        architecture = model.architecture
+        size += f", stages of {'-'.join(map(str, architecture.blocks))} bottlenecks, "
+        size += f"width {architecture.width}"
     if options.double:
         size += ", trained at half that width and doubled"
     losses = map_losses(f"The network timed below ({size})", manifest)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -25,16 +24,15 @@ import numpy as np
 from benchmarks.labelled import POOL, Labelled, read_anthems, read_tunes
 from benchmarks.pretrained import EQUAL_SECONDS, equally_long
 from benchmarks.report import cells
-from bytecover_tf import train
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.configs import load_config
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
-from bytecover_tf.errors import ConfigError
 from bytecover_tf.files import replacing
 from bytecover_tf.metrics import QueryScores, bootstrap_interval, score_queries
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.training.config import Config, override
+from bytecover_tf.training.run import TrainingRun
 
 # After the config `tunes`, where they were chosen on validation works, but for the rate
 # (`benchmarks/experiments.md`).
@@ -264,31 +262,17 @@ def trained(
     """
     folder = options.work_dir / f"{name}-{seed}"
     config = load_config(config_name)
-    wanted = [*settings(config, options), *changes]
-    request = [
-        *("--config", config_name, "--data", "tunes", "--seed", str(seed)),
-        *(part for setting in wanted for part in ("--set", setting)),
-    ]
-    if options.data_root:
-        request += ["--data-root", str(options.data_root)]
-    if (folder / "run.json").exists():
-        begun = json.loads((folder / "run.json").read_text())
-        expected = {
-            "config": override(config, wanted).to_dict(),
-            "seed": seed,
-            "data_root": options.data_root and str(options.data_root.absolute()),
-        }
-        for key, value in json.loads(json.dumps(expected)).items():
-            if begun[key] != value:
-                raise ConfigError(
-                    f"{folder}: holds a run with another {key}; name another --work-dir"
-                )
-        request = ["--resume"]
+    run = TrainingRun(
+        override(config, [*settings(config, options), *changes]),
+        config_name,
+        data_root=options.data_root,
+        seed=seed,
+    )
     if not (folder / "metrics.json").exists():
         print(f"\n=== {folder.name}", flush=True)
-        train.main(["--run-dir", str(folder), *request])
-        keras.backend.clear_session()
-    return Run(folder, json.loads((folder / "metrics.json").read_text()))
+    figures = run.finish(folder)
+    keras.backend.clear_session()
+    return Run(folder, figures)
 
 
 def on_pitch_classes(

@@ -82,10 +82,12 @@ class TorchByteCover(nn.Module):
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        self.backbone = TorchResNetIBN(model.blocks, model.width, model.ibn)
+        self.backbone = TorchResNetIBN(
+            model.architecture.blocks, model.architecture.width, model.architecture.ibn
+        )
         self.neck = nn.BatchNorm1d(model.dim)
         self.p = nn.Parameter(torch.tensor(float(model.pool.p.numpy())))
-        self.power = model.input_power
+        self.power = model.architecture.input_power
         with torch.no_grad():
             for tensor, variable in pairs(self.backbone, model.backbone):
                 tensor.copy_(torch.from_numpy(to_torch(variable.numpy())))

@@ -49,13 +49,17 @@ class Batch:
 
 
 def seeded_model(blocks: Sequence[int], width: int, policy: str = "float32") -> Any:
-    """Return `ByteCover` in a precision, with weights that depend on the seed alone."""
+    """Return a `Learner` in a precision, with weights that depend on the seed alone."""
     import keras
 
+    from bytecover_tf.models.architecture import Architecture
     from bytecover_tf.models.bytecover import ByteCover
+    from bytecover_tf.models.learner import Learner
+    from bytecover_tf.models.objective import Objective
 
     keras.utils.set_random_seed(SEED)
-    model = ByteCover(WORKS, blocks, width, margin=MARGIN, dtype=policy)
+    network = ByteCover(Architecture(blocks=tuple(blocks), width=width), dtype=policy)
+    model = Learner(network, Objective(margin=MARGIN), WORKS)
     model.build((None, 84, None, 1))
     return model
 
@@ -82,7 +86,7 @@ class System(ABC):
 
 
 class TensorFlow(System):
-    """`ByteCover.train_step` in a graph, as `fit` runs it."""
+    """`Learner.train_step` in a graph, as `fit` runs it."""
 
     xla = False
 
@@ -130,7 +134,9 @@ class PyTorch(System):
         from benchmarks.torch_model import TorchByteCover
 
         model = self.keras_model()
-        self._network = TorchByteCover(model).to(memory_format=torch.channels_last)
+        self._network = TorchByteCover(model.network).to(
+            memory_format=torch.channels_last
+        )
         self._network.train()
         self._network.neck.bias.requires_grad_(False)
         kernel = torch.from_numpy(model.classifier.kernel.numpy().T.copy())

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from bytecover_tf import cli
-from bytecover_tf.cli.tables import place, print_columns
-
-if TYPE_CHECKING:
-    from bytecover_tf.matching.identification import Answer, Match
+from bytecover_tf.cli.answers import write_csv, write_json, write_table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     catalogue, encoder = open_with_encoder(
         options.catalogue, options.encoder, cli.hearing_of(options.hearing)
     )
-    write = _write_json if options.json else _write_csv if options.csv else _write_table
+    write = write_json if options.json else write_csv if options.csv else write_table
     failed = 0
     with catalogue:
         made_with = catalogue.identity
@@ -117,71 +111,6 @@ def _files(queries: Iterable[str]) -> tuple[list[str], int]:
     if not found.recordings:
         raise DataError(f"{', '.join(queries)}: expected recordings, found none")
     return [str(path) for path in found.recordings], len(found.unreadable)
-
-
-# -- output -----------------------------------------------------------------------
-
-
-def _write_json(answer: Answer, _is_first: bool) -> None:
-    cli.show_json(answer.to_dict())
-
-
-_COLUMNS = (
-    *("query", "verdict", "rank", "work", "recording", "similarity", "probability"),
-    *("title", "artist", "id", "same_recording", "score", "query_start", "query_end"),
-    *("recording_start", "recording_end", "transposition", "tempo_ratio", "error"),
-)
-
-
-def _write_csv(answer: Answer, is_first: bool) -> None:
-    writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
-    if is_first:
-        writer.writeheader()
-    shared = {"query": answer.query, "verdict": answer.verdict, "error": answer.error}
-    # A query without a match has a line too.
-    matches: list[dict[str, Any]] = [match.to_dict() for match in answer.matches]
-    for rank, match in enumerate(matches or [{}], 1):
-        row = {**shared, "rank": rank if match else "", **match}
-        writer.writerow({name: cli.csv_cell(value) for name, value in row.items()})
-    sys.stdout.flush()
-
-
-def _write_table(answer: Answer, is_first: bool) -> None:
-    if answer.error:
-        cli.warn(f"failed: {answer.error}")
-        return
-    if not is_first:
-        print()
-    cli.show(f"{answer.query}: {_verdict(answer)}")
-    if answer.matches:
-        head = ("prob.", "similar", "recording", "work", "where", "key", "tempo")
-        print_columns([head, *map(_cells, answer.matches)])
-    sys.stdout.flush()
-
-
-def _verdict(answer: Answer) -> str:
-    if not answer.matches:
-        return "none; the catalogue is empty"
-    best = answer.matches[0]
-    sure = f"probability {best.probability:.2f}"
-    if best.is_same:
-        return f"the same recording as {best.recording.path}"
-    return {
-        "version": f"a version of {best.recording.label} ({sure})",
-        "unsure": f"unsure, perhaps a version of {best.recording.label} ({sure})",
-        "none": f"none; no version in the catalogue (best {sure})",
-    }[answer.verdict]
-
-
-def _cells(match: Match) -> tuple[str, ...]:
-    recording = match.recording
-    return (
-        f"{match.probability:.2f}",
-        f"{match.similarity:.2f}",
-        recording.label,
-        recording.work if recording.has_named_work else "",
-        *place(match),
-    )
 
 
 DESCRIPTION = """\

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from bytecover_tf.errors import CatalogueError
 if TYPE_CHECKING:
     from bytecover_tf.catalogues import Catalogue
     from bytecover_tf.catalogues.indexing import IndexingReport
-    from bytecover_tf.encoders.encoder import Encoder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,12 +80,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.folders and not options.manifest:
         parser.error("expected a FOLDER or --manifest")
 
+    from bytecover_tf.catalogues import Segmenting
     from bytecover_tf.catalogues.indexing import find_files, index_files, prune
+    from bytecover_tf.catalogues.opening import open_to_index
 
     files = find_files(options.folders, options.manifest)
     for line in files.found.left_out():
         cli.warn(line)
-    catalogue, load = _open(options)
+    catalogue, load = open_to_index(
+        options.catalogue,
+        options.encoder,
+        Segmenting(*options.segments) if options.segments else None,
+        options.hearing,
+    )
     with catalogue:
         report = index_files(
             catalogue,
@@ -125,50 +130,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return cli.NOTHING_DONE
     is_whole = not (report.failed or files.found.unreadable or refusal)
     return cli.OK if is_whole else cli.SOME_FAILED
-
-
-def _open(
-    options: argparse.Namespace,
-) -> tuple[Catalogue, Callable[[], Encoder]]:
-    """Return the catalogue, and what loads its encoder.
-
-    An encoder is slow to load, so it is not when its checksum already shows that it
-    made the catalogue.
-    """
-    from bytecover_tf.audio.hearing import DEFAULT_HEARING
-    from bytecover_tf.catalogues import Identity, Segmenting, open_catalogue
-    from bytecover_tf.catalogues.catalogue import CatalogueMissing
-    from bytecover_tf.catalogues.identity import encoder_checksum
-    from bytecover_tf.catalogues.opening import encoder_of
-    from bytecover_tf.encoders.encoder import load_encoder
-
-    segmenting = Segmenting(*options.segments) if options.segments else None
-    try:
-        catalogue = open_catalogue(options.catalogue)
-    except CatalogueMissing:
-        path = options.encoder or DEFAULT
-        encoder = load_encoder(path)
-        hearing = (
-            cli.hearing_of(options.hearing) if options.hearing else DEFAULT_HEARING
-        )
-        identity = Identity.of(encoder, path, segmenting, hearing)
-        made = open_catalogue(options.catalogue, identity, create=True)
-        return made, lambda: encoder
-    found = catalogue.identity
-    if options.hearing:
-        hearing = cli.hearing_of(options.hearing)
-        found = catalogue.identity = found.with_hearing(hearing, catalogue.address)
-    elif not found.hearing:
-        print(
-            f"{catalogue.address}: made without hearing notes, which finds fewer "
-            "versions; index the files into a new catalogue to find more",
-            file=sys.stderr,
-        )
-    path = options.encoder or found.encoder_path
-    if encoder_checksum(path) == found.encoder and segmenting is None:
-        return catalogue, lambda: load_encoder(path)
-    loaded = encoder_of(catalogue, path, segmenting)
-    return catalogue, lambda: loaded
 
 
 def _print(report: IndexingReport, pruned: int, catalogue: Catalogue) -> None:

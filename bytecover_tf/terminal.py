@@ -26,6 +26,16 @@ def printable(text: object) -> str:
     return _UNSAFE.sub(lambda found: repr(found[0])[1:-1], str(text))
 
 
+def clock(seconds: float) -> str:
+    """Return a time as a player shows it: 1:23, or 1:02:03 from an hour.
+
+    A second shows when it is full, but for rounding errors.
+    """
+    minutes, rest = divmod(int(seconds + 1e-6), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def without_password(address: str) -> str:
     """Return an address without the name and password that it may hold."""
     return re.sub(r"(?<=://)\S*@", "", address)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bytecover_tf import cli
 from bytecover_tf.configs import config_names, load_config
-from bytecover_tf.data.track import Track
-from bytecover_tf.encoders.pretrained import lasting
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.files import json_object, write_atomically
-from bytecover_tf.training.config import Config, override
+from bytecover_tf.settings import take
+from bytecover_tf.training.config import override
+
+if TYPE_CHECKING:
+    from bytecover_tf.training.run import TrainingRun
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--config",
         metavar="NAME|FILE",
         help="the experiment: " + ", ".join(config_names()) + ", or a .py file, "
-        "which is run (default: tunes for the data tunes, else bytecover)",
+        "which is run (default: tunes for the data tunes and packed, else bytecover)",
     )
     cli.add_data_arguments(parser, default="tunes")
     parser.add_argument(
@@ -83,125 +82,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
 
-    request = _resumed(options) if options.resume else _new(options)
-    config = override(Config.from_dict(request["config"]), options.set)
-    run_dir: Path = options.run_dir or _free_run_dir(request)
-    if not options.resume and (run_dir / "run.json").exists():
-        raise ConfigError(
-            f"{run_dir}: holds a run already; continue it with --resume, or name "
-            "another --run-dir"
-        )
+    # Only now: they load TensorFlow.
+    from bytecover_tf.training.run import TrainingRun
 
-    from bytecover_tf.data.features import default_store, open_features
-    from bytecover_tf.training.replicas import join
-    from bytecover_tf.training.run import fingerprint, train
-
-    replicas = join()
-    wanted = argparse.Namespace(**request)
-    root = wanted.data_root and Path(wanted.data_root)
-    tracks = _tracks(wanted)
-    features = wanted.features or default_store(wanted.data, root, config.frontend)
-    with replicas.chief_first():
-        usable, store = open_features(
-            tracks,
-            Path(features),
-            config.frontend,
-            options.workers,
-            wanted.source_pool,
-            options.allow_truncated,
-        )
-    # Runs from before there were --init and --teacher do not name them.
-    init = request.get("init") and Path(request["init"])
-    teacher = request.get("teacher") and Path(request["teacher"])
-    checkpoint = run_dir / "checkpoint.keras" if options.resume else None
-    facts = fingerprint(config, usable, store, wanted.seed, init, checkpoint, teacher)
-    replicas.check_same({**facts, "waveforms": wanted.waveforms})
-    if replicas.is_chief:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        request["config"] = config.to_dict()
-        write_atomically(run_dir / "run.json", json.dumps(request, indent=1) + "\n")
-        print(f"run directory: {run_dir}")
-    train(
-        config,
-        usable,
-        store,
-        run_dir,
-        wanted.seed,
-        options.resume,
-        wanted.data,
-        wanted.waveforms,
-        init,
-        teacher,
-        replicas,
+    if options.resume:
+        run = _resumed(options)
+    else:
+        small = options.data in ("tunes", "packed")
+        name = options.config or ("tunes" if small else "bytecover")
+        config = override(load_config(name), options.set)
+        named = {"config": config, "config_name": Path(name).stem}
+        run = take(TrainingRun, {**vars(options), **named})
+    run_dir: Path = options.run_dir or _free_run_dir(run)
+    outcome = run.train(
+        run_dir, options.resume, options.workers, options.allow_truncated
     )
-    if replicas.is_chief:
+    if outcome.figures:
         print(_next_steps(run_dir))
-    return cli.OK if len(usable) == len(tracks) else cli.SOME_FAILED
+    return cli.SOME_FAILED if outcome.left_out else cli.OK
 
 
-# What a run records of itself; --init and --teacher came later.
-_RECORDED = (
-    *("config_name", "config", "data", "data_root", "features", "without_datacos"),
-    *("split_seed", "source_pool", "waveforms", "seed"),
-)
+def _resumed(options: argparse.Namespace) -> TrainingRun:
+    from bytecover_tf.training.run import TrainingRun
 
-
-def _tracks(wanted: argparse.Namespace) -> list[Track]:
-    tracks = cli.read_tracks(wanted)
-    if not wanted.without_datacos:
-        return tracks
-    if wanted.data != "shs100k":
-        raise ConfigError("--without-datacos is for --data shs100k only")
-    from bytecover_tf.data.datacos import without_overlap
-
-    unseen = [track for track in tracks if track.split != "train"]
-    train = [track for track in tracks if track.split == "train"]
-    kept = without_overlap(train, Path(wanted.data_root), Path(wanted.without_datacos))
-    print(f"left out {len(train) - len(kept)} recordings that Da-TACOS has")
-    return kept + unseen
-
-
-def _new(options: argparse.Namespace) -> dict[str, Any]:
-    name = options.config or ("tunes" if options.data == "tunes" else "bytecover")
-    return {
-        "config_name": Path(name).stem,
-        "config": load_config(name).to_dict(),
-        "data": options.data,
-        **{
-            name: getattr(options, name) and os.path.abspath(getattr(options, name))
-            for name in ("data_root", "features", "without_datacos")
-        },
-        **{
-            name: getattr(options, name) and lasting(getattr(options, name))
-            for name in ("init", "teacher")
-        },
-        "split_seed": options.split_seed,
-        "source_pool": options.source_pool,
-        "waveforms": options.waveforms,
-        "seed": options.seed,
-    }
-
-
-def _resumed(options: argparse.Namespace) -> dict[str, Any]:
     if options.run_dir is None:
         raise ConfigError("--resume needs --run-dir, the run to continue")
     if options.config is not None:
         raise ConfigError("--resume continues with the run's own config; drop --config")
-    path = options.run_dir / "run.json"
-    try:
-        found = json_object(path.read_bytes(), path, ConfigError)
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: no such file, so there is no run to resume"
-        ) from None
-    missing = [name for name in _RECORDED if name not in found]
-    if missing or not isinstance(found["config"], dict):
-        raise ConfigError(f"{path}: damaged ({', '.join(missing) or 'config'} missing)")
-    return found
+    return TrainingRun.begun(options.run_dir, options.set)
 
 
-def _free_run_dir(request: dict[str, Any]) -> Path:
-    name = "-".join(dict.fromkeys([request["data"], request["config_name"]]))
+def _free_run_dir(run: TrainingRun) -> Path:
+    name = "-".join(dict.fromkeys([run.data, run.config_name]))
     for number in itertools.count(1):
         path = Path("runs") / (name if number == 1 else f"{name}-{number}")
         if not path.exists():

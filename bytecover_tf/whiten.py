@@ -120,7 +120,7 @@ part of the network. The command shows MAP on the validation split without and w
 Nothing is trained; the command only embeds all these recordings.
 
 examples:
-  python -m bytecover_tf.whiten --encoder runs/tunes-small --data tunes \\
+  python -m bytecover_tf.whiten --encoder runs/packed-small --data packed \\
       --data-root drawn --dim 384 --out whitened.keras
 """
 

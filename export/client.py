@@ -10,7 +10,7 @@ import numpy as np
 
 from bytecover_tf.audio.decoding import check_waveform, load_audio
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.encoders.encoder import Encoder
+from bytecover_tf.encoders.encoder import Embedded, Encoder
 from bytecover_tf.encoders.runtimes import MANIFEST
 from bytecover_tf.errors import ConfigError, EncoderError, FrontendMismatch, explain
 from bytecover_tf.files import json_object
@@ -90,7 +90,7 @@ class ServingClient(Encoder):
             self._served, {"address": without_password(address), "model": model}
         )
 
-    def embed_audio(self, paths: Iterable[str | Path]) -> np.ndarray:
+    def try_audio(self, paths: Iterable[str | Path]) -> Embedded:
         """Embed audio files.
 
         Args:
@@ -100,10 +100,10 @@ class ServingClient(Encoder):
             EncoderError: the server failed.
         """
         if self._send == "features":
-            return super().embed_audio(paths)
+            return super().try_audio(paths)
         return self._embed_remotely(paths, self._read_audio)
 
-    def embed_waveforms(self, waveforms: Iterable[np.ndarray]) -> np.ndarray:
+    def try_waveforms(self, waveforms: Iterable[np.ndarray]) -> Embedded:
         """Embed samples.
 
         Args:
@@ -113,7 +113,7 @@ class ServingClient(Encoder):
             EncoderError: the server failed.
         """
         if self._send == "features":
-            return super().embed_waveforms(waveforms)
+            return super().try_waveforms(waveforms)
         return self._embed_remotely(waveforms, self._read_samples)
 
     def check_frontend(self) -> None:
@@ -152,20 +152,20 @@ class ServingClient(Encoder):
 
     def _embed_remotely(
         self, inputs: Iterable[Any], read: Callable[[int, Any], np.ndarray]
-    ) -> np.ndarray:
-        self.errors = {}
+    ) -> Embedded:
+        errors: dict[int, str] = {}
         rows = []
         for index, item in enumerate(inputs):
             try:
                 samples = read(index, item)
             except Exception as error:  # one bad input must not stop the others
-                self.errors[index] = explain(error, f"{item!s:.200}")
+                errors[index] = explain(error, f"{item!s:.200}")
             rows.append(
                 np.full(self.dim, np.nan, np.float32)
-                if index in self.errors
+                if index in errors
                 else self._served.embed_waveform(samples)
             )
-        return np.array(rows, np.float32).reshape(-1, self.dim)
+        return Embedded(np.array(rows, np.float32).reshape(-1, self.dim), errors)
 
 
 class _ServedNetwork:

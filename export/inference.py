@@ -17,7 +17,7 @@ from keras import ops
 
 from bytecover_tf.layers.batch_norm import affine
 from bytecover_tf.layers.gem import GeM
-from bytecover_tf.layers.ring import fold_octaves, pad_ring
+from bytecover_tf.layers.ring import pad_ring
 from bytecover_tf.layers.salience import Salience, stack_harmonics
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble, side_by_side
@@ -53,11 +53,13 @@ def _network(model: ByteCover | Ensemble) -> Step:
         return lambda features: _unit_norm(
             side_by_side([member(features) for member in members], model.shares)
         )
-    if model.network != "resnet":
+    if model.architecture.network != "resnet":
         return _as_it_is(model)
     backbone = model.backbone
-    hear = None if model.salience is None else _salience(model.salience)
-    registers = model.registers
+    front = [
+        _salience(layer) if isinstance(layer, Salience) else layer
+        for layer in model.front()
+    ]
     ring = backbone.ring
     stem = _convolution(backbone.stem_conv, affine(backbone.stem_norm), ring)
     blocks = [_bottleneck(block) for block in backbone.bottlenecks]
@@ -65,14 +67,8 @@ def _network(model: ByteCover | Ensemble) -> Step:
 
     def network(features: Any) -> Any:
         x = features[..., None]
-        if model.input_power != 1:
-            x = ops.power(x, model.input_power)
-        if hear is not None:
-            x = hear(x)
-        if registers is not None:
-            x = registers(x)
-        elif model.pitch_classes:
-            x = fold_octaves(x)
+        for layer in front:
+            x = layer(x)
         x = ops.relu(stem(x))
         x = _pad(x, 0 if ring else 1, 1)
         x = ops.max_pool(x, backbone.pool.pool_size, strides=backbone.pool.strides)

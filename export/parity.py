@@ -122,7 +122,7 @@ def in_float64(model: ByteCover | Ensemble) -> ByteCover | Ensemble:
     """Return a copy of a model that computes its feature maps in float64."""
     if isinstance(model, Ensemble):
         return Ensemble([in_float64(member) for member in model.members], model.shares)
-    return model.encoder(model.without_classifier(dtype="float64"))
+    return model.encoder(model.fresh(dtype="float64"))
 
 
 def _frame_samples(frontend: Frontend) -> int:

@@ -15,11 +15,14 @@ import tensorflow as tf
 from bytecover_tf.data.track import Track
 from bytecover_tf.layers.batch_norm import BatchNorm
 from bytecover_tf.layers.collective import agree_on_finite, share_of_mean
+from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.learner import Learner
+from bytecover_tf.models.objective import Objective
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.training.config import Config, override
+from bytecover_tf.training.loop import train
 from bytecover_tf.training.replicas import join
-from bytecover_tf.training.run import train
 
 
 def loss_and_gradients(model, works, f_t, f_c):
@@ -39,12 +42,12 @@ def normalised(layer, maps, weights):
     return result, tape.gradient(loss, maps)
 
 
-def small_model(kernel, **arguments):
+def small_model(kernel, **objective):
     """Return a model of which only the losses are used."""
-    model = ByteCover(
-        kernel.shape[1], blocks=(1, 1, 1, 1), width=4, embedding_dim=len(kernel),
-        **arguments,
-    )  # fmt: skip
+    network = ByteCover(
+        Architecture(blocks=(1, 1, 1, 1), width=4, embedding_dim=len(kernel))
+    )
+    model = Learner(network, Objective(**objective), kernel.shape[1])
     if model.classifier is not None:
         model.classifier.build((None, len(kernel)))
         model.classifier.set_weights([kernel])

@@ -12,6 +12,7 @@ from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import DataError
 from bytecover_tf.index import main as index_main
 from bytecover_tf.matching.calibration import choose_calibration
+from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 
 pytest.importorskip("lancedb")
@@ -20,7 +21,7 @@ pytest.importorskip("lancedb")
 def test_an_encoder_gets_a_calibration_of_its_own(tmp_path, capsys):
     run = tmp_path / "run"
     run.mkdir()
-    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
     model.build((None, 84, None, 1))
     save_model(model, run / "encoder.keras", Frontend(), {})
     files = tunes.audio_files()

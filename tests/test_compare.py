@@ -18,6 +18,7 @@ from bytecover_tf.errors import AudioError, EncoderError
 from bytecover_tf.matching.alignment import align, frame_similarities
 from bytecover_tf.matching.calibration import Calibration
 from bytecover_tf.matching.picture import match_path
+from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 
 FILES = tunes.audio_files()
@@ -76,7 +77,7 @@ def test_hearing_can_be_chosen(tmp_path, capsys):
 
 
 def test_an_encoder_adds_the_similarity(tmp_path, capsys):
-    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
     model.build((None, 84, None, 1))
     save_model(model, tmp_path / "encoder.keras", Frontend(), {})
     a, b = map(str, FILES[:2])

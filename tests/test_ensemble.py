@@ -15,6 +15,7 @@ from bytecover_tf.errors import (
     FrontendMismatch,
 )
 from bytecover_tf.evaluation.protocol import check_unseen
+from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
 
@@ -25,7 +26,7 @@ FRONTEND = Frontend(pool=20)
 def members(tmp_path):
     """Files of two networks that differ in all but the frontend."""
     networks = {
-        "first": {"width": 2, "num_works": 3, "embedding_dim": 8},
+        "first": {"width": 2, "embedding_dim": 8},
         "second": {"width": 3, "salience": 2, "pitch_classes": True, "bnneck": False},
     }
     seen = {
@@ -33,7 +34,7 @@ def members(tmp_path):
         "second": {"data": "folder", "works": ["c"], "content": ["2", "1"]},
     }
     for name, arguments in networks.items():
-        model = ByteCover(blocks=(1, 1, 1, 1), **arguments)
+        model = ByteCover(Architecture(blocks=(1, 1, 1, 1), **arguments))
         model.build((None, 84, None, 1))
         facts = {"trained_on": seen[name], "seed": name}
         save_model(model, tmp_path / f"{name}.keras", FRONTEND, facts)
@@ -129,6 +130,6 @@ def test_what_cannot_be_joined_is_refused(members, joined, tmp_path):
         ensemble.main([members[0], str(other), *out])
     assert not (tmp_path / "new.keras").exists()
     with pytest.raises(ValueError, match="two or more"):
-        Ensemble([ByteCover(width=2)])
+        Ensemble([ByteCover()])
     with pytest.raises(ValueError, match="shares"):
-        Ensemble([ByteCover(width=2), ByteCover(width=2)], [1.0])
+        Ensemble([ByteCover(), ByteCover()], [1.0])

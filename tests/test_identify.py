@@ -15,6 +15,7 @@ from bytecover_tf.data import tunes
 from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.identify import main
 from bytecover_tf.index import main as index_main
+from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 from export.bundle import export
 
@@ -28,7 +29,7 @@ def library(tmp_path_factory):
     """The address of a catalogue of sixteen recordings, made with an export."""
     folder = tmp_path_factory.mktemp("library")
     keras.utils.set_random_seed(0)
-    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
     model.build((None, 84, None, 1))
     save_model(model, folder / "encoder.keras", Frontend(), {})
     export(folder / "encoder.keras", folder / "bundle", ["onnx"], ["features"])
@@ -136,7 +137,7 @@ def test_an_export_needs_nothing_heavy(library):
 def test_another_encoder_is_refused(library, tmp_path):
     from bytecover_tf.errors import CatalogueError
 
-    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
     model.build((None, 84, None, 1))
     save_model(model, tmp_path / "encoder.keras", Frontend(), {})
     options = ["--catalogue", library, "--encoder", str(tmp_path)]

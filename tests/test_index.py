@@ -23,6 +23,7 @@ from bytecover_tf.errors import CatalogueError, ConfigError, EncoderError
 from bytecover_tf.files import content_hash
 from bytecover_tf.identify import main as identify_main
 from bytecover_tf.index import main
+from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 
 pytest.importorskip("lancedb")
@@ -32,7 +33,7 @@ pytest.importorskip("lancedb")
 def run(tmp_path_factory):
     """A run directory with an untrained encoder."""
     folder = tmp_path_factory.mktemp("run")
-    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
     model.build((None, 84, None, 1))
     save_model(model, folder / "encoder.keras", Frontend(pool=20), {})
     return folder
@@ -129,7 +130,7 @@ def test_another_encoder_or_other_windows_are_refused(tmp_path, run, folder, mus
     assert len(before) > 3
     other = tmp_path / "other"
     other.mkdir()
-    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
     model.build((None, 84, None, 1))
     save_model(model, other / "encoder.keras", Frontend(pool=20), {})
     soundfile.write(folder / "new.flac", music(5, seed=9), 22050)
@@ -338,7 +339,7 @@ def test_what_cannot_hear_makes_no_catalogue(tmp_path, run, folder):
     text.write_text("no network")
     with pytest.raises(EncoderError, match=r"text\.onnx: not a network that hears"):
         main([*options, "--hearing", str(text)])
-    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
     model.build((None, 84, None, 1))
     fast = Frontend(sample_rate=44100, hop_length=1024, pool=20)
     save_model(model, tmp_path / "encoder.keras", fast, {})

@@ -11,6 +11,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.tunes import audio_files
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.model_file import save_model
+from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 from export.bundle import export
 
@@ -30,7 +31,7 @@ def blocks(language):
 
 
 def test_python_examples_run(tmp_path, monkeypatch, capsys):
-    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
     model.build((None, 84, None, 1))
     (tmp_path / "runs" / "tunes").mkdir(parents=True)
     save_model(model, tmp_path / "runs/tunes/encoder.keras", Frontend(), {})

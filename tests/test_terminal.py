@@ -9,7 +9,7 @@ import pytest
 
 from bytecover_tf import cli
 from bytecover_tf.cli.tables import print_columns
-from bytecover_tf.terminal import csv_cell, printable, show, show_json
+from bytecover_tf.terminal import clock, csv_cell, printable, show, show_json
 
 TITLE = "one\ntwo\x1b[2J\x07\x9b31m\u202egnp"
 
@@ -86,3 +86,11 @@ def test_a_path_may_begin_with_a_dash(place):
     found = cli.parse_paths(parser, given)
     assert found.top == 3
     assert [os.path.normpath(path) for path in found.paths] == ["a", "-b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.9, "0:00"), (83.2, "1:23"), (89.9999999, "1:30"), (3723, "1:02:03")],
+)
+def test_clock(seconds, text):
+    assert clock(seconds) == text

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from bytecover_tf.audio.constant_q import Transform
+from bytecover_tf.audio.constant_q import Transform, check_magnitudes
 from bytecover_tf.audio.streaming import mean_blocks
-from bytecover_tf.errors import AudioError, ConfigError
+from bytecover_tf.errors import ConfigError
 
 PITCH_CLASSES = 12
 
@@ -114,14 +114,7 @@ def chroma_of_cqt(
             f"not {transform.bins_per_octave}"
         )
     check_pool(transform, source_pool, name)
-    magnitudes = np.asarray(magnitudes)
-    if magnitudes.ndim != 2 or len(magnitudes) != transform.n_bins:
-        raise AudioError(
-            f"{name}: expected a |CQT| of shape ({transform.n_bins}, frames), "
-            f"found {magnitudes.shape}"
-        )
-    if not np.isfinite(magnitudes).all() or (magnitudes < 0).any():
-        raise AudioError(f"{name}: a |CQT| must be finite and not negative")
+    magnitudes = check_magnitudes(magnitudes, transform.n_bins, name)
     means = mean_blocks(magnitudes, frames_per_chroma(transform) // source_pool)
     return _quantized(_folded(_whitened(means), transform))
 

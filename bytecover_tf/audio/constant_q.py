@@ -20,7 +20,7 @@ from functools import lru_cache
 import numpy as np
 import soxr
 
-from bytecover_tf.errors import ConfigError
+from bytecover_tf.errors import AudioError, ConfigError
 
 # Frames that are multiplied at once, and multiplications at once: too few for OpenBLAS
 # to divide them among threads, which wait for one another on a busy machine and are in
@@ -183,6 +183,28 @@ def magnitudes(signal: Signal, transform: Transform) -> np.ndarray:
         parts.append(correlated(samples, octave.filters, centres))
     frames = min(part.shape[1] for part in parts)
     return np.concatenate([part[:, :frames] for part in parts[::-1]])
+
+
+def check_magnitudes(values: np.ndarray, n_bins: int, name: str) -> np.ndarray:
+    """Return a |CQT| that was given from elsewhere as an array.
+
+    Args:
+        values: (n_bins, frames).
+        n_bins: how many bins there must be.
+        name: what an error message calls the recording.
+
+    Raises:
+        AudioError: wrong shape, not finite or negative.
+    """
+    values = np.asarray(values)
+    if values.ndim != 2 or len(values) != n_bins:
+        raise AudioError(
+            f"{name}: expected a |CQT| of shape ({n_bins}, frames), "
+            f"found {values.shape}"
+        )
+    if not np.isfinite(values).all() or (values < 0).any():
+        raise AudioError(f"{name}: a |CQT| must be finite and not negative")
+    return values
 
 
 @lru_cache(maxsize=8)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bytecover_tf.audio import chroma
-from bytecover_tf.audio.constant_q import Transform, check_positive
+from bytecover_tf.audio.constant_q import Transform, check_magnitudes, check_positive
 from bytecover_tf.audio.decoding import check_waveform, iter_audio
 from bytecover_tf.audio.streaming import Average, StreamedTransform, mean_blocks
 from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
@@ -249,14 +249,7 @@ class Frontend(Transform):
                 f"a CQT averaged over {source_pool} frames cannot be pooled to "
                 f"{self.pool}; {source_pool} must divide it"
             )
-        magnitudes = np.asarray(magnitudes)
-        if magnitudes.ndim != 2 or magnitudes.shape[0] != self.n_bins:
-            raise AudioError(
-                f"{name}: expected a |CQT| of shape ({self.n_bins}, frames), "
-                f"found {magnitudes.shape}"
-            )
-        if not np.isfinite(magnitudes).all() or (magnitudes < 0).any():
-            raise AudioError(f"{name}: a |CQT| must be finite and not negative")
+        magnitudes = check_magnitudes(magnitudes, self.n_bins, name)
         return self._normalize(mean_blocks(magnitudes, self.pool // source_pool), name)
 
     def _blocks(self, samples: np.ndarray, name: str) -> Iterator[np.ndarray]:

@@ -6,14 +6,17 @@ The address chooses the kind: a folder holds an embedded LanceDB table,
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bytecover_tf.audio.hearing import Hearing
-from bytecover_tf.catalogues.catalogue import Catalogue
-from bytecover_tf.catalogues.identity import Identity
+from bytecover_tf.audio.hearing import DEFAULT_HEARING, Hearing
+from bytecover_tf.catalogues.catalogue import Catalogue, CatalogueMissing
+from bytecover_tf.catalogues.identity import Identity, encoder_checksum
 from bytecover_tf.catalogues.segments import Segmenting
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
+from bytecover_tf.encoders.pretrained import DEFAULT
 from bytecover_tf.errors import ByteCoverError, CatalogueError
 from bytecover_tf.terminal import without_password
 
@@ -80,6 +83,59 @@ def open_with_encoder(
     except ByteCoverError:
         catalogue.close()
         raise
+
+
+def open_to_index(
+    address: str | Path,
+    encoder: str | Path | None = None,
+    segmenting: Segmenting | None = None,
+    hearing: str | None = None,
+) -> tuple[Catalogue, Callable[[], Encoder]]:
+    """Open a catalogue, or make it, together with what loads its encoder.
+
+    An encoder is slow to load, so it is not when its checksum already shows that it
+    made the catalogue.
+
+    Args:
+        address: as `open_catalogue` takes it.
+        encoder: what `load_encoder` takes; by default from where it was when the
+            catalogue was made, or `bytecover-small` for a new one.
+        segmenting: windows that are embedded too; None for those of the catalogue, or
+            for none in a new one.
+        hearing: file of a network that hears the notes, or `none`; None for that of
+            the catalogue, or of the package for a new one.
+
+    Raises:
+        CatalogueError: the catalogue was made in another way.
+        EncoderError: there is no encoder.
+    """
+    try:
+        catalogue = open_catalogue(address)
+    except CatalogueMissing:
+        path = encoder or DEFAULT
+        loaded = load_encoder(path)
+        heard_by = _hearing(hearing) if hearing else DEFAULT_HEARING
+        identity = Identity.of(loaded, path, segmenting, heard_by)
+        return open_catalogue(address, identity, create=True), lambda: loaded
+    found = catalogue.identity
+    if hearing:
+        found = found.with_hearing(_hearing(hearing), catalogue.address)
+        catalogue.identity = found
+    elif not found.hearing:
+        print(
+            f"{catalogue.address}: made without hearing notes, which finds fewer "
+            "versions; index the files into a new catalogue to find more",
+            file=sys.stderr,
+        )
+    path = encoder or found.encoder_path
+    if encoder_checksum(path) == found.encoder and segmenting is None:
+        return catalogue, lambda: load_encoder(path)
+    loaded = encoder_of(catalogue, path, segmenting)
+    return catalogue, lambda: loaded
+
+
+def _hearing(given: str) -> Hearing | None:
+    return None if given == "none" else Hearing(given)
 
 
 def encoder_of(

@@ -122,17 +122,17 @@ def embed_rows(
         for number, (start, end) in enumerate(spans):
             parts.append((recording, number, start, end, None if number else chroma))
             arrays.append(features[:, start:end])
-    embeddings = encoder.embed_features(arrays, [part[0].path for part in parts])
+    vectors, errors = encoder.try_features(arrays, [part[0].path for part in parts])
     failed = {
-        recording.path: encoder.errors[index]
+        recording.path: errors[index]
         for index, (recording, number, *_) in enumerate(parts)
-        if number == 0 and index in encoder.errors
+        if number == 0 and index in errors
     }
     rows = [
         Row(recording, number, start * seconds, end * seconds, embedding, chroma)
         for index, ((recording, number, start, end, chroma), embedding) in enumerate(
-            zip(parts, embeddings, strict=True)
+            zip(parts, vectors, strict=True)
         )
-        if index not in encoder.errors and recording.path not in failed
+        if index not in errors and recording.path not in failed
     ]
     return rows, failed

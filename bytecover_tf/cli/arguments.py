@@ -216,10 +216,6 @@ def add_calibration_argument(arguments: argparse.ArgumentParser) -> None:
 
 def read_tracks(options: argparse.Namespace) -> list[Track]:
     """Return the tracks that the data options name."""
-    from bytecover_tf.data import load_dataset
-    from bytecover_tf.data.split import by_work
+    from bytecover_tf import data
 
-    tracks = load_dataset(options.data, options.data_root)
-    if options.split_seed is None:
-        return tracks
-    return by_work(tracks, seed=options.split_seed)
+    return data.read_tracks(options.data, options.data_root, options.split_seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bytecover_tf.terminal import printable
+from bytecover_tf.terminal import clock, printable
 
 if TYPE_CHECKING:
     from bytecover_tf.matching.identification import Match
@@ -25,13 +25,6 @@ def place(match: Match) -> tuple[str, str, str]:
     there = f"{clock(match.recording_start)}-{clock(match.recording_end)}"
     key = f"{match.transposition:+d}" if match.transposition else "same"
     return f"{here} = {there}", key, f"x {match.tempo_ratio:.2f}"
-
-
-def clock(seconds: float) -> str:
-    """Return a time as 1:23, or 1:02:03 from an hour."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:

@@ -1,7 +1,7 @@
 """A second network beside `bytecover-small`, for an ensemble: it has no note layer.
 
     python -m bytecover_tf.train --config registers --teacher bytecover-small
-        --data tunes --data-root DIR
+        --data packed --data-root DIR
 
 DIR is a set that `bytecover_tf.synth.draw` has drawn. The backbone reads pitch classes
 in four registers, which a fixed layer folds. So it makes other mistakes than a network

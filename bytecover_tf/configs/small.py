@@ -1,7 +1,7 @@
 """A small encoder, trained on drawn recordings for real ones: `bytecover-small`.
 
     python -m bytecover_tf.synth.draw --out DIR --lieder ZIP --pop909 ZIP
-    python -m bytecover_tf.train --config small --data tunes --data-root DIR
+    python -m bytecover_tf.train --config small --data packed --data-root DIR
 
 On features of 0.46 s, metric learning alone learns nothing in some thousand steps: a
 network must hear tunes before it can tell them apart. So a layer before the backbone

@@ -8,12 +8,13 @@ from typing import Any, cast
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
 
-__all__ = ["DATASETS", "Track", "load_dataset"]
+__all__ = ["DATASETS", "Track", "load_dataset", "read_tracks"]
 
 DATASETS = {
     name: f"bytecover_tf.data.{name}"
     for name in (
         "tunes",
+        "packed",
         "shs100k",
         "covers80",
         "datacos",
@@ -51,3 +52,22 @@ def load_dataset(
         raise DataError(f"data set {name!r}: expected the path where it lies")
     load = import_module(DATASETS[name]).load
     return cast(list[Track], load(None if root is None else Path(root), **options))
+
+
+def read_tracks(
+    name: str, root: str | os.PathLike[str] | None, split_seed: int | None
+) -> list[Track]:
+    """Read a data set's tracks, and divide its works if they come without a split.
+
+    Args:
+        name: as for `load_dataset`.
+        root: likewise.
+        split_seed: seed of the division; None to leave the splits as they are.
+
+    Raises:
+        DataError: as of `load_dataset`, or there are too few works.
+    """
+    from bytecover_tf.data.split import by_work
+
+    tracks = load_dataset(name, root)
+    return tracks if split_seed is None else by_work(tracks, seed=split_seed)

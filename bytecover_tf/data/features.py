@@ -84,12 +84,12 @@ def default_store(
     Raises:
         DataError: the data set needs a folder.
     """
-    if name == "tunes":
-        if root is None:
-            return tunes.store(frontend, split)
-        return root / tunes.STORE.name
+    if name == "tunes" and root is None:
+        return tunes.store(frontend, split)
     if root is None:
         raise DataError(f"--data {name} needs --data-root")
+    if name in ("packed", "tunes"):
+        return root / tunes.STORE.name
     folder = root if root.is_dir() else root.parent
     return folder / f"features-{frontend.hash}"
 

@@ -14,6 +14,9 @@ from typing import Any
 from bytecover_tf.data.track import Track
 from bytecover_tf.stores.feature_store import FeatureStore
 
+# Packed sets were once read as `tunes`, whose scores they share.
+_SAME_NAMES = {"packed": "tunes"}
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -40,7 +43,7 @@ class Provenance:
             StoreError: the store lacks a track.
         """
         return cls(
-            {data: frozenset(track.work for track in tracks)},
+            {_SAME_NAMES.get(data, data): frozenset(track.work for track in tracks)},
             frozenset(_mark(store, track) for track in tracks),
         )
 
@@ -95,7 +98,7 @@ class Provenance:
         Raises:
             StoreError: the store lacks a track.
         """
-        known = self.works.get(data, frozenset())
+        known = self.works.get(_SAME_NAMES.get(data, data), frozenset())
         works = sorted({track.work for track in tracks} & known)
         paths = [track.path for track in tracks if _mark(store, track) in self.content]
         return works, paths

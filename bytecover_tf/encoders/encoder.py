@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,12 +33,26 @@ _BATCH_FRAMES = 32 * 104
 _AT_ONCE = 256
 
 
+class Embedded(NamedTuple):
+    """Embeddings of recordings, and why some have none.
+
+    Attributes:
+        vectors: float32 (N, dim); a row of NaN where there is none.
+        errors: the reasons, by position.
+    """
+
+    vectors: np.ndarray
+    errors: dict[int, str]
+
+
 class Encoder:
     """Turns recordings into embeddings.
 
-    Every method returns float32 `(N, dim)`: f_c at unit norm, so that a dot
-    product is the cosine similarity. A recording that cannot be embedded gets a
-    row of NaN and an entry in `errors`; the others are not affected.
+    An embedding is f_c at unit norm, so that a dot product is the cosine similarity. A
+    recording that cannot be embedded does not affect the others. `try_audio`,
+    `try_waveforms` and `try_features` return embeddings and errors together, and may
+    run in several threads. `embed_audio` and its siblings return the embeddings alone,
+    float32 `(N, dim)`, with a row of NaN for a recording that has none.
 
     Args:
         network: function from features to f_c; or from samples, if it has the
@@ -49,7 +63,8 @@ class Encoder:
         frontend: parameters of the features.
         dim: size of an embedding.
         info: facts about how the network was made.
-        errors: why recordings of the last call failed, by their position in it.
+        errors: why recordings of the last call of `embed_audio` or a sibling failed,
+            by their position in it.
     """
 
     def __init__(self, network: Network, info: dict[str, Any] | None = None) -> None:
@@ -61,6 +76,24 @@ class Encoder:
         self._reads_samples = getattr(network, "source", "features") == "waveform"
 
     def embed_audio(self, paths: Iterable[str | Path]) -> np.ndarray:
+        """Return the vectors of `try_audio`, and keep its `errors`."""
+        return self._keep(self.try_audio(paths))
+
+    def embed_waveforms(self, waveforms: Iterable[np.ndarray]) -> np.ndarray:
+        """Return the vectors of `try_waveforms`, and keep its `errors`."""
+        return self._keep(self.try_waveforms(waveforms))
+
+    def embed_features(
+        self, features: Iterable[np.ndarray], names: Sequence[str] | None = None
+    ) -> np.ndarray:
+        """Return the vectors of `try_features`, and keep its `errors`."""
+        return self._keep(self.try_features(features, names))
+
+    def _keep(self, embedded: Embedded) -> np.ndarray:
+        self.errors = embedded.errors
+        return embedded.vectors
+
+    def try_audio(self, paths: Iterable[str | Path]) -> Embedded:
         """Embed audio files.
 
         Args:
@@ -69,7 +102,7 @@ class Encoder:
         prepare = self._load if self._reads_samples else self._extract
         return self._embed(paths, prepare, lambda _, path: str(path))
 
-    def embed_waveforms(self, waveforms: Iterable[np.ndarray]) -> np.ndarray:
+    def try_waveforms(self, waveforms: Iterable[np.ndarray]) -> Embedded:
         """Embed samples.
 
         Args:
@@ -78,9 +111,9 @@ class Encoder:
         prepare = self._check if self._reads_samples else self.frontend.features
         return self._embed(waveforms, prepare, lambda index, _: f"waveform {index}")
 
-    def embed_features(
+    def try_features(
         self, features: Iterable[np.ndarray], names: Sequence[str] | None = None
-    ) -> np.ndarray:
+    ) -> Embedded:
         """Embed pooled features.
 
         Args:
@@ -120,10 +153,9 @@ class Encoder:
         inputs: Iterable[Any],
         prepare: Callable[..., np.ndarray],
         name: Callable[[int, Any], str],
-    ) -> np.ndarray:
+    ) -> Embedded:
         """Embed what `prepare` makes of each input and its name."""
         errors: dict[int, str] = {}
-
         names: dict[int, str] = {}
 
         def attempt(item: tuple[int, Any]) -> np.ndarray | None:
@@ -143,8 +175,7 @@ class Encoder:
                 for (index, _), vector in zip(some, parts[-1], strict=True):
                     if index not in errors and np.isnan(vector).any():
                         errors[index] = f"{names[index]}: its embedding is not finite"
-        self.errors = dict(sorted(errors.items()))
-        return np.concatenate(parts)
+        return Embedded(np.concatenate(parts), dict(sorted(errors.items())))
 
     def _embed_prepared(self, prepared: Sequence[np.ndarray | None]) -> np.ndarray:
         """Return the embeddings of features or samples, and NaN where there are none.

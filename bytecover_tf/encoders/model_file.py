@@ -9,6 +9,7 @@ so a reader sees the old one or the new one.
 from __future__ import annotations
 
 import json
+import tempfile
 import zipfile
 from collections.abc import Callable
 from importlib import import_module
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.encoders.former_checkpoint import upgrade
 from bytecover_tf.encoders.pretrained import DEFAULT, locate
 from bytecover_tf.encoders.probe import PROBE, answer, check
 from bytecover_tf.errors import EncoderError
@@ -28,17 +30,19 @@ if TYPE_CHECKING:
 
     from bytecover_tf.models.bytecover import ByteCover
     from bytecover_tf.models.ensemble import Ensemble
+    from bytecover_tf.models.learner import Learner
     from bytecover_tf.models.note_network import NoteNetwork
 
 _FORMAT = 1
 _MEMBER = "bytecover.json"
-_ENCODERS = ("bytecover_tf>ByteCover", "bytecover_tf>Ensemble")
+_NETWORK, _LEARNER = "bytecover_tf>ByteCover", "bytecover_tf>Learner"
+_ENCODERS = (_NETWORK, _LEARNER, "bytecover_tf>Ensemble")
 _HEARING = ("bytecover_tf>NoteNetwork",)
 _KERAS_MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 
 
 def save_model(
-    model: ByteCover | Ensemble | NoteNetwork,
+    model: ByteCover | Learner | Ensemble | NoteNetwork,
     path: Path,
     frontend: Frontend,
     info: dict[str, Any],
@@ -131,14 +135,12 @@ def read_info(path: Path, kinds: Sequence[str] = _ENCODERS) -> dict[str, Any]:
     return record
 
 
-def load_model(
-    path: Path, training: bool = False
-) -> tuple[ByteCover | Ensemble, dict[str, Any]]:
-    """Return a model and what was recorded with it.
+def load_model(path: Path) -> tuple[ByteCover | Ensemble, dict[str, Any]]:
+    """Return a network and what was recorded with it.
 
     Args:
-        path: a file that `save_model` wrote. Nothing in it can run code.
-        training: whether to restore the optimiser as well.
+        path: a file that `save_model` wrote; of a training, its network is returned.
+            Nothing in it can run code.
 
     Raises:
         EncoderError: the file is missing, damaged or of another kind, or the model
@@ -147,7 +149,10 @@ def load_model(
     record = read_info(path)
     # The classes must be registered before Keras meets their names.
     import_module("bytecover_tf.models.ensemble")
-    return _load(path, record, training), record
+    from bytecover_tf.models.learner import Learner
+
+    model = _load(path, record)
+    return model.network if isinstance(model, Learner) else model, record
 
 
 def load_hearing_model(
@@ -167,11 +172,18 @@ def load_hearing_model(
     return _load(path, record, training), record
 
 
-def _load(path: Path, record: dict[str, Any], training: bool = False) -> Any:
+def _load(
+    path: Path, record: dict[str, Any], load: Callable[[Path], Any] | None = None
+) -> Any:
+    """Return what `load` makes of a file, by default the model without optimiser."""
     import keras
 
     try:
-        model = keras.saving.load_model(path, compile=training, safe_mode=True)
+        model = (
+            load(path)
+            if load
+            else keras.saving.load_model(path, compile=False, safe_mode=True)
+        )
     except Exception as error:  # of Keras, of zipfile, of HDF5
         raise EncoderError(f"{path}: cannot be loaded ({error})") from None
     if not model.built:
@@ -181,7 +193,7 @@ def _load(path: Path, record: dict[str, Any], training: bool = False) -> Any:
 
 
 def _network(
-    model: ByteCover | Ensemble | NoteNetwork,
+    model: ByteCover | Learner | Ensemble | NoteNetwork,
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return what a probe is compared by: f_c, or how much of each note is heard."""
     import keras
@@ -199,17 +211,16 @@ def _network(
     return embed
 
 
-def load_single(path: Path, training: bool = False) -> tuple[ByteCover, dict[str, Any]]:
-    """Return a model that can be trained, and what was recorded with it.
+def load_single(path: Path) -> tuple[ByteCover, dict[str, Any]]:
+    """Return a network that can be trained, and what was recorded with it.
 
     Args:
         path: a file that `save_model` wrote.
-        training: whether to restore the optimiser as well.
 
     Raises:
         EncoderError: as of `load_model`, or it is an ensemble.
     """
-    model, record = load_model(path, training)
+    model, record = load_model(path)
     from bytecover_tf.models.ensemble import Ensemble
 
     if isinstance(model, Ensemble):
@@ -218,3 +229,34 @@ def load_single(path: Path, training: bool = False) -> tuple[ByteCover, dict[str
             f"encoder, such as {DEFAULT}"
         )
     return model, record
+
+
+def load_learner(
+    path: Path, teacher: ByteCover | None = None
+) -> tuple[Learner, dict[str, Any]]:
+    """Return a training as it was left, and what was recorded with it.
+
+    Args:
+        path: a checkpoint that `save_model` wrote.
+        teacher: that of the training, which is not saved with it.
+
+    Raises:
+        EncoderError: as of `load_model`, or it is no training.
+    """
+    record = read_info(path, (_LEARNER, _NETWORK))
+    return _load(path, record, lambda file: _continued(file, teacher)), record
+
+
+def _continued(path: Path, teacher: ByteCover | None) -> Learner:
+    from bytecover_tf.models.learner import Learner
+
+    with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+        saved = json.loads(archive.read("config.json"))
+        weights = Path(archive.extract("model.weights.h5", folder))
+        if saved["registered_name"] == _NETWORK:
+            upgrade(saved, weights)
+        model = Learner.from_config(saved["config"], teacher=teacher)
+        model.build_from_config(saved["build_config"])
+        model.compile_from_config(saved["compile_config"])
+        model.load_weights(weights)
+    return model

@@ -28,9 +28,10 @@ def check_network(model: ByteCover) -> None:
     Raises:
         EncoderError: the model is one of the other networks.
     """
-    if model.network != "resnet":
+    network = model.architecture.network
+    if network != "resnet":
         raise EncoderError(
-            f"a {model.network} has no projection that could be whitened; expected "
+            f"a {network} has no projection that could be whitened; expected "
             "ByteCover's own network"
         )
 
@@ -122,7 +123,7 @@ def whitened(model: ByteCover, matrix: np.ndarray) -> ByteCover:
         EncoderError: the model is one of the other networks.
     """
     check_network(model)
-    result = model.without_classifier(embedding_dim=matrix.shape[1])
+    result = model.fresh(embedding_dim=matrix.shape[1])
     result.take_weights(model, ("salience", "backbone", "pool"))
     kernel, bias = np.eye(model.dim), np.zeros(model.dim)
     if model.projection is not None:

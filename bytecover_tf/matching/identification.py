@@ -365,14 +365,14 @@ def embed(encoder: Encoder, query: Query) -> np.ndarray:
     seconds = encoder.frontend.seconds_per_frame
     frames = query.features.shape[1]
     spans = [(0, frames), *windows_of(frames, seconds)]
-    vectors = encoder.embed_features(
+    vectors, errors = encoder.try_features(
         [query.features[:, start:end] for start, end in spans],
         [query.name] * len(spans),
     )
-    if 0 in encoder.errors:
-        raise AudioError(encoder.errors[0])
+    if 0 in errors:
+        raise AudioError(errors[0])
     # A silent window has none.
-    return vectors[[index not in encoder.errors for index in range(len(spans))]]
+    return vectors[[index not in errors for index in range(len(spans))]]
 
 
 def nearest(catalogue: Catalogue, vectors: np.ndarray, count: int) -> list[Hit]:

@@ -11,6 +11,7 @@ from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.matching.alignment import Alignment, frame_similarities
 from bytecover_tf.matching.calibration import Calibration
+from bytecover_tf.terminal import clock
 
 _COLOUR = "#d62728"
 
@@ -98,7 +99,7 @@ def plot_comparison(
             matrix.axhline(edge, color=_COLOUR, linewidth=0.8, linestyle=":")
             left.axhline(edge, color="white", linewidth=1.2, linestyle=":")
     for axis in (matrix.xaxis, matrix.yaxis):
-        axis.set_major_formatter(lambda value, _: _clock(value))
+        axis.set_major_formatter(lambda value, _: clock(value))
     matrix.set_xlabel(f"A: {first.name}", parse_math=False)
     matrix.yaxis.set_label_position("right")
     matrix.set_ylabel(f"B: {second.name}", parse_math=False)
@@ -173,8 +174,3 @@ def _levels(features: np.ndarray) -> np.ndarray:
 def _octaves(frontend: Frontend) -> tuple[float, float]:
     """Return the range of a transform as octaves above its lowest bin."""
     return 0, frontend.n_bins / frontend.bins_per_octave
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}"

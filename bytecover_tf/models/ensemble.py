@@ -36,8 +36,6 @@ class Ensemble(keras.Model):
         ValueError: there are fewer than two members, or not as many positive shares.
     """
 
-    network = "ensemble"
-
     def __init__(
         self,
         members: Sequence[ByteCover],

@@ -5,7 +5,7 @@
 
 The command reads all collections of free scores, gathers them into works, and draws
 some versions of each (`bytecover_tf.synth.drawing.spectral`), some dozens a second on
-each core. The result has the layout of the embedded data set: train with `--data tunes
+each core. The result has the layout of the embedded data set: train with `--data packed
 --data-root DIR`. Works that may be in the embedded set's validation or test split are
 left out. A run that was killed continues where it stopped.
 """

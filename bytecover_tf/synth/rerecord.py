@@ -9,7 +9,7 @@ in the passage itself serve as the score of all versions, so that a network in t
 learns to hear them in spite of the changes.
 
 DIR may be a set that `bytecover_tf.synth.draw` has drawn; the recordings then join it.
-Train with `--data tunes --data-root DIR`. Files that cannot be used are named and
+Train with `--data packed --data-root DIR`. Files that cannot be used are named and
 skipped. A run that was killed continues where it stopped.
 """
 

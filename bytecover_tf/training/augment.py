@@ -101,9 +101,20 @@ class Augment:
         Returns:
             float32 (bins, frames), not negative.
         """
+        return self.change_sound(transpose(crop, self.draw_shift(rng)), rng)
+
+    def change_sound(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return a changed copy of a crop whose notes stay where they are.
+
+        Args:
+            crop: float32 (bins, frames).
+            rng: source of all draws.
+
+        Returns:
+            float32 (bins, frames), not negative.
+        """
         crop = crop.copy()
         bins, frames = crop.shape
-        crop = transpose(crop, self.draw_shift(rng))
         if rng.random() < self.tilt:
             crop *= self._draw_gain(bins, rng)
         if rng.random() < self.noise:

@@ -17,7 +17,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import AudioError
 from bytecover_tf.stores.feature_store import FeatureStore
-from bytecover_tf.training.augment import Augment, resize_frames
+from bytecover_tf.training.augment import Augment, resize_frames, transpose
 from bytecover_tf.training.sampler import PKSampler
 
 if TYPE_CHECKING:
@@ -34,7 +34,11 @@ class CropReader(Protocol):
     """Reads a random stretch of a recording."""
 
     def crop(self, index: int, frames: int, rng: np.random.Generator) -> np.ndarray:
-        """Return at most `frames` frames of recording `index` as (n, bins)."""
+        """Return at most `frames` frames of recording `index`.
+
+        Returns:
+            (n, bins), or (n, bins, layers) of which the first are the features.
+        """
 
 
 class StoreReader:
@@ -122,32 +126,50 @@ class CropBatches:
         size = self.sampler.batch_size
         return ((size, self.n_bins, None, 1), "float32"), ((size,), "int32")
 
-    def __call__(
-        self, number: int, rows: slice = ALL_ROWS
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, number: int, rows: slice = ALL_ROWS) -> tuple[Any, np.ndarray]:
         """Return batch `number`, or some of its rows.
-
-        A recording shorter than the crop is padded with zeros at its end.
 
         Returns:
             float32 features (batch, n_bins, frames, 1) and int32 works (batch,).
         """
-        rng = np.random.default_rng([self.seed, 2, number])
-        frames = int(rng.choice(self.crop_frames))
-        indices = self.sampler.batch(number)[rows]
-        features = np.zeros((len(indices), self.n_bins, frames, 1), np.float32)
-        draws = row_generators(self.seed, number, rows, self.sampler.batch_size)
-        for row, (index, draw) in enumerate(zip(indices, draws, strict=True)):
-            crop = self._crop(int(index), frames, draw)
-            features[row, :, : crop.shape[1], 0] = crop
-        return features, self.works[indices].astype(np.int32)
+        frames, _ = self._begin(number)
+        return self._crops(number, rows, frames, self.augment)
 
-    def _crop(self, index: int, frames: int, rng: np.random.Generator) -> np.ndarray:
-        factor = self.augment.draw_stretch(rng)
-        wanted = max(round(frames / factor), 1)
-        crop = self.reader.crop(index, wanted, rng).T.astype(np.float32)
-        length = min(max(round(crop.shape[1] * factor), 1), frames)
-        return self.augment(resize_frames(crop, length), rng)
+    def _begin(self, number: int) -> tuple[int, np.random.Generator]:
+        """Return the frames of a batch, and what draws for the whole of it."""
+        rng = np.random.default_rng([self.seed, 2, number])
+        return int(rng.choice(self.crop_frames)), rng
+
+    def _crops(
+        self, number: int, rows: slice, frames: int, augment: Augment
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return float32 (batch, n_bins, frames, layers) and int32 works (batch,)."""
+        indices = self.sampler.batch(number)[rows]
+        draws = row_generators(self.seed, number, rows, self.sampler.batch_size)
+        crops = [
+            self._crop(int(index), frames, augment, draw)
+            for index, draw in zip(indices, draws, strict=True)
+        ]
+        return np.stack(crops), self.works[indices].astype(np.int32)
+
+    def _crop(
+        self, index: int, frames: int, augment: Augment, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return a crop (n_bins, frames, layers), changed at random.
+
+        A recording that is shorter is repeated. Silence would change the statistics of
+        instance normalisation and pooling, and is not what the network embeds later.
+        """
+        wanted = max(round(frames / augment.draw_stretch(rng)), 1)
+        crop = self.reader.crop(index, wanted, rng).astype(np.float32)
+        crop = np.take(crop, np.arange(wanted) % len(crop), axis=0)
+        shift = augment.draw_shift(rng)
+        features, *notes = (
+            transpose(resize_frames(layer, frames), shift)
+            for layer in np.atleast_3d(crop).transpose(2, 1, 0)
+        )
+        layers = [augment.change_sound(features, rng), *notes]
+        return np.stack(layers, axis=-1).astype(np.float32)
 
 
 def row_generators(

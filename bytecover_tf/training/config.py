@@ -14,46 +14,32 @@ from typing import Any, Literal
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import ConfigError
+from bytecover_tf.models.architecture import Architecture
+from bytecover_tf.models.objective import Objective
+from bytecover_tf.settings import (
+    can_be_none,
+    check_choices,
+    check_counts,
+    check_positive,
+    take,
+)
 from bytecover_tf.training.augment import Augment
-
-# Settings that None switches off.
-_OPTIONAL = ("embedding_dim", "margin", "registers", "salience", "temperature")
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Objective, Architecture):
     """All settings of a training run; the defaults are the paper's.
+
+    The settings of `Architecture` and `Objective` are among them, so that each has one
+    name wherever it is given: `Config(width=24)`, `--set width=24`.
 
     Attributes:
         frontend: parameters of the features.
-        network: `resnet`, ByteCover's own, or one that the paper compares it with:
-            `cqtnet`, `kicnn`, `move`, `tppnet`. For these, `blocks`, `ibn` and
-            `pooling` mean nothing.
-        blocks: bottlenecks in each stage of the backbone.
-        width: channels of the backbone's stem, or of another network's first layer.
-        ibn: False gives the plain ResNet.
-        pooling: `gem` or `average`.
-        bnneck: False makes f_c the same vector as f_t.
-        embedding_dim: size after a projection, or None for `32 * width`, or for
-            what another network has as published.
-        input_power: exponent applied to the features.
-        salience: channels of a layer before the backbone that learns to hear notes
-            from scores, which the data must have; None, as in the paper, for none.
-        pitch_classes: whether the backbone reads the 12 pitch classes, in place of the
-            paper's 84 bins; embeddings are then the same in every key.
-        registers: number of registers of these, folded by a layer that learns nothing;
-            None, as in the paper, for none.
         score_share: share of the crops of which the backbone reads the score itself,
             reached after `easy_steps`; before, there are more.
         easy_steps: steps in which training with scores goes from easy to hard.
-        temperature: None for the paper's two losses, or that of a contrastive loss.
-        mining: when a batch is spread over several devices, `global` takes triplets
-            or contrasts from the whole batch, `replica` from each device's share.
-        classification: False trains by the triplet loss alone.
-        margin: margin of the triplet loss, or None for classification alone.
         triplet_from_epoch: first epoch, counted from 0, in which the triplet loss
             takes part.
-        label_smoothing: share of the target spread over all works.
         works_per_batch: P.
         versions_per_work: K.
         weighting: `work` visits works equally often, `size` by their recordings.
@@ -73,25 +59,9 @@ class Config:
     """
 
     frontend: Frontend = field(default_factory=Frontend)
-    network: Literal["resnet", "cqtnet", "kicnn", "move", "tppnet"] = "resnet"
-    blocks: tuple[int, ...] = (3, 4, 6, 3)
-    width: int = 64
-    ibn: bool = True
-    pooling: Literal["gem", "average"] = "gem"
-    bnneck: bool = True
-    embedding_dim: int | None = None
-    input_power: float = 1.0
-    salience: int | None = None
-    pitch_classes: bool = False
-    registers: int | None = None
     score_share: float = 0.15
     easy_steps: int = 0
-    temperature: float | None = None
-    mining: Literal["global", "replica"] = "global"
-    classification: bool = True
-    margin: float | None = 0.3
     triplet_from_epoch: int = 0
-    label_smoothing: float = 0.0
     works_per_batch: int = 8
     versions_per_work: int = 4
     weighting: Literal["work", "size"] = "work"
@@ -108,40 +78,15 @@ class Config:
     epochs: int = 100
 
     def __post_init__(self) -> None:
-        choices = {
-            "network": ("resnet", "cqtnet", "kicnn", "move", "tppnet"),
-            "pooling": ("gem", "average"),
-            "mining": ("global", "replica"),
-            "weighting": ("work", "size"),
-            "optimizer": ("adam", "adamw"),
-            "decay": ("none", "cosine"),
-            "precision": ("float32", "mixed_float16", "mixed_bfloat16"),
-        }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ConfigError(
-                    f"{name} must be one of {', '.join(allowed)}, "
-                    f"not {getattr(self, name)!r}"
-                )
-        positive = ("width", "works_per_batch", "versions_per_work", "learning_rate",
-                    "input_power", "steps_per_epoch", "epochs")  # fmt: skip
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} must be positive, not {getattr(self, name)}")
-        if not self.classification and self.margin is None and self.temperature is None:
-            raise ConfigError(
-                "classification=False needs a margin or a temperature to train by"
-            )
-        for name, count in (("blocks", 4), ("crop_frames", None)):
-            values = getattr(self, name)
-            if not values or min(values) < 1 or (count and len(values) != count):
-                raise ConfigError(
-                    f"{name} must be {count or 'some'} positive numbers, not {values}"
-                )
-        if self.registers is not None and (
-            not self.pitch_classes or self.salience is not None
-        ):
-            raise ConfigError("registers needs pitch_classes=True and salience=None")
+        Architecture.__post_init__(self)
+        Objective.__post_init__(self)
+        check_choices(self)
+        check_positive(
+            self,
+            *("works_per_batch", "versions_per_work", "learning_rate"),
+            *("steps_per_epoch", "epochs"),
+        )
+        check_counts(self, "crop_frames")
         octave, bins = self.frontend.bins_per_octave, self.frontend.n_bins
         if self.pitch_classes and (octave != 12 or bins % 12):
             raise ConfigError(
@@ -150,17 +95,19 @@ class Config:
             )
 
     @property
+    def architecture(self) -> Architecture:
+        """What the network computes."""
+        return take(Architecture, vars(self))
+
+    @property
+    def objective(self) -> Objective:
+        """What the network is trained by."""
+        return take(Objective, vars(self))
+
+    @property
     def total_steps(self) -> int:
         """Optimiser steps of the whole training."""
         return self.steps_per_epoch * self.epochs
-
-    def model_arguments(self) -> dict[str, Any]:
-        """Return the arguments of `ByteCover`, its number of works excepted."""
-        names = ("network", "blocks", "width", "ibn", "pooling", "bnneck",
-                 "embedding_dim", "classification", "margin", "label_smoothing",
-                 "input_power", "salience", "pitch_classes", "registers",
-                 "temperature", "mining")  # fmt: skip
-        return {name: getattr(self, name) for name in names}
 
     def to_dict(self) -> dict[str, Any]:
         """Return all settings, nested as they are, ready for JSON."""
@@ -228,7 +175,9 @@ def _replaced(settings: Any, path: list[str], value: Any, name: str) -> Any:
         value = _replaced(old, rest, value, name)
     elif isinstance(old, tuple):
         value = _as_tuple(value, name)
-    elif not (value is None and first in _OPTIONAL) and not _fits(value, old):
+    elif value is None and can_be_none(settings, first):
+        pass
+    elif not _fits(value, old):
         raise ConfigError(f"{name}: expected a value like {old!r}, not {value!r}")
     return dataclasses.replace(settings, **{first: value})
 

@@ -8,16 +8,14 @@ with the score alone and without changes to the crops, and becomes harder step b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from bytecover_tf.data.track import Track
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.stores.note_store import NoteStore
-from bytecover_tf.training.augment import Augment, resize_frames, transpose
-from bytecover_tf.training.batches import ALL_ROWS, Spec, row_generators
-from bytecover_tf.training.sampler import PKSampler
+from bytecover_tf.training.batches import ALL_ROWS, CropBatches, Spec
 
 
 class NoteReader:
@@ -48,36 +46,25 @@ class NoteReader:
 
 
 @dataclass(frozen=True)
-class NoteBatches:
-    """Makes training batches by number.
+class NoteBatches(CropBatches):
+    """Makes training batches by number, with what is played in each crop.
+
+    Stretching and transposing move the score along; other changes are to the features
+    alone. Changes have their full rate from step `easy_steps` on.
 
     Attributes:
-        reader: where crops come from.
-        works: integer label of each recording.
-        sampler: chooses the recordings of a batch.
-        crop_frames: lengths in frames; a batch has one of them, drawn evenly.
-        augment: random changes to the features, at their full rate from step
-            `easy_steps` on; stretching and transposing move the score along.
         score_share: share of crops of which the backbone reads the score, from step
             `easy_steps` on; in the first step it is all of them.
         easy_steps: length of the way from easy to hard.
-        n_bins: height of the features.
-        seed: seed of crops and changes.
     """
 
-    reader: NoteReader
-    works: np.ndarray
-    sampler: PKSampler
-    crop_frames: tuple[int, ...]
-    augment: Augment
-    score_share: float
-    easy_steps: int
-    n_bins: int
-    seed: int = 0
+    score_share: float = 0.15
+    easy_steps: int = 0
 
     @property
     def spec(self) -> Spec:
         """Shapes and types of a batch."""
+        _, works = super().spec
         size, bins = self.sampler.batch_size, self.n_bins
         return (
             {
@@ -85,7 +72,7 @@ class NoteBatches:
                 "score": ((size, bins, None, 2), "float32"),
                 "given": ((size,), "bool"),
             },
-            ((size,), "int32"),
+            works,
         )
 
     def __call__(
@@ -93,41 +80,18 @@ class NoteBatches:
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Return batch `number`, or some of its rows.
 
-        A recording shorter than the crop is repeated.
-
         Returns:
             The model's inputs in training, and int32 works (batch,).
         """
-        size = self.sampler.batch_size
-        rng = np.random.default_rng([self.seed, 2, number])
-        frames = int(rng.choice(self.crop_frames))
+        frames, rng = self._begin(number)
         hardness = min(number / self.easy_steps, 1.0) if self.easy_steps else 1.0
-        augment = self.augment.scaled(hardness)
         share = 1 - hardness * (1 - self.score_share)
-        given = rng.random(size) < share
-        indices = self.sampler.batch(number)[rows]
-        draws = row_generators(self.seed, number, rows, size)
-        crops = np.stack(
-            [
-                self._crop(int(index), frames, augment, draw)
-                for index, draw in zip(indices, draws, strict=True)
-            ]
-        )
+        given = rng.random(self.sampler.batch_size) < share
+        augment = self.augment.scaled(hardness)
+        crops, works = self._crops(number, rows, frames, augment)
         batch = {
             "features": crops[..., :1],
             "score": crops[..., 1:],
             "given": given[rows],
         }
-        return batch, self.works[indices].astype(np.int32)
-
-    def _crop(
-        self, index: int, frames: int, augment: Augment, rng: np.random.Generator
-    ) -> np.ndarray:
-        wanted = max(round(frames / augment.draw_stretch(rng)), 1)
-        crop = self.reader.crop(index, wanted, rng)
-        crop = np.take(crop, np.arange(wanted) % len(crop), axis=0)
-        layers = [resize_frames(layer.T, frames) for layer in np.moveaxis(crop, 2, 0)]
-        shift = augment.draw_shift(rng)
-        layers = [transpose(layer, shift) for layer in layers]
-        layers[0] = replace(augment, transpose=0.0)(layers[0], rng)
-        return np.stack(layers, axis=-1).astype(np.float32)
+        return batch, works

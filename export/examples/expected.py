@@ -6,7 +6,7 @@ import sys
 from bytecover_tf import load_encoder
 
 encoder = load_encoder(sys.argv[1])
-embeddings = encoder.embed_audio(sys.argv[2:])
-if encoder.errors:
-    sys.exit("\n".join(encoder.errors.values()))
+embeddings, errors = encoder.try_audio(sys.argv[2:])
+if errors:
+    sys.exit("\n".join(errors.values()))
 print(json.dumps(embeddings.tolist()))

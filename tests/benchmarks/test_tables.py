@@ -121,7 +121,7 @@ def test_a_finished_training_is_not_repeated(options, monkeypatch):
     embeddings = last.embed_features(unseen.features)
     np.testing.assert_allclose(similarity, embeddings @ embeddings.T, atol=1e-6)
     np.testing.assert_array_equal(run.similarity(unseen), similarity)
-    monkeypatch.setattr(tables.train, "main", None)
+    monkeypatch.setattr(tables.TrainingRun, "train", None)
     monkeypatch.setattr(tables, "load_encoder", None)
     again = tables.trained("x", "naive", options, seed=1)
     assert again == run

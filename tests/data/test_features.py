@@ -4,9 +4,10 @@ import soundfile
 from bytecover_tf import evaluate, train, whiten
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import features
-from bytecover_tf.data.features import open_features
+from bytecover_tf.data.features import default_store, open_features
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError, FrontendMismatch
+from bytecover_tf.training import run
 
 FRONTEND = Frontend(pool=20)
 
@@ -18,6 +19,13 @@ def songs(tmp_path, music):
     for number, path in enumerate(paths):
         soundfile.write(path, music(4 + number, seed=number), 22050)
     return paths
+
+
+def test_a_packed_set_has_its_store_beside_its_tracks(tmp_path):
+    for name in ("packed", "tunes"):
+        assert default_store(name, tmp_path, FRONTEND) == tmp_path / "store"
+    with pytest.raises(DataError, match="packed needs --data-root"):
+        default_store("packed", None, FRONTEND)
 
 
 def test_open_features_extracts_what_is_missing(songs, tmp_path, capsys):
@@ -65,6 +73,7 @@ def test_the_commands_pass_it_on(command, options, given, tmp_path, monkeypatch)
         raise Asked(arguments[5])
 
     monkeypatch.setattr(features, "open_features", opened)
+    monkeypatch.setattr(run, "open_features", opened)
     monkeypatch.chdir(tmp_path)
     for work in "abc":
         (tmp_path / "music" / work).mkdir(parents=True)

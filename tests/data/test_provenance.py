@@ -45,3 +45,11 @@ def test_works_are_known_by_data_set_and_recordings_by_content(small_set):
     same_name = [replace(tracks[5], work="work 0")]
     assert seen.overlap("folder", same_name, store) == (["work 0"], [])
     assert seen.overlap("tunes", same_name, store) == ([], [])
+
+
+def test_packed_sets_know_the_works_of_those_that_were_read_as_tunes(small_set):
+    tracks, store = small_set
+    works = sorted({track.work for track in tracks[:5]})
+    for first, second in (("tunes", "packed"), ("packed", "tunes"), ("packed",) * 2):
+        seen = Provenance.of(first, tracks[:5], store)
+        assert seen.overlap(second, tracks, store)[0] == works

@@ -13,6 +13,7 @@ from bytecover_tf.errors import DataError
 def test_names():
     assert list(DATASETS) == [
         "tunes",
+        "packed",
         "shs100k",
         "covers80",
         "datacos",

@@ -10,6 +10,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.encoders.model_file import read_info, save_model
 from bytecover_tf.errors import EncoderError
+from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 
 FRONTEND = Frontend(pool=20)
@@ -17,7 +18,7 @@ FRONTEND = Frontend(pool=20)
 
 @pytest.fixture(scope="module")
 def model():
-    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
     model.build((None, 84, None, 1))
     rng = np.random.default_rng(0)
     for variable in model.variables:
@@ -114,6 +115,27 @@ def test_a_bad_input_costs_only_its_row(path, tmp_path, music):
     assert encoder.errors == {}
 
 
+def test_errors_are_returned_with_the_embeddings(path, tmp_path, music):
+    soundfile.write(tmp_path / "good.wav", music(5), 22050)
+    encoder = load_encoder(path)
+    files = [tmp_path / "none.ogg", tmp_path / "good.wav"]
+    by_file = encoder.try_audio(files)
+    assert list(by_file.errors) == [0]
+    assert "none.ogg" in by_file.errors[0]
+    by_samples = encoder.try_waveforms([np.zeros(100_000, np.float32), music(5)])
+    by_features = encoder.try_features(
+        [np.ones((80, 5)), FRONTEND.features(music(5))], ["a", "b"]
+    )
+    assert list(by_samples.errors) == list(by_features.errors) == [0]
+    assert by_features.errors[0].startswith("a: ")
+    for vectors, errors in (by_file, by_samples, by_features):
+        assert list(errors) == [0]
+        assert np.isnan(vectors[0]).all()
+        np.testing.assert_allclose(vectors[1], by_file.vectors[1], atol=1e-3)
+    # Of these calls the encoder itself keeps nothing.
+    assert encoder.errors == {}
+
+
 def test_a_run_directory_is_an_encoder_and_info_is_kept(path):
     encoder = load_encoder(path.parent)
     assert encoder.frontend == FRONTEND
@@ -172,7 +194,7 @@ def test_archives_cannot_reach_outside_or_run_code(path, tmp_path):
         load_encoder(code)
 
     plain = tmp_path / "d.keras"
-    ByteCover(blocks=(1, 1, 1, 1), width=4).save(plain)
+    ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4)).save(plain)
     with pytest.raises(EncoderError, match=r"bytecover\.json"):
         load_encoder(plain)
 

@@ -2,7 +2,9 @@ import json
 import sys
 import zipfile
 from contextlib import suppress
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -10,13 +12,17 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.model_file import (
     load_hearing_model,
+    load_learner,
     load_model,
     read_info,
     save_model,
 )
 from bytecover_tf.errors import EncoderError
+from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.learner import Learner
 from bytecover_tf.models.note_network import NoteNetwork
+from bytecover_tf.models.objective import Objective
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
@@ -24,7 +30,7 @@ from bytecover_tf.models.note_network import NoteNetwork
 def test_a_full_disk_keeps_what_was_saved_before(tmp_path, room):
     import resource
 
-    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
     model.build((None, 84, None, 1))
     path = tmp_path / "checkpoint.keras"
     save_model(model, path, Frontend(), {"epoch": 1})
@@ -44,7 +50,7 @@ def test_a_full_disk_keeps_what_was_saved_before(tmp_path, room):
 
 @pytest.fixture
 def saved(tmp_path):
-    model = ByteCover(blocks=(1, 1, 1, 1), width=2)
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=2))
     model.build((None, 84, None, 1))
     save_model(model, tmp_path / "encoder.keras", Frontend(), {})
     return tmp_path / "encoder.keras"
@@ -110,7 +116,7 @@ def test_an_interrupt_during_a_load_is_one(saved, monkeypatch):
 
 def test_other_weights_under_the_same_name_are_refused(saved):
     other = saved.with_name("other.keras")
-    model = ByteCover(blocks=(1, 1, 1, 1), width=2)
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=2))
     model.build((None, 84, None, 1))
     save_model(model, other, Frontend(), {})
     with zipfile.ZipFile(other) as archive:
@@ -146,7 +152,7 @@ def test_a_network_that_hears_notes_comes_back_and_is_no_encoder(tmp_path, rng):
 
 
 def test_an_encoder_hears_no_notes(tmp_path):
-    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
     model.build((None, 84, None, 1))
     path = tmp_path / "encoder.keras"
     save_model(model, path, Frontend(), {})
@@ -155,3 +161,59 @@ def test_an_encoder_hears_no_notes(tmp_path):
         load_hearing_model(path)
     with pytest.raises(EncoderError, match=r"none\.keras: no such file"):
         load_hearing_model(tmp_path / "none.keras")
+
+
+def former_batch():
+    """Features and works of which the former checkpoint's training was made."""
+    steps = np.arange(8 * 84 * 20).reshape(8, 84, 20, 1)
+    return np.abs(np.sin(steps**1.5)).astype(np.float32), np.repeat(np.arange(4), 2)
+
+
+def test_a_former_checkpoint_embeds_and_trains_as_before():
+    """The figures were printed by the code that wrote the file, at commit ecf357c."""
+    path = Path(__file__).with_name("former_checkpoint.keras")
+    features, works = former_batch()
+    embedding = [0.0430356264, 0.0368182324, -0.1469755620, -0.1243940666]
+    network, info = load_model(path)
+    assert info["num_works"] == 4
+    np.testing.assert_allclose(network(features[:1])["f_c"][0], embedding, atol=1e-5)
+
+    learner, _ = load_learner(path)
+    assert learner.objective == Objective(label_smoothing=0.1)
+    assert int(learner.optimizer.iterations) == 3
+    np.testing.assert_allclose(learner(features[:1])["f_c"][0], embedding, atol=1e-5)
+    found = learner.train_on_batch(features, works, return_dict=True)
+    assert found["classification"] == pytest.approx(1.3842407, abs=1e-4)
+    assert found["triplet"] == pytest.approx(0.4146911, abs=1e-4)
+
+
+def test_a_training_comes_back_with_its_optimiser(tmp_path):
+    features, works = former_batch()
+    network = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=2))
+    learner = Learner(network, Objective(margin=0.5), 4)
+    learner.build((None, 84, None, 1))
+    learner.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+    learner.train_on_batch(features, works)
+    path = tmp_path / "checkpoint.keras"
+    save_model(learner, path, Frontend(), {"num_works": 4})
+    again, info = load_learner(path)
+    assert info["num_works"] == 4
+    assert again.objective == Objective(margin=0.5)
+    for one in (learner, again):
+        one.reset_metrics()
+    expected = learner.train_on_batch(features, works, return_dict=True)
+    assert again.train_on_batch(features, works, return_dict=True) == expected
+    # The second step follows from the optimiser's state.
+    for ours, theirs in zip(again.variables, learner.variables, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    # As an encoder it is the network alone.
+    assert type(load_model(path)[0]) is ByteCover
+
+
+def test_an_ensemble_is_no_training(saved):
+    with zipfile.ZipFile(saved) as archive:
+        config = json.loads(archive.read("config.json"))
+    config["registered_name"] = "bytecover_tf>Ensemble"
+    rewrite(saved, "config.json", json.dumps(config).encode())
+    with pytest.raises(EncoderError, match="Ensemble, expected a Learner"):
+        load_learner(saved)

@@ -9,6 +9,7 @@ from bytecover_tf.encoders.whitening import discriminants, whitened
 from bytecover_tf.errors import ConfigError, DataError, EncoderError
 from bytecover_tf.evaluation.protocol import evaluate_tracks
 from bytecover_tf.metrics import evaluate
+from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.synth.scores.works import write_csv
 
@@ -79,7 +80,7 @@ def test_works_with_one_version_change_nothing(rng):
     ],
 )
 def test_the_map_follows_the_network(arguments, rng):
-    model = ByteCover(num_works=3, **NETWORK, **arguments)
+    model = ByteCover(Architecture(**NETWORK, **arguments))
     model.build((None, 84, None, 1))
     for variable in model.variables:
         if "neck" in variable.path or "projection" in variable.path:
@@ -95,7 +96,7 @@ def test_the_map_follows_the_network(arguments, rng):
 
 
 def test_another_network_has_nothing_to_whiten():
-    model = ByteCover(width=2, network="cqtnet")
+    model = ByteCover(Architecture(width=2, network="cqtnet"))
     with pytest.raises(EncoderError, match="cqtnet"):
         whitened(model, np.eye(300))
 
@@ -107,7 +108,7 @@ def encoder(small_set, tmp_path):
     rows = [{"id": t.id, "work": t.work, "path": t.path, "split": t.split,
              "role": t.role} for t in tracks]  # fmt: skip
     write_csv(tmp_path / "tracks.csv", rows)
-    model = ByteCover(**NETWORK)
+    model = ByteCover(Architecture(**NETWORK))
     model.build((None, 84, None, 1))
     seen = {"data": "other", "works": ["w"], "content": ["ffffffffffff"]}
     save_model(model, tmp_path / "encoder.keras", store.frontend, {"trained_on": seen})

@@ -17,12 +17,13 @@ from bytecover_tf.evaluation.protocol import (
     evaluate_tracks,
     search,
 )
+from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 
 
 @pytest.fixture
 def run_dir(tmp_path):
-    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
     model.build((None, 84, None, 1))
     seen = {"data": "manifest", "works": ["work 0"], "content": ["000000000000"]}
     path = tmp_path / "run"

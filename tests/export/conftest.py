@@ -4,6 +4,7 @@ import pytest
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.model_file import save_model
+from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 
 
@@ -13,9 +14,9 @@ def make_model():
     return _make_model
 
 
-def _make_model(**arguments):
+def _make_model(**settings):
     keras.utils.set_random_seed(0)
-    model = ByteCover(**{"blocks": (1, 1, 1, 1), "width": 8, **arguments})
+    model = ByteCover(Architecture(**{"blocks": (1, 1, 1, 1), "width": 8, **settings}))
     model.build((None, 84, None, 1))
     rng = np.random.default_rng(0)
     for variable in model.variables:

@@ -15,7 +15,6 @@ from export.inference import inference_network
         {"embedding_dim": 16},
         {"embedding_dim": 16, "bnneck": False},
         {"input_power": 0.5},
-        {"num_works": 5},
         {"salience": 3, "input_power": 0.5},
         {"pitch_classes": True},
         {"salience": 3, "pitch_classes": True},

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from bytecover_tf.layers import IBN, BNNeck, GeM
+from bytecover_tf.layers.octaves import Octaves
+from bytecover_tf.layers.power import Power
 from bytecover_tf.layers.salience import HARMONICS, Salience, stack_harmonics
 
 MAP_SHAPE = (3, 5, 7, 6)
@@ -26,6 +28,8 @@ def maps(rng):
             (2, 84, 7, 1),
             (2, 84, 7, 2),
         ),
+        (Power(0.5), MAP_SHAPE, MAP_SHAPE),
+        (Octaves(), (2, 84, 7, 3), (2, 12, 7, 3)),
     ],
 )
 def test_shape_and_config_round_trip(layer, shape, output, rng):
@@ -52,6 +56,21 @@ def test_shape_and_config_round_trip(layer, shape, output, rng):
 def test_wrong_input_shape_is_refused(layer, shape):
     with pytest.raises(ValueError, match="Received"):
         layer().build(shape)
+
+
+def test_power_is_that_of_each_value(maps):
+    found = Power(3.0)(np.abs(maps))
+    np.testing.assert_allclose(found, np.abs(maps) ** 3, rtol=1e-5)
+    with pytest.raises(ValueError, match="exponent=0"):
+        Power(0)
+
+
+def test_octaves_keep_the_largest_of_each_pitch_class(rng):
+    inputs = rng.random((2, 84, 7, 3)).astype(np.float32)
+    expected = inputs.reshape(2, 7, 12, 7, 3).max(axis=1)
+    np.testing.assert_array_equal(Octaves()(inputs), expected)
+    with pytest.raises(ValueError, match="whole octaves"):
+        Octaves()(inputs[:, :80])
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.5])

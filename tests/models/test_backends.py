@@ -9,6 +9,7 @@ import pytest
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.model_file import save_model
+from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.stores.note_store import NoteWriter
 
@@ -16,7 +17,7 @@ pytest.importorskip("jax")
 
 
 def test_an_encoder_embeds_alike_on_jax(on_jax, tmp_path, rng):
-    model = ByteCover(blocks=(1, 2, 1, 1), width=8, embedding_dim=64)
+    model = ByteCover(Architecture(blocks=(1, 2, 1, 1), width=8, embedding_dim=64))
     model.build((None, 84, None, 1))
     save_model(model, tmp_path / "encoder.keras", Frontend(), {})
     features = [rng.random((84, n)).astype(np.float32) for n in (3, 30, 30)]
@@ -75,7 +76,7 @@ def test_training_with_scores_runs_on_jax(on_jax, small_set, tmp_path):
         "from bytecover_tf.training.config import Config, override\n"
         "from bytecover_tf.data.track import Track\n"
         "from bytecover_tf.stores.feature_store import FeatureStore\n"
-        "from bytecover_tf.training.run import train\n"
+        "from bytecover_tf.training.loop import train\n"
         "folder = Path(sys.argv[1])\n"
         "listed = json.loads((folder / 'tracks.json').read_text())\n"
         "tracks = [Track(**track) for track in listed]\n"

@@ -10,6 +10,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import load_dataset
 from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import ConfigError, DataError
+from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
 from bytecover_tf.stores.note_store import NoteStore
@@ -194,7 +195,7 @@ def test_recordings_join_a_drawn_set(folder, tmp_path):
 
 
 def test_an_encoder_must_hear(tmp_path):
-    model = ByteCover(blocks=(1, 1, 1, 1), width=4)
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
     model.build((None, 84, None, 1))
     path = tmp_path / "deaf.keras"
     save_model(model, path, FRONTEND, {})

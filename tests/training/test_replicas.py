@@ -19,8 +19,8 @@ from benchmarks.processes import free_ports
 from bytecover_tf.encoders.model_file import read_info
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.training.config import Config, override
+from bytecover_tf.training.loop import train
 from bytecover_tf.training.replicas import Replicas, join
-from bytecover_tf.training.run import train
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = [

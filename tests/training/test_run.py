@@ -1,237 +1,20 @@
-import argparse
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
-import numpy as np
 import pytest
+from small_run import SMALL, given_encoder, manifest
 
-from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.data.provenance import Provenance
-from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import load_encoder
-from bytecover_tf.encoders.model_file import (
-    load_model,
-    load_single,
-    read_info,
-    save_model,
-)
-from bytecover_tf.errors import (
-    ConfigError,
-    DataError,
-    EncoderError,
-    FrontendMismatch,
-)
+from bytecover_tf.errors import ConfigError
 from bytecover_tf.evaluation.protocol import evaluate_tracks
-from bytecover_tf.models.bytecover import ByteCover
-from bytecover_tf.models.ensemble import Ensemble
-from bytecover_tf.stores.feature_store import FeatureStoreWriter
-from bytecover_tf.stores.note_store import NoteWriter
-from bytecover_tf.training.config import Config, override
-from bytecover_tf.training.run import Splits, train
-
-SMALL = override(
-    Config(),
-    [
-        "blocks=(1, 1, 1, 1)",
-        "width=4",
-        "works_per_batch=4",
-        "versions_per_work=3",
-        "crop_frames=(16,)",
-        "augment.transpose=0.5",
-        "learning_rate=1e-3",
-        "warmup_steps=3",
-        "decay=cosine",
-        "steps_per_epoch=6",
-        "epochs=4",
-    ],
-)
-
-
-def test_a_run_leaves_a_better_encoder_and_its_figures(small_set, tmp_path):
-    tracks, store = small_set
-    run = tmp_path / "run"
-    config = override(SMALL, ["epochs=8"])
-    figures = train(config, tracks, store, run, seed=1, data="small")
-    assert {path.name for path in run.iterdir()} == {
-        "encoder.keras",
-        "checkpoint.keras",
-        "log.csv",
-        "metrics.json",
-        "tensorboard",
-    }
-    assert json.loads((run / "metrics.json").read_text()) == figures
-    for record in (figures, figures["before"]):
-        assert {"map", "p_at_10", "mr1", "map_interval", "queries"} <= set(record)
-    assert figures["queries"] == 8
-
-    log = (run / "log.csv").read_text().splitlines()
-    assert len(log) == 9
-    rows = [dict(zip(log[0].split(","), map(float, row.split(",")), strict=True))
-            for row in log[1:]]  # fmt: skip
-    assert rows[-1]["loss"] < rows[0]["loss"]
-    assert {"classification", "triplet", "validation_map"} <= set(rows[0])
-    best = max(rows, key=lambda row: row["validation_map"])
-    assert best["epoch"] == figures["best_epoch"]
-
-    # The figures are those of the file, measured anew.
-    encoder = load_encoder(run)
-    test = [track for track in tracks if track.split == "test"]
-    again = evaluate_tracks(encoder, test, store).metrics
-    assert again["map"] == pytest.approx(figures["map"])
-    seen = encoder.info["trained_on"]
-    assert seen["works"] == {"small": sorted(f"work {n}" for n in range(8))}
-    assert len(seen["content"]) == 32
-    assert list((run / "tensorboard").rglob("events.*"))
-
-
-def test_continuing_gives_the_same_result_as_never_stopping(small_set, tmp_path):
-    tracks, store = small_set
-    whole = train(SMALL, tracks, store, tmp_path / "whole", seed=2)
-    half = override(SMALL, ["epochs=2"])
-    # The schedule must be the whole run's, as it is when a run is killed.
-    train_until(half.epochs, tracks, store, tmp_path / "parts")
-    info = read_info(tmp_path / "parts" / "checkpoint.keras")
-    assert len(info["history"]) == 2
-    parts = train(SMALL, tracks, store, tmp_path / "parts", seed=2, resume=True)
-    assert parts["epochs"] == 4
-    for name in ("whole", "parts"):
-        log = (tmp_path / name / "log.csv").read_text().splitlines()
-        assert [row.split(",")[0] for row in log[1:]] == list("1234")
-    losses = [
-        [row["loss"] for row in read_info(tmp_path / n / "checkpoint.keras")["history"]]
-        for n in ("whole", "parts")
-    ]
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-3)
-    assert parts["before"] == whole["before"]
-
-
-def test_the_triplet_loss_joins_at_its_epoch(small_set, tmp_path):
-    tracks, store = small_set
-    config = override(SMALL, ["triplet_from_epoch=2", "augment.transpose=0.0"])
-    train(config, tracks, store, tmp_path)
-    for row in read_info(tmp_path / "checkpoint.keras")["history"]:
-        assert row["triplet"] > 0
-        counted = row["classification"] + row["triplet"] * (row["epoch"] > 2)
-        assert row["loss"] == pytest.approx(counted, rel=1e-4)
-
-
-def train_until(epoch, tracks, store, run):
-    """Train with SMALL and break off after some epochs."""
-    from bytecover_tf.training import run as training
-
-    class Stop(Exception):
-        pass
-
-    class Recorder(training._Recorder):
-        def on_epoch_end(self, number, logs=None):
-            super().on_epoch_end(number, logs)
-            if number + 1 == epoch:
-                raise Stop
-
-    original = training._Recorder
-    training._Recorder = Recorder
-    try:
-        with pytest.raises(Stop):
-            train(SMALL, tracks, store, run, seed=2)
-    finally:
-        training._Recorder = original
-
-
-def test_a_finished_run_resumes_to_its_figures(small_set, tmp_path):
-    tracks, store = small_set
-    config = override(SMALL, ["epochs=1"])
-    first = train(config, tracks, store, tmp_path, seed=3)
-    assert train(config, tracks, store, tmp_path, seed=3, resume=True) == first
-    fewer = [track for track in tracks if track.work != "work 0"]
-    longer = override(config, ["epochs=2"])
-    with pytest.raises(ConfigError, match="trained on 8 works, the data has 7"):
-        train(longer, fewer, store, tmp_path, resume=True)
-
-
-def test_a_longer_run_gets_a_longer_schedule(small_set, tmp_path):
-    tracks, store = small_set
-    for epochs in (1, 2):
-        config = override(SMALL, [f"epochs={epochs}"])
-        train(config, tracks, store, tmp_path, resume=True)
-        model, _ = load_model(tmp_path / "checkpoint.keras", training=True)
-        schedule = model.optimizer.get_config()["learning_rate"]["config"]
-        assert schedule["decay_steps"] == 6 * epochs - 3
-    assert int(model.optimizer.iterations) == 12
-
-
-def test_a_loss_that_is_not_a_number_ends_the_run_with_a_reason(small_set, tmp_path):
-    tracks, store = small_set
-    config = override(SMALL, ["learning_rate=1e30", "warmup_steps=0"])
-    with pytest.raises(ConfigError, match="no longer a number"):
-        train(config, tracks, store, tmp_path)
-
-
-def test_without_test_works_the_validation_works_are_measured(small_set, tmp_path):
-    tracks, store = small_set
-    some = [track for track in tracks if track.split != "test"]
-    figures = train(override(SMALL, ["epochs=1"]), some, store, tmp_path)
-    assert figures["split"] == "validation"
-
-
-@pytest.mark.parametrize("split", ["train", "validation"])
-def test_a_missing_split_is_named(small_set, split):
-    tracks, store = small_set
-    some = [track for track in tracks if track.split != split]
-    with pytest.raises(DataError, match=f"'{split}'.*--split-seed"):
-        Splits.of(some, store)
-
-
-def test_leaks_between_splits_are_refused(small_set, tmp_path):
-    tracks, store = small_set
-    leak = Track("x", "work 0", tracks[-1].path, "test")
-    with pytest.raises(DataError, match="work 0"):
-        Splits.of([*tracks[:-1], leak], store)
-    with FeatureStoreWriter(store.path, Frontend()) as writer:
-        writer.add("/copy.wav", store.entry(tracks[0].path).key)
-    copy = Track("y", "another work", "/copy.wav", "test")
-    reopened = type(store)(store.path)
-    with pytest.raises(DataError, match=r"/copy\.wav"):
-        Splits.of([*tracks, copy], reopened)
-
-
-def test_likely_copies_are_named_but_do_not_stop(small_set, tmp_path, capsys, rng):
-    tracks, store = small_set
-    config = override(SMALL, ["epochs=1", "steps_per_epoch=1"])
-    train(config, tracks, store, tmp_path / "clean")
-    assert "sounds like" not in capsys.readouterr().err
-    features = store.features(tracks[0].path)
-    with FeatureStoreWriter(store.path, Frontend()) as writer:
-        noisy = features * rng.uniform(0.95, 1.05, features.shape)
-        writer.add("/copy.mp3", "other bytes", noisy / noisy.max())
-    copy = Track("copy", "another work", "/copy.mp3", "test")
-    reopened = type(store)(store.path)
-    train(config, [*tracks, copy], reopened, tmp_path / "copied")
-    err = capsys.readouterr().err
-    assert f"{tracks[0].path} (train) sounds like /copy.mp3 (test)" in err
-
-
-@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_ends_in_a_float32_encoder(small_set, tmp_path, precision):
-    tracks, store = small_set
-    config = override(SMALL, [f"precision={precision}", "epochs=1"])
-    train(config, tracks, store, tmp_path)
-    train(override(config, ["epochs=2"]), tracks, store, tmp_path, resume=True)
-    encoder = load_encoder(tmp_path)
-    assert encoder._network._model.compute_dtype == "float32"
-
-
-def manifest(tracks, store, folder):
-    lines = ["id,work,path,split"]
-    for track in tracks:
-        path = folder / f"{track.id}.npy"
-        np.save(path, store.features(track.path))
-        lines.append(f"{track.id},{track.work},{path.name},{track.split}")
-    (folder / "manifest.csv").write_text("\n".join(lines))
-    return folder / "manifest.csv"
+from bytecover_tf.training.config import override
+from bytecover_tf.training.run import TrainingRun
 
 
 def test_the_command_killed_and_resumed(small_set, tmp_path):
@@ -265,116 +48,6 @@ def test_the_command_killed_and_resumed(small_set, tmp_path):
     assert [row.split(",")[0] for row in log[1:]] == ["1", "2", "3"]
 
 
-def given_encoder(path, store, tracks):
-    """An encoder with weights of its own, as if it had been trained on the tracks."""
-    model = ByteCover(**SMALL.model_arguments())
-    model.build((None, 84, None, 1))
-    seen = Provenance.of("small", tracks, store).to_dict()
-    save_model(model, path, store.frontend, {"trained_on": seen})
-    return path
-
-
-def test_weights_of_another_encoder_are_the_start(small_set, tmp_path):
-    tracks, store = small_set
-    earlier = [track for track in tracks if track.work in ("work 0", "work 1")]
-    later = [track for track in tracks if track not in earlier]
-    path = given_encoder(tmp_path / "given.keras", store, earlier)
-    # A rate too small to change a weight.
-    still = override(SMALL, ["epochs=1", "learning_rate=1e-30"])
-    run = tmp_path / "run"
-    figures = train(still, later, store, run, seed=5, data="small", init=path)
-
-    test = [track for track in tracks if track.split == "test"]
-    measured = evaluate_tracks(load_encoder(path), test, store).metrics
-    assert figures["before"]["map"] == pytest.approx(measured["map"])
-    source, _ = load_model(path)
-    model, _ = load_model(run / "checkpoint.keras")
-    for part in ("backbone", "pool", "neck"):
-        for mine, theirs in zip(
-            getattr(model, part).trainable_variables,
-            getattr(source, part).trainable_variables,
-            strict=True,
-        ):
-            np.testing.assert_allclose(mine, theirs, atol=1e-6)
-
-    # Where the weights came from, and all that they have seen, is remembered.
-    info = read_info(run / "encoder.keras")
-    assert info["init"]["path"] == str(path)
-    trained = {track.work for track in later if track.split == "train"}
-    assert set(info["trained_on"]["works"]["small"]) == trained | {"work 0", "work 1"}
-    assert len(info["trained_on"]["content"]) == 4 * len(trained) + 8
-
-
-def test_a_continued_run_does_not_need_the_encoder_it_started_from(small_set, tmp_path):
-    tracks, store = small_set
-    path = given_encoder(tmp_path / "given.keras", store, [])
-    run = tmp_path / "run"
-    config = override(SMALL, ["epochs=1"])
-    first = train(config, tracks, store, run, init=path)
-    path.unlink()
-    longer = override(config, ["epochs=2"])
-    second = train(longer, tracks, store, run, resume=True, init=path)
-    assert second["before"] == first["before"]
-    assert read_info(run / "checkpoint.keras")["init"]["path"] == str(path)
-
-
-def test_an_encoder_that_does_not_fit_is_refused_by_name(small_set, tmp_path):
-    tracks, store = small_set
-    run = tmp_path / "run"
-    path = given_encoder(tmp_path / "given.keras", store, [])
-    wide = override(SMALL, ["width=8", "input_power=0.5"])
-    with pytest.raises(
-        ConfigError,
-        match=r"width: 4 in .*given\.keras, 8 in the settings; input_power: 1\.0 in"
-        r".*--set 'width=4' --set 'input_power=1\.0'$",
-    ):
-        train(wide, tracks, store, run, init=path)
-    with FeatureStoreWriter(tmp_path / "finer", Frontend(pool=50)) as writer:
-        for track in tracks:
-            writer.add(track.path, track.id, store.features(track.path))
-    finer = type(store)(tmp_path / "finer")
-    with pytest.raises(FrontendMismatch, match="pool: expected 100, found 50"):
-        train(SMALL, tracks, finer, run, init=path)
-    with pytest.raises(EncoderError, match=r"nothing\.keras: no such file"):
-        train(SMALL, tracks, store, run, init=tmp_path / "nothing.keras")
-
-
-def test_of_an_ensemble_the_member_that_fits_is_the_start(small_set, tmp_path):
-    tracks, store = small_set
-    path = given_encoder(tmp_path / "given.keras", store, [])
-    fitting, _ = load_single(path)
-    wide = override(SMALL, ["width=8"])
-    other = ByteCover(**wide.model_arguments())
-    other.build((None, 84, None, 1))
-    joined = tmp_path / "joined.keras"
-    both = Ensemble([other, fitting])
-    both.build((None, 84, None, 1))
-    save_model(both, joined, store.frontend, {})
-
-    still = override(SMALL, ["epochs=1", "learning_rate=1e-30"])
-    run = tmp_path / "run"
-    figures = train(still, tracks, store, run, init=joined)
-    test = [track for track in tracks if track.split == "test"]
-    alone = evaluate_tracks(load_encoder(path), test, store).metrics
-    together = evaluate_tracks(load_encoder(joined), test, store).metrics
-    assert figures["before"]["map"] == pytest.approx(alone["map"])
-    assert figures["before"]["map"] != pytest.approx(together["map"])
-    assert read_info(run / "encoder.keras")["init"]["path"] == str(joined)
-
-    # If none does, the nearest is named.
-    near = override(wide, ["bnneck=False"])
-    with pytest.raises(ConfigError, match=r"add --set 'bnneck=True'$"):
-        train(near, tracks, store, tmp_path / "other", init=joined)
-
-
-def test_an_encoder_trained_on_unseen_works_is_refused(small_set, tmp_path):
-    tracks, store = small_set
-    unseen = [track for track in tracks if track.split != "train"]
-    path = given_encoder(tmp_path / "given.keras", store, unseen)
-    with pytest.raises(DataError, match="trained on 4 of these works and 16 of these"):
-        train(SMALL, tracks, store, tmp_path / "run", data="small", init=path)
-
-
 def test_the_command_starts_from_an_encoder(small_set, tmp_path):
     from bytecover_tf.train import main
 
@@ -396,8 +69,6 @@ def test_the_command_starts_from_an_encoder(small_set, tmp_path):
 
 
 def test_recordings_of_datacos_are_left_out_of_training(tmp_path, capsys):
-    from bytecover_tf.train import _tracks
-
     root, benchmark = tmp_path / "shs", tmp_path / "datacos"
     (root / "audio").mkdir(parents=True)
     benchmark.mkdir()
@@ -414,94 +85,48 @@ def test_recordings_of_datacos_are_left_out_of_training(tmp_path, capsys):
     (benchmark / "da-tacos_benchmark_subset_metadata.json").write_text(
         json.dumps({"W_1": {"P_1": entry, "P_2": other}})
     )
-    options = argparse.Namespace(
-        data="shs100k", data_root=root, split_seed=None, without_datacos=benchmark
-    )
+    run = TrainingRun(SMALL, "x", "shs100k", root, without_datacos=benchmark)
     # The test split is the benchmark's own affair.
-    assert [track.id for track in _tracks(options)] == ["1_0", "2_0"]
+    assert [track.id for track in run.tracks()] == ["1_0", "2_0"]
     assert "left out 1" in capsys.readouterr().out
-    options.data = "folder"
-    with pytest.raises((ConfigError, DataError)):
-        _tracks(options)
+    with pytest.raises(ConfigError, match="shs100k only"):
+        TrainingRun(SMALL, "x", "folder", root, without_datacos=benchmark)
 
 
-@pytest.fixture
-def scored_set(small_set):
-    """The small set, and what is loud in it as if that were its score."""
-    tracks, store = small_set
-    with NoteWriter(store.path, 84) as writer:
-        for track in tracks:
-            features = store.features(track.path)
-            loud = (features > 0.3).astype(np.float32)
-            writer.add(store.entry(track.path), np.stack([loud, features]))
-    return tracks, store
+def test_a_run_is_kept_and_found_as_it_was_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = TrainingRun(SMALL, "x", "folder", Path("music"), split_seed=3, seed=4,
+                      init=Path("bytecover-small"), teacher=Path("runs/a"))  # fmt: skip
+    run.save(tmp_path / "run")
+    monkeypatch.chdir("/")
+    assert TrainingRun.begun(tmp_path / "run") == run
+    request = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert request["data_root"] == str(tmp_path / "music")
+    assert request["init"] == "bytecover-small"
+    assert request["teacher"] == str(tmp_path / "runs" / "a")
+    changed = TrainingRun.begun(tmp_path / "run", ["epochs=9"])
+    assert changed == replace(run, config=override(SMALL, ["epochs=9"]))
+
+    # Runs from before there were --init and --teacher do not name them.
+    for name in ("init", "teacher"):
+        del request[name]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(request))
+    assert TrainingRun.begun(tmp_path / "run") == replace(run, init=None, teacher=None)
+    del request["seed"], request["data"]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(request))
+    with pytest.raises(ConfigError, match=r"run\.json: damaged \(data, seed missing"):
+        TrainingRun.begun(tmp_path / "run")
+    with pytest.raises(ConfigError, match="no run to resume"):
+        TrainingRun.begun(tmp_path)
 
 
-def test_training_with_scores_teaches_to_hear_and_resumes(scored_set, tmp_path):
-    tracks, store = scored_set
-    settings = ["salience=4", "temperature=0.1", "easy_steps=12", "learning_rate=0.02"]
-    config = override(SMALL, settings)
-    train(override(config, ["epochs=2"]), tracks, store, tmp_path / "run")
-    train(config, tracks, store, tmp_path / "run", resume=True)
-    rows = (tmp_path / "run" / "log.csv").read_text().splitlines()
-    hearing = rows[0].split(",").index("hearing")
-    losses = [float(row.split(",")[hearing]) for row in rows[1:]]
-    assert len(losses) == 4
-    assert losses[-1] < 0.9 * losses[0]
-
-    # The same architecture learns on from recordings without scores.
-    (store.path / "scores.u8").unlink()
-    fine = tmp_path / "fine"
-    figures = train(config, tracks, store, fine, init=tmp_path / "run")
-    assert figures["before"]["map"] == pytest.approx(
-        json.loads((tmp_path / "run" / "metrics.json").read_text())["map"]
-    )
-
-
-def new_teacher(path, trained_on=None, **arguments):
-    arguments = {"salience": 2, "embedding_dim": 16, **arguments}
-    model = ByteCover(blocks=(1, 1, 1, 1), width=2, **arguments)
-    model.build((None, 84, None, 1))
-    save_model(model, path, Frontend(), {"trained_on": trained_on})
-    return path
-
-
-def test_a_run_with_a_teacher_follows_it_and_resumes(scored_set, tmp_path):
-    tracks, store = scored_set
-    teacher = new_teacher(tmp_path / "teacher.keras")
-    settings = ["pitch_classes=True", "registers=2", "temperature=0.1",
-                "embedding_dim=16", "learning_rate=0.02"]  # fmt: skip
-    config = override(SMALL, settings)
-    run = tmp_path / "run"
-    train(override(config, ["epochs=2"]), tracks, store, run, teacher=teacher)
-    train(config, tracks, store, run, resume=True, teacher=teacher)
-    rows = (run / "log.csv").read_text().splitlines()
-    column = rows[0].split(",").index("distillation")
-    losses = [float(row.split(",")[column]) for row in rows[1:]]
-    assert len(losses) == 4
-    assert losses[-1] < losses[0]
-    info = read_info(run / "encoder.keras")
-    assert info["teacher"] == {"path": str(teacher), "trained_on": None}
-    assert not load_model(run / "encoder.keras")[0].distil
-
-
-def test_teachers_that_cannot_teach_are_refused(small_set, scored_set, tmp_path):
-    tracks, store = scored_set
-    config = override(SMALL, ["embedding_dim=16"])
-    run = tmp_path / "run"
-    deaf = new_teacher(tmp_path / "deaf.keras", salience=None)
-    with pytest.raises(ConfigError, match="deaf.keras: reads no scores"):
-        train(config, tracks, store, run, teacher=deaf)
-    larger = new_teacher(tmp_path / "larger.keras", embedding_dim=24)
-    with pytest.raises(ConfigError, match="--set embedding_dim=24"):
-        train(config, tracks, store, run, teacher=larger)
-    work = next(track.work for track in tracks if track.split == "test")
-    seen = {"data": "small", "works": [work], "content": []}
-    knowing = new_teacher(tmp_path / "knowing.keras", trained_on=seen)
-    with pytest.raises(DataError, match="trained on 1 of these works"):
-        train(config, tracks, store, run, teacher=knowing, data="small")
-    (store.path / "scores.u8").unlink()
-    teacher = new_teacher(tmp_path / "teacher.keras")
-    with pytest.raises(ConfigError, match="has no scores, which a teacher reads"):
-        train(config, tracks, store, run, teacher=teacher)
-    assert not (run / "checkpoint.keras").exists()
+def test_a_run_is_finished_once(small_set, tmp_path, monkeypatch):
+    data = manifest(*small_set, tmp_path)
+    config = override(SMALL, ["epochs=1", "steps_per_epoch=1"])
+    run = TrainingRun(config, "x", "manifest", data, source_pool=100)
+    figures = run.finish(tmp_path / "run")
+    assert figures == json.loads((tmp_path / "run" / "metrics.json").read_text())
+    monkeypatch.setattr(TrainingRun, "train", None)
+    assert run.finish(tmp_path / "run") == figures
+    with pytest.raises(ConfigError, match="run with another seed"):
+        replace(run, seed=1).finish(tmp_path / "run")

@@ -1,0 +1,287 @@
+"""Training of an embedding network by an objective."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import keras
+from keras import ops
+
+from bytecover_tf.layers.collective import agree_on_finite, gather, share_of_mean
+from bytecover_tf.losses.contrastive import supervised_contrastive
+from bytecover_tf.losses.distillation import distillation
+from bytecover_tf.losses.triplet import batch_hard_triplet
+from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.objective import Objective
+
+
+@keras.saving.register_keras_serializable(package="bytecover_tf")
+class Learner(keras.Model):
+    """Trains a network, with a classifier of works where the objective needs one.
+
+    Args:
+        network: what is trained.
+        objective: the losses; by default the paper's.
+        num_works: classes of the classifier; None for none, as a contrastive loss does
+            not need it.
+        teacher: a trained model with `salience` and of the same `dim`. Telling tunes
+            apart by scores is easy to learn, and a model that has learned it can show
+            another where to embed recordings. So its embedding of a score becomes the
+            target for the recording. It is neither trained nor saved.
+        **kwargs: as for any Keras model.
+
+    Input:
+        features `(batch, bins, frames, 1)`, or a dictionary of these `features`, the
+        `score` of what is played, `(batch, bins, frames, 2)` as `Salience` should
+        return it, and `given`, booleans (batch,): recordings of which the backbone
+        reads the score itself. A salience layer then learns from the score, and the
+        backbone has notes to learn from before the layer hears any.
+
+    Output:
+        that of the network, and with scores the logits that the salience layer
+        `heard`.
+
+    Raises:
+        ValueError: the teacher embeds in another number of values.
+
+    Example:
+        >>> network = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=8))
+        >>> learner = Learner(network, num_works=10)
+        >>> learner.compile("adam")
+        >>> learner.fit(features, works)
+    """
+
+    def __init__(
+        self,
+        network: ByteCover,
+        objective: Objective | None = None,
+        num_works: int | None = None,
+        teacher: ByteCover | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # Under mixed precision, Keras scales the loss by the policy of this model.
+        super().__init__(**{"dtype": network.dtype_policy, **kwargs})
+        if teacher is not None and teacher.dim != network.dim:
+            raise ValueError(
+                f"the teacher embeds in {teacher.dim} values, "
+                f"the network in {network.dim}"
+            )
+        self.network = network
+        self.objective = objective = objective or Objective()
+        self.num_works = num_works
+        # Its method, as Keras would train and save a model.
+        self._embed_score = None if teacher is None else teacher.embed_notes
+        by_the_paper = num_works is not None and objective.temperature is None
+        self.classifier = (
+            keras.layers.Dense(
+                num_works,
+                use_bias=False,
+                kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
+                name="classifier",
+                dtype="float32",
+            )
+            if by_the_paper and objective.classification
+            else None
+        )
+        # 1 in the paper; the triplet loss may join later.
+        self.triplet_weight = (
+            self.add_weight(
+                name="triplet_weight", shape=(), initializer="ones", trainable=False
+            )
+            if by_the_paper and objective.margin is not None
+            else None
+        )
+        names = ["loss"]
+        if objective.temperature is None:
+            names += ["classification", "accuracy"] if objective.classification else []
+            names += ["triplet"]
+        else:
+            names += ["contrastive"]
+        if network.salience is not None:
+            names += ["hearing"]
+        if teacher is not None:
+            names += ["distillation"]
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The running means that `fit` shows and resets."""
+        return list(self.trackers.values())
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights."""
+        if isinstance(input_shape, dict):
+            input_shape = input_shape["features"]
+        if not self.network.built:
+            self.network.build(input_shape)
+        if self.classifier is not None:
+            self.classifier.build((None, self.network.dim))
+
+    def call(self, inputs: Any, training: bool | None = None) -> dict[str, Any]:
+        """Return the network's output."""
+        features = inputs["features"] if isinstance(inputs, dict) else inputs
+        if features is inputs or self.network.salience is None:
+            return self.network(features, training=training)
+        heard = self.network.hear(features, training, logits=True)
+        given = inputs["given"][:, None, None, None]
+        notes = ops.where(
+            given, ops.cast(inputs["score"], heard.dtype), ops.sigmoid(heard)
+        )
+        return {**self.network.embed_notes(notes, training), "heard": heard}
+
+    def compute_output_shape(self, input_shape: Any) -> dict[str, Any]:
+        """Return the shapes of f_t and f_c."""
+        return self.network.compute_output_shape(input_shape)
+
+    # -- losses -----------------------------------------------------------------
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Return the sum of the losses and record each.
+
+        Args:
+            x: what `call` was given; read only for the score.
+            y: integer label of each recording's work, (batch,).
+            y_pred: what `call` returned.
+            sample_weight: not used.
+            training: not used.
+
+        Raises:
+            ValueError: there is neither a classifier nor a contrastive loss, or a
+                teacher but no score.
+        """
+        y = ops.reshape(y, (-1,))
+        if self.objective.temperature is not None:
+            loss = supervised_contrastive(
+                *self._candidates(y_pred["f_c"], y), self.objective.temperature
+            )
+            self.trackers["contrastive"].update_state(loss)
+        else:
+            loss = self._paper_losses(y, y_pred)
+        if "heard" in y_pred:
+            hearing = self._hearing_loss(x["score"], y_pred["heard"])
+            self.trackers["hearing"].update_state(hearing)
+            loss = loss + hearing
+        if self._embed_score is not None:
+            if not isinstance(x, dict):
+                raise ValueError("a teacher needs batches with scores")
+            target = ops.stop_gradient(self._embed_score(x["score"])["f_c"])
+            distilled = distillation(y_pred["f_c"], target, y)
+            self.trackers["distillation"].update_state(distilled)
+            loss = loss + distilled
+        self.trackers["loss"].update_state(loss)
+        return loss
+
+    def _paper_losses(self, y: Any, y_pred: Any) -> Any:
+        """Return classification on f_c plus triplet on f_t (paper, equation 2)."""
+        if self.num_works is None:
+            raise ValueError(
+                "Training needs to know the works. "
+                "Received: num_works=None at construction"
+            )
+        triplet, loss = ops.zeros(()), ops.zeros(())
+        if self.classifier is not None:
+            loss = self._classification_loss(y, self.classifier(y_pred["f_c"]))
+        if self.objective.margin is not None:
+            triplet = batch_hard_triplet(
+                *self._candidates(y_pred["f_t"], y), self.objective.margin
+            )
+            loss = loss + self.triplet_weight * triplet
+        self.trackers["triplet"].update_state(triplet)
+        return loss
+
+    def _classification_loss(self, y: Any, logits: Any) -> Any:
+        loss = ops.mean(
+            ops.categorical_crossentropy(
+                self._targets(y, logits), logits, from_logits=True
+            )
+        )
+        hits = ops.equal(ops.cast(ops.argmax(logits, axis=1), y.dtype), y)
+        self.trackers["classification"].update_state(loss)
+        self.trackers["accuracy"].update_state(ops.cast(hits, "float32"))
+        return loss
+
+    def _candidates(self, embeddings: Any, y: Any) -> tuple[Any, Any]:
+        """Return the embeddings and works that a loss takes its pairs from."""
+        if self.objective.mining == "replica":
+            return embeddings, y
+        return gather(embeddings), gather(y)
+
+    def _hearing_loss(self, score: Any, heard: Any) -> Any:
+        """Return the cross-entropy of a frame's notes, summed over its pitches."""
+        logits, score = ops.cast(heard, "float32"), ops.cast(score, "float32")
+        each = ops.softplus(logits) - score * logits
+        return ops.mean(ops.sum(each, axis=(1, 3)))
+
+    def _targets(self, y: Any, logits: Any) -> Any:
+        smoothing = self.objective.label_smoothing
+        one_hot = ops.one_hot(y, logits.shape[-1], dtype=logits.dtype)
+        return (1.0 - smoothing) * one_hot + smoothing / logits.shape[-1]
+
+    # -- steps ------------------------------------------------------------------
+
+    def train_step(self, *args: Any) -> Any:
+        """Take one optimiser step on a batch.
+
+        TensorFlow passes `(features, works)`; other backends pass their state as
+        well and are served by Keras's own step, which calls `compute_loss` too.
+        """
+        if keras.backend.backend() != "tensorflow":
+            return super().train_step(*args)
+        import tensorflow as tf
+
+        features, works, _ = keras.utils.unpack_x_y_sample_weight(*args)
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(
+                x=features,
+                y=works,
+                y_pred=self(features, training=True),
+                training=True,
+            )
+            # Under mixed precision, small float16 gradients would vanish.
+            scaled = self.optimizer.scale_loss(share_of_mean(loss))
+        gradients = tape.gradient(scaled, self.trainable_weights)
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            gradients = agree_on_finite(gradients)
+        self.optimizer.apply_gradients(
+            zip(gradients, self.trainable_weights, strict=True)
+        )
+        return self.get_metrics_result()
+
+    # -- persistence ------------------------------------------------------------
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Create the weights of a model that is loaded.
+
+        Keras's own method warns of any error and leaves the model without weights.
+        """
+        self.build(config["input_shape"])
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, the teacher excepted."""
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            "objective": asdict(self.objective),
+            "num_works": self.num_works,
+        }
+
+    @classmethod
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        custom_objects: Any = None,
+        teacher: ByteCover | None = None,
+    ) -> Learner:
+        """Return a model of new weights."""
+        network = keras.saving.deserialize_keras_object(config["network"])
+        objective = Objective(**config["objective"])
+        given = {**config, "network": network, "objective": objective}
+        return cls(**given, teacher=teacher)

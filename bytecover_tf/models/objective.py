@@ -1,0 +1,44 @@
+"""What a network is trained by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bytecover_tf.errors import ConfigError
+from bytecover_tf.settings import check_choices
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The losses of a training; the defaults are the paper's.
+
+    Training minimises `CE(softmax(W f_c), work) + [d_p - d_n + margin]_+`, the second
+    term on f_t (paper, equations 2 and 3).
+
+    Attributes:
+        temperature: of a supervised contrastive loss on f_c that takes the place of
+            the paper's two losses; None for those.
+        mining: where the pairs of the triplet or contrastive loss come from when a
+            batch is spread over several devices: `global`, the whole batch, or
+            `replica`, each device's share alone.
+        classification: False trains by the triplet loss alone.
+        margin: margin of the triplet loss, or None for classification alone.
+        label_smoothing: share of the target spread over all works.
+
+    Raises:
+        ConfigError: a value is impossible, or no loss is left.
+    """
+
+    temperature: float | None = None
+    mining: Literal["global", "replica"] = "global"
+    classification: bool = True
+    margin: float | None = 0.3
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        if not self.classification and self.margin is None and self.temperature is None:
+            raise ConfigError(
+                "classification=False needs a margin or a temperature to train by"
+            )

@@ -1,0 +1,93 @@
+"""The batches of a training run, by its settings and its data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from bytecover_tf.data.track import Track
+from bytecover_tf.errors import ConfigError
+from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.stores.note_store import NoteStore, has_notes
+from bytecover_tf.training.batches import (
+    Batches,
+    CropBatches,
+    StoreReader,
+    WaveformReader,
+    tf_dataset,
+)
+from bytecover_tf.training.config import Config
+from bytecover_tf.training.note_batches import NoteBatches, NoteReader
+from bytecover_tf.training.sampler import PKSampler
+
+
+def make_batches(
+    config: Config,
+    tracks: list[Track],
+    works: list[str],
+    store: FeatureStore,
+    seed: int,
+    waveforms: bool,
+    taught: bool,
+) -> Batches:
+    """Return the batches of a run, with scores where the network learns from them.
+
+    Args:
+        config: all settings.
+        tracks: recordings to train on.
+        works: their works, in the order of their labels.
+        store: features of the tracks.
+        seed: seed of the batches and of changes to crops.
+        waveforms: crop audio files instead of the features in the store.
+        taught: whether there is a teacher, which reads scores.
+
+    Raises:
+        ConfigError: the settings do not fit the data.
+    """
+    number = {work: index for index, work in enumerate(works)}
+    labels = np.array([number[track.work] for track in tracks])
+    sampler = PKSampler(
+        labels,
+        config.works_per_batch,
+        config.versions_per_work,
+        seed,
+        config.weighting,
+    )
+    crops: dict[str, Any] = {
+        "works": labels,
+        "sampler": sampler,
+        "crop_frames": config.crop_frames,
+        "augment": config.augment,
+        "n_bins": store.frontend.n_bins,
+        "seed": seed,
+    }
+    if taught and not has_notes(store):
+        raise ConfigError(
+            f"{store.path}: has no scores, which a teacher reads; expected a set that "
+            "bytecover_tf.synth.draw has drawn"
+        )
+    if (config.salience is not None or taught) and has_notes(store):
+        return NoteBatches(
+            NoteReader(store, NoteStore(store), tracks),
+            score_share=config.score_share,
+            easy_steps=config.easy_steps,
+            **crops,
+        )
+    if waveforms:
+        return CropBatches(WaveformReader(store.frontend, tracks), **crops)
+    return CropBatches(StoreReader(store, tracks), **crops)
+
+
+def stream(batches: Batches, start: int, stop: int, shares: Sequence[slice]) -> Any:
+    """Return what the replicas of this process train on, in turns."""
+    if keras.backend.backend() == "tensorflow":
+        return tf_dataset(batches, start, stop - start, shares)
+
+    def generate() -> Iterator[tuple[Any, np.ndarray]]:
+        for number in range(start, stop):
+            yield batches(number)
+
+    return generate()

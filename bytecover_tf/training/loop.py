@@ -1,0 +1,256 @@
+"""Training of an encoder, with validation, checkpoints and continuation.
+
+It leaves in the run directory
+
+    encoder.keras      the model of the best epoch, ready to be used
+    checkpoint.keras   the last epoch with the optimiser's state, to continue from
+    log.csv            one line an epoch
+    tensorboard/       the same for TensorBoard
+    metrics.json       at the end: figures on unseen works, before and after
+
+All state that continuing needs is in `checkpoint.keras`; batches follow from the
+seed and the step's number. A run killed at any moment loses at most one epoch.
+
+With several replicas (`training.replicas`) each takes its share of every batch,
+and only the chief validates and writes; all others read the same checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from bytecover_tf.data.provenance import Provenance
+from bytecover_tf.data.track import Track
+from bytecover_tf.encoders.encoder import Encoder, KerasNetwork, load_encoder
+from bytecover_tf.encoders.model_file import load_learner
+from bytecover_tf.errors import ConfigError
+from bytecover_tf.evaluation.protocol import describe, evaluate_tracks
+from bytecover_tf.files import write_atomically
+from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.learner import Learner
+from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.training.config import Config
+from bytecover_tf.training.feed import make_batches, stream
+from bytecover_tf.training.optimizer import learning_rate, make_optimizer
+from bytecover_tf.training.recorder import Recorder, State
+from bytecover_tf.training.replicas import Replicas, join
+from bytecover_tf.training.splits import Splits, warn_of_copies
+from bytecover_tf.training.warm_start import load_teacher, take_weights
+
+
+def train(
+    config: Config,
+    tracks: Sequence[Track],
+    store: FeatureStore,
+    run_dir: Path,
+    seed: int = 0,
+    resume: bool = False,
+    data: str = "",
+    waveforms: bool = False,
+    init: Path | None = None,
+    teacher: Path | None = None,
+    replicas: Replicas | None = None,
+) -> dict[str, Any]:
+    """Train an encoder and measure it on unseen works.
+
+    Args:
+        config: all settings.
+        tracks: recordings with their splits.
+        store: features of all tracks.
+        run_dir: where the results are written.
+        seed: seed of the weights, batches and changes to crops.
+        resume: continue from the checkpoint in `run_dir`, if there is one.
+        data: name of the data set, recorded with the encoder.
+        waveforms: crop audio files instead of the features in the store.
+        init: an encoder whose weights to start from, as a run directory or a
+            `.keras` file, or an ensemble with such a member; without it they are
+            random. A continued run has its own.
+        teacher: an encoder with `salience`, named likewise; the new encoder learns to
+            embed recordings where the teacher embeds their scores.
+        replicas: the replicas that train; without it, those that `join` returns.
+
+    Returns:
+        What `metrics.json` holds: `map`, `p_at_10`, `mr1`, `map_interval` on
+        unseen works, and the same under `before` for the network at the start.
+        Nothing on a host that is not the chief.
+
+    Raises:
+        DataError: the splits cannot be used, or `init` or `teacher` was trained on
+            unseen works.
+        ConfigError: the settings do not fit the data, the checkpoint, `init` or
+            `teacher`.
+        EncoderError: `init` or `teacher` cannot be read.
+        FrontendMismatch: `init` or `teacher` reads other features.
+        ClusterError: another host is gone.
+    """
+    replicas = replicas or join()
+    splits = Splits.of(tracks, store)
+    if replicas.is_chief:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        warn_of_copies(splits, store)
+    works = sorted({track.work for track in splits.train})
+    checkpoint = run_dir / "checkpoint.keras"
+    batches = make_batches(
+        config, splits.train, works, store, seed, waveforms, teacher is not None
+    )
+    shares = [batches.sampler.share(number, replicas.count) for number in replicas.here]
+    teaching, origin = None, None
+    if teacher is not None:
+        with replicas.scope():
+            teaching, origin = load_teacher(teacher, config, splits, store, data)
+    keras.utils.set_random_seed(seed)
+    model, state = (
+        _continued(config, len(works), checkpoint, teaching, replicas)
+        if resume and checkpoint.exists()
+        else _new(config, len(works), splits, store, data, init, teaching, replicas)
+    )
+    state.teacher = origin
+    done = len(state.history)
+    if done < config.epochs:
+        callbacks = [_TripletJoins(config.triplet_from_epoch)]
+        if replicas.is_chief:
+            facts = {
+                "config": config.to_dict(),
+                "seed": seed,
+                "init": state.init,
+                "teacher": state.teacher,
+                "trained_on": _provenance(splits, store, data, state).to_dict(),
+            }
+            callbacks += [
+                Recorder(run_dir, facts, splits.validation, store, state, replicas),
+                *_tensorboard(run_dir),
+            ]
+        callbacks.append(keras.callbacks.TerminateOnNaN())
+        start = done * config.steps_per_epoch
+        replicas.fit(
+            model,
+            lambda: stream(batches, start, config.total_steps, shares),
+            epochs=config.epochs,
+            initial_epoch=done,
+            steps_per_epoch=config.steps_per_epoch,
+            callbacks=callbacks,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+        if model.stop_training:
+            raise ConfigError(
+                f"the loss is no longer a number after epoch {len(state.history)}; "
+                "try a lower learning_rate or a warm-up"
+            )
+    with replicas.chief_first():
+        if not replicas.is_chief:
+            return {}
+        return _conclude(run_dir, splits, store, state, data)
+
+
+def _provenance(
+    splits: Splits, store: FeatureStore, data: str, state: State
+) -> Provenance:
+    """Return what the model is trained on, by itself and by what it started from."""
+    earlier = [record["trained_on"] for record in (state.init, state.teacher) if record]
+    return Provenance.of(data, splits.train, store).merge(
+        *map(Provenance.from_dict, earlier)
+    )
+
+
+def _continued(
+    config: Config,
+    num_works: int,
+    checkpoint: Path,
+    teacher: ByteCover | None,
+    replicas: Replicas,
+) -> tuple[Learner, State]:
+    """Return a checkpoint's model and state."""
+    with replicas.scope():
+        model, info = load_learner(checkpoint, teacher)
+    if info["num_works"] != num_works:
+        raise ConfigError(
+            f"{checkpoint}: was trained on {info['num_works']} works, "
+            f"the data has {num_works}"
+        )
+    if info.get("teacher") and teacher is None:
+        raise ConfigError(f"{checkpoint}: learns from a teacher; expected it again")
+    # The settings may have been changed for the rest of the run.
+    model.optimizer.learning_rate = learning_rate(config)
+    return model, State(info["before"], info.get("init"), history=info["history"])
+
+
+def _new(
+    config: Config,
+    num_works: int,
+    splits: Splits,
+    store: FeatureStore,
+    data: str,
+    init: Path | None,
+    teacher: ByteCover | None,
+    replicas: Replicas,
+) -> tuple[Learner, State]:
+    """Return a model that has not taken a step, and its state."""
+    with replicas.scope():
+        network = ByteCover(config.architecture, dtype=config.precision)
+        model = Learner(network, config.objective, num_works, teacher)
+        model.build((None, store.frontend.n_bins, None, 1))
+        model.compile(make_optimizer(config), jit_compile=False)
+    origin = None
+    if init is not None:
+        origin = take_weights(network, init, splits, store, data)
+    if not replicas.is_chief:
+        return model, State({}, origin)
+    alone = network if replicas.count == 1 else network.encoder()
+    encoder = Encoder(KerasNetwork(alone, store.frontend))
+    before = evaluate_tracks(encoder, splits.test, store).metrics
+    print(f"before training, {splits.unseen} works: {describe(before)}")
+    return model, State(before, origin)
+
+
+def _tensorboard(run_dir: Path) -> list[keras.callbacks.Callback]:
+    # TensorFlow writes the logs; a machine that trains on JAX may not have it.
+    if find_spec("tensorflow") is None:
+        return []
+    return [keras.callbacks.TensorBoard(str(run_dir / "tensorboard"))]
+
+
+class _TripletJoins(keras.callbacks.Callback):
+    """Lets the triplet loss take part from some epoch on."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self._epoch = epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.model.triplet_weight is not None:
+            self.model.triplet_weight.assign(float(epoch >= self._epoch))
+
+
+def _conclude(
+    run_dir: Path,
+    splits: Splits,
+    store: FeatureStore,
+    state: State,
+    data: str,
+) -> dict[str, Any]:
+    """Measure the best epoch's encoder on unseen works and write the figures."""
+    encoder = load_encoder(run_dir)
+    after = evaluate_tracks(encoder, splits.test, store).metrics
+    figures = {
+        **after,
+        "split": splits.unseen,
+        "data": data,
+        "best_epoch": encoder.info["epoch"],
+        "epochs": len(state.history),
+        "seed": encoder.info["seed"],
+        "seconds": round(sum(row["seconds"] for row in state.history), 1),
+        "versions": encoder.info["versions"],
+        "frontend": encoder.frontend.to_dict(),
+        "before": state.before,
+    }
+    write_atomically(run_dir / "metrics.json", json.dumps(figures, indent=1) + "\n")
+    print(f"before training, {splits.unseen} works: {describe(state.before)}")
+    print(f"after training,  {splits.unseen} works: {describe(after)}")
+    return figures

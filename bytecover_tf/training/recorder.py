@@ -1,0 +1,135 @@
+"""What is written of a training after each epoch, and what a checkpoint remembers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from bytecover_tf.data.track import Track
+from bytecover_tf.encoders.encoder import Encoder, KerasNetwork
+from bytecover_tf.encoders.model_file import save_model
+from bytecover_tf.evaluation.protocol import describe, evaluate_tracks
+from bytecover_tf.files import write_atomically
+from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.training.replicas import Replicas
+
+
+@dataclass
+class State:
+    """What a checkpoint holds beside weights and optimiser.
+
+    Attributes:
+        before: figures on unseen works before the first step.
+        init: which encoder it started from, and what that was trained on; None
+            for random weights.
+        teacher: likewise, which encoder it learns from; None for none.
+        history: one record an epoch, in order.
+    """
+
+    before: dict[str, Any]
+    init: dict[str, Any] | None = None
+    teacher: dict[str, Any] | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def best(self) -> float:
+        """Highest MAP on the validation works so far."""
+        return max((row["validation_map"] for row in self.history), default=-1.0)
+
+
+class Recorder(keras.callbacks.Callback):
+    """After each epoch: validates, keeps the best model, writes a checkpoint.
+
+    Args:
+        run_dir: where to write.
+        facts: what is recorded with every model.
+        validation: tracks that choose the best epoch.
+        store: their features.
+        state: is brought up to date.
+        replicas: the replicas that train.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        facts: dict[str, Any],
+        validation: list[Track],
+        store: FeatureStore,
+        state: State,
+        replicas: Replicas,
+    ) -> None:
+        super().__init__()
+        self._replicas = replicas
+        self._copy: ByteCover | None = None
+        self._run_dir = run_dir
+        self._facts = facts
+        self._validation = validation
+        self._store = store
+        self._state = state
+        self._began = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Start the clock."""
+        self._began = time.monotonic()
+
+    def _alone(self) -> ByteCover:
+        """Return a model that this host can run without the others."""
+        if self._replicas.count == 1:
+            return self.model.network
+        self._copy = self.model.network.encoder(self._copy)
+        return self._copy
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Validate and write."""
+        logs = {} if logs is None else logs
+        if not np.isfinite(logs.get("loss", 0.0)):
+            self.model.stop_training = True
+            return
+        frontend = self._store.frontend
+        encoder = Encoder(KerasNetwork(self._alone(), frontend))
+        figures = evaluate_tracks(encoder, self._validation, self._store).metrics
+        # TensorBoard's callback, which comes next, writes what is in the logs.
+        logs["validation_map"] = figures["map"]
+        logs["validation_mr1"] = figures["mr1"]
+        is_best = figures["map"] > self._state.best
+        row = {name: round(float(value), 6) for name, value in sorted(logs.items())}
+        seconds = round(time.monotonic() - self._began, 1)
+        self._state.history.append({"epoch": epoch + 1, **row, "seconds": seconds})
+        if is_best:
+            save_model(
+                self.model.network.encoder(),
+                self._run_dir / "encoder.keras",
+                frontend,
+                {**self._facts, "epoch": epoch + 1, "validation": figures},
+            )
+        save_model(
+            self.model,
+            self._run_dir / "checkpoint.keras",
+            frontend,
+            {
+                **self._facts,
+                "num_works": self.model.num_works,
+                "before": self._state.before,
+                "history": self._state.history,
+            },
+        )
+        write_atomically(self._run_dir / "log.csv", _csv(self._state.history))
+        print(
+            f" - validation works: {describe(figures)}{', the best' if is_best else ''}"
+        )
+
+
+def _csv(rows: list[dict[str, float]]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

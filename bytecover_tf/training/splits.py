@@ -1,0 +1,85 @@
+"""What of a data set is trained on, and what must not be."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bytecover_tf.data.leakage import check_leakage, near_duplicates
+from bytecover_tf.data.track import Track
+from bytecover_tf.errors import DataError
+from bytecover_tf.stores.feature_store import FeatureStore
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Tracks by their part in the training, disjoint by work and content.
+
+    Attributes:
+        train: seen by the optimiser.
+        validation: choose the best epoch.
+        test: measured before and after; the validation tracks if the data has no
+            others.
+    """
+
+    train: list[Track]
+    validation: list[Track]
+    test: list[Track]
+
+    @classmethod
+    def of(cls, tracks: Sequence[Track], store: FeatureStore) -> Splits:
+        """Sort tracks by split and check that nothing leaks between them.
+
+        Raises:
+            DataError: nothing to train on or to validate with, or a work or a
+                recording is in more than one split.
+        """
+        parts = {
+            name: [track for track in tracks if track.split == name]
+            for name in ("train", "validation", "test")
+        }
+        for name in ("train", "validation"):
+            if not parts[name]:
+                raise DataError(
+                    f"no usable track of split {name!r} to train with; for data "
+                    "without a split, --split-seed divides the works"
+                )
+        content = {track.path: store.entry(track.path).key for track in tracks}
+        unseen = parts["validation"] + parts["test"]
+        check_leakage(parts["train"], unseen, content).raise_if_any()
+        check_leakage(parts["validation"], parts["test"], content).raise_if_any()
+        return cls(
+            parts["train"], parts["validation"], parts["test"] or parts["validation"]
+        )
+
+    @property
+    def unseen(self) -> str:
+        """Name of the split that `test` comes from."""
+        return self.test[0].split
+
+    @property
+    def unseen_tracks(self) -> list[Track]:
+        """Tracks that nothing may have been trained on."""
+        return [*self.validation, *self.test]
+
+
+def warn_of_copies(splits: Splits, store: FeatureStore) -> None:
+    """Name recordings that seem to be in training and in test in two encodings.
+
+    Similarity is no proof, so this does not stop the training.
+    """
+    unseen = list(dict.fromkeys([*splits.validation, *splits.test]))
+    pairs = near_duplicates(
+        (store.features(track.path) for track in splits.train),
+        (store.features(track.path) for track in unseen),
+    )
+    for ours, theirs in pairs[:10]:
+        print(
+            f"warning: {splits.train[ours].path} (train) sounds like "
+            f"{unseen[theirs].path} ({unseen[theirs].split}); a copy would make the "
+            "figures too good",
+            file=sys.stderr,
+        )
+    if len(pairs) > 10:
+        print(f"warning: and {len(pairs) - 10} pairs more", file=sys.stderr)

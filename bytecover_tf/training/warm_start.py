@@ -1,0 +1,108 @@
+"""What a training takes from trained encoders: weights to start from, or a teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.encoders.encoder import Encoder, KerasNetwork
+from bytecover_tf.encoders.model_file import encoder_file, load_model, load_single
+from bytecover_tf.errors import ConfigError
+from bytecover_tf.evaluation.protocol import check_unseen
+from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.ensemble import Ensemble
+from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.training.config import Config
+from bytecover_tf.training.splits import Splits
+
+
+def take_weights(
+    model: ByteCover, init: Path, splits: Splits, store: FeatureStore, data: str
+) -> dict[str, Any]:
+    """Copy an encoder's weights; return what to record about it.
+
+    Of an ensemble it is the member that fits.
+
+    Args:
+        model: the network to be trained.
+        init: a run directory, a `.keras` file or the name of an encoder.
+        splits: works that the encoder must not have been trained on are in them.
+        store: the features that the network reads.
+        data: name of the data set.
+
+    Raises:
+        ConfigError: no member has the architecture of the model.
+        DataError: the encoder was trained on unseen works.
+        EncoderError: it cannot be read.
+        FrontendMismatch: it reads other features.
+    """
+    path = encoder_file(init)
+    found, info = load_model(path)
+    Frontend.from_dict(info["frontend"]).check_same(store.frontend, str(store.path))
+    sources = found.members if isinstance(found, Ensemble) else [found]
+    source = min(
+        sources, key=lambda one: len(one.architecture.differences(model.architecture))
+    )
+    differences = source.architecture.differences(model.architecture)
+    if differences:
+        raise ConfigError(
+            f"{path}: its weights do not fit, the architecture is another ("
+            + "; ".join(
+                f"{name}: {theirs} in {path}, {ours} in the settings"
+                for name, (theirs, ours) in differences.items()
+            )
+            + "); to train on from it, add "
+            + " ".join(
+                f"--set '{name}={theirs}'" for name, (theirs, _) in differences.items()
+            )
+        )
+    model.take_weights(source)
+    return _unseen(model, info, init, splits, store, data)
+
+
+def load_teacher(
+    path: Path, config: Config, splits: Splits, store: FeatureStore, data: str
+) -> tuple[ByteCover, dict[str, Any]]:
+    """Return a teacher that fits the settings, and what to record about it.
+
+    Args:
+        path: a run directory, a `.keras` file or the name of an encoder.
+        config: all settings.
+        splits: works that the teacher must not have been trained on are in them.
+        store: the features that the network reads.
+        data: name of the data set.
+
+    Raises:
+        ConfigError: the teacher reads no scores, or embeds in another number of values.
+        DataError: it was trained on unseen works.
+        EncoderError: it cannot be read.
+        FrontendMismatch: it reads other features.
+    """
+    file = encoder_file(path)
+    teacher, info = load_single(file)
+    Frontend.from_dict(info["frontend"]).check_same(store.frontend, str(store.path))
+    origin = _unseen(teacher, info, path, splits, store, data)
+    if teacher.salience is None:
+        raise ConfigError(f"{file}: reads no scores, as a teacher must (no salience)")
+    wanted = ByteCover(config.architecture).dim
+    if teacher.dim != wanted:
+        raise ConfigError(
+            f"{file}: embeds in {teacher.dim} values, the settings in {wanted}; to "
+            f"learn from it, add --set embedding_dim={teacher.dim}"
+        )
+    return teacher, origin
+
+
+def _unseen(
+    model: ByteCover,
+    info: dict[str, Any],
+    path: Path,
+    splits: Splits,
+    store: FeatureStore,
+    data: str,
+) -> dict[str, Any]:
+    """Refuse an encoder that knows unseen works; return what to record about it."""
+    encoder = Encoder(KerasNetwork(model, store.frontend), info)
+    check_unseen(encoder, data, splits.unseen_tracks, store)
+    return {"path": str(path), "trained_on": info.get("trained_on")}

@@ -1,0 +1,28 @@
+import pytest
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.data.track import Track
+from bytecover_tf.errors import DataError
+from bytecover_tf.stores.feature_store import FeatureStoreWriter
+from bytecover_tf.training.splits import Splits
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_missing_split_is_named(small_set, split):
+    tracks, store = small_set
+    some = [track for track in tracks if track.split != split]
+    with pytest.raises(DataError, match=f"'{split}'.*--split-seed"):
+        Splits.of(some, store)
+
+
+def test_leaks_between_splits_are_refused(small_set, tmp_path):
+    tracks, store = small_set
+    leak = Track("x", "work 0", tracks[-1].path, "test")
+    with pytest.raises(DataError, match="work 0"):
+        Splits.of([*tracks[:-1], leak], store)
+    with FeatureStoreWriter(store.path, Frontend()) as writer:
+        writer.add("/copy.wav", store.entry(tracks[0].path).key)
+    copy = Track("y", "another work", "/copy.wav", "test")
+    reopened = type(store)(store.path)
+    with pytest.raises(DataError, match=r"/copy\.wav"):
+        Splits.of([*tracks, copy], reopened)
