@@ -151,7 +151,7 @@ def load_model(path: Path) -> tuple[ByteCover | Ensemble, dict[str, Any]]:
     import_module("bytecover_tf.models.ensemble")
     from bytecover_tf.models.learner import Learner
 
-    model = _load(path, record)
+    model = _load(path, record, _whole)
     return model.network if isinstance(model, Learner) else model, record
 
 
@@ -169,27 +169,26 @@ def load_hearing_model(
     """
     record = read_info(path, _HEARING)
     import_module("bytecover_tf.models.note_network")
-    return _load(path, record, training), record
+    return _load(path, record, lambda file: _whole(file, training)), record
 
 
-def _load(
-    path: Path, record: dict[str, Any], load: Callable[[Path], Any] | None = None
-) -> Any:
-    """Return what `load` makes of a file, by default the model without optimiser."""
-    import keras
-
+def _load(path: Path, record: dict[str, Any], load: Callable[[Path], Any]) -> Any:
+    """Return what `load` makes of a file, once it answers the probe as recorded."""
     try:
-        model = (
-            load(path)
-            if load
-            else keras.saving.load_model(path, compile=False, safe_mode=True)
-        )
+        model = load(path)
     except Exception as error:  # of Keras, of zipfile, of HDF5
         raise EncoderError(f"{path}: cannot be loaded ({error})") from None
     if not model.built:
         raise EncoderError(f"{path}: damaged; it does not say how it is built")
     check(_network(model), Frontend.from_dict(record["frontend"]).n_bins, record, path)
     return model
+
+
+def _whole(path: Path, training: bool = False) -> Any:
+    """Return the model of a file; in training, with the optimiser's state."""
+    import keras
+
+    return keras.saving.load_model(path, compile=training, safe_mode=True)
 
 
 def _network(
