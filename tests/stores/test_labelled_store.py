@@ -66,6 +66,37 @@ def test_the_melody_may_be_unknown(tmp_path, arrays):
     assert store.features(recording("a")).melody is None
 
 
+def test_the_melody_alone_may_be_known(tmp_path, arrays):
+    del arrays["notes"], arrays["onsets"]
+    store = written(tmp_path, recording("a"), features=LabelledFeatures.of(**arrays))
+    read = store.features(recording("a"))
+    assert read.notes is None
+    assert read.onsets is None
+    np.testing.assert_array_equal(read.melody, arrays["melody"])
+
+
+@pytest.mark.parametrize(
+    ("absent", "found"),
+    [
+        (("notes", "onsets", "melody"), "nothing"),
+        (("notes", "melody"), "onsets"),
+        (("onsets",), "notes and melody"),
+    ],
+)
+def test_labels_that_teach_nothing_are_refused(tmp_path, arrays, absent, found):
+    features = LabelledFeatures.of(**arrays)
+    for key in absent:
+        del arrays[key]
+    with pytest.raises(StoreError, match=f"song.mp3: {found} labelled; expected"):
+        LabelledFeatures.of(**arrays, name="song.mp3")
+    less = replace(features, **dict.fromkeys(absent))
+    with (
+        LabelledStoreWriter(tmp_path) as writer,
+        pytest.raises(StoreError, match=f"a.*: {found} labelled; expected"),
+    ):
+        writer.add(recording("a"), less)
+
+
 def test_later_writers_add_and_replace(tmp_path, arrays):
     features = LabelledFeatures.of(**arrays)
     written(tmp_path, recording("a"), recording("b"), features=features)
