@@ -24,7 +24,7 @@ import io
 import math
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -255,14 +255,30 @@ class LabelledStoreWriter(Closing):
                 array has the wrong type or shape or is not finite.
             OSError: it cannot be written; what stood there is as it was.
         """
-        _check_recording(recording, recording.name)
-        arrays = {
-            key: value for key, value in vars(features).items() if value is not None
-        }
-        _check_stored(arrays, recording.name)
-        with replacing(_file(self.path, recording.id)) as path:
-            np.savez_compressed(path, **arrays)
-        recordings = {**self._recordings, recording.id: recording}
+        self.add_all([(recording, features)])
+
+    def add_all(
+        self, pairs: Sequence[tuple[LabelledRecording, LabelledFeatures]]
+    ) -> None:
+        """Add recordings as `add` does, but write the list only once.
+
+        Raises:
+            StoreError: as of `add`, before anything is written.
+            OSError: one cannot be written; what the list named is as it was.
+        """
+        stored = []
+        for recording, features in pairs:
+            _check_recording(recording, recording.name)
+            arrays = {
+                key: value for key, value in vars(features).items() if value is not None
+            }
+            _check_stored(arrays, recording.name)
+            stored.append((recording, arrays))
+        recordings = dict(self._recordings)
+        for recording, arrays in stored:
+            with replacing(_file(self.path, recording.id)) as path:
+                np.savez_compressed(path, **arrays)
+            recordings[recording.id] = recording
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
         lines.writerow(_COLUMNS)

@@ -113,6 +113,20 @@ def test_later_writers_add_and_replace(tmp_path, arrays):
     np.testing.assert_array_equal(store.features(recording("b")).notes, features.notes)
 
 
+def test_several_are_added_together_or_not_at_all(tmp_path, arrays):
+    features = LabelledFeatures.of(**arrays)
+    first, second = recording("a"), recording("b", seconds=1.0)
+    with LabelledStoreWriter(tmp_path) as writer:
+        with pytest.raises(StoreError, match="expected letters"):
+            writer.add_all([(first, features), (recording("../b"), features)])
+        assert len(writer) == 0
+        assert not list((tmp_path / "features").iterdir())
+        writer.add_all([(first, features), (second, features)])
+    store = LabelledStore(tmp_path)
+    assert [row.id for row in store] == ["a", "b"]
+    np.testing.assert_array_equal(store.features(second).notes, features.notes)
+
+
 def test_one_writer_at_a_time(tmp_path):
     with (
         LabelledStoreWriter(tmp_path),
