@@ -83,10 +83,14 @@ class NoteCrops(keras.utils.PyDataset):
         drawn_alone = round(melodies * _ALONE_SHARE) if both else melodies
         if not alone:
             drawn_alone = 0
-        self._drawn = (
-            (without, batch - melodies),
-            (both, melodies - drawn_alone),
-            (alone, drawn_alone),
+        self._drawn = tuple(
+            (kind, _shares(kind), count)
+            for kind, count in (
+                (without, batch - melodies),
+                (both, melodies - drawn_alone),
+                (alone, drawn_alone),
+            )
+            if count
         )
 
     def __len__(self) -> int:
@@ -96,9 +100,9 @@ class NoteCrops(keras.utils.PyDataset):
         """Return inputs and targets of a batch."""
         rng = np.random.default_rng((self._seed, self.epoch, number))
         chosen = [
-            place
-            for places, count in self._drawn
-            for place in _draw(places, count, rng)
+            places[index]
+            for places, shares, count in self._drawn
+            for index in rng.choice(len(places), count, p=shares)
         ]
         starts = [int(rng.integers(one.frames - FRAMES + 1)) for one in chosen]
         crops, targets = _cut(chosen, starts)
@@ -162,10 +166,7 @@ def _changes(
     }
 
 
-def _draw(places: Sequence[Place], count: int, rng: np.random.Generator) -> list[Place]:
-    """Draw recordings in proportion to their lengths."""
-    if not count:
-        return []
+def _shares(places: Sequence[Place]) -> np.ndarray:
+    """Return how often each recording is drawn: in proportion to its length."""
     lengths = np.array([min(one.frames, _LONG) for one in places], float)
-    chosen = rng.choice(len(places), count, p=lengths / lengths.sum())
-    return [places[index] for index in chosen]
+    return lengths / lengths.sum()
