@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from bytecover_tf.audio.hearing import Hearing
 from bytecover_tf.encoders.model_file import load_hearing_model, read_info
 from bytecover_tf.errors import ConfigError, DataError, EncoderError, StoreError
 from bytecover_tf.stores.labelled_store import (
@@ -17,6 +18,7 @@ from bytecover_tf.training import hearing
 from bytecover_tf.training.hearing import HearingRequest, train_hearing
 from bytecover_tf.training.note_crops import NoteCrops
 from bytecover_tf.training.note_table import FRAMES, NoteTable
+from export.__main__ import main as export
 
 KINDS = ("bytecover_tf>NoteNetwork",)
 
@@ -281,6 +283,13 @@ def test_it_learns_and_resumes_on_jax(on_jax, store, tmp_path):
         np.testing.assert_allclose(b, a, atol=1e-3)
     assert "jax" in whole[1]["versions"]
     assert whole[1]["held_out"]["notes_correlation"] > 0.7
+    onnx = tmp_path / "hearing.onnx"
+    trained = tmp_path / "killed" / "hearing.keras"
+    assert export(["--hearing", str(trained), "--out", str(onnx)]) == 0
+    one = features(2)
+    heard = Hearing(str(onnx)).hear(one.amplitudes("cqt36"))
+    labels = one.notes[3:87].reshape(84, -1, 2).mean(axis=2)
+    assert np.corrcoef(heard[0].ravel(), labels.ravel())[0, 1] > 0.7
 
 
 def test_a_run_of_other_settings_is_refused(store, tmp_path):
