@@ -40,6 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="how many crops of 15 s a step takes (default: %(default)s)",
     )
     parser.add_argument(
+        "--learning-rate",
+        type=float,
+        default=2e-3,
+        metavar="RATE",
+        help="its peak, after a hundred steps (default: %(default)s)",
+    )
+    parser.add_argument(
         "--filters",
         type=int,
         default=24,
@@ -60,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tuple(options.labelled),
         options.steps,
         options.batch,
+        options.learning_rate,
         filters=options.filters,
         seed=options.seed,
     )
@@ -73,10 +81,13 @@ DESCRIPTION = """\
 Train the network that hears notes, on recordings that are labelled with them.
 
 Labels come from a teacher (`python -m bytecover_tf.label`), those of melodies from
-scores or from singers. One recording of twenty is held out; how well the network hears
-these is recorded in its file. Killed at any moment, the same command continues.
+scores (`python -m bytecover_tf.synth.draw_melodies`) or from singers. One recording of
+twenty is held out; how well the network hears these is recorded in its file. Killed at
+any moment, the same command continues.
 
-On two cores 2 600 steps take 20 to 60 minutes.
+On two cores 2 600 steps take 20 to 60 minutes. With a GPU, set KERAS_BACKEND=jax, and
+take larger batches and more steps: recordings lie in the GPU's memory, and crops are
+cut and changed there.
 
 examples:
   python -m bytecover_tf.train_hearing --labelled labelled --run-dir runs/hearing

@@ -41,7 +41,17 @@ def test_a_network_is_trained_and_is_no_encoder(store, tmp_path, monkeypatch, ca
     monkeypatch.setattr(hearing, "_STEPS_PER_EPOCH", 2)
     run = tmp_path / "run"
     options = ["--labelled", str(store), "--run-dir", str(run)]
-    small = ["--steps", "4", "--batch", "2", "--filters", "2", "--seed", "5"]
+    small = [
+        "--steps",
+        "4",
+        "--batch",
+        "2",
+        "--filters",
+        "2",
+        "--learning-rate",
+        "1e-3",
+    ]
+    small += ["--seed", "5"]
     assert main([*options, *small]) == 0
     path = run / "hearing.keras"
     told = capsys.readouterr().out
@@ -53,6 +63,7 @@ def test_a_network_is_trained_and_is_no_encoder(store, tmp_path, monkeypatch, ca
     assert np.isfinite(np.concatenate([w.ravel() for w in model.get_weights()])).all()
     asked = info["request"]
     assert (asked["steps"], asked["batch"], asked["filters"]) == (4, 2, 2)
+    assert asked["learning_rate"] == 1e-3
     assert (asked["stores"], asked["seed"]) == ([str(store)], 5)
 
     with pytest.raises(ConfigError, match="other settings"):

@@ -30,8 +30,9 @@ class NoteNetwork(keras.Model):
     add to what they read.
 
     Training minimises the cross-entropy of all three, with soft labels. Few recordings
-    are labelled with their melody; the others add nothing to the melody's loss, which
-    is a mean over the batch all the same.
+    are labelled with their melody, and some with nothing else; a recording adds nothing
+    to the loss of what it is not labelled with, which is a mean over the batch all the
+    same.
 
     Args:
         filters: channels of the hidden convolutions.
@@ -158,18 +159,21 @@ class NoteNetwork(keras.Model):
         Args:
             x: not used.
             y: `heard`, what the output should be after the logistic function, and
-                `has_melody`, booleans (batch,): where the melody is labelled.
+                booleans (batch,): `has_notes`, where notes and onsets are labelled, and
+                `has_melody`, where the melody is.
             y_pred: the logits.
             sample_weight: not used.
             training: not used.
         """
         entropy = ops.binary_crossentropy(y["heard"], y_pred, from_logits=True)
         notes, onsets, melody = ops.unstack(ops.mean(entropy, axis=(1, 2)), 3, axis=-1)
-        labelled = ops.cast(y["has_melody"], melody.dtype)
+        has_notes, has_melody = (
+            ops.cast(y[key], melody.dtype) for key in ("has_notes", "has_melody")
+        )
         losses = {
-            "notes": ops.mean(notes),
-            "onsets": ops.mean(onsets),
-            "melody": ops.mean(melody * labelled),
+            "notes": ops.mean(notes * has_notes),
+            "onsets": ops.mean(onsets * has_notes),
+            "melody": ops.mean(melody * has_melody),
         }
         total = (
             losses["notes"] + losses["onsets"] + self.melody_weight * losses["melody"]

@@ -1,4 +1,4 @@
-"""Real recordings as features with the notes that were heard in them, in one folder.
+"""Recordings as features with the notes that sound in them, in one folder.
 
     recordings.csv      one line a recording: what it is
     features/ID.npz     its features and notes on one grid of 0.1161 s
@@ -9,7 +9,9 @@
                             is a tenth of the recording's mean amplitude
     notes   uint8 (88, T)   probability x 255 that a pitch sounds, from A0 up
     onsets  uint8 (88, T)   likewise that a note begins
-    melody  uint8 (88, T)   1 where the singer has that note; where it is known
+    melody  uint8 (88, T)   1 where the melody has that pitch
+
+A recording has notes and onsets, its melody, or all three.
 
 A recording's features are on disk before the line that names it, and both files are
 replaced as a whole, so a writer killed at any moment leaves a valid store.
@@ -22,7 +24,7 @@ import io
 import math
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
@@ -82,16 +84,16 @@ class LabelledFeatures:
         cqt12: uint8 (84, T).
         cqt36: uint8 (252, T).
         scale: float32 (2, 2).
-        notes: uint8 (88, T).
-        onsets: uint8 (88, T).
+        notes: uint8 (88, T), or None if the melody alone is labelled.
+        onsets: likewise.
         melody: uint8 (88, T), or None if it is not known.
     """
 
     cqt12: np.ndarray
     cqt36: np.ndarray
     scale: np.ndarray
-    notes: np.ndarray
-    onsets: np.ndarray
+    notes: np.ndarray | None = None
+    onsets: np.ndarray | None = None
     melody: np.ndarray | None = None
 
     @classmethod
@@ -99,8 +101,8 @@ class LabelledFeatures:
         cls,
         cqt12: np.ndarray,
         cqt36: np.ndarray,
-        notes: np.ndarray,
-        onsets: np.ndarray,
+        notes: np.ndarray | None = None,
+        onsets: np.ndarray | None = None,
         melody: np.ndarray | None = None,
         name: str = "recording",
     ) -> LabelledFeatures:
@@ -109,18 +111,19 @@ class LabelledFeatures:
         Args:
             cqt12: amplitudes (84, T) of `FRONTENDS["cqt12"]`.
             cqt36: amplitudes (252, T) of `FRONTENDS["cqt36"]`.
-            notes: probabilities (88, T).
+            notes: probabilities (88, T), or None if the melody alone is labelled.
             onsets: likewise.
             melody: 0 or 1 (88, T), if it is known.
             name: what an error message calls the recording.
 
         Raises:
             StoreError: an array has the wrong shape or values that are not finite or
-                out of range, or a transform is silent.
+                out of range, a transform is silent, or nothing is labelled.
         """
-        arrays = {"cqt12": cqt12, "cqt36": cqt36, "notes": notes, "onsets": onsets}
-        if melody is not None:
-            arrays["melody"] = melody
+        given = {"notes": notes, "onsets": onsets, "melody": melody}
+        labels = {key: values for key, values in given.items() if values is not None}
+        arrays = {"cqt12": cqt12, "cqt36": cqt36, **labels}
+        _check_labels(arrays, name)
         for key, values in arrays.items():
             if not np.isfinite(values).all():
                 raise StoreError(f"{name}: {key} has values that are not finite")
@@ -135,9 +138,10 @@ class LabelledFeatures:
         return cls(
             **{key: codes for key, (codes, _) in coded.items()},
             scale=np.array([scale for _, scale in coded.values()], np.float32),
-            notes=np.rint(255 * notes).astype(np.uint8),
-            onsets=np.rint(255 * onsets).astype(np.uint8),
-            melody=None if melody is None else np.asarray(melody).astype(np.uint8),
+            **{
+                key: np.rint(values * (1 if key == "melody" else 255)).astype(np.uint8)
+                for key, values in labels.items()
+            },
         )
 
     def amplitudes(self, name: str) -> np.ndarray:
@@ -181,8 +185,9 @@ class LabelledStore:
         """Return the arrays of a recording.
 
         Raises:
-            StoreError: its file is missing or damaged, or an array has the wrong type
-                or shape or is not finite. The message names the file.
+            StoreError: its file is missing or damaged, an array has the wrong type or
+                shape or is not finite, or nothing is labelled. The message names the
+                file.
         """
         path = _file(self.path, recording.id)
         try:
@@ -196,7 +201,7 @@ class LabelledStore:
             features = LabelledFeatures(**arrays)
         except TypeError as error:
             raise StoreError(
-                f"{path}: expected cqt12, cqt36, scale, notes and onsets, found "
+                f"{path}: expected cqt12, cqt36, scale and labels, found "
                 f"{', '.join(sorted(arrays)) or 'nothing'} ({error})"
             ) from None
         _check_stored(arrays, str(path))
@@ -250,14 +255,30 @@ class LabelledStoreWriter(Closing):
                 array has the wrong type or shape or is not finite.
             OSError: it cannot be written; what stood there is as it was.
         """
-        _check_recording(recording, recording.name)
-        arrays = {
-            key: value for key, value in vars(features).items() if value is not None
-        }
-        _check_stored(arrays, recording.name)
-        with replacing(_file(self.path, recording.id)) as path:
-            np.savez_compressed(path, **arrays)
-        recordings = {**self._recordings, recording.id: recording}
+        self.add_all([(recording, features)])
+
+    def add_all(
+        self, pairs: Sequence[tuple[LabelledRecording, LabelledFeatures]]
+    ) -> None:
+        """Add recordings as `add` does, but write the list only once.
+
+        Raises:
+            StoreError: as of `add`, before anything is written.
+            OSError: one cannot be written; what the list named is as it was.
+        """
+        stored = []
+        for recording, features in pairs:
+            _check_recording(recording, recording.name)
+            arrays = {
+                key: value for key, value in vars(features).items() if value is not None
+            }
+            _check_stored(arrays, recording.name)
+            stored.append((recording, arrays))
+        recordings = dict(self._recordings)
+        for recording, arrays in stored:
+            with replacing(_file(self.path, recording.id)) as path:
+                np.savez_compressed(path, **arrays)
+            recordings[recording.id] = recording
         text = io.StringIO()
         lines = csv.writer(text, lineterminator="\n")
         lines.writerow(_COLUMNS)
@@ -302,7 +323,17 @@ def _check_shapes(arrays: dict[str, np.ndarray], name: str) -> None:
             )
 
 
+def _check_labels(arrays: dict[str, np.ndarray], name: str) -> None:
+    if ("notes" in arrays) != ("onsets" in arrays) or not arrays.keys() & set(_LABELS):
+        found = [key for key in _LABELS if key in arrays]
+        raise StoreError(
+            f"{name}: {' and '.join(found) or 'nothing'} labelled; expected notes and "
+            "onsets, the melody, or all three"
+        )
+
+
 def _check_stored(arrays: dict[str, np.ndarray], name: str) -> None:
+    _check_labels(arrays, name)
     scale = arrays["scale"]
     if scale.shape != (2, 2) or not np.isfinite(scale).all():
         raise StoreError(

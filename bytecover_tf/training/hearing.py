@@ -28,12 +28,12 @@ from bytecover_tf.stores.labelled_store import (
     LabelledStore,
 )
 from bytecover_tf.training.note_crops import (
-    FRAMES,
+    Augmentation,
     EpochClock,
     NoteCrops,
-    crop,
-    stack,
+    middles,
 )
+from bytecover_tf.training.note_table import FRAMES, NoteTable
 
 FILE_NAME = "hearing.keras"
 _BACKUP = "backup.keras"
@@ -111,12 +111,22 @@ def train_hearing(
         return path
     training, held_out, sets = _read(request.stores)
     backup = run_dir / _BACKUP
-    model, done = _continued(backup) if backup.exists() else (_new(request), 0)
-    crops = NoteCrops(training, request.batch, _STEPS_PER_EPOCH, request.seed)
-    inputs, targets = stack([crop(one) for one in held_out])
+    network, done = _continued(backup) if backup.exists() else (_new(request), 0)
+    model = _TrainedOnTable(network, NoteTable([*training, *held_out]))
+    model.compile(network.optimizer)
+    places = model.table.places
+    augmentation = Augmentation()
+    crops = NoteCrops(
+        places[: len(training)],
+        request.batch,
+        _STEPS_PER_EPOCH,
+        request.seed,
+        augmentation,
+    )
+    inputs, targets = middles(places[len(training) :])
     callbacks = [
         EpochClock(crops),
-        _Backup(backup),
+        _Backup(network, backup),
         keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: report(_line(epoch, request, logs))
         ),
@@ -135,22 +145,63 @@ def train_hearing(
     measured = model.evaluate(
         inputs, targets, batch_size=request.batch, verbose=0, return_dict=True
     )
-    measured.update(_agreement(model, inputs, targets["heard"]))
-    info = {"request": asdict(request), "sets": sets, "held_out": measured}
-    save_model(model, path, FRONTENDS["cqt36"], info)
+    measured.update(_agreement(model.predict(inputs, request.batch, verbose=0)))
+    info = {
+        "request": asdict(request),
+        "augmentation": asdict(augmentation),
+        "sets": sets,
+        "held_out": measured,
+    }
+    save_model(network, path, FRONTENDS["cqt36"], info)
     backup.unlink(missing_ok=True)
     return path
 
 
-class _Backup(keras.callbacks.Callback):
-    """Keeps the model as it is after each epoch."""
+class _TrainedOnTable(keras.Model):
+    """A network and the table that its crops come from.
 
-    def __init__(self, path: Path) -> None:
+    Cropping is part of the model, so Keras compiles it with the network, and data
+    stays on the device on every backend.
+    """
+
+    def __init__(self, network: NoteNetwork, table: NoteTable) -> None:
+        super().__init__(name="hearing")
+        self.network, self.table = network, table
+
+    def call(self, crops: dict[str, Any], training: bool | None = None) -> Any:
+        """Return the logits of what is heard in crops, and their labels."""
+        cut = self.table(crops)
+        logits = self.network(cut["magnitudes"], training=training)
+        return {"logits": logits, "heard": cut["heard"]}
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Those of the network."""
+        return self.network.metrics
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Return the network's loss."""
+        return self.network.compute_loss(
+            y={**y, "heard": y_pred["heard"]}, y_pred=y_pred["logits"]
+        )
+
+
+class _Backup(keras.callbacks.Callback):
+    """Keeps the network as it is after each epoch."""
+
+    def __init__(self, network: NoteNetwork, path: Path) -> None:
         super().__init__()
-        self._path = path
+        self._network, self._path = network, path
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        save_model(self.model, self._path, FRONTENDS["cqt36"], {"epoch": epoch + 1})
+        save_model(self._network, self._path, FRONTENDS["cqt36"], {"epoch": epoch + 1})
 
 
 def _new(request: HearingRequest) -> NoteNetwork:
@@ -221,7 +272,7 @@ def _schedule(
     return keras.optimizers.schedules.CosineDecay(
         0.0,
         request.steps - _STEPS_PER_EPOCH,
-        alpha=0.02,
+        alpha=0.01,
         warmup_target=request.learning_rate,
         warmup_steps=_STEPS_PER_EPOCH,
     )
@@ -235,15 +286,14 @@ def _line(epoch: int, request: HearingRequest, logs: dict[str, float] | None) ->
     return f"step {done} of {request.steps}: {losses}"
 
 
-def _agreement(
-    model: NoteNetwork, inputs: np.ndarray, heard: np.ndarray
-) -> dict[str, Any]:
+def _agreement(predicted: dict[str, np.ndarray]) -> dict[str, float]:
     """Return the correlation of what is heard with the labels."""
-    logits = model.predict(inputs, batch_size=8, verbose=0)
-    found = 1 / (1 + np.exp(-logits))
+    found = 1 / (1 + np.exp(-predicted["logits"]))
     return {
         f"{name}_correlation": float(
-            np.corrcoef(found[..., channel].ravel(), heard[..., channel].ravel())[0, 1]
+            np.corrcoef(
+                found[..., channel].ravel(), predicted["heard"][..., channel].ravel()
+            )[0, 1]
         )
         for channel, name in enumerate(("notes", "onsets"))
     }

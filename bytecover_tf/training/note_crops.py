@@ -1,4 +1,4 @@
-"""Random crops of labelled recordings, to train the network that hears notes on."""
+"""Which crops of labelled recordings to train hearing on, and how they are changed."""
 
 from __future__ import annotations
 
@@ -10,49 +10,52 @@ import numpy as np
 
 from bytecover_tf.errors import DataError
 from bytecover_tf.models.note_network import BINS_PER_SEMITONE
-from bytecover_tf.stores.labelled_store import LabelledFeatures
+from bytecover_tf.training.note_table import FRAMES, KNOTS, NOISE_FRAMES, Place
 
-FRAMES = 128
-"""Frames of a crop, 15 seconds."""
-
-# The pitches from C1 to B7 among those that are labelled, A0 to C8.
-_PITCHES = slice(3, 87)
-_SEMITONES = 84
-# Of a batch, the share that has its melody labelled, where recordings have.
+# Of a batch, the share that has its melody labelled, where recordings have; and of
+# these, the share that has nothing else labelled, where there are both kinds.
 _MELODY_SHARE = 1 / 3
+_ALONE_SHARE = 0.6
 # Recordings longer than this, in frames, are not drawn from more often.
 _LONG = 2000
-# Augmentation: largest shift in semitones, gains, tilt in decibels at the outer bins,
-# and noise in tenths of the mean amplitude.
-_SHIFT = 4
-_GAINS = (0.7, 1.3)
-_TILT = 6.0
-_NOISE = 4.0
+
+Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
+"""Inputs of `NoteTable`, and `has_notes` and `has_melody` as of `NoteNetwork`."""
 
 
 @dataclass(frozen=True)
-class NoteCrop:
-    """A crop and what is heard in it.
+class Augmentation:
+    """How crops differ from their recordings.
 
     Attributes:
-        magnitudes: float32 (252, FRAMES), amplitudes in means of the recording.
-        heard: float32 (84, FRAMES / 2, 3), notes, onsets and melody from 0 to 1.
-        has_melody: whether the melody is labelled.
+        gains: smallest and largest factor of the amplitude.
+        equalised: share of crops that an equaliser changes.
+        decibels: standard deviation of the equaliser's curve at each knot.
+        noisy: share of crops with noise.
+        noise: its largest level, in means of the recording.
+        semitones: largest change of key, either way.
+        detuned: share of crops that are a third of a semitone out of tune, which their
+            labels are not.
     """
 
-    magnitudes: np.ndarray
-    heard: np.ndarray
-    has_melody: bool
+    gains: tuple[float, float] = (0.6, 1.5)
+    equalised: float = 0.6
+    decibels: float = 3.5
+    noisy: float = 0.25
+    noise: float = 0.4
+    semitones: int = 5
+    detuned: float = 0.27
 
 
 class NoteCrops(keras.utils.PyDataset):
     """Batches of random crops. The same seed, epoch and number give the same batch.
 
     Args:
-        recordings: what to crop.
+        places: recordings to crop, each of at least `FRAMES` frames.
         batch: crops in a batch.
         batches: in an epoch.
         seed: of the random numbers.
+        augmentation: how the crops are changed.
 
     Raises:
         DataError: there are no recordings.
@@ -60,33 +63,50 @@ class NoteCrops(keras.utils.PyDataset):
 
     def __init__(
         self,
-        recordings: Sequence[LabelledFeatures],
+        places: Sequence[Place],
         batch: int,
         batches: int,
         seed: int,
+        augmentation: Augmentation,
     ) -> None:
         super().__init__()
-        if not recordings:
+        if not places:
             raise DataError("no labelled recordings to train hearing on")
         self.epoch = 0
-        self._batch, self._batches, self._seed = batch, batches, seed
-        self._with = [one for one in recordings if one.melody is not None]
-        self._without = [one for one in recordings if one.melody is None]
+        self._batches, self._seed, self._augmentation = batches, seed, augmentation
+        without = [one for one in places if not one.has_melody]
+        both = [one for one in places if one.has_melody and one.has_notes]
+        alone = [one for one in places if one.has_melody and not one.has_notes]
+        melodies = round(batch * _MELODY_SHARE) if both or alone else 0
+        if not without:
+            melodies = batch
+        drawn_alone = round(melodies * _ALONE_SHARE) if both else melodies
+        if not alone:
+            drawn_alone = 0
+        self._drawn = tuple(
+            (kind, _shares(kind), count)
+            for kind, count in (
+                (without, batch - melodies),
+                (both, melodies - drawn_alone),
+                (alone, drawn_alone),
+            )
+            if count
+        )
 
     def __len__(self) -> int:
         return self._batches
 
-    def __getitem__(self, number: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Return inputs (batch, 252, FRAMES, 1) and targets of `NoteNetwork`."""
+    def __getitem__(self, number: int) -> Batch:
+        """Return inputs and targets of a batch."""
         rng = np.random.default_rng((self._seed, self.epoch, number))
-        melodies = round(self._batch * _MELODY_SHARE) if self._with else 0
-        if not self._without:
-            melodies = self._batch
         chosen = [
-            *_draw(self._with, melodies, rng),
-            *_draw(self._without, self._batch - melodies, rng),
+            places[index]
+            for places, shares, count in self._drawn
+            for index in rng.choice(len(places), count, p=shares)
         ]
-        return stack([augmented(crop(one, rng), rng) for one in chosen])
+        starts = [int(rng.integers(one.frames - FRAMES + 1)) for one in chosen]
+        crops, targets = _cut(chosen, starts)
+        return crops | _changes(len(chosen), self._augmentation, rng), targets
 
 
 class EpochClock(keras.callbacks.Callback):
@@ -101,66 +121,52 @@ class EpochClock(keras.callbacks.Callback):
         self._crops.epoch = epoch
 
 
-def crop(
-    recording: LabelledFeatures, rng: np.random.Generator | None = None
-) -> NoteCrop:
-    """Cut a crop at a random place, or from the middle."""
-    spare = recording.cqt36.shape[1] - FRAMES
-    start = spare // 2 if rng is None else int(rng.integers(spare + 1))
-    frames = slice(start, start + FRAMES)
-    _, m = recording.scale[1]
-    # The code is a logarithm over a tenth of the mean.
-    tenths = np.expm1(recording.cqt36[:, frames] * np.float32(m / 255))
-    heard = np.zeros((_SEMITONES, FRAMES // 2, 3), np.float32)
-    labels = ((recording.notes, 255), (recording.onsets, 255), (recording.melody, 1))
-    for channel, (values, one) in enumerate(labels):
-        if values is not None:
-            pairs = values[_PITCHES, frames].reshape(_SEMITONES, -1, 2)
-            heard[..., channel] = pairs.mean(axis=2) / one
-    return NoteCrop(tenths / 10, heard, recording.melody is not None)
+def middles(places: Sequence[Place]) -> Batch:
+    """Return one crop of each recording, from its middle and as it is."""
+    return _cut(places, [(one.frames - FRAMES) // 2 for one in places])
 
 
-def augmented(given: NoteCrop, rng: np.random.Generator) -> NoteCrop:
-    """Return a crop in another key, louder or softer, tilted, with noise."""
-    magnitudes: np.ndarray = given.magnitudes * np.float32(rng.uniform(*_GAINS))
-    if rng.random() < 0.5:
-        tilt = rng.uniform(-_TILT, _TILT) * np.linspace(-1, 1, len(magnitudes))
-        magnitudes = magnitudes * 10 ** (tilt[:, np.newaxis] / 20)
-    if rng.random() < 0.25:
-        level = rng.uniform(0, _NOISE) / 10
-        magnitudes = magnitudes + level * np.abs(rng.normal(size=magnitudes.shape))
-    shift = int(rng.integers(-_SHIFT, _SHIFT + 1))
-    return NoteCrop(
-        _moved(magnitudes.astype(np.float32), BINS_PER_SEMITONE * shift),
-        _moved(given.heard, shift),
-        given.has_melody,
-    )
+def _cut(places: Sequence[Place], starts: Sequence[int]) -> Batch:
+    """Return crops that begin so many frames after their recordings, unchanged."""
+    count = len(places)
+    firsts = [one.first + start for one, start in zip(places, starts, strict=True)]
+    crops = {
+        "first": np.array(firsts, np.int32),
+        "step": np.array([one.step for one in places], np.float32),
+        "decibels": np.zeros((count, KNOTS), np.float32),
+        "noise": np.zeros(count, np.float32),
+        **{
+            name: np.zeros(count, np.int32)
+            for name in ("noise_first", "bins", "semitones")
+        },
+    }
+    targets = {
+        "has_notes": np.array([one.has_notes for one in places]),
+        "has_melody": np.array([one.has_melody for one in places]),
+    }
+    return crops, targets
 
 
-def stack(crops: Sequence[NoteCrop]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return crops as inputs and targets of `NoteNetwork`."""
-    return np.stack([one.magnitudes for one in crops])[..., np.newaxis], {
-        "heard": np.stack([one.heard for one in crops]),
-        "has_melody": np.array([one.has_melody for one in crops]),
+def _changes(
+    count: int, how: Augmentation, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Draw what is done to so many crops."""
+    gains = 20 * np.log10(rng.uniform(*how.gains, (count, 1)))
+    curves = rng.normal(0, how.decibels, (count, KNOTS))
+    levels = rng.uniform(0, how.noise, count)
+    semitones = rng.integers(-how.semitones, how.semitones + 1, count)
+    detuned = rng.choice([-1, 1], count) * (rng.random(count) < how.detuned)
+    decibels = gains + curves * (rng.random((count, 1)) < how.equalised)
+    return {
+        "decibels": decibels.astype(np.float32),
+        "noise": (levels * (rng.random(count) < how.noisy)).astype(np.float32),
+        "noise_first": rng.integers(NOISE_FRAMES - FRAMES + 1, size=count, dtype="i4"),
+        "bins": (BINS_PER_SEMITONE * semitones + detuned).astype(np.int32),
+        "semitones": semitones.astype(np.int32),
     }
 
 
-def _draw(
-    recordings: Sequence[LabelledFeatures], count: int, rng: np.random.Generator
-) -> list[LabelledFeatures]:
-    """Draw recordings in proportion to their lengths."""
-    if not count:
-        return []
-    lengths = np.array([min(one.cqt36.shape[1], _LONG) for one in recordings], float)
-    chosen = rng.choice(len(recordings), count, p=lengths / lengths.sum())
-    return [recordings[index] for index in chosen]
-
-
-def _moved(values: np.ndarray, rows: int) -> np.ndarray:
-    """Move an array up by rows; what comes in is empty."""
-    moved = np.roll(values, rows, axis=0)
-    if rows > 0:
-        moved[:rows] = 0
-    elif rows < 0:
-        moved[rows:] = 0
-    return moved
+def _shares(places: Sequence[Place]) -> np.ndarray:
+    """Return how often each recording is drawn: in proportion to its length."""
+    lengths = np.array([min(one.frames, _LONG) for one in places], float)
+    return lengths / lengths.sum()

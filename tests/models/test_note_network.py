@@ -13,13 +13,18 @@ def network(**arguments):
     return model
 
 
-def plain_loss(heard, has_melody, logits, melody_weight):
+def targets(heard, has_notes, has_melody):
+    flags = {"has_notes": has_notes, "has_melody": has_melody}
+    return {"heard": heard, **{key: np.array(value) for key, value in flags.items()}}
+
+
+def plain_loss(heard, has_notes, has_melody, logits, melody_weight):
     """The three cross-entropies, value by value."""
     batch, semitones, frames, _ = logits.shape
     sums = np.zeros(3)
     for b in range(batch):
         for channel in range(3):
-            if channel == 2 and not has_melody[b]:
+            if not (has_melody if channel == 2 else has_notes)[b]:
                 continue
             for s in range(semitones):
                 for t in range(frames):
@@ -33,14 +38,17 @@ def plain_loss(heard, has_melody, logits, melody_weight):
 @pytest.mark.parametrize(
     "has_melody", [[True, False, True, False], [False] * 4, [True] * 4]
 )
+@pytest.mark.parametrize(
+    "has_notes", [[True, True, False, False], [False] * 4, [True] * 4]
+)
 @pytest.mark.parametrize("melody_weight", [3.0, 0.5])
-def test_loss_equals_a_plain_loop(has_melody, melody_weight, rng):
+def test_loss_equals_a_plain_loop(has_notes, has_melody, melody_weight, rng):
     model = network(melody_weight=melody_weight)
     logits = rng.normal(0, 3, (4, 6, 5, 3)).astype(np.float32)
     heard = rng.random(logits.shape).astype(np.float32)
-    y = {"heard": heard, "has_melody": np.array(has_melody)}
+    y = targets(heard, has_notes, has_melody)
     found = float(model.compute_loss(y=y, y_pred=logits))
-    *parts, total = plain_loss(heard, has_melody, logits, melody_weight)
+    *parts, total = plain_loss(heard, has_notes, has_melody, logits, melody_weight)
     assert found == pytest.approx(total, rel=1e-5)
     shown = {metric.name: float(metric.result()) for metric in model.metrics}
     expected = dict(zip(("notes", "onsets", "melody"), parts, strict=True))
@@ -52,7 +60,7 @@ def test_what_is_shown_is_the_mean_over_batches(rng):
     losses = []
     for _ in range(3):
         logits = rng.normal(size=(2, 6, 5, 3)).astype(np.float32)
-        y = {"heard": np.zeros_like(logits), "has_melody": np.array([True, False])}
+        y = targets(np.zeros_like(logits), [True, True], [True, False])
         losses.append(float(model.compute_loss(y=y, y_pred=logits)))
     assert float(model.metrics[0].result()) == pytest.approx(np.mean(losses), rel=1e-5)
     for metric in model.metrics:
@@ -130,7 +138,7 @@ def test_unlabelled_melodies_teach_nothing(rng):
 
     def gradients(heard, has_melody):
         with tf.GradientTape() as tape:
-            y = {"heard": heard, "has_melody": np.array(has_melody)}
+            y = targets(heard, [True, True], has_melody)
             loss = model.compute_loss(y=y, y_pred=model(inputs, training=True))
         return [np.asarray(g) for g in tape.gradient(loss, model.trainable_variables)]
 

@@ -66,6 +66,37 @@ def test_the_melody_may_be_unknown(tmp_path, arrays):
     assert store.features(recording("a")).melody is None
 
 
+def test_the_melody_alone_may_be_known(tmp_path, arrays):
+    del arrays["notes"], arrays["onsets"]
+    store = written(tmp_path, recording("a"), features=LabelledFeatures.of(**arrays))
+    read = store.features(recording("a"))
+    assert read.notes is None
+    assert read.onsets is None
+    np.testing.assert_array_equal(read.melody, arrays["melody"])
+
+
+@pytest.mark.parametrize(
+    ("absent", "found"),
+    [
+        (("notes", "onsets", "melody"), "nothing"),
+        (("notes", "melody"), "onsets"),
+        (("onsets",), "notes and melody"),
+    ],
+)
+def test_labels_that_teach_nothing_are_refused(tmp_path, arrays, absent, found):
+    features = LabelledFeatures.of(**arrays)
+    for key in absent:
+        del arrays[key]
+    with pytest.raises(StoreError, match=f"song.mp3: {found} labelled; expected"):
+        LabelledFeatures.of(**arrays, name="song.mp3")
+    less = replace(features, **dict.fromkeys(absent))
+    with (
+        LabelledStoreWriter(tmp_path) as writer,
+        pytest.raises(StoreError, match=f"a.*: {found} labelled; expected"),
+    ):
+        writer.add(recording("a"), less)
+
+
 def test_later_writers_add_and_replace(tmp_path, arrays):
     features = LabelledFeatures.of(**arrays)
     written(tmp_path, recording("a"), recording("b"), features=features)
@@ -80,6 +111,20 @@ def test_later_writers_add_and_replace(tmp_path, arrays):
     ]
     np.testing.assert_array_equal(store.features(recording("a")).notes, quiet.notes)
     np.testing.assert_array_equal(store.features(recording("b")).notes, features.notes)
+
+
+def test_several_are_added_together_or_not_at_all(tmp_path, arrays):
+    features = LabelledFeatures.of(**arrays)
+    first, second = recording("a"), recording("b", seconds=1.0)
+    with LabelledStoreWriter(tmp_path) as writer:
+        with pytest.raises(StoreError, match="expected letters"):
+            writer.add_all([(first, features), (recording("../b"), features)])
+        assert len(writer) == 0
+        assert not list((tmp_path / "features").iterdir())
+        writer.add_all([(first, features), (second, features)])
+    store = LabelledStore(tmp_path)
+    assert [row.id for row in store] == ["a", "b"]
+    np.testing.assert_array_equal(store.features(second).notes, features.notes)
 
 
 def test_one_writer_at_a_time(tmp_path):

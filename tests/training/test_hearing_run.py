@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from bytecover_tf.audio.hearing import Hearing
 from bytecover_tf.encoders.model_file import load_hearing_model, read_info
 from bytecover_tf.errors import ConfigError, DataError, EncoderError, StoreError
 from bytecover_tf.stores.labelled_store import (
@@ -15,7 +16,9 @@ from bytecover_tf.stores.labelled_store import (
 )
 from bytecover_tf.training import hearing
 from bytecover_tf.training.hearing import HearingRequest, train_hearing
-from bytecover_tf.training.note_crops import FRAMES, NoteCrops
+from bytecover_tf.training.note_crops import NoteCrops
+from bytecover_tf.training.note_table import FRAMES, NoteTable
+from export.__main__ import main as export
 
 KINDS = ("bytecover_tf>NoteNetwork",)
 
@@ -28,18 +31,18 @@ SPARED = [id for id in map(str, range(500)) if is_spared(id)]
 OTHERS = [id for id in map(str, range(500)) if not is_spared(id)]
 
 
-def features(seed, frames=FRAMES + 10, melody=False):
+def features(seed, frames=FRAMES + 10, melody=False, notes=True):
     """Notes that each sound for a while, as strong as their bins."""
     rng = np.random.default_rng(seed)
-    notes = np.repeat(rng.random((88, -(-frames // 8))) > 0.9, 8, axis=1)[:, :frames]
-    semitones = notes[3:87].astype(float)
+    sounding = np.repeat(rng.random((88, -(-frames // 8))) > 0.9, 8, axis=1)[:, :frames]
+    semitones = sounding[3:87].astype(float)
     noise = 0.01 * rng.random((252, frames))
     return LabelledFeatures.of(
         semitones + 0.01,
         np.repeat(semitones, 3, axis=0) + noise,
-        notes.astype(float),
-        np.diff(notes, axis=1, prepend=False).astype(float),
-        notes if melody else None,
+        sounding.astype(float) if notes else None,
+        np.diff(sounding, axis=1, prepend=False).astype(float) if notes else None,
+        sounding if melody else None,
     )
 
 
@@ -96,12 +99,17 @@ def kill_after(lines):
 @pytest.fixture(scope="module")
 def finished(store, tmp_path_factory):
     """A run from beginning to end, with all that it read and told."""
-    run = SimpleNamespace(lines=[], drawn=[], trained_on=[])
-    made, get = NoteCrops.__init__, NoteCrops.__getitem__
+    run = SimpleNamespace(lines=[], drawn=[], held=[], trained_on=[])
+    made, get, hold = NoteCrops.__init__, NoteCrops.__getitem__, NoteTable.__init__
 
-    def noted(self, recordings, *arguments):
-        run.trained_on.extend(recordings)
-        made(self, recordings, *arguments)
+    def noted_table(self, recordings):
+        run.held.extend(recordings)
+        hold(self, recordings)
+        run.places = self.places
+
+    def noted(self, places, *arguments):
+        run.trained_on.extend(run.held[run.places.index(one)] for one in places)
+        made(self, places, *arguments)
 
     def noted_batch(self, number):
         run.drawn.append((self.epoch, number))
@@ -109,6 +117,7 @@ def finished(store, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hearing, "_STEPS_PER_EPOCH", 2)
+        patch.setattr(NoteTable, "__init__", noted_table)
         patch.setattr(NoteCrops, "__init__", noted)
         patch.setattr(NoteCrops, "__getitem__", noted_batch)
         folder = tmp_path_factory.mktemp("finished") / "run"
@@ -185,6 +194,7 @@ def test_the_file_says_what_it_was_trained_on(store, finished):
     assert info["frontend"] == FRONTENDS["cqt36"].to_dict()
     assert info["request"]["stores"] == [store]
     assert (info["request"]["steps"], info["request"]["seed"]) == (6, 3)
+    assert info["augmentation"]["semitones"] == 5
     # Neither what is for development nor what is shorter than a crop.
     assert info["sets"] == {
         "pop": {"recordings": 3, "hours": 0.3},
@@ -227,6 +237,59 @@ def test_it_learns_which_notes_sound(store, tmp_path):
     path = train_hearing(asked, tmp_path / "run", lambda line: None)
     measured = read_info(path, KINDS)["held_out"]
     assert measured["notes_correlation"] > 0.7
+
+
+def test_it_learns_and_resumes_on_jax(on_jax, store, tmp_path):
+    pytest.importorskip("jax")
+    melodies = fill(
+        tmp_path / "drawn",
+        *(
+            (OTHERS[k], "drawn", "train", features(k, melody=True, notes=False))
+            for k in range(10, 13)
+        ),
+    )
+    code = (
+        "import sys, keras, numpy as np\n"
+        "from pathlib import Path\n"
+        "from bytecover_tf.encoders.model_file import load_hearing_model\n"
+        "from bytecover_tf.training import hearing\n"
+        "assert keras.backend.backend() == 'jax'\n"
+        "hearing._STEPS_PER_EPOCH = 20\n"
+        "request = hearing.HearingRequest(tuple(sys.argv[2:]), 60, 6, 0.03, 4,\n"
+        "                                 ((3, 3),))\n"
+        "class Killed(Exception): pass\n"
+        "def report(line):\n"
+        "    print(line)\n"
+        "    raise Killed\n"
+        "whole, killed = (Path(sys.argv[1]) / name for name in ('whole', 'killed'))\n"
+        "hearing.train_hearing(request, whole)\n"
+        "try: hearing.train_hearing(request, killed, report)\n"
+        "except Killed: pass\n"
+        "hearing.train_hearing(request, killed)\n"
+    )
+    told = on_jax(code, tmp_path, store, melodies).splitlines()
+    assert [line.split(":")[0] for line in told] == [
+        f"step {done} of 60" for done in (20, 40, 60, 20, 40, 60)
+    ]
+    for name in ("notes", "onsets", "melody"):
+        losses = [float(line.split(f"{name} ")[1].split(",")[0]) for line in told[:3]]
+        assert losses[2] < losses[0] / 2
+    # Another backend reads what one has written.
+    whole, killed = (
+        load_hearing_model(tmp_path / name / "hearing.keras")
+        for name in ("whole", "killed")
+    )
+    for a, b in zip(whole[0].get_weights(), killed[0].get_weights(), strict=True):
+        np.testing.assert_allclose(b, a, atol=1e-3)
+    assert "jax" in whole[1]["versions"]
+    assert whole[1]["held_out"]["notes_correlation"] > 0.7
+    onnx = tmp_path / "hearing.onnx"
+    trained = tmp_path / "killed" / "hearing.keras"
+    assert export(["--hearing", str(trained), "--out", str(onnx)]) == 0
+    one = features(2)
+    heard = Hearing(str(onnx)).hear(one.amplitudes("cqt36"))
+    labels = one.notes[3:87].reshape(84, -1, 2).mean(axis=2)
+    assert np.corrcoef(heard[0].ravel(), labels.ravel())[0, 1] > 0.7
 
 
 def test_a_run_of_other_settings_is_refused(store, tmp_path):

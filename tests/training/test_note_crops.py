@@ -2,182 +2,144 @@ import numpy as np
 import pytest
 
 from bytecover_tf.errors import DataError
-from bytecover_tf.stores.labelled_store import LabelledFeatures
 from bytecover_tf.training.note_crops import (
-    FRAMES,
+    Augmentation,
     EpochClock,
-    NoteCrop,
     NoteCrops,
-    augmented,
-    crop,
-    stack,
+    middles,
 )
+from bytecover_tf.training.note_table import FRAMES, KNOTS, NOISE_FRAMES, Place
+
+BOTH, ALONE, WITHOUT = (True, True), (False, True), (True, False)
 
 
-def labelled(rng, frames=FRAMES + 6, melody=False, notes=None):
-    """A recording of noise."""
-    return LabelledFeatures.of(
-        rng.random((84, frames)) ** 4,
-        rng.random((252, frames)) ** 4,
-        rng.random((88, frames)) if notes is None else np.full((88, frames), notes),
-        rng.random((88, frames)),
-        rng.random((88, frames)) > 0.9 if melody else None,
-    )
+def places(*kinds, frames=FRAMES + 6):
+    """Recordings one after another, told apart by their steps."""
+    return [
+        Place(k * frames, frames, 0.01 * (k + 1), *kind) for k, kind in enumerate(kinds)
+    ]
 
 
-def plain_heard(values, start, one):
-    """Labels of the crop that starts at a frame, from C1 to B7, two frames to one."""
-    result = np.zeros((84, FRAMES // 2))
-    for semitone in range(84):
-        # The lowest label is A0, three semitones below C1.
-        row = values[semitone + 3].astype(float) / one
-        for t in range(FRAMES // 2):
-            result[semitone, t] = (row[start + 2 * t] + row[start + 2 * t + 1]) / 2
-    return result
+def crops_of(recordings, batch=4, batches=5, seed=0, how=None):
+    return NoteCrops(recordings, batch, batches, seed, how or Augmentation())
 
 
-@pytest.mark.parametrize("has_melody", [False, True])
-def test_a_crop_has_amplitudes_and_labels_of_its_frames(rng, has_melody):
-    recording = labelled(rng, FRAMES + 7, has_melody)
-    found = crop(recording)  # from the middle
-    assert found.magnitudes.dtype == found.heard.dtype == np.float32
-    amplitudes = recording.amplitudes("cqt36")[:, 3 : 3 + FRAMES]
-    mean = 10 * recording.scale[1, 0]
-    np.testing.assert_allclose(found.magnitudes, amplitudes / mean, rtol=1e-4)
-    assert found.has_melody is has_melody
-    for channel, values in ((0, recording.notes), (1, recording.onsets)):
-        expected = plain_heard(values, 3, 255)
-        np.testing.assert_allclose(found.heard[..., channel], expected, atol=1e-6)
-    if has_melody:
-        expected = plain_heard(recording.melody, 3, 1)
-        np.testing.assert_array_equal(found.heard[..., 2], expected)
-        assert set(np.unique(found.heard[..., 2])) == {0, 0.5, 1}
-    else:
-        assert not found.heard[..., 2].any()
+def test_random_crops_begin_anywhere():
+    (place,) = places(WITHOUT)
+    inputs, _ = crops_of([place], batch=100)[0]
+    assert set(inputs["first"]) == set(range(7))
+    inputs, _ = crops_of([Place(50, FRAMES, 0.1, True, False)], batch=9)[0]
+    assert set(inputs["first"]) == {50}
 
 
-def test_amplitudes_are_in_means_of_the_recording(rng):
-    recording = labelled(rng, FRAMES)
-    assert crop(recording).magnitudes.mean() == pytest.approx(1, abs=0.02)
+def test_a_crop_names_its_recordings_rows():
+    recordings = places(WITHOUT, BOTH, ALONE, WITHOUT)
+    inputs, targets = crops_of(recordings, batch=300)[0]
+    steps = {np.float32(one.step): one for one in recordings}
+    assert set(inputs["step"]) == set(steps)
+    for k, step in enumerate(inputs["step"]):
+        place = steps[step]
+        assert place.first <= inputs["first"][k]
+        assert inputs["first"][k] + FRAMES <= place.first + place.frames
+        found = targets["has_notes"][k], targets["has_melody"][k]
+        assert found == (place.has_notes, place.has_melody)
 
 
-def test_random_crops_begin_anywhere(rng):
-    recording = labelled(rng)
-    starts = {
-        next(
-            start
-            for start in range(7)
-            if np.allclose(
-                found.heard[..., 0], plain_heard(recording.notes, start, 255), atol=1e-6
-            )
-        )
-        for found in (crop(recording, rng) for _ in range(60))
+def test_the_middle_is_not_changed():
+    recordings = places(WITHOUT, ALONE, frames=FRAMES + 7)
+    inputs, targets = middles(recordings)
+    assert inputs["first"].tolist() == [3, FRAMES + 7 + 3]
+    for name in ("decibels", "noise", "bins", "semitones"):
+        assert not inputs[name].any()
+    assert targets["has_notes"].tolist() == [True, False]
+    assert targets["has_melody"].tolist() == [False, True]
+    drawn, _ = crops_of(recordings)[0]
+    assert {k: (v.dtype, v.shape[1:]) for k, v in drawn.items()} == {
+        k: (v.dtype, v.shape[1:]) for k, v in inputs.items()
     }
-    assert starts == set(range(7))
-    assert crop(labelled(rng, FRAMES), rng).magnitudes.shape == (252, FRAMES)
 
 
-def single_note(semitone=40):
-    magnitudes = np.zeros((252, FRAMES), np.float32)
-    magnitudes[3 * semitone] = 100
-    heard = np.zeros((84, FRAMES // 2, 3), np.float32)
-    heard[semitone] = 1, 0.5, 0.25
-    return NoteCrop(magnitudes, heard, True)
+def test_crops_are_changed_as_often_and_as_much_as_asked():
+    count = 4000
+    inputs, _ = crops_of(places(WITHOUT), batch=count)[0]
+    four_deviations = 2 / np.sqrt(count)
+    assert set(inputs["semitones"]) == set(range(-5, 6))
+    detuned = inputs["bins"] - 3 * inputs["semitones"]
+    assert set(detuned) == {-1, 0, 1}
+    assert (detuned != 0).mean() == pytest.approx(0.27, abs=four_deviations)
+    assert detuned.mean() == pytest.approx(0, abs=four_deviations)
+    noisy = inputs["noise"] > 0
+    assert noisy.mean() == pytest.approx(0.25, abs=four_deviations)
+    assert 0.38 < inputs["noise"].max() <= 0.4
+    assert inputs["noise_first"].min() >= 0
+    assert inputs["noise_first"].max() <= NOISE_FRAMES - FRAMES
+    equalised = np.ptp(inputs["decibels"], axis=1) > 1e-6
+    assert equalised.mean() == pytest.approx(0.6, abs=four_deviations)
+    curves = inputs["decibels"][equalised]
+    assert curves.std(axis=1, ddof=1).mean() == pytest.approx(3.5 * 0.965, rel=0.05)
+    gains = 10 ** (inputs["decibels"][~equalised, 0] / 20)
+    assert 0.6 <= gains.min() < 0.61
+    assert 1.49 < gains.max() <= 1.5
+    assert gains.mean() == pytest.approx(1.05, abs=0.03)
 
 
-def test_sound_and_labels_are_moved_together(rng):
-    shifts, gains = set(), []
-    for _ in range(200):
-        found = augmented(single_note(), rng)
-        assert found.magnitudes.dtype == found.heard.dtype == np.float32
-        assert found.magnitudes.shape == (252, FRAMES)
-        (semitone,) = np.flatnonzero(found.heard.any(axis=(1, 2)))
-        np.testing.assert_array_equal(found.heard[semitone, 0], [1, 0.5, 0.25])
-        loudest = found.magnitudes.argmax(axis=0)
-        np.testing.assert_array_equal(loudest, np.full(FRAMES, 3 * semitone))
-        assert (found.magnitudes >= 0).all()
-        assert found.has_melody
-        shifts.add(int(semitone) - 40)
-        gains.append(np.median(found.magnitudes.max(axis=0)) / 100)
-    assert shifts == set(range(-4, 5))
-    # Near the middle bin a tilt changes little.
-    assert 0.6 < min(gains) < 0.8
-    assert 1.2 < max(gains) < 1.4
+def test_nothing_is_changed_if_nothing_is_asked():
+    still = Augmentation((1, 1), 0, 3, 0, 1, 0, 0)
+    inputs, _ = crops_of(places(WITHOUT), batch=50, how=still)[0]
+    assert inputs["decibels"].shape == (50, KNOTS)
+    for name in ("decibels", "noise", "bins", "semitones"):
+        assert not inputs[name].any()
 
 
-def test_what_comes_in_at_the_edges_is_empty(rng):
-    full = NoteCrop(
-        np.ones((252, FRAMES), np.float32),
-        np.ones((84, FRAMES // 2, 3), np.float32),
-        False,
-    )
-    for _ in range(30):
-        found = augmented(full, rng)
-        rows = found.heard.any(axis=(1, 2))
-        bins = found.magnitudes.any(axis=1)
-        np.testing.assert_array_equal(np.repeat(rows, 3), bins)
-        assert rows.sum() >= 80
-        assert not found.has_melody
-
-
-def test_some_are_tilted_and_some_noisy(rng):
-    flat = NoteCrop(
-        np.ones((252, FRAMES), np.float32),
-        np.zeros((84, FRAMES // 2, 3), np.float32),
-        False,
-    )
-    noisy, tilts = 0, []
-    for _ in range(200):
-        inner = augmented(flat, rng).magnitudes[20:-20]
-        noisy += bool(inner.std(axis=1).max() > 1e-3)
-        tilts.append(abs(20 * np.log10(inner[-1].mean() / inner[0].mean())))
-    assert 25 < noisy < 75
-    assert 70 < np.count_nonzero(np.array(tilts) > 0.1) < 130
-    assert max(tilts) < 2 * 6
-
-
-def test_the_same_seed_epoch_and_number_give_the_same_batch(rng):
-    recordings = [labelled(rng, melody=k == 0) for k in range(3)]
+def test_the_same_seed_epoch_and_number_give_the_same_batch():
+    recordings = places(BOTH, WITHOUT, ALONE)
 
     def batch(seed=1, epoch=2, number=3):
-        crops = NoteCrops(recordings, 4, 5, seed)
+        crops = crops_of(recordings, 6, 5, seed)
         crops.epoch = epoch
         return crops[number]
 
     (inputs, targets), (again, same) = batch(), batch()
-    np.testing.assert_array_equal(inputs, again)
-    for name, values in targets.items():
-        np.testing.assert_array_equal(values, same[name])
+    for found, expected in ((again, inputs), (same, targets)):
+        for name, values in expected.items():
+            np.testing.assert_array_equal(found[name], values)
     for other in (batch(seed=2), batch(epoch=1), batch(number=0)):
-        assert not np.array_equal(other[0], inputs)
-    assert inputs.shape == (4, 252, FRAMES, 1)
-    assert targets["heard"].shape == (4, 84, FRAMES // 2, 3)
-    assert len(NoteCrops(recordings, 4, 5, 0)) == 5
+        for name in ("first", "decibels"):
+            assert not np.array_equal(other[0][name], inputs[name])
+    assert len(crops_of(recordings, batches=5)) == 5
 
 
-def test_the_clock_sets_the_epoch(rng):
-    crops = NoteCrops([labelled(rng)], 1, 2, 0)
+def test_the_clock_sets_the_epoch():
+    crops = crops_of(places(WITHOUT))
     EpochClock(crops).on_epoch_begin(7)
     assert crops.epoch == 7
 
 
 @pytest.mark.parametrize(
-    ("melodies", "others", "expected"), [(2, 2, 4), (2, 0, 12), (0, 2, 0)]
+    ("kinds", "expected"),
+    [
+        # notes alone, notes and melody, melody alone
+        ([WITHOUT, BOTH, ALONE], (20, 4, 6)),
+        ([WITHOUT, BOTH], (20, 10, 0)),
+        ([WITHOUT, ALONE], (20, 0, 10)),
+        ([BOTH, ALONE], (0, 12, 18)),
+        ([WITHOUT], (30, 0, 0)),
+        ([BOTH], (0, 30, 0)),
+        ([ALONE], (0, 0, 30)),
+    ],
 )
-def test_a_third_of_a_batch_has_its_melody(rng, melodies, others, expected):
-    recordings = [labelled(rng, melody=k < melodies) for k in range(melodies + others)]
-    _, targets = NoteCrops(recordings, 12, 1, 0)[0]
-    assert targets["has_melody"].sum() == expected
-    has = targets["heard"][..., 2].any(axis=(1, 2))
-    np.testing.assert_array_equal(has, targets["has_melody"])
+def test_a_third_of_a_batch_has_its_melody(kinds, expected):
+    _, targets = crops_of(places(*kinds, *kinds), batch=30)[0]
+    notes, melody = targets["has_notes"], targets["has_melody"]
+    found = ((notes & ~melody).sum(), (notes & melody).sum(), (~notes & melody).sum())
+    assert found == expected
 
 
-def test_longer_recordings_are_drawn_more_often_up_to_a_limit(rng):
-    lengths = {0.2: 200, 0.6: 600, 1.0: 4000}
-    recordings = [labelled(rng, length, notes=p) for p, length in lengths.items()]
-    _, targets = NoteCrops(recordings, 300, 1, 0)[0]
-    heard = targets["heard"][..., 0].max(axis=(1, 2))
-    counts = [np.isclose(heard, p, atol=0.01).sum() for p in lengths]
+def test_longer_recordings_are_drawn_more_often_up_to_a_limit():
+    lengths = (200, 600, 4000)
+    recordings = [Place(0, n, n, True, False) for n in lengths]
+    inputs, _ = crops_of(recordings, batch=300)[0]
+    counts = [np.count_nonzero(inputs["step"] == n) for n in lengths]
     assert sum(counts) == 300
     expected = 300 * np.array([200, 600, 2000]) / 2800
     assert (np.abs(counts - expected) < 4 * np.sqrt(expected)).all()
@@ -185,13 +147,4 @@ def test_longer_recordings_are_drawn_more_often_up_to_a_limit(rng):
 
 def test_no_recordings_are_refused():
     with pytest.raises(DataError, match="no labelled recordings"):
-        NoteCrops([], 2, 1, 0)
-
-
-def test_crops_are_stacked_in_order(rng):
-    crops = [crop(labelled(rng, melody=k == 1)) for k in range(3)]
-    inputs, targets = stack(crops)
-    for k, one in enumerate(crops):
-        np.testing.assert_array_equal(inputs[k, ..., 0], one.magnitudes)
-        np.testing.assert_array_equal(targets["heard"][k], one.heard)
-    np.testing.assert_array_equal(targets["has_melody"], [False, True, False])
+        crops_of([])

@@ -1,0 +1,83 @@
+"""Choose the works of which versions are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from bytecover_tf.data import tunes
+from bytecover_tf.synth.playing.arrange import usual_tempo
+from bytecover_tf.synth.scores.score import Score
+from bytecover_tf.synth.scores.variants import (
+    DOUBTFUL,
+    group_works,
+    melody_ngrams,
+    plain_title,
+    similar_pairs,
+)
+from bytecover_tf.synth.scores.works import Work, drawn_split
+
+# Two tunes that share more melody than this are not both drawn.
+ALIKE = 0.3
+# What is played of a long score, at its usual tempo: versions then overlap.
+EXCERPT_SECONDS = 85.0
+
+
+def choose_works(scores: Sequence[Score], seed: int) -> list[Work]:
+    """Gather scores into works that are new to the embedded set, and split them.
+
+    Args:
+        scores: all that there are.
+        seed: draws the order of the works and with it the split.
+
+    Returns:
+        Works in random order. A long score is cut to its first sections.
+    """
+    fresh = [scores[i] for i in _unheld(scores)]
+    groups = group_works(fresh, doubtful=ALIKE)
+    order = np.random.default_rng(seed).permutation(len(groups))
+    return [
+        Work(
+            id=f"{number:05d}",
+            split=drawn_split(number),
+            scores=tuple(excerpt(fresh[i]) for i in groups[index]),
+        )
+        for number, index in enumerate(order)
+    ]
+
+
+def _unheld(scores: Sequence[Score]) -> list[int]:
+    """Return the scores that resemble none of the embedded set's unseen works."""
+    held = tunes.unseen_sources()
+    named = [(score.title, score.collection) in held for score in scores]
+    titles = {plain_title(title) for title, _ in held}
+    dropped = {
+        i
+        for i, score in enumerate(scores)
+        if named[i] or plain_title(score.title) in titles
+    }
+    grams = [melody_ngrams(score.melody) for score in scores]
+    for i, j in similar_pairs(grams, DOUBTFUL):
+        if named[i]:
+            dropped.add(j)
+        if named[j]:
+            dropped.add(i)
+    return [i for i in range(len(scores)) if i not in dropped]
+
+
+def excerpt(score: Score) -> Score:
+    """Return a score with as many of its first sections as last `EXCERPT_SECONDS`."""
+    tempo = usual_tempo(score)
+    seconds = [(score.bars[b] - score.bars[a]) * 60 / tempo for a, b in score.sections]
+    kept = int(np.searchsorted(np.cumsum(seconds), EXCERPT_SECONDS, side="right"))
+    sections = score.sections[: max(kept, 1)]
+    spans = [(score.bars[first], score.bars[last]) for first, last in sections]
+    # The usual tempo follows from the notes, so those beyond must go.
+    melody = tuple(
+        note
+        for note in score.melody
+        if any(start <= note.onset < end for start, end in spans)
+    )
+    return replace(score, sections=sections, melody=melody)
