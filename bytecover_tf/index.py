@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="FILE|none",
         help="for a new catalogue: a network that hears the notes, in place of the one "
         "that comes with the package; none compares the transform alone, which takes "
-        "two thirds of the time, finds fewer versions, and is what .npy files need; for "
-        "one that is there: where its network is now",
+        "two thirds of the time, finds fewer versions, and is what .npy files need; "
+        "for one that is there: where its network is now",
     )
     parser.add_argument(
         "--prune",

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from random_tunes import tune
+from store_contents import contents
 
 from bytecover_tf.data import load_dataset
 from bytecover_tf.stores.feature_store import FeatureStore
@@ -55,19 +56,6 @@ def test_the_score_is_what_sounds_when_it_sounds(drawn):
         assert np.argmax(by_time) == 4
         by_pitch = [np.sum(features * np.roll(notes, s, 1)) for s in range(-4, 5)]
         assert np.argmax(by_pitch) == 4
-
-
-def contents(folder):
-    """Features and scores of each version, by its name."""
-    store = FeatureStore(folder / "store")
-    scores = NoteStore(store)
-    return {
-        entry.source: (
-            store.rows(entry).tobytes(),
-            scores.rows(entry, 0, entry.frames).tobytes(),
-        )
-        for entry in store
-    }
 
 
 def test_a_second_run_draws_nothing_and_a_killed_one_goes_on(drawn, monkeypatch):
