@@ -18,6 +18,7 @@ from typing import Any
 import av
 import numpy as np
 import soxr
+from av.container import InputContainer
 from av.stream import Disposition
 
 from bytecover_tf.audio.completeness import ends_whole, is_cut, is_mp3
@@ -140,12 +141,10 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         av.FFmpegError: it is no audio or video.
     """
     with _open(os.fspath(path)) as file, _container(file) as container:
-        streams = [_default_stream(container)] if container.streams.audio else []
-        return {
-            name.lower(): value
-            for part in (*streams, container)
-            for name, value in part.metadata.items()
-        }
+        tags = [container.metadata]
+        if container.streams.audio:
+            tags.insert(0, _default_stream(container).metadata)
+        return {name.lower(): value for part in tags for name, value in part.items()}
 
 
 def check_waveform(samples: np.ndarray, name: str) -> None:
@@ -213,7 +212,7 @@ def _open(name: str) -> _File:
         raise AudioError(f"{name}: cannot be read: {error.strerror}") from error
 
 
-def _container(file: _File) -> Any:
+def _container(file: _File) -> InputContainer:
     # No file may make FFmpeg open another file or an address.
     options = {"protocol_whitelist": "none"}
     return av.open(file, "r", options=options, metadata_errors="replace")
@@ -239,7 +238,7 @@ def _frames(file: _File, name: str, allow_truncated: bool) -> Iterator[av.AudioF
         refuse(missing)
     packets = failed = 0
     ends: dict[int, int] = {}  # by stream, in its unit of time
-    last = b""
+    last: av.Packet | bytes = b""
     with _container(file) as container:
         if not container.streams.audio:
             raise AudioError(
@@ -283,7 +282,7 @@ def _frames(file: _File, name: str, allow_truncated: bool) -> Iterator[av.AudioF
         refuse(f"it declares {declared:.1f} s, of which {end:.1f} s are there")
 
 
-def _default_stream(container: Any) -> Any:
+def _default_stream(container: InputContainer) -> av.AudioStream:
     streams = container.streams.audio
     for stream in streams:
         if stream.disposition & Disposition.default:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from bytecover_tf.audio.constant_q import Transform
 from bytecover_tf.audio.streaming import Average
 from bytecover_tf.errors import ConfigError, EncoderError
 from bytecover_tf.files import check_listed
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 _WEIGHTS = Path(__file__).parents[1] / "weights"
 _SHIPPED = _WEIGHTS / "hearing" / "hearing.onnx"
@@ -196,7 +199,7 @@ def hearing_for(transform: Transform, paths: Iterable[str]) -> Hearing | None:
 
 @dataclass(frozen=True)
 class _Network:
-    session: Any
+    session: onnxruntime.InferenceSession
     transform: Transform
     pool: int
 

@@ -23,11 +23,11 @@ import datetime
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -212,7 +212,7 @@ class Calibration:
             raise EncoderError(f"{name}: not a calibration ({error!s})") from None
 
 
-def _checksum(values: dict[str, Any]) -> str:
+def _checksum(values: Mapping[str, object]) -> str:
     text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -518,6 +518,9 @@ def _regress(
     return np.array([_sigmoid(found[0]), found[1] - weights @ mean, *weights])
 
 
-def _sigmoid(log_odds: Any) -> Any:
+_Real = TypeVar("_Real", np.float64, np.ndarray)
+
+
+def _sigmoid(log_odds: _Real) -> _Real:
     # As scipy.special.expit, which takes longer to import than to open a catalogue.
     return np.exp(-np.logaddexp(0, -log_odds))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
 from numba.core.caching import FunctionCache
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class _Cache(FunctionCache):
@@ -28,7 +30,7 @@ class _Cache(FunctionCache):
             super().save_overload(sig, data)
 
 
-def compiled(function: Callable[..., Any], **options: Any) -> Any:
+def compiled(function: _Function, **options: Any) -> _Function:
     """Compile a function on its first use, and keep it in numba's cache.
 
     Where nothing can be written, as in a container without a home or on a full disk,

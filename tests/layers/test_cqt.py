@@ -147,33 +147,6 @@ def test_what_the_frontend_refuses(layer, traced, music):
         CQT(Frontend(n_bins=100, fmin=36.0))
 
 
-def test_config_and_model_round_trip(layer, music, tmp_path):
-    frontend = Frontend(pool=20, n_bins=36)
-    copy = CQT.from_config(CQT(frontend, name="cqt").get_config())
-    assert copy.frontend == frontend
-    assert copy.get_config()["frontend"] == frontend.to_dict()
-    assert copy.name == "cqt"
-    inputs = keras.Input((None,))
-    outputs = keras.layers.GlobalMaxPooling2D()(layer(inputs))
-    model = keras.Model(inputs, outputs)
-    assert layer(inputs).shape == (None, 84, None, 1)
-    assert not model.weights
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    samples = music(4)[np.newaxis]
-    np.testing.assert_array_equal(loaded(samples), model(samples))
-
-
-def test_float32_under_a_mixed_policy():
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        layer = CQT(Frontend())
-    finally:
-        keras.config.set_dtype_policy("float32")
-    samples = signal("noise")
-    check(layer(samples[np.newaxis])[0], Frontend(), samples)
-
-
 def test_onnx_gives_the_same_at_other_lengths(traced, music):
     tf2onnx = pytest.importorskip("tf2onnx")
     onnxruntime = pytest.importorskip("onnxruntime")
@@ -196,20 +169,3 @@ def test_onnx_gives_the_same_at_other_lengths(traced, music):
     assert np.isfinite(result[2]).all()
     (result,) = session.run(None, {"waveform": rows[:, : SHORTEST - 1]})
     assert result.shape == (3, 84, 0, 1)
-
-
-def test_jax_gives_the_same(on_jax, music, tmp_path):
-    pytest.importorskip("jax")
-    samples = music(5)
-    np.save(tmp_path / "samples.npy", samples[np.newaxis])
-    code = (
-        "import sys, jax, keras, numpy as np\n"
-        "from bytecover_tf.audio.frontend import Frontend\n"
-        "from bytecover_tf.layers import CQT\n"
-        "assert keras.backend.backend() == 'jax'\n"
-        "layer = CQT(Frontend())\n"
-        "result = jax.jit(layer)(np.load(sys.argv[1] + '/samples.npy'))\n"
-        "np.save(sys.argv[1] + '/result.npy', result)"
-    )
-    on_jax(code, tmp_path)
-    check(np.load(tmp_path / "result.npy")[0], Frontend(), samples)

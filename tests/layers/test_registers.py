@@ -63,13 +63,6 @@ def test_what_never_changes_is_nothing(level):
         np.testing.assert_array_equal(found, np.zeros((1, 12, frames, 4)))
 
 
-def test_config_round_trip():
-    layer = Registers(3)
-    copy = Registers.from_config(layer.get_config())
-    assert copy.get_config() == layer.get_config()
-    assert not layer.weights
-
-
 def test_wrong_arguments_and_shapes_are_refused():
     with pytest.raises(ValueError, match="count=0"):
         Registers(0)

@@ -62,10 +62,3 @@ def test_a_map_turns_with_its_input(frames, rng):
     scale = np.abs(expected).max()
     np.testing.assert_allclose(turned, np.roll(expected, 5, axis=1), atol=1e-5 * scale)
     assert np.abs(turned - expected).max() > 0.1 * scale
-
-
-def test_config_round_trip():
-    layer = ResNetIBN((1, 1, 1, 1), 4, ring=True)
-    again = ResNetIBN.from_config(layer.get_config())
-    assert again.get_config() == layer.get_config()
-    assert all(block.ring for block in again.bottlenecks)

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 
-from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.configs import load_config
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.model_file import save_model
@@ -171,42 +170,6 @@ def test_each_is_trained_by_the_trainer(name, small_set, tmp_path):
 def test_wrong_arguments_are_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         override(Config(), [f"{name}={value}" for name, value in wrong.items()])
-
-
-@pytest.mark.parametrize("name", ["cqtnet", "move", "tppnet"])
-def test_the_layers_round_trip(name):
-    layer = OTHER_NETWORKS[name](width=3, dim=7, name="x")
-    assert type(layer).from_config(layer.get_config()).get_config() == (
-        layer.get_config()
-    )
-
-
-def test_networks_embed_alike_on_jax(on_jax, tmp_path, rng):
-    pytest.importorskip("jax")
-    features = rng.random((84, 30)).astype(np.float32)
-    features /= features.max()
-    np.save(tmp_path / "features.npy", features)
-    for name in NAMES:
-        (tmp_path / name).mkdir()
-        file = tmp_path / name / "encoder.keras"
-        save_model(built(name).encoder(), file, Frontend(), {})
-    on_jax(
-        "import sys, keras, numpy as np\n"
-        "from bytecover_tf import load_encoder\n"
-        "assert keras.backend.backend() == 'jax'\n"
-        "folder, *names = sys.argv[1:]\n"
-        "features = [np.load(folder + '/features.npy')]\n"
-        "for name in names:\n"
-        "    found = load_encoder(folder + '/' + name).embed_features(features)\n"
-        "    np.save(f'{folder}/{name}.npy', found)",
-        tmp_path,
-        *NAMES,
-    )
-    for name in NAMES:
-        expected = load_encoder(tmp_path / name).embed_features([features])
-        np.testing.assert_allclose(
-            np.load(tmp_path / f"{name}.npy"), expected, atol=1e-4
-        )
 
 
 def test_mixed_precision_returns_float32(rng):
