@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bytecover_tf import cli
 from bytecover_tf.cli.tables import place
-from bytecover_tf.encoders.pretrained import DEFAULT
+from bytecover_tf.encoders.pretrained import FINDS_MOST
 
 if TYPE_CHECKING:
     from bytecover_tf.audio.frontend import Frontend
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cli.add_encoder_argument(
         parser,
         ", whose embeddings are compared (default: %(default)s)",
-        default=DEFAULT,
+        default=FINDS_MOST,
     )
     parser.add_argument(
         "--hearing",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bytecover_tf import cli
-from bytecover_tf.encoders.pretrained import DEFAULT
+from bytecover_tf.encoders.pretrained import FINDS_MOST
 from bytecover_tf.errors import CatalogueError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cli.add_encoder_argument(
         parser,
         " (default: the one that the catalogue was made with, "
-        f"{DEFAULT} for a new one)",
+        f"{FINDS_MOST} for a new one)",
     )
     parser.add_argument(
         "--manifest",

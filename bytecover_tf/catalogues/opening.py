@@ -16,7 +16,7 @@ from bytecover_tf.catalogues.catalogue import Catalogue, CatalogueMissing
 from bytecover_tf.catalogues.identity import Identity, encoder_checksum
 from bytecover_tf.catalogues.segments import Segmenting
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
-from bytecover_tf.encoders.pretrained import DEFAULT
+from bytecover_tf.encoders.pretrained import FINDS_MOST
 from bytecover_tf.errors import ByteCoverError, CatalogueError
 from bytecover_tf.terminal import without_password
 
@@ -99,7 +99,7 @@ def open_to_index(
     Args:
         address: as `open_catalogue` takes it.
         encoder: what `load_encoder` takes; by default from where it was when the
-            catalogue was made, or `bytecover-small` for a new one.
+            catalogue was made, or `bytecover-base` for a new one.
         segmenting: windows that are embedded too; None for those of the catalogue, or
             for none in a new one.
         hearing: file of a network that hears the notes, or `none`; None for that of
@@ -112,7 +112,7 @@ def open_to_index(
     try:
         catalogue = open_catalogue(address)
     except CatalogueMissing:
-        path = encoder or DEFAULT
+        path = encoder or FINDS_MOST
         loaded = load_encoder(path)
         heard_by = _hearing(hearing) if hearing else DEFAULT_HEARING
         identity = Identity.of(loaded, path, segmenting, heard_by)

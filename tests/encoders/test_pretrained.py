@@ -101,7 +101,7 @@ def test_it_is_the_default_of_the_commands(tmp_path, capsys):
     manifest = ["--manifest", str(tmp_path / "list.csv"), "--workers", "1"]
     assert index.main([*where, *manifest]) == 0
     with open_catalogue(folder) as catalogue:
-        assert catalogue.identity.encoder_path == pretrained.DEFAULT
+        assert catalogue.identity.encoder_path == pretrained.FINDS_MOST
     capsys.readouterr()
     assert identify.main([*where, "--json", files[1]]) == 0
     answer = json.loads(capsys.readouterr().out)
