@@ -17,11 +17,13 @@ import numpy as np
 from benchmarks.report import table, write_section
 from bytecover_tf.audio.hearing import DEFAULT_HEARING, Hearing
 from bytecover_tf.progress import progress_bar
-from bytecover_tf.stores.labelled_store import LabelledFeatures, LabelledStore
+from bytecover_tf.stores.labelled_store import (
+    HEARD_PITCHES,
+    LabelledFeatures,
+    LabelledStore,
+)
 
-# What the network hears of the 88 pitches that are labelled, and the columns of the
-# store in a frame of chroma.
-_PITCHES = slice(3, 87)
+# Columns of the store in a frame of chroma.
 _COLUMNS = 4
 
 
@@ -30,7 +32,7 @@ def agreement(hearing: Hearing, features: LabelledFeatures) -> tuple[float, floa
     magnitudes = features.amplitudes("cqt36")
     frames = magnitudes.shape[1] // _COLUMNS
     heard = hearing.hear(magnitudes)[:2, :, : _COLUMNS // 2 * frames]
-    labels = np.stack([features.notes, features.onsets])[:, _PITCHES]
+    labels = np.stack([features.notes, features.onsets])[:, HEARD_PITCHES]
     pairs = zip(
         _standing_out(heard, frames),
         _standing_out(labels[..., : _COLUMNS * frames], frames),

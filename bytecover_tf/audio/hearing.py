@@ -181,6 +181,11 @@ DEFAULT_HEARING = Hearing()
 """The network that comes with the package."""
 
 
+def named_hearing(name: str) -> Hearing | None:
+    """Return the network that a file holds; None for `none`."""
+    return None if name == "none" else Hearing(name)
+
+
 def hearing_for(transform: Transform, paths: Iterable[str]) -> Hearing | None:
     """Return what can hear the notes of files, or None.
 

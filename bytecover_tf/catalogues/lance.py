@@ -31,13 +31,12 @@ from bytecover_tf.catalogues.catalogue import (
 from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.catalogues.packing import unpack
 from bytecover_tf.catalogues.recall import Trial
-from bytecover_tf.catalogues.rows import COLUMNS, Hit, Recording, Row
+from bytecover_tf.catalogues.rows import COLUMNS, DIGEST, Hit, Recording, Row
 from bytecover_tf.errors import ByteCoverError, CatalogueError, ConfigError
 from bytecover_tf.files import lock, write_atomically
 
 _TABLE = "recordings"
 _IDENTITY = b"bytecover"
-_DIGEST = "digest"
 _VERSION = "version"
 # Followed by the number of rows that the index was built for.
 _INDEX = "embedding_"
@@ -188,7 +187,7 @@ class LanceCatalogue(Catalogue):
     @property
     def _digest(self) -> list[str]:
         """The column with digests, which catalogues of older versions lack."""
-        return [_DIGEST] if _DIGEST in self._schema.names else []
+        return [DIGEST] if DIGEST in self._schema.names else []
 
     def vectors(self) -> Iterator[np.ndarray]:
         """Yield every embedding, in blocks (n, dim) and no order."""
@@ -377,7 +376,7 @@ def _schema(identity: Identity) -> Any:
     fields += [
         ("embedding", pa.list_(pa.float32(), identity.dim)),
         ("chroma", pa.binary()),
-        (_DIGEST, pa.string()),
+        (DIGEST, pa.string()),
     ]
     return pa.schema(fields, metadata={_IDENTITY: identity.to_json()})
 

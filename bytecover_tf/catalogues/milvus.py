@@ -28,7 +28,7 @@ from bytecover_tf.catalogues.catalogue import (
 )
 from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.catalogues.packing import BYTES_PER_FRAME, unpack
-from bytecover_tf.catalogues.rows import COLUMNS, Hit, Recording, Row
+from bytecover_tf.catalogues.rows import COLUMNS, DIGEST, Hit, Recording, Row
 from bytecover_tf.errors import CatalogueError
 from bytecover_tf.terminal import without_password
 
@@ -36,7 +36,6 @@ _ADDRESS = re.compile(
     r"milvus://((?P<login>\S+)@)?(?P<server>[^/@\s]+:\d+)/(?P<collection>[A-Za-z_]\w*)"
 )
 _TOKEN = "BYTECOVER_MILVUS_TOKEN"
-_DIGEST = "digest"
 _TIMEOUT = 60  # seconds, for one request
 _CONNECT_TIMEOUT = 10
 _TEXT = 65_535  # bytes, the most that Milvus allows
@@ -102,7 +101,7 @@ class MilvusCatalogue(Catalogue):
             described = self._client.describe_collection(self._collection)
             self.identity = Identity.from_json(described["description"], address)
             names = {field["name"] for field in described["fields"]}
-            self._digest = [_DIGEST] if _DIGEST in names else []
+            self._digest = [DIGEST] if DIGEST in names else []
             if not self._client.list_indexes(self._collection):
                 # Who made the collection or changed its index was killed.
                 self._client.create_index(self._collection, self._index(_EXACT))
@@ -126,7 +125,7 @@ class MilvusCatalogue(Catalogue):
             schema.add_field(name, data_type, is_primary=name == "key", **options)
         for name in _chroma_fields(identity.parts):
             schema.add_field(name, DataType.VARCHAR, max_length=_TEXT)
-        schema.add_field(_DIGEST, DataType.VARCHAR, max_length=64)
+        schema.add_field(DIGEST, DataType.VARCHAR, max_length=64)
         schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=identity.dim)
         # Two processes may do this at once: the same again is no error in Milvus.
         self._client.create_collection(
@@ -291,7 +290,7 @@ class MilvusCatalogue(Catalogue):
         if row.chroma is not None:
             row = replace(row, chroma=row.chroma[:, :_FRAMES])
         values = row.to_dict()
-        packed, digest = values.pop("chroma"), values.pop(_DIGEST)
+        packed, digest = values.pop("chroma"), values.pop(DIGEST)
         length = len(packed) // self.identity.parts
         for number, name in enumerate(self._chroma_fields):
             part = packed[number * length :][:length]

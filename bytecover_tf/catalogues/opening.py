@@ -6,19 +6,18 @@ The address chooses the kind: a folder holds an embedded LanceDB table,
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bytecover_tf.audio.hearing import DEFAULT_HEARING, Hearing
+from bytecover_tf.audio.hearing import DEFAULT_HEARING, Hearing, named_hearing
 from bytecover_tf.catalogues.catalogue import Catalogue, CatalogueMissing
 from bytecover_tf.catalogues.identity import Identity, encoder_checksum
 from bytecover_tf.catalogues.segments import Segmenting
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.encoders.pretrained import FINDS_MOST
 from bytecover_tf.errors import ByteCoverError, CatalogueError
-from bytecover_tf.terminal import without_password
+from bytecover_tf.terminal import warn, without_password
 
 
 def open_catalogue(
@@ -114,28 +113,23 @@ def open_to_index(
     except CatalogueMissing:
         path = encoder or FINDS_MOST
         loaded = load_encoder(path)
-        heard_by = _hearing(hearing) if hearing else DEFAULT_HEARING
+        heard_by = named_hearing(hearing) if hearing else DEFAULT_HEARING
         identity = Identity.of(loaded, path, segmenting, heard_by)
         return open_catalogue(address, identity, create=True), lambda: loaded
     found = catalogue.identity
     if hearing:
-        found = found.with_hearing(_hearing(hearing), catalogue.address)
+        found = found.with_hearing(named_hearing(hearing), catalogue.address)
         catalogue.identity = found
     elif not found.hearing:
-        print(
+        warn(
             f"{catalogue.address}: made without hearing notes, which finds fewer "
-            "versions; index the files into a new catalogue to find more",
-            file=sys.stderr,
+            "versions; index the files into a new catalogue to find more"
         )
     path = encoder or found.encoder_path
     if encoder_checksum(path) == found.encoder and segmenting is None:
         return catalogue, lambda: load_encoder(path)
     loaded = encoder_of(catalogue, path, segmenting)
     return catalogue, lambda: loaded
-
-
-def _hearing(given: str) -> Hearing | None:
-    return None if given == "none" else Hearing(given)
 
 
 def encoder_of(

@@ -84,6 +84,10 @@ class Recording:
         return cls(**{field.name: values[field.name] for field in fields(cls)})
 
 
+DIGEST = "digest"
+"""The column with digests, which catalogues of older versions lack."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One vector of a recording.
@@ -111,7 +115,7 @@ class Row:
     @property
     def is_as_stored(self) -> bool:
         """Whether the row is what its digest was made of."""
-        return self.digest in ("", self._digest())
+        return self.digest in ("", self._digest(self._packed))
 
     @property
     def key(self) -> str:
@@ -120,6 +124,7 @@ class Row:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the columns that a catalogue stores."""
+        packed = self._packed
         return {
             **asdict(self.recording),
             "key": self.key,
@@ -127,22 +132,22 @@ class Row:
             "start": self.start,
             "end": self.end,
             "embedding": self.embedding,
-            "chroma": self._packed,
+            "chroma": packed,
             # One that is found damaged, and stored again with another work, stays so.
-            "digest": self.digest or self._digest(),
+            DIGEST: self.digest or self._digest(packed),
         }
 
     @property
     def _packed(self) -> bytes:
         return b"" if self.chroma is None else pack(self.chroma)
 
-    def _digest(self) -> str:
-        """Return the SHA-256 of all that never changes."""
+    def _digest(self, packed: bytes) -> str:
+        """Return the SHA-256 of all that never changes, with the chroma packed."""
         times = map(float, (self.recording.duration, self.start, self.end))
         facts = [self.key, self.recording.content, *times]
         digest = hashlib.sha256(json.dumps(facts).encode())
         digest.update(np.ascontiguousarray(self.embedding, "<f4").tobytes())
-        digest.update(self._packed)
+        digest.update(packed)
         return digest.hexdigest()
 
     @classmethod
@@ -155,7 +160,7 @@ class Row:
             values["end"],
             np.asarray(values["embedding"], np.float32),
             unpack(values["chroma"], parts) if values["chroma"] else None,
-            values.get("digest", ""),
+            values.get(DIGEST, ""),
         )
 
 

@@ -199,9 +199,9 @@ def add_hearing_argument(arguments: argparse.ArgumentParser) -> None:
 
 def hearing_of(given: str | None) -> Hearing | None:
     """Return what an option --hearing names; None for `none` and for no option."""
-    from bytecover_tf.audio.hearing import Hearing
+    from bytecover_tf.audio.hearing import named_hearing
 
-    return None if given in (None, "none") else Hearing(given)
+    return None if given is None else named_hearing(given)
 
 
 def add_calibration_argument(arguments: argparse.ArgumentParser) -> None:

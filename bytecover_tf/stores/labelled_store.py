@@ -40,6 +40,8 @@ FRONTENDS = {
 }
 """Parameters of the two transforms."""
 PITCHES = 88
+HEARD_PITCHES = slice(3, 87)
+"""Of the pitches that are labelled, A0 to C8, those that are heard: C1 to B7."""
 
 _ROWS = {name: frontend.n_bins for name, frontend in FRONTENDS.items()}
 _LABELS = ("notes", "onsets", "melody")

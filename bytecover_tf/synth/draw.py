@@ -20,18 +20,12 @@ import numpy as np
 
 from bytecover_tf import cli
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.cores import usable_cores
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
 from bytecover_tf.stores.note_store import NoteWriter, add_with_notes
 from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
 from bytecover_tf.synth.playing.cover import cover
-from bytecover_tf.synth.playing.repertoire import choose_works
-from bytecover_tf.synth.scores.library import (
-    add_archive_options,
-    chosen_archives,
-    read_scores,
-)
+from bytecover_tf.synth.playing.repertoire import add_repertoire_options, read_works
 from bytecover_tf.synth.scores.works import Work, track_row, write_csv, write_sources
 
 
@@ -41,39 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder of the data set"
     )
-    add_archive_options(parser, "drawn")
-    parser.add_argument(
-        "--versions",
-        type=cli.positive_int,
-        default=6,
-        help="number of versions of each work",
-    )
-    parser.add_argument(
-        "--works", type=cli.positive_int, help="largest number of works (default: all)"
-    )
+    add_repertoire_options(parser, "work", "all random choices")
     parser.add_argument(
         "--pool",
         type=cli.positive_int,
         default=20,
         help="frames of the transform in one of the features, a multiple of 5",
     )
-    parser.add_argument(
-        "--seed", type=cli.natural_int, default=0, help="seed of all random choices"
-    )
-    parser.add_argument(
-        "--workers",
-        type=cli.positive_int,
-        default=usable_cores(),
-        help="number of processes",
-    )
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "music21", "mido")
 
-    options.out.mkdir(parents=True, exist_ok=True)
-    scores = read_scores(
-        options.out / "scores.jsonl", chosen_archives(options), options.workers
-    )
-    works = choose_works(scores, options.seed)[: options.works]
+    works = read_works(options, options.out)
     draw(works, options.out, options.versions, options.pool, options.workers)
     print(f"{len(works)} works, {options.versions} versions each: {options.out}")
     return cli.OK

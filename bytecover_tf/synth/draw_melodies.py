@@ -12,7 +12,6 @@ drawn is named and skipped. A run that was killed continues where it stopped.
 
 from __future__ import annotations
 
-import sys
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,11 +23,11 @@ import numpy as np
 from bytecover_tf import cli
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.audio.hearing import DEFAULT_HEARING
-from bytecover_tf.cores import usable_cores
 from bytecover_tf.errors import DataError, explain
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.labelled_store import (
     FRONTENDS,
+    HEARD_PITCHES,
     PITCHES,
     LabelledFeatures,
     LabelledRecording,
@@ -40,19 +39,14 @@ from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
 from bytecover_tf.synth.playing.arrange import Performance
 from bytecover_tf.synth.playing.cover import cover
 from bytecover_tf.synth.playing.reperform import reperform
-from bytecover_tf.synth.playing.repertoire import choose_works
+from bytecover_tf.synth.playing.repertoire import add_repertoire_options, read_works
 from bytecover_tf.synth.playing.transcribe import Transcription, transcribe
-from bytecover_tf.synth.scores.library import (
-    add_archive_options,
-    chosen_archives,
-    read_scores,
-)
 from bytecover_tf.synth.scores.works import Work
 
 SET = "drawn"
 
 _FRONTEND = FRONTENDS["cqt36"]
-_SECONDS = _FRONTEND.pool * _FRONTEND.hop_length / _FRONTEND.sample_rate
+_SECONDS = _FRONTEND.seconds_per_frame
 # One bin for each labelled pitch, from A0 up.
 _KEYS = Frontend(pool=_FRONTEND.pool, n_bins=PITCHES, fmin=27.5)
 
@@ -61,7 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status."""
     parser = cli.parser("synth.draw_melodies", __doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the store")
-    add_archive_options(parser, "drawn")
+    add_repertoire_options(
+        parser,
+        "work and recording",
+        "the order of works and of the versions of recordings",
+    )
     parser.add_argument(
         "--recordings",
         nargs="+",
@@ -70,35 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="STORE",
         help="labelled recordings, of which versions of those to train on are drawn",
     )
-    parser.add_argument(
-        "--versions",
-        type=cli.positive_int,
-        default=6,
-        help="number of versions of each work and recording",
-    )
-    parser.add_argument(
-        "--works", type=cli.positive_int, help="largest number of works (default: all)"
-    )
-    parser.add_argument(
-        "--seed",
-        type=cli.natural_int,
-        default=0,
-        help="seed of the order of works and of the versions of recordings",
-    )
-    parser.add_argument(
-        "--workers",
-        type=cli.positive_int,
-        default=usable_cores(),
-        help="number of processes",
-    )
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "music21", "mido")
 
-    options.out.mkdir(parents=True, exist_ok=True)
-    scores = read_scores(
-        options.out / "scores.jsonl", chosen_archives(options), options.workers
-    )
-    works = choose_works(scores, options.seed)[: options.works]
+    works = read_works(options, options.out)
     report = draw(
         [*map(FromScores, works), *heard_in(options.recordings, options.seed)],
         options.out,
@@ -106,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.workers,
     )
     for reason in report.failed:
-        print(reason, file=sys.stderr)
+        cli.warn(reason)
     print(
         f"{report.drawn} versions drawn, {report.present} were there, "
         f"{len(report.failed)} failed: {options.out}"
@@ -178,10 +151,10 @@ class FromRecording:
         if features.melody is not None:
             melody[:] = features.melody
         else:
-            # From C1 up, and two frames in one.
+            # Two frames in one.
             heard = DEFAULT_HEARING.hear(features.amplitudes("cqt36"))[2]
             frames = np.repeat(heard, 2, axis=1)
-            melody[3:87, : frames.shape[1]] = frames
+            melody[HEARD_PITCHES, : frames.shape[1]] = frames
         return transcribe(features.notes / 255, features.onsets / 255, melody, _SECONDS)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from bytecover_tf.models.note_network import BINS_PER_SEMITONE
-from bytecover_tf.stores.labelled_store import LabelledFeatures
+from bytecover_tf.stores.labelled_store import HEARD_PITCHES, LabelledFeatures
 
 FRAMES = 128
 """Frames of a crop, 15 seconds."""
@@ -20,8 +20,6 @@ KNOTS = 8
 NOISE_FRAMES = 4096
 """Frames of the noise that crops take theirs from."""
 
-# The pitches from C1 to B7 among those that are labelled, A0 to C8.
-_PITCHES = slice(3, 87)
 _SEMITONES = 84
 _BINS = BINS_PER_SEMITONE * _SEMITONES
 # What stands for 1 in each kind of label.
@@ -96,7 +94,7 @@ class NoteTable(keras.layers.Layer):
             for channel, (name, unit) in enumerate(_LABELS.items()):
                 values = getattr(one, name)
                 if values is not None:
-                    labels[rows, :, channel] = values[_PITCHES].T * (255 // unit)
+                    labels[rows, :, channel] = values[HEARD_PITCHES].T * (255 // unit)
         noise = np.abs(np.random.default_rng(0).normal(size=(NOISE_FRAMES, _BINS)))
         self._codes, self._labels, self._noise = (
             keras.Variable(values, trainable=False, dtype=values.dtype.name)

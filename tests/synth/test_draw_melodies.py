@@ -10,6 +10,7 @@ from bytecover_tf.stores.labelled_store import (
 )
 from bytecover_tf.synth import draw_melodies
 from bytecover_tf.synth.draw_melodies import FromScores, draw, heard_in
+from bytecover_tf.synth.playing import repertoire
 from bytecover_tf.synth.playing.repertoire import choose_works
 
 SECONDS = 5 * 512 / 22050
@@ -128,7 +129,7 @@ def test_the_seed_changes_versions_of_recordings(recordings):
 
 def test_the_command_tells_what_it_did(recordings, tmp_path, monkeypatch, capsys):
     scores = [tune(i) for i in range(3)]
-    monkeypatch.setattr(draw_melodies, "read_scores", lambda *_: scores)
+    monkeypatch.setattr(repertoire, "read_scores", lambda *_: scores)
     out = tmp_path / "out"
     options = ["--out", str(out), "--works", "1", "--versions", "1", "--workers", "1"]
     assert draw_melodies.main(options) == 0

@@ -1,14 +1,23 @@
-"""Choose the works of which versions are drawn."""
+"""Choose the works of which versions are drawn, and what a command asks about that."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from bytecover_tf import cli
+from bytecover_tf.cores import usable_cores
 from bytecover_tf.data import tunes
 from bytecover_tf.synth.playing.arrange import usual_tempo
+from bytecover_tf.synth.scores.library import (
+    add_archive_options,
+    chosen_archives,
+    read_scores,
+)
 from bytecover_tf.synth.scores.score import Score
 from bytecover_tf.synth.scores.variants import (
     DOUBTFUL,
@@ -23,6 +32,50 @@ from bytecover_tf.synth.scores.works import Work, drawn_split
 ALIKE = 0.3
 # What is played of a long score, at its usual tempo: versions then overlap.
 EXCERPT_SECONDS = 85.0
+
+
+def add_repertoire_options(
+    parser: argparse.ArgumentParser, played: str, seeded: str
+) -> None:
+    """Add the options of a command that draws versions on all cores.
+
+    Args:
+        parser: parser of the command.
+        played: what there are versions of, for the help.
+        seeded: what the seed draws, likewise.
+    """
+    add_archive_options(parser, "drawn")
+    parser.add_argument(
+        "--versions",
+        type=cli.positive_int,
+        default=6,
+        help=f"number of versions of each {played}",
+    )
+    parser.add_argument(
+        "--works", type=cli.positive_int, help="largest number of works (default: all)"
+    )
+    parser.add_argument(
+        "--seed", type=cli.natural_int, default=0, help=f"seed of {seeded}"
+    )
+    parser.add_argument(
+        "--workers",
+        type=cli.positive_int,
+        default=usable_cores(),
+        help="number of processes",
+    )
+
+
+def read_works(options: argparse.Namespace, out: Path) -> list[Work]:
+    """Return the works that such options ask for.
+
+    Args:
+        options: of `add_repertoire_options`.
+        out: folder that keeps the scores that were read; made if there is none.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    archives = chosen_archives(options)
+    scores = read_scores(out / "scores.jsonl", archives, options.workers)
+    return choose_works(scores, options.seed)[: options.works]
 
 
 def choose_works(scores: Sequence[Score], seed: int) -> list[Work]:
