@@ -34,6 +34,7 @@ ROOMS = [
     "synth.playing",
     "synth.drawing",
     "synth.sound",
+    "server",
     "commands",
     "export",
     "benchmarks",
