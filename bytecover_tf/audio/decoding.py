@@ -147,6 +147,19 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         return {name.lower(): value for part in tags for name, value in part.items()}
 
 
+def declared_duration(path: str | os.PathLike[str]) -> float:
+    """Return how many seconds a file says that it lasts; 0 if it does not say.
+
+    Args:
+        path: an audio or video file, or anything else.
+    """
+    try:
+        with _open(os.fspath(path)) as file, _container(file) as container:
+            return (container.duration or 0) / av.time_base
+    except (AudioError, av.FFmpegError, OSError):
+        return 0.0
+
+
 def check_waveform(samples: np.ndarray, name: str) -> None:
     """Check a waveform that did not come from `load_audio`.
 
