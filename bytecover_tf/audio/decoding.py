@@ -114,8 +114,8 @@ def iter_audio(
     peaks: list[float] = []
     try:
         with _open(name) as file:
-            blocks = _mono_blocks(_frames(file, name, allow_truncated), name)
-            for block in _resample(blocks, sample_rate):
+            blocks = mono_blocks(_frames(file, name, allow_truncated), name)
+            for block in resample(blocks, sample_rate):
                 if block.size:
                     peaks.append(_finite_peak(block, name))
                     yield block
@@ -303,10 +303,21 @@ def _default_stream(container: InputContainer) -> av.AudioStream:
     return streams[0]
 
 
-def _mono_blocks(
+def mono_blocks(
     frames: Iterable[av.AudioFrame], name: str
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Downmix frames into (sample rate, float32 block), anew where the kind changes."""
+    """Downmix frames, in bounded memory, anew where their kind changes.
+
+    Args:
+        frames: of one stream, in order.
+        name: what an error message calls it.
+
+    Yields:
+        Sample rate in hertz, and float32 samples (n,) of a second or two.
+
+    Raises:
+        AudioError: the sample rate is too low to be one.
+    """
 
     def kind(frame: av.AudioFrame) -> tuple[int, int, str]:
         return frame.sample_rate, frame.layout.nb_channels, frame.format.name
@@ -382,9 +393,10 @@ def _energy(samples: np.ndarray) -> float:
     return float(np.einsum("i,i", samples, samples))
 
 
-def _resample(
+def resample(
     blocks: Iterable[tuple[int, np.ndarray]], sample_rate: int
 ) -> Iterator[np.ndarray]:
+    """Bring blocks with their sample rates, of `mono_blocks`, to one rate."""
     for rate, group in groupby(blocks, itemgetter(0)):
         stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32")
         for _, block in group:

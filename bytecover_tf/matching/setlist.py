@@ -46,12 +46,15 @@ GAP_SECONDS = 10.0
 _EVEN = 0.25
 # The most that a window can say for or against a work, and what a change of work costs;
 # log-odds.
-_MOST = 3.0
+MOST = 3.0
 _CHANGE = 2.0
 # Of each window the best matches are kept.
 _KEPT = 20
 # A song, and a part of one, is at least so long.
 _SHORTEST = 15.0
+# A shorter song than this must be as probable as the verdict `version` asks: in a long
+# recording there are many places where so little resembles something by chance.
+_SHORT = 30.0
 # Two songs overlap no longer than one is faded into the other.
 _FADE = 12.0
 # A song begins or ends where its recording does, if that is so near.
@@ -286,7 +289,7 @@ def runs(votes: Sequence[Vote]) -> list[Run]:
     """
     works = sorted({match.recording.work for vote in votes for match in vote.matches})
     number = {work: index for index, work in enumerate(works)}
-    evidence = np.full((len(votes), len(works) + 1), -_MOST)
+    evidence = np.full((len(votes), len(works) + 1), -MOST)
     evidence[:, -1] = 0  # the unknown
     best: list[dict[str, Match]] = []
     for row, vote in zip(evidence, votes, strict=True):
@@ -294,8 +297,7 @@ def runs(votes: Sequence[Vote]) -> list[Run]:
         for match in vote.matches:
             of_work.setdefault(match.recording.work, match)
         for work, match in of_work.items():
-            odds = _log_odds(match.probability) - _log_odds(_EVEN)
-            row[number[work]] = np.clip(odds, -_MOST, _MOST)
+            row[number[work]] = evidence_of(match.probability)
         best.append(of_work)
     path = _likeliest(evidence, _CHANGE)
     found = []
@@ -309,6 +311,12 @@ def runs(votes: Sequence[Vote]) -> list[Run]:
             found.append(Run(work, votes[start].first, votes[end - 1].end, matches))
         start = end
     return found
+
+
+def evidence_of(probability: float) -> float:
+    """Return how far a window speaks for a work with this probability, in log-odds."""
+    odds = _log_odds(probability) - _log_odds(_EVEN)
+    return min(max(odds, -MOST), MOST)
 
 
 def settled(songs: Iterable[Song]) -> list[Song]:
@@ -442,7 +450,12 @@ class _Placing:
                 songs[-1] = _joined_with(songs[-1], part)
             else:
                 songs.append(part)
-        return [self._completed(song) for song in songs]
+        least = max(self.least, self.calibration.version)
+        return [
+            self._completed(song)
+            for song in songs
+            if _length(song) >= _SHORT or (song.probability or 0) >= least
+        ]
 
     def _stretches(
         self, best: Match, reference: np.ndarray, first: int, end: int
