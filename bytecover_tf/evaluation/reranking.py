@@ -74,7 +74,7 @@ def align_nearest(
     """Align each query with its nearest references, and rank these first.
 
     They are ranked by the probability that `identify` gives; the other references
-    follow by similarity. A query is searched as a whole, also a long one.
+    follow by similarity. Even a long query is searched as a whole.
 
     Args:
         found: the search by embeddings.
@@ -115,7 +115,7 @@ def align_nearest(
                     similarity[row, chosen],
                     max(len(answering), LEAST),
                 )
-                # Before all cosines.
+                # Rank them above all cosines.
                 values[row, chosen] = 2 + calibration.probability(pairs)
                 bar.update()
             return values, itself
@@ -128,7 +128,7 @@ def align_nearest(
 
 
 def _chroma(track: Track, store: FeatureStore) -> np.ndarray:
-    # Chroma heeds no factor, so that features are as good as amplitudes.
+    # Chroma does not depend on a constant factor, so features do as well as amplitudes.
     frontend = store.frontend
     return chroma_of_cqt(
         store.features(track.path), frontend.pool, frontend, track.path
