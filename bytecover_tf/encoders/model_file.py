@@ -1,4 +1,4 @@
-"""Trained models as files: a `.keras` archive that also says what made it.
+"""Trained models as files: a `.keras` archive that also records how it was made.
 
 Beside Keras's own members the archive holds `bytecover.json` with the frontend,
 the versions of the libraries, and whatever the trainer knows (settings, metrics,
@@ -121,7 +121,7 @@ def read_info(path: Path, kinds: Sequence[str] = _ENCODERS) -> dict[str, Any]:
         raise EncoderError(f"{path}: no such file") from None
     except EncoderError:
         raise
-    # Damage shows in as many ways as there are compressions and flags.
+    # Damage shows as many kinds of errors.
     except Exception as error:
         raise EncoderError(f"{path}: not a readable .keras archive ({error})") from None
     kind = config.get("registered_name")
@@ -173,7 +173,7 @@ def load_hearing_model(
 
 
 def _load(path: Path, record: dict[str, Any], load: Callable[[Path], Any]) -> Any:
-    """Return what `load` makes of a file, once it answers the probe as recorded."""
+    """Load a file, and check that the model answers the probe as recorded."""
     try:
         model = load(path)
     except Exception as error:  # of Keras, of zipfile, of HDF5
@@ -194,7 +194,7 @@ def _whole(path: Path, training: bool = False) -> Any:
 def _network(
     model: ByteCover | Learner | Ensemble | NoteNetwork,
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what a probe is compared by: f_c, or how much of each note is heard."""
+    """Return the part of the output that a probe compares: f_c, or the heard notes."""
     import keras
 
     def embed(features: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ class Pictured:
 def plot_comparison(
     first: Pictured, second: Pictured, alignment: Alignment, title: str, path: Path
 ) -> None:
-    """Draw two transforms, the similarity of their chroma, and the path they match by.
+    """Draw two transforms, the similarity of their chroma, and the path of the match.
 
     Args:
         first: drawn along the top, its time to the right.
