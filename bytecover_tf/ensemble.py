@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="the .keras file to write",
     )
     options = parser.parse_args(arguments)
+    cli.require_extra("train", "tensorflow", "keras", "librosa")
 
     from bytecover_tf.audio.frontend import Frontend
     from bytecover_tf.data.provenance import Provenance

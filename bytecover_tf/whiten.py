@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     cli.add_data_arguments(parser, default=None)
     options = parser.parse_args(arguments)
+    cli.require_extra("train", "tensorflow", "keras", "librosa", "scipy")
 
     from bytecover_tf.audio.frontend import Frontend
     from bytecover_tf.data.features import default_store, open_features
