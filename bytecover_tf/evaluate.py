@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "of versions and of other pairs",
     )
     options = parser.parse_args(arguments)
+    if options.plots:
+        cli.require_extra("plots", "matplotlib")
 
     from bytecover_tf.encoders.encoder import load_encoder
     from bytecover_tf.evaluation.protocol import (

@@ -23,6 +23,7 @@ from bytecover_tf.encoders.former_checkpoint import upgrade
 from bytecover_tf.encoders.pretrained import DEFAULT, locate
 from bytecover_tf.encoders.probe import PROBE, answer, check
 from bytecover_tf.errors import EncoderError
+from bytecover_tf.extras import require_extra
 from bytecover_tf.files import json_object, replacing
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def load_model(path: Path) -> tuple[ByteCover | Ensemble, dict[str, Any]]:
             does not give the embedding that was recorded with it.
     """
     record = read_info(path)
+    require_extra("train", "keras")
     # The classes must be registered before Keras meets their names.
     import_module("bytecover_tf.models.ensemble")
     from bytecover_tf.models.learner import Learner
@@ -168,6 +170,7 @@ def load_hearing_model(
         EncoderError: the file is missing, damaged or of another kind.
     """
     record = read_info(path, _HEARING)
+    require_extra("train", "keras")
     import_module("bytecover_tf.models.note_network")
     return _load(path, record, lambda file: _whole(file, training)), record
 
