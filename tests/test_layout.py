@@ -36,6 +36,11 @@ ROOMS = [
     "synth.sound",
     "commands",
     "export",
+    "benchmarks.common",
+    "benchmarks.accuracy",
+    "benchmarks.paper",
+    "benchmarks.systems",
+    "benchmarks.speed",
     "benchmarks",
 ]
 
@@ -75,6 +80,8 @@ IMPORTS = {name: imported(name) for name in MODULES}
 def room(name):
     """The room of a module; None for the package itself, which is in all of them."""
     package, *parts = name.split(".")
+    if package == "benchmarks" and name not in ("benchmarks", "benchmarks.__main__"):
+        return f"benchmarks.{parts[0]}"
     if package != "bytecover_tf":
         return package
     if not parts or parts == ["synth"]:

@@ -27,10 +27,10 @@ HEARD_PARTS = len(_HEARD) + 1
 """Parts of a chroma where notes are heard: these, and last the transform's."""
 
 # How much each of them counts in an alignment; chosen on the development sets of
-# `benchmarks.covers`.
+# `benchmarks.accuracy.covers`.
 _HEARD_WEIGHTS = (0.1, 0.1, 0.2, 0.2, 0.4)
 
-# Chosen by MAP on train and validation splits, see benchmarks/alignment.py.
+# Chosen by MAP on train and validation splits, see benchmarks/accuracy/alignment.py.
 # Amplitude, in means of the recording, above which the logarithm compresses.
 _KNEE = 0.1
 # Where melodies and their first partials lie: the weight of a bin is a Gaussian over
