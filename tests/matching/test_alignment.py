@@ -6,7 +6,8 @@ import pytest
 
 from bytecover_tf.errors import DataError
 from bytecover_tf.matching import compiling
-from bytecover_tf.matching.alignment import _STRIP, Alignment, align, align_many
+from bytecover_tf.matching.alignment import Alignment, align, align_many
+from bytecover_tf.matching.best_paths import _STRIP
 
 
 def melody(frames, seed):
