@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -232,6 +234,41 @@ def test_command_measures_files_and_writes_mirex(tmp_path, manifest, rng, capsys
     assert main([*arguments, "--embeddings", str(embeddings)]) == 1
     assert "skipped: r32" in capsys.readouterr().err
     assert json.loads(out.read_text())["skipped"] == 1
+
+
+def example(heading):
+    """The code that docs/evaluation.md shows under a heading."""
+    page = Path(__file__).parents[2] / "docs" / "evaluation.md"
+    section = page.read_text().split(f"### {heading}\n")[1]
+    return re.search(r"^```py\n(.*?)^```", section, re.M | re.S)[1]
+
+
+def test_the_examples_write_what_is_read(tmp_path, tracks, vectors, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for track, vector in zip(tracks, vectors, strict=True):
+        folder = Path("embedded")
+        folder.mkdir(exist_ok=True)
+        np.save(folder / f"{track.id}.npy", vector[None])
+    exec(example("Discogs-VINet"), {})
+    found, failed = search_embeddings(tracks, Path("vinet.npz"))
+    assert not failed
+    expected = figures(unit(vectors) @ unit(vectors).T, tracks)
+    same(found, expected)
+
+    # Each recording in two chunks that are alike.
+    Path("embed_dir").mkdir()
+    lines = []
+    for track, vector in zip(tracks, vectors, strict=True):
+        for start, chunk in ((0, vector), (45, vector)):
+            file = f"embed_dir/{track.id}-{start}.npy"
+            np.save(file, 3 * chunk)
+            utt = f"{track.id}-\u2581start-{start}"
+            lines.append(json.dumps({"utt": utt, "embed": file}, ensure_ascii=False))
+    Path("embed_dir/query.txt").write_text("\n".join(lines), encoding="utf-8")
+    exec(example("CoverHunter"), {})
+    found, failed = search_similarities(tracks, Path("coverhunter.npz"))
+    assert not failed
+    same(found, expected)
 
 
 def test_command_wants_one_system(manifest, tmp_path, capsys):
