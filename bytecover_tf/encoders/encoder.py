@@ -16,6 +16,7 @@ from bytecover_tf.audio.decoding import check_waveform, load_audio
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.encoders import probe
+from bytecover_tf.encoders.foreign_onnx import ForeignOnnxNetwork, description_of
 from bytecover_tf.encoders.pretrained import locate
 from bytecover_tf.encoders.runtimes import (
     MANIFEST,
@@ -217,9 +218,11 @@ def load_encoder(
     Args:
         path: the name of an encoder that comes with the package, such as
             `bytecover-small`; a run directory of `bytecover_tf.train` or the
-            `encoder.keras` in it; or a bundle of `python -m export`, or an `.onnx` file
-            in one. From a bundle, a graph that reads features is preferred to one that
-            reads waveforms, then the most precise one, then ONNX Runtime to TensorFlow.
+            `encoder.keras` in it; a bundle of `python -m export`, or an `.onnx` file in
+            one; or an `.onnx` file of another system with a description beside it
+            (`encoders.foreign_onnx`). From a bundle, a graph that reads features is
+            preferred to one that reads waveforms, then the most precise one, then ONNX
+            Runtime to TensorFlow.
         providers: for ONNX Runtime, its execution providers, the preferred one
             first.
         threads: for ONNX Runtime, the number of threads for one operation.
@@ -231,6 +234,8 @@ def load_encoder(
     if path.is_dir():
         return _from_folder(path, providers, threads)
     if path.suffix == ".onnx":
+        if description := description_of(path):
+            return Encoder(ForeignOnnxNetwork(path, description, providers, threads))
         network = OnnxNetwork(path, providers, threads)
         return _checked(network, network.info, network.info, path)
     return _from_keras(path)

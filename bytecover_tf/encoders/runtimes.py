@@ -75,7 +75,7 @@ class OnnxNetwork:
         providers: Sequence[str] | None = None,
         threads: int | None = None,
     ) -> None:
-        self._session = _session(path, providers, threads)
+        self._session = onnx_session(path, providers, threads)
         self.info = self._read_info(path)
         try:
             self.frontend = Frontend.from_dict(self.info["frontend"])
@@ -112,9 +112,19 @@ class OnnxNetwork:
         return binding.copy_outputs_to_cpu()[0]
 
 
-def _session(
+def onnx_session(
     path: str | Path, providers: Sequence[str] | None, threads: int | None
 ) -> Any:
+    """Return a session of ONNX Runtime.
+
+    Args:
+        path: an ONNX file.
+        providers: as of `OnnxNetwork`.
+        threads: as of `OnnxNetwork`.
+
+    Raises:
+        EncoderError: as of `OnnxNetwork`.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

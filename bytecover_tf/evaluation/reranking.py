@@ -92,17 +92,10 @@ def align_nearest(
     check_frontend(store.frontend)
     asking = [_chroma(track, store) for track in found.queries]
     answering = [_chroma(track, store) for track in found.references]
-    nearest = metrics.similarities(
-        found.query_embeddings,
-        found.reference_embeddings,
-        [track.id for track in found.queries],
-        [track.id for track in found.references],
-    )
-
     with progress_bar(total=len(asking), unit="query", desc="align") as bar:
 
         def block(rows: slice) -> tuple[np.ndarray, np.ndarray]:
-            similarity, itself = nearest(rows)
+            similarity, itself = found.block(rows)
             values = similarity.astype(float)
             for row, query in enumerate(asking[rows]):
                 order = np.argsort(-similarity[row], kind="stable")
