@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -100,6 +101,7 @@ class LanceCatalogue(Catalogue):
         self.address = address
         self._folder = Path(address)
         self._writes = 0
+        self._held = threading.local()
         self._table: Any = None
         if identity is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +111,7 @@ class LanceCatalogue(Catalogue):
         # Every read looks for what other processes have written.
         database = lancedb.connect(self._folder, read_consistency_interval=timedelta(0))
         if identity is not None:
-            with self._writing():
+            with self.writing(), _explained(self.address):
                 if not self._exists:
                     self._make(database, identity)
         with _explained(address):
@@ -165,7 +167,7 @@ class LanceCatalogue(Catalogue):
 
     def remove(self, ids: Sequence[str]) -> None:
         """Remove recordings; ids that are not there are passed over."""
-        with self._writing():
+        with self.writing(), _explained(self.address):
             for condition in _conditions(ids):
                 self._table.delete(condition)
 
@@ -270,7 +272,7 @@ class LanceCatalogue(Catalogue):
         Returns:
             The index with its recall, or None.
         """
-        with self._writing():
+        with self.writing(), _explained(self.address):
             self._tidy()
             rows = self._table.count_rows()
             indices = [index.name for index in self._table.list_indices()]
@@ -320,7 +322,7 @@ class LanceCatalogue(Catalogue):
         self._table = None
 
     def _upsert(self, rows: Sequence[Row]) -> None:
-        with self._writing():
+        with self.writing(), _explained(self.address):
             (
                 self._table.merge_insert("key")
                 .when_matched_update_all()
@@ -347,12 +349,22 @@ class LanceCatalogue(Catalogue):
         return pa.table(arrays, schema=self._schema)
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Wait until no other process writes, and keep others waiting."""
-        with _explained(self.address), lock(self._folder / "lock", wait=True):
+    def writing(self) -> Iterator[None]:
+        """Wait until no other process or thread writes, and keep others waiting."""
+        if getattr(self._held, "is_held", False):
             yield
+            return
+        with _explained(self.address):
+            held = lock(self._folder / "lock", wait=True)
+        with held:
+            self._held.is_held = True
+            try:
+                yield
+            finally:
+                self._held.is_held = False
             if self._table is not None:
-                write_atomically(self._version, f"{self._table.version}\n")
+                with _explained(self.address):
+                    write_atomically(self._version, f"{self._table.version}\n")
 
 
 @contextmanager
