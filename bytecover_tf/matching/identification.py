@@ -349,12 +349,48 @@ def align_candidates(
         AudioError: the query cannot be embedded.
         CatalogueError: the catalogue cannot be read.
     """
-    frames = query.chroma.shape[1]
-    count = candidates or max(CANDIDATES, _FRAMES // frames)
-    hits = nearest(catalogue, embed(encoder, query), count)
+    hits = candidates_of(catalogue, encoder, query, candidates)
     return align_hits(
         catalogue, query, hits, catalogue.count() if among is None else among, workers
     )
+
+
+def candidates_of(
+    catalogue: Catalogue, encoder: Encoder, query: Query, count: int | None = None
+) -> list[Hit]:
+    """Return the recordings that a query should be aligned with.
+
+    Args:
+        catalogue: what to search.
+        encoder: the one that made the catalogue.
+        query: what to compare.
+        count: how many, as in `identify`.
+
+    Raises:
+        AudioError: the query cannot be embedded.
+        CatalogueError: the catalogue cannot be read.
+    """
+    frames = query.chroma.shape[1]
+    count = count or max(CANDIDATES, _FRAMES // frames)
+    return nearest(catalogue, embed(encoder, query), count)
+
+
+def compare(first: Query, second: Query, encoder: Encoder) -> Comparison:
+    """Compare a recording with another, as if that alone were in the catalogue.
+
+    Args:
+        first: what to compare.
+        second: what to compare it with.
+        encoder: whose embeddings are compared.
+
+    Raises:
+        AudioError: one of them cannot be embedded.
+    """
+    similarity = np.max(embed(encoder, first) @ embed(encoder, second).T)[None]
+    seconds = seconds_per_frame(encoder.frontend)
+    duration = second.chroma.shape[1] * seconds
+    recording = Recording.of_content(second.content, second.name, duration)
+    return Comparison.of(first, [recording], [second.chroma], similarity, 1, seconds)
 
 
 def embed(encoder: Encoder, query: Query) -> np.ndarray:
