@@ -45,7 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
 
-    from bytecover_tf.data.features import default_store, open_features
     from bytecover_tf.encoders.encoder import load_encoder
     from bytecover_tf.evaluation.protocol import (
         check_unseen,
@@ -60,30 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         check_frontend(encoder.frontend)
     tracks = choose_split(cli.read_tracks(options), options.split)
-    store_path = options.features or default_store(
-        options.data, options.data_root, encoder.frontend, options.split
-    )
-    usable, store = open_features(
-        tracks,
-        store_path,
-        encoder.frontend,
-        options.workers,
-        options.source_pool,
-        options.allow_truncated,
-    )
+    usable, store = cli.open_features(options, tracks, encoder.frontend, options.split)
     if not options.allow_leakage:
         check_unseen(encoder, options.data, usable, store)
     result = evaluate_tracks(encoder, usable, store)
     print(f"{options.data} {options.split}: {describe(result.metrics)}")
     aligned = None
     if options.align:
-        from bytecover_tf.catalogues.identity import Identity
-        from bytecover_tf.evaluation.reranking import align_nearest
-        from bytecover_tf.matching.calibration import choose_calibration
+        from bytecover_tf.evaluation.reranking import rerank
 
-        checksum = Identity.of(encoder, options.encoder).encoder
-        calibration = choose_calibration(checksum, options.encoder)
-        figures = align_nearest(result, store, calibration, options.align)
+        figures = rerank(encoder, options.encoder, result, store, options.align)
         print(f"{options.align} candidates aligned: {describe(figures)}")
         aligned = {"candidates": options.align, **figures}
     if options.json:

@@ -117,6 +117,16 @@ class TrainingRun:
         run_dir.mkdir(parents=True, exist_ok=True)
         write_atomically(run_dir / REQUEST, json.dumps(request, indent=1) + "\n")
 
+    def free_dir(self) -> Path:
+        """Return a run directory below `runs` whose name is not taken yet."""
+        name = "-".join(dict.fromkeys([self.data, self.config_name]))
+        path = Path("runs") / name
+        number = 1
+        while path.exists():
+            number += 1
+            path = path.with_name(f"{name}-{number}")
+        return path
+
     def tracks(self) -> list[Track]:
         """Return the recordings of the data set."""
         tracks = read_tracks(self.data, self.data_root, self.split_seed)
