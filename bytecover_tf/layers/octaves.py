@@ -88,5 +88,6 @@ class OctaveChannels(layers.Layer):
     ) -> tuple[int | None, ...]:
         """Return `(batch, 12, frames, octaves * channels)`."""
         batch, bins, frames, channels = input_shape
-        assert bins is not None and channels is not None
+        assert bins is not None
+        assert channels is not None
         return (batch, PITCH_CLASSES, frames, bins // PITCH_CLASSES * channels)

@@ -13,7 +13,7 @@ BINS_PER_SEMITONE = 3
 # How much of the energy of bins that lie 0, 1, 2 and 3 thirds of a semitone away a
 # filter of a semitone passes; by least squares on recordings.
 _ENERGY = (0.131, 0.878, 0.28, 0.071)
-# Long filters even out the lowest octaves: the factor that undoes it, at some semitones.
+# Long filters even out the lowest octaves; factors at some semitones that undo it.
 _GAINS = ((0, 3, 40, 84), (1.0, 0.72, 0.93, 1.0))
 # The squares of what is quieter than -60 dB would vanish in half precision.
 _LOUD = 64.0

@@ -50,9 +50,7 @@ class HeardNotes(layers.Layer):
     def __init__(self, filters: int = 24, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.filters = filters
-        self.network = NoteNetwork(
-            filters, name="network", dtype=self.dtype_policy, trainable=False
-        )
+        self.network = NoteNetwork(filters, name="network", dtype=self.dtype_policy)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights."""

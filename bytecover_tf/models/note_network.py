@@ -93,9 +93,7 @@ class NoteNetwork(keras.Model):
             ),
         ]
         self.norms = [
-            layers.BatchNormalization(
-                momentum=0.95, name=f"{one.name}_norm", **policy
-            )
+            layers.BatchNormalization(momentum=0.95, name=f"{one.name}_norm", **policy)
             for one in self.convolutions
         ]
         self.heard = layers.Conv2D(len(HEARD), 1, name="heard", **policy)
