@@ -46,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = cli.parse_paths(parser, arguments)
+    if options.plot:
+        cli.require_extra("plots", "matplotlib")
 
     from bytecover_tf.audio.hearing import hearing_for
     from bytecover_tf.catalogues.identity import Identity

@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--seed", type=cli.natural_int, default=0, help="seed of all random choices"
     )
     options = parser.parse_args(arguments)
+    cli.require_extra("train", "tensorflow", "keras", "librosa")
 
     # Only now: they load TensorFlow.
     from bytecover_tf.training.run import TrainingRun

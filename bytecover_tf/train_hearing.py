@@ -60,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="seed of the first weights and of the crops",
     )
     options = parser.parse_args(arguments)
+    cli.require_extra("train", "tensorflow", "keras", "librosa")
 
     from bytecover_tf.training.hearing import HearingRequest, train_hearing
 

@@ -26,7 +26,7 @@ from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
 if TYPE_CHECKING:
     from bytecover_tf.audio.hearing import Hearing
 
-# Samples of a waveform that are taken up together, as when a file is decoded.
+# A waveform is processed in blocks of this many samples, as a decoded file is.
 _BLOCK = 2**16
 
 
@@ -34,7 +34,7 @@ _BLOCK = 2**16
 class Frontend(Transform):
     """Parameters of the constant-Q features; the defaults are the paper's.
 
-    It has those of `constant_q.Transform`, and two of its own.
+    These are the parameters of `constant_q.Transform` and two more.
 
     Attributes:
         pool: number of frames averaged into one; an incomplete tail is dropped.

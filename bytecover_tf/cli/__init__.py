@@ -19,8 +19,8 @@ from bytecover_tf.cli.arguments import (
     positive_int,
     read_tracks,
 )
-from bytecover_tf.cli.extras import require_extra
 from bytecover_tf.cli.status import NOTHING_DONE, OK, SOME_FAILED, run, run_safely
+from bytecover_tf.extras import require_extra
 from bytecover_tf.terminal import csv_cell, printable, show, show_json, warn
 
 __all__ = [

@@ -140,12 +140,12 @@ def add_data_arguments(arguments: argparse.ArgumentParser, default: str | None) 
 
 
 def add_encoder_argument(
-    arguments: argparse.ArgumentParser, more: str, **options: Any
+    arguments: argparse._ActionsContainer, more: str, **options: Any
 ) -> None:
     """Add the option that names an encoder.
 
     Args:
-        arguments: the command's parser.
+        arguments: the command's parser, or a group in it.
         more: further words for its help.
         **options: options of the argument, such as its default.
     """

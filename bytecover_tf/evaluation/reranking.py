@@ -74,7 +74,7 @@ def align_nearest(
     """Align each query with its nearest references, and rank these first.
 
     They are ranked by the probability that `identify` gives; the other references
-    follow by similarity. A query is searched as a whole, also a long one.
+    follow by similarity. Even a long query is searched as a whole.
 
     Args:
         found: the search by embeddings.
@@ -92,17 +92,10 @@ def align_nearest(
     check_frontend(store.frontend)
     asking = [_chroma(track, store) for track in found.queries]
     answering = [_chroma(track, store) for track in found.references]
-    nearest = metrics.similarities(
-        found.query_embeddings,
-        found.reference_embeddings,
-        [track.id for track in found.queries],
-        [track.id for track in found.references],
-    )
-
     with progress_bar(total=len(asking), unit="query", desc="align") as bar:
 
         def block(rows: slice) -> tuple[np.ndarray, np.ndarray]:
-            similarity, itself = nearest(rows)
+            similarity, itself = found.block(rows)
             values = similarity.astype(float)
             for row, query in enumerate(asking[rows]):
                 order = np.argsort(-similarity[row], kind="stable")
@@ -115,7 +108,7 @@ def align_nearest(
                     similarity[row, chosen],
                     max(len(answering), LEAST),
                 )
-                # Before all cosines.
+                # Rank them above all cosines.
                 values[row, chosen] = 2 + calibration.probability(pairs)
                 bar.update()
             return values, itself
@@ -128,7 +121,7 @@ def align_nearest(
 
 
 def _chroma(track: Track, store: FeatureStore) -> np.ndarray:
-    # Chroma heeds no factor, so that features are as good as amplitudes.
+    # Chroma does not depend on a constant factor, so features do as well as amplitudes.
     frontend = store.frontend
     return chroma_of_cqt(
         store.features(track.path), frontend.pool, frontend, track.path

@@ -15,7 +15,7 @@ from bytecover_tf.layers.ring import fold_octaves
 class Octaves(layers.Layer):
     """Lays octaves upon each other and keeps the largest value of each pitch class.
 
-    In another key the result is the same but for a turn of the ring.
+    A change of key only rotates the result.
 
     Args:
         **kwargs: as for any Keras layer.

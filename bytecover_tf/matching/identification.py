@@ -26,7 +26,7 @@ from bytecover_tf.catalogues.segments import windows_of
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import AudioError, explain
-from bytecover_tf.matching.alignment import Alignment, align_many
+from bytecover_tf.matching.alignment import Alignment, align_many, prepare
 from bytecover_tf.matching.calibration import (
     LEAST,
     Calibration,
@@ -226,6 +226,7 @@ def identify(
 
     paths = list(paths)
     with ThreadPoolExecutor(workers or usable_cores()) as pool:
+        pool.submit(prepare)
         for path, query in zip(paths, pool.map(attempt, paths), strict=True):
             if isinstance(query, str):
                 yield Answer(str(path), error=query)

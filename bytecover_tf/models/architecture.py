@@ -13,7 +13,7 @@ from bytecover_tf.settings import check_choices, check_counts, check_positive
 class Architecture:
     """The settings of an embedding network; the defaults are the paper's.
 
-    The settings from `input_power` on say what stands in front of the backbone, see
+    The settings from `input_power` on describe the layers in front of the backbone, see
     `models.front`.
 
     Attributes:
@@ -33,8 +33,8 @@ class Architecture:
             data must have; None, as in the paper, for none.
         pitch_classes: whether the backbone reads the 12 pitch classes on a ring, in
             place of the paper's 84 bins; embeddings are then the same in every key.
-        registers: number of registers of these, folded by a layer that learns nothing;
-            None, as in the paper, for none.
+        registers: number of registers of pitch classes, folded by a layer that learns
+            nothing; None, as in the paper, for none.
         heard: filters of a trained network that hears notes in 36 bins an octave; the
             backbone reads the notes, their octaves as channels. None for none.
         semitones: for features of 36 bins an octave, how many of their frames a

@@ -1,4 +1,4 @@
-"""What stands in front of the backbone."""
+"""The layers in front of the backbone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training takes from trained encoders: weights to start from, or a teacher."""
+"""Starting from a trained encoder: its weights, or the encoder as a teacher."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def take_weights(
 ) -> dict[str, Any]:
     """Copy an encoder's weights; return what to record about it.
 
-    Of an ensemble it is the member that fits.
+    An ensemble provides the member that fits.
 
     Args:
         model: the network to be trained.
         init: a run directory, a `.keras` file or the name of an encoder.
-        splits: works that the encoder must not have been trained on are in them.
+        splits: hold the works that the encoder must not have been trained on.
         store: the features that the network reads.
         data: name of the data set.
 
@@ -97,7 +97,7 @@ def load_teacher(
     Args:
         path: a run directory, a `.keras` file or the name of an encoder.
         config: all settings.
-        splits: works that the teacher must not have been trained on are in them.
+        splits: hold the works that the teacher must not have been trained on.
         store: the features that the network reads.
         data: name of the data set.
 
