@@ -20,6 +20,7 @@ COMMANDS = {
     "identify": "tell which works of a catalogue a recording is a version of",
     "monitor": "follow a stream and tell when the song changes",
     "compare": "tell whether two recordings are versions, and where they match",
+    "serve": "answer requests for a catalogue over HTTP, with a page",
     "group": "find the groups of versions inside a catalogue",
     "catalogue": "show, verify or change a catalogue",
     "train_hearing": "train the network that hears notes",

@@ -1,7 +1,7 @@
 """|CQT| of a signal that arrives in blocks, averaged over frames.
 
-Several transforms can follow one pass over a file in memory that its length does not
-raise, but for their averages.
+Several transforms can share one pass over a file. Only their averages grow with its
+length; all other memory is bounded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CONTEXT_FRAMES = 64
 
 @dataclass(frozen=True)
 class Average:
-    """What is averaged.
+    """An average of |CQT| to compute.
 
     Attributes:
         transform: parameters of the transform.
@@ -42,12 +42,12 @@ class Average:
 
 
 class StreamedTransform:
-    """Averages of |CQT| over blocks of frames, of a signal that arrives in parts.
+    """Computes averages of |CQT| over blocks of frames while a signal arrives in parts.
 
     A recording that fits into one chunk is transformed in one piece.
 
     Args:
-        *averages: what to compute. Their transforms have one sample rate.
+        *averages: what to compute; all transforms must have the same sample rate.
         chunk_frames: how many frames of a long signal are transformed at once; fewer
             give out averages sooner.
     """
@@ -101,7 +101,7 @@ class StreamedTransform:
         return self.take()
 
     def _average(self, samples: np.ndarray, length: int | None = None) -> None:
-        """Average what begins after the lead, at most some samples of it."""
+        """Average the samples that follow the lead, at most so many of them."""
         signal = Signal(samples)
         transformed: dict[Transform, np.ndarray] = {}
         for average, means in zip(self._averages, self._means, strict=True):

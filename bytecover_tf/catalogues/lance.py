@@ -13,10 +13,13 @@ it finds; the number tells whether that is the latest one that there was.
 from __future__ import annotations
 
 import re
+import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,10 @@ from bytecover_tf.catalogues.recall import Trial
 from bytecover_tf.catalogues.rows import COLUMNS, DIGEST, Hit, Recording, Row
 from bytecover_tf.errors import ByteCoverError, CatalogueError, ConfigError
 from bytecover_tf.files import lock, write_atomically
+
+# What asks a server for tables. Its package makes hundreds of classes for that, half of
+# what importing LanceDB costs, which itself needs some modules of the package only.
+_CLIENT = "lance_namespace_urllib3_client"
 
 _TABLE = "recordings"
 _IDENTITY = b"bytecover"
@@ -83,6 +90,7 @@ class LanceCatalogue(Catalogue):
     """
 
     def __init__(self, address: str, identity: Identity | None = None) -> None:
+        _run_on_demand(_CLIENT)
         try:
             import lancedb
         except ImportError:
@@ -93,6 +101,7 @@ class LanceCatalogue(Catalogue):
         self.address = address
         self._folder = Path(address)
         self._writes = 0
+        self._held = threading.local()
         self._table: Any = None
         if identity is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +111,7 @@ class LanceCatalogue(Catalogue):
         # Every read looks for what other processes have written.
         database = lancedb.connect(self._folder, read_consistency_interval=timedelta(0))
         if identity is not None:
-            with self._writing():
+            with self.writing(), _explained(self.address):
                 if not self._exists:
                     self._make(database, identity)
         with _explained(address):
@@ -158,7 +167,7 @@ class LanceCatalogue(Catalogue):
 
     def remove(self, ids: Sequence[str]) -> None:
         """Remove recordings; ids that are not there are passed over."""
-        with self._writing():
+        with self.writing(), _explained(self.address):
             for condition in _conditions(ids):
                 self._table.delete(condition)
 
@@ -263,7 +272,7 @@ class LanceCatalogue(Catalogue):
         Returns:
             The index with its recall, or None.
         """
-        with self._writing():
+        with self.writing(), _explained(self.address):
             self._tidy()
             rows = self._table.count_rows()
             indices = [index.name for index in self._table.list_indices()]
@@ -313,7 +322,7 @@ class LanceCatalogue(Catalogue):
         self._table = None
 
     def _upsert(self, rows: Sequence[Row]) -> None:
-        with self._writing():
+        with self.writing(), _explained(self.address):
             (
                 self._table.merge_insert("key")
                 .when_matched_update_all()
@@ -340,12 +349,22 @@ class LanceCatalogue(Catalogue):
         return pa.table(arrays, schema=self._schema)
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Wait until no other process writes, and keep others waiting."""
-        with _explained(self.address), lock(self._folder / "lock", wait=True):
+    def writing(self) -> Iterator[None]:
+        """Wait until no other process or thread writes, and keep others waiting."""
+        if getattr(self._held, "is_held", False):
             yield
+            return
+        with _explained(self.address):
+            held = lock(self._folder / "lock", wait=True)
+        with held:
+            self._held.is_held = True
+            try:
+                yield
+            finally:
+                self._held.is_held = False
             if self._table is not None:
-                write_atomically(self._version, f"{self._table.version}\n")
+                with _explained(self.address):
+                    write_atomically(self._version, f"{self._table.version}\n")
 
 
 @contextmanager
@@ -402,3 +421,22 @@ def _conditions(ids: Iterable[str]) -> Iterator[str]:
     quoted = ["'" + name.replace("'", "''") + "'" for name in ids]
     for start in range(0, len(quoted), _IDS_AT_ONCE):
         yield f"id IN ({', '.join(quoted[start : start + _IDS_AT_ONCE])})"
+
+
+def _run_on_demand(name: str) -> None:
+    """Have a package run when something in it is first asked for.
+
+    Its modules can be imported before.
+    """
+    spec = None if name in sys.modules else find_spec(name)
+    if spec is None or spec.loader is None:
+        return
+    loader, package = spec.loader, module_from_spec(spec)
+
+    def run(attribute: str) -> Any:
+        del package.__dict__["__getattr__"]
+        loader.exec_module(package)
+        return getattr(package, attribute)
+
+    package.__dict__["__getattr__"] = run
+    sys.modules[name] = package

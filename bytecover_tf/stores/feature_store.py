@@ -6,9 +6,9 @@
     index.jsonl     one line a recording: where it came from, the SHA-256 of that
                     file, which rows are its own, and their SHA-256
 
-A crop in time is one contiguous read. Data is on disk before the line that names
-it, so a writer killed at any moment leaves a valid store: the next one drops the line
-that was begun, and writes behind the rows that no line names.
+A crop in time is one contiguous read. Data is on disk before the line that names it, so
+a writer killed at any moment leaves a valid store. The next writer drops an unfinished
+line, and writes behind rows that no line names.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ from bytecover_tf.files import (
 _FORMAT = 1
 # How every line of the index begins.
 _LINE_START = b'{"source": "'
-# Seconds of the longest recording that a killed writer may have left without its line.
+# A killed writer may leave rows without a line, of a recording up to this long in
+# seconds.
 _LONGEST = 4 * 3600.0
 
 
@@ -162,7 +163,7 @@ class FeatureStore:
         return self.rows(entry).T.astype(np.float32)
 
     def damaged(self) -> list[Entry]:
-        """Read everything; return the recordings that are not as they were stored."""
+        """Read everything; return the recordings that have changed on disk."""
         return [entry for entry in self if not self._is_as_stored(entry)]
 
     def _is_as_stored(self, entry: Entry) -> bool:
@@ -216,11 +217,12 @@ class FeatureStoreWriter(Closing):
                 f"{self.path}: features.f16 is shorter than the index says"
             )
         self._check_unfinished(frames - end, len(entries))
-        # A line that a killed writer began. Its rows stay: none tells whose they are.
+        # Drop the line that a killed writer began. Its rows stay, as nothing tells
+        # whose they are.
         self._index.truncate(index_size)
 
     def _check_unfinished(self, frames: int, recordings: int) -> None:
-        """Refuse to go on if a killed writer cannot have left so much."""
+        """Refuse to continue if there is more than a killed writer can have left."""
         if frames * self.frontend.seconds_per_frame > _LONGEST:
             self.close()
             raise StoreError(
@@ -247,7 +249,7 @@ class FeatureStoreWriter(Closing):
         return self._by_source.get(str(source))
 
     def forget(self, entries: Iterable[Entry]) -> None:
-        """Have recordings that are damaged stored anew, when they are added again."""
+        """Forget damaged recordings, so that adding them again stores them anew."""
         for entry in entries:
             self._by_source.pop(entry.source, None)
             self._by_key.pop(entry.key, None)
@@ -311,7 +313,7 @@ class FeatureStoreWriter(Closing):
 
     def close(self) -> None:
         """Release the files and the lock."""
-        # What is left to write may not fit either; the lock is released all the same.
+        # Flushing may fail on a full disk too; release the lock in any case.
         with naming(self.path), ExitStack() as closing:
             for file in (self._lock, self._data, self._index):
                 closing.callback(file.close)

@@ -52,13 +52,13 @@ SHARES = {
     LIEDER: 0.22,
 }
 EXCERPT_WORKS, EXCERPT_VERSIONS, EXCERPT_SECONDS = 4, 4, 17.0
-# Recordings that are handed on use only soundfonts under the MIT licence.
+# Recordings that we distribute use only soundfonts under the MIT licence.
 MIT_SOUNDFONTS = ("FluidR3_GM", "FluidR3Mono_GM", "MuseScore_General_Lite")
 PROCESSES = 2
 
 
 def select_works(scores: Sequence[Score], count: int, seed: int) -> list[Work]:
-    """Choose works that are surely different, and split them.
+    """Choose works that are certainly different, and split them.
 
     Works with several scores come first, up to half of a collection's share.
 
@@ -108,7 +108,7 @@ def _label(title: str, taken: Iterable[str]) -> str:
 
 
 def make_features(work_dir: Path, version: Version) -> str | None:
-    """Leave a version's features and facts in the working folder.
+    """Write a version's features and facts into the working folder.
 
     Args:
         work_dir: gets `pool20/<id>.npy`, the |CQT| of shape (84, T) averaged
@@ -116,7 +116,7 @@ def make_features(work_dir: Path, version: Version) -> str | None:
         version: what to render; nothing is done if both files are there.
 
     Returns:
-        What went wrong, or None.
+        The error, or None.
     """
     facts_path = work_dir / "facts" / f"{version.id}.json"
     if facts_path.exists():
@@ -174,7 +174,7 @@ def pack_store(
     """Write a store of rendered versions, in place of an earlier one.
 
     Args:
-        versions: that have features in the working folder.
+        versions: those that have features in the working folder.
         work_dir: holds the features at pool 20.
         store: its folder.
         pool: frames averaged into one, a multiple of 20.
