@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "measure an encoder on a data set by its protocol",
     "index": "put a music library into a catalogue",
     "identify": "tell which works of a catalogue a recording is a version of",
+    "monitor": "follow a stream and tell when the song changes",
     "compare": "tell whether two recordings are versions, and where they match",
     "serve": "answer requests for a catalogue over HTTP, with a page",
     "group": "find the groups of versions inside a catalogue",
