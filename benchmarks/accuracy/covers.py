@@ -214,12 +214,8 @@ def cell(search: Search, scores: QueryScores, before: QueryScores | None) -> str
     if before is None:
         low, high = bootstrap_interval(scores, queries)
         return f"{figure} [{low:.3f}, {high:.3f}]"
-    gain = QueryScores(
-        scores.query,
-        scores.average_precision - before.average_precision,
-        scores.hits_at_10,
-        scores.first_rank,
-    )
+    gained = scores.average_precision - before.average_precision
+    gain = replace(scores, average_precision=gained)
     low, high = bootstrap_interval(gain, queries)
     return f"{figure} ({low:+.3f} to {high:+.3f})"
 

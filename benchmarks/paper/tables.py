@@ -304,13 +304,12 @@ def kept(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
 
 
 def mean_scores(runs: Sequence[QueryScores]) -> QueryScores:
-    """Return each query's scores in the mean over several searches."""
-    return QueryScores(
-        runs[0].query,
-        np.mean([run.average_precision for run in runs], axis=0),
-        np.mean([run.hits_at_10 for run in runs], axis=0),
-        np.mean([run.first_rank for run in runs], axis=0),
-    )
+    """Return each query's precision and rank in the mean over several searches."""
+    names = ("average_precision", "hits_at_10", "first_rank")
+    means = {
+        name: np.mean([getattr(run, name) for run in runs], axis=0) for name in names
+    }
+    return replace(runs[0], **means)
 
 
 def figures(scores: QueryScores, collection: Collection) -> dict[str, Any]:
