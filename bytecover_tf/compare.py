@@ -90,6 +90,7 @@ def _read(
     path: str, frontend: Frontend, hearing: Hearing | None, allow_truncated: bool
 ) -> tuple[Query, Pictured]:
     """Read a recording once, to compare it and to draw it."""
+    from bytecover_tf.catalogues.tags import read_tags
     from bytecover_tf.matching.identification import Query
     from bytecover_tf.matching.picture import Pictured
     from bytecover_tf.stores.extraction import read_file
@@ -106,14 +107,15 @@ def _read(
     assert read.chroma is not None
     features = frontend.from_cqt(read.features, fine.pool, path)
     pictured = Pictured(Path(path).name, read.features, fine, read.chroma)
-    return Query(path, features, read.chroma, read.key), pictured
+    artist = read_tags(path).artist
+    return Query(path, features, read.chroma, read.key, artist), pictured
 
 
 def _facts(first: Query, match: Match) -> dict[str, Any]:
     known = match.to_dict()
     measured = (
         *("similarity", "probability", "score", "same_recording", "transposition"),
-        "tempo_ratio",
+        *("tempo_ratio", "relation", "relation_probability"),
         *("query_start", "query_end", "recording_start", "recording_end"),
     )
     return {
@@ -136,6 +138,9 @@ def _lines(facts: dict[str, Any], match: Match) -> tuple[str, str]:
         found = "nothing matches"
     else:
         found = f"A {where} B; B relative to A: key {key}, tempo {tempo}"
+        if match.relation:
+            kind = match.relation
+            found += f"; {kind.kind} (probability {kind.probability:.2f})"
     return _figures(facts), found
 
 

@@ -29,7 +29,8 @@ _KINDS = {".mp3": "MP3", ".aif": "AIFF", ".aiff": "AIFF"}
 _COLUMNS = (
     *("query", "start", "end", "work", "probability", "recording", "title", "artist"),
     *("id", "similarity", "same_recording", "score", "query_start", "query_end"),
-    *("recording_start", "recording_end", "transposition", "tempo_ratio", "error"),
+    *("recording_start", "recording_end", "transposition", "tempo_ratio", "relation"),
+    *("relation_probability", "error"),
 )
 
 

@@ -78,6 +78,8 @@ class Link:
             "query": self.recording.path,
             "recording": facts["recording"],
             **{name: facts[name] for name in measured},
+            "relation": facts["relation"],
+            "relation_probability": facts["relation_probability"],
             "is_part": self.is_part,
         }
 
@@ -306,7 +308,12 @@ def _compared(
             }
             compared.update(pair_of(name, other) for other in pairs)
             assert row.chroma is not None
-            query = Query(row.recording.path, np.empty((0, 0)), row.chroma)
+            query = Query(
+                row.recording.path,
+                np.empty((0, 0)),
+                row.chroma,
+                artist=row.recording.artist,
+            )
             found = align_hits(
                 catalogue, query, list(pairs.values()), len(known), workers
             )

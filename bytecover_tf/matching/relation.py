@@ -14,7 +14,6 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import Any
 
 import numpy as np
 
@@ -35,6 +34,8 @@ FILE_NAME = "relation.json"
 
 # From the ends of an alignment, how far its straight line may lie, in frames.
 _NEAR = 4
+# Players who keep the same time for half of a match lose it in the other half.
+_SHARE = 0.25
 # A match says so much of the performance from this length on, in frames: five seconds.
 _SHORTEST = 11
 
@@ -50,13 +51,6 @@ class Relation:
 
     kind: str
     probability: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what JSON and CSV say of it."""
-        return {
-            "relation": self.kind,
-            "relation_probability": round(self.probability, 4),
-        }
 
 
 def relation(
@@ -93,8 +87,9 @@ def straightness(
         alignment: of the two.
 
     Returns:
-        The median, along a straight line, of the similarity of the frames that match:
-        -1 to 1; -1 if they match in another key, or over less than five seconds.
+        The similarity, from -1 to 1, that three quarters of the frames that match
+        exceed along the best straight line at one tempo; -1 if they match in another
+        key, or over less than five seconds.
     """
     start, end = alignment.query_start, alignment.query_end
     if alignment.transposition or end - start < _SHORTEST:
@@ -102,7 +97,6 @@ def straightness(
     low, high = sorted(
         (alignment.reference_start - start, alignment.reference_end - end)
     )
-    # Both are cut to what a line may cross.
     first = max(start + low - _NEAR, 0)
     alike = frame_similarities(
         query[:, start:end],
@@ -113,7 +107,7 @@ def straightness(
     for lag in range(low - _NEAR, high + _NEAR + 1):
         line = np.diagonal(alike, lag + start - first)
         if len(line) >= max(_SHORTEST, (end - start) / 2):
-            best = max(best, float(np.median(line)))
+            best = max(best, float(np.quantile(line, _SHARE)))
     return best
 
 

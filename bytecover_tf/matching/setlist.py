@@ -287,6 +287,8 @@ def runs(votes: Sequence[Vote]) -> list[Run]:
     Returns:
         The works in order; what lies between is unknown.
     """
+    if not votes:
+        return []
     works = sorted({match.recording.work for vote in votes for match in vote.matches})
     number = {work: index for index, work in enumerate(works)}
     evidence = np.full((len(votes), len(works) + 1), -MOST)
