@@ -21,7 +21,9 @@ def write_json(answer: Answer, is_first: bool) -> None:
 _COLUMNS = (
     *("query", "verdict", "rank", "work", "recording", "similarity", "probability"),
     *("title", "artist", "id", "same_recording", "score", "query_start", "query_end"),
-    *("recording_start", "recording_end", "transposition", "tempo_ratio", "error"),
+    *("recording_start", "recording_end", "transposition", "tempo_ratio"),
+    *("album", "composer", "year", "isrc", "iswc"),
+    *("musicbrainz_recording", "musicbrainz_work", "error"),
 )
 
 
