@@ -20,7 +20,9 @@ COMMANDS = {
     "identify": "tell which works of a catalogue a recording is a version of",
     "compare": "tell whether two recordings are versions, and where they match",
     "group": "find the groups of versions inside a catalogue",
-    "catalogue": "show, verify or change a catalogue",
+    "review": "decide what is unsure about the works in a catalogue",
+    "tag": "write works and versions into the tags of files",
+    "catalogue": "list, verify or change a catalogue",
     "train_hearing": "train the network that hears notes",
     "calibrate": "fit the probabilities to an encoder and labelled recordings",
 }
