@@ -1,4 +1,4 @@
-"""Measurements; each module rewrites its own section of `results.md`."""
+"""Measurements; each module writes its own section of `results/`."""
 
 # Before any of them imports Keras: TensorFlow then runs as it does in the commands.
 import bytecover_tf  # noqa: F401

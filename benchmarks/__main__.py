@@ -11,28 +11,27 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.report import RESULTS
 from bytecover_tf import cli
 from bytecover_tf.progress import progress_bar
 
 # What each is given for --quick; None leaves it out, as it cannot be cut short. Not
 # here is what needs a folder of recordings or a trained encoder.
 QUICK: dict[str, list[str] | None] = {
-    "startup": ["--repeats", "1"],
-    "evaluation": ["--rows", "2000", "--dim", "512", "--repeats", "1"],
-    "growth": ["--sizes", "10,100,1000", "--recordings", "4,16"],
-    "training_step": ["--small", "--batch", "8", "--rounds", "3"],
-    "identification": ["--queries", "5"],
-    "search": ["--sizes", "2000", "--quick"],
-    "cqt": None,
-    "input_pipeline": None,
-    "full_size": None,
-    "first_training": None,
+    "speed.startup": ["--repeats", "1"],
+    "speed.evaluation": ["--rows", "2000", "--dim", "512", "--repeats", "1"],
+    "speed.growth": ["--sizes", "10,100,1000", "--recordings", "4,16"],
+    "speed.training_step": ["--small", "--batch", "8", "--rounds", "3"],
+    "accuracy.identification": ["--queries", "5"],
+    "systems.search": ["--sizes", "2000", "--quick"],
+    "speed.cqt": None,
+    "speed.input_pipeline": None,
+    "paper.full_size": None,
+    "accuracy.first_training": None,
 }
 
 DESCRIPTION = """\
 Run every benchmark that needs no other data, one after another, each in a process of
-its own, and rewrite its section of benchmarks/results.md. One that fails does not stop
+its own, and write its section below benchmarks/results. One that fails does not stop
 the others. All take some hours on two cores; have nothing else running.
 
 With --quick, those that can be shortened run small enough that all end within five
@@ -40,7 +39,7 @@ minutes, and the report goes to the terminal. Its figures show that things work,
 fast they are.
 
 Those that need recordings or an encoder run by themselves:
-python -m benchmarks.NAME --help.
+python -m benchmarks.ROOM.NAME --help.
 """
 
 
@@ -66,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--report",
         type=Path,
         metavar="FILE",
-        help="write the report to this file instead",
+        help="write all sections to this file instead",
     )
     options = parser.parse_args(arguments)
     names = options.only or [
@@ -79,8 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return cli.OK
     with tempfile.TemporaryDirectory() as folder:
         passing = Path(folder) / "results.md"
-        report = options.report or (passing if options.quick else RESULTS)
-        failed = run(names, options.quick, report.absolute())
+        report = options.report or (passing if options.quick else None)
+        failed = run(names, options.quick, report)
         if report == passing and report.exists():
             print(report.read_text())
     for name in failed:
@@ -90,10 +89,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return cli.NOTHING_DONE if len(failed) == len(names) else cli.SOME_FAILED
 
 
-def run(names: Sequence[str], quick: bool, report: Path) -> list[str]:
-    """Run benchmarks into a report; return the names of those that failed."""
+def run(names: Sequence[str], quick: bool, report: Path | None) -> list[str]:
+    """Run benchmarks; return the names of those that failed.
+
+    Args:
+        names: which.
+        quick: whether to run small sizes.
+        report: a file for all sections, or None for each topic's own.
+    """
     failed = []
-    environment = {**os.environ, "BYTECOVER_REPORT": str(report)}
+    environment = dict(os.environ)
+    if report:
+        environment["BYTECOVER_REPORT"] = str(report.absolute())
     with progress_bar(total=len(names), unit="benchmark") as bar:
         for name in names:
             bar.set_postfix_str(name)

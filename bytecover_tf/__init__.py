@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 # On processors without AVX-512, TensorFlow leaves oneDNN's faster convolutions off
-# unless asked before it is loaded; see "Training step" in benchmarks/results.md.
+# unless asked before it is loaded; see benchmarks/results/training.md.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _PUBLIC = {

@@ -42,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print JSON, one a line")
     options = cli.parse_paths(parser, arguments)
+    if options.plot:
+        cli.require_extra("plots", "matplotlib")
     if options.action is None:
         is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
         options.action = "ask" if is_terminal and not options.json else "list"

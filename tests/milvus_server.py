@@ -7,7 +7,7 @@ import uuid
 from functools import cache
 from pathlib import Path
 
-from benchmarks.processes import free_ports
+from benchmarks.common.processes import free_ports
 
 ROOT = "root:Milvus"
 """Name and password that a new server knows, if it asks for any."""

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. A room imports itself and what stands before it.
 ROOMS = [
     "errors",
+    "extras",
     "settings",
     "terminal",
     "cores",
@@ -34,8 +35,14 @@ ROOMS = [
     "synth.playing",
     "synth.drawing",
     "synth.sound",
+    "server",
     "commands",
     "export",
+    "benchmarks.common",
+    "benchmarks.accuracy",
+    "benchmarks.paper",
+    "benchmarks.systems",
+    "benchmarks.speed",
     "benchmarks",
 ]
 
@@ -75,6 +82,8 @@ IMPORTS = {name: imported(name) for name in MODULES}
 def room(name):
     """The room of a module; None for the package itself, which is in all of them."""
     package, *parts = name.split(".")
+    if package == "benchmarks" and name not in ("benchmarks", "benchmarks.__main__"):
+        return f"benchmarks.{parts[0]}"
     if package != "bytecover_tf":
         return package
     if not parts or parts == ["synth"]:

@@ -13,11 +13,13 @@ it finds; the number tells whether that is the latest one that there was.
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,10 @@ from bytecover_tf.catalogues.rows import (
 )
 from bytecover_tf.errors import ByteCoverError, CatalogueError, ConfigError
 from bytecover_tf.files import lock, write_atomically
+
+# What asks a server for tables. Its package makes hundreds of classes for that, half of
+# what importing LanceDB costs, which itself needs some modules of the package only.
+_CLIENT = "lance_namespace_urllib3_client"
 
 _TABLE = "recordings"
 _IDENTITY = b"bytecover"
@@ -91,6 +97,7 @@ class LanceCatalogue(Catalogue):
     """
 
     def __init__(self, address: str, identity: Identity | None = None) -> None:
+        _run_on_demand(_CLIENT)
         try:
             import lancedb
         except ImportError:
@@ -445,3 +452,22 @@ def _conditions(ids: Iterable[str]) -> Iterator[str]:
     quoted = ["'" + name.replace("'", "''") + "'" for name in ids]
     for start in range(0, len(quoted), _IDS_AT_ONCE):
         yield f"id IN ({', '.join(quoted[start : start + _IDS_AT_ONCE])})"
+
+
+def _run_on_demand(name: str) -> None:
+    """Have a package run when something in it is first asked for.
+
+    Its modules can be imported before.
+    """
+    spec = None if name in sys.modules else find_spec(name)
+    if spec is None or spec.loader is None:
+        return
+    loader, package = spec.loader, module_from_spec(spec)
+
+    def run(attribute: str) -> Any:
+        del package.__dict__["__getattr__"]
+        loader.exec_module(package)
+        return getattr(package, attribute)
+
+    package.__dict__["__getattr__"] = run
+    sys.modules[name] = package

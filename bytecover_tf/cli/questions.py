@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bytecover_tf.errors import ByteCoverError
+from bytecover_tf.extras import require_extra
 from bytecover_tf.terminal import clock, show, warn
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class _Session:
             elif key == "2":
                 self._player.play(question.second, facts["recording_start"])
             elif key == "p":
+                require_extra("plots", "matplotlib")
                 name = f"bytecover-question-{question.number}.png"
                 path = Path(tempfile.gettempdir()) / name
                 review.draw(self._catalogue, question, path)

@@ -9,7 +9,7 @@ learns from the scores which notes sound, and until it hears well enough, the ba
 learns tunes from the scores themselves. The backbone reads pitch classes on a ring, so
 it need not learn to ignore the key. A contrastive loss replaces the classifier, which
 would need some steps for each of several thousand works. Cost and figures:
-`benchmarks/results.md` and `benchmarks/experiments.md`.
+`benchmarks/results/encoders.md` and `benchmarks/experiments.md`.
 """
 
 from bytecover_tf.audio.frontend import Frontend

@@ -8,7 +8,7 @@ remember recordings by their sound, so crops are transposed, which moves notes o
 edges of the 84 bins, and equalised at random. The classification loss alone organises
 the embedding faster than both losses do, so the triplet loss joins for the last third.
 These choices were made on the validation works. Cost and figures on unseen works:
-`benchmarks/results.md`, section "First training".
+`benchmarks/results/encoders.md`, section "First training".
 """
 
 from bytecover_tf.training.augment import Augment

@@ -26,7 +26,7 @@ from bytecover_tf.catalogues.segments import windows_of
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import AudioError, explain
-from bytecover_tf.matching.alignment import Alignment, align_many
+from bytecover_tf.matching.alignment import Alignment, align_many, prepare
 from bytecover_tf.matching.calibration import (
     LEAST,
     Calibration,
@@ -225,6 +225,7 @@ def identify(
 
     paths = list(paths)
     with ThreadPoolExecutor(workers or usable_cores()) as pool:
+        pool.submit(prepare)
         for path, query in zip(paths, pool.map(attempt, paths), strict=True):
             if isinstance(query, str):
                 yield Answer(str(path), error=query)
@@ -347,12 +348,48 @@ def align_candidates(
         AudioError: the query cannot be embedded.
         CatalogueError: the catalogue cannot be read.
     """
-    frames = query.chroma.shape[1]
-    count = candidates or max(CANDIDATES, _FRAMES // frames)
-    hits = nearest(catalogue, embed(encoder, query), count)
+    hits = candidates_of(catalogue, encoder, query, candidates)
     return align_hits(
         catalogue, query, hits, catalogue.count() if among is None else among, workers
     )
+
+
+def candidates_of(
+    catalogue: Catalogue, encoder: Encoder, query: Query, count: int | None = None
+) -> list[Hit]:
+    """Return the recordings that a query should be aligned with.
+
+    Args:
+        catalogue: what to search.
+        encoder: the one that made the catalogue.
+        query: what to compare.
+        count: how many, as in `identify`.
+
+    Raises:
+        AudioError: the query cannot be embedded.
+        CatalogueError: the catalogue cannot be read.
+    """
+    frames = query.chroma.shape[1]
+    count = count or max(CANDIDATES, _FRAMES // frames)
+    return nearest(catalogue, embed(encoder, query), count)
+
+
+def compare(first: Query, second: Query, encoder: Encoder) -> Comparison:
+    """Compare a recording with another, as if that alone were in the catalogue.
+
+    Args:
+        first: what to compare.
+        second: what to compare it with.
+        encoder: whose embeddings are compared.
+
+    Raises:
+        AudioError: one of them cannot be embedded.
+    """
+    similarity = np.max(embed(encoder, first) @ embed(encoder, second).T)[None]
+    seconds = seconds_per_frame(encoder.frontend)
+    duration = second.chroma.shape[1] * seconds
+    recording = Recording.of_content(second.content, second.name, duration)
+    return Comparison.of(first, [recording], [second.chroma], similarity, 1, seconds)
 
 
 def embed(encoder: Encoder, query: Query) -> np.ndarray:

@@ -23,12 +23,12 @@ class Learner(keras.Model):
     Args:
         network: what is trained.
         objective: the losses; by default the paper's.
-        num_works: classes of the classifier; None for none, as a contrastive loss does
-            not need it.
+        num_works: classes of the classifier; None if there is none, because a
+            contrastive loss needs no classifier.
         teacher: a trained model with `salience` and of the same `dim`. Telling tunes
-            apart by scores is easy to learn, and a model that has learned it can show
-            another where to embed recordings. So its embedding of a score becomes the
-            target for the recording. It is neither trained nor saved.
+            apart by their scores is easy to learn, and a model that can do it can show
+            another where to embed recordings: its embedding of a score becomes the
+            target for the recording. The teacher is neither trained nor saved.
         **kwargs: as for any Keras model.
 
     Input:
@@ -70,7 +70,8 @@ class Learner(keras.Model):
         self.network = network
         self.objective = objective = objective or Objective()
         self.num_works = num_works
-        # Its method, as Keras would train and save a model.
+        # Keep the teacher's method, not the model: Keras would train and save the
+        # model.
         self._embed_score = None if teacher is None else teacher.embed_notes
         by_the_paper = num_works is not None and objective.temperature is None
         self.classifier = (

@@ -4,14 +4,17 @@ import sys
 import pytest
 
 from benchmarks import __main__ as runner
-from benchmarks.report import RESULTS
+from benchmarks.common.summary import RESULTS
 
 
 @pytest.fixture
 def benchmarks(monkeypatch):
     """Stand-ins: one writes a section, one fails."""
-    section = "from benchmarks.report import write_section as w; w('{}', 'c', 'text')"
-    programs = {"good": section.format("Good"), "bad": "raise SystemExit(3)"}
+    section = "write_section('search', 'Good', 'c', 'text')"
+    programs = {
+        "good": f"from benchmarks.common.report import write_section; {section}",
+        "bad": "raise SystemExit(3)",
+    }
     monkeypatch.setattr(runner, "QUICK", {"good": [], "bad": [], "long": None})
     started = runner.subprocess.run
 
@@ -32,11 +35,15 @@ def test_one_failure_does_not_stop_the_rest(benchmarks, tmp_path, capsys):
     assert runner.main(["--only", "bad", "--report", str(report)]) == 2
 
 
+def contents():
+    return {path.name: path.read_bytes() for path in RESULTS.iterdir()}
+
+
 def test_quick_leaves_the_results_alone(benchmarks, capsys):
-    before = RESULTS.read_bytes()
+    before = contents()
     assert runner.main(["--quick"]) == 1
     assert "## Good" in capsys.readouterr().out
-    assert RESULTS.read_bytes() == before
+    assert contents() == before
 
 
 def test_list(benchmarks, capsys):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from catalogue_rows import DIM, IDENTITY, chroma, whole
 
-from benchmarks.processes import free_ports
+from benchmarks.common.processes import free_ports
 from bytecover_tf.catalogues import milvus, open_catalogue
 from bytecover_tf.errors import CatalogueError
 

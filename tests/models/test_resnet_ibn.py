@@ -5,7 +5,7 @@ import pytest
 from bytecover_tf.models.resnet_ibn import ResNetIBN
 
 torch = pytest.importorskip("torch")
-from benchmarks.torch_model import TorchResNetIBN, pairs, to_keras  # noqa: E402
+from benchmarks.common.torch_model import TorchResNetIBN, pairs, to_keras  # noqa: E402
 
 
 def twins(blocks, dtype):

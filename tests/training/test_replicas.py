@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 from on_two_devices import loss_and_gradients, normalised, small_model
 
-from benchmarks.processes import free_ports
+from benchmarks.common.processes import free_ports
 from bytecover_tf.encoders.model_file import read_info
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.training.config import Config, override

@@ -1,0 +1,391 @@
+"""What does the product find in real recordings, and what does each part add?
+
+    python -m benchmarks.accuracy.covers --source DIR [--encoder NAME ...] [--write]
+
+DIR holds labelled recordings (`stores.labelled_store`) with the sets `folk` (role
+`dev`: songs as several people sing or play them) and `melody` (role `dev`: excerpts of
+pop recordings, and their tunes alone in another key and tempo). On these two everything
+was chosen: they are development sets, and no figure here is of unseen works.
+
+Each row is one way to compare two recordings: embeddings, alignment of one chroma or
+another, or both by the probabilities that `identify` gives. To be fair to these, each
+set is measured with a calibration that was fitted on the other set. With --write the
+calibration that is fitted on both is stored as what comes with the package, for the
+encoders named and for alignment alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.accuracy.calibration import joined
+from benchmarks.common.aligned import aligned
+from benchmarks.common.labelled import LENGTHS, length_name
+from benchmarks.common.report import table, write_section
+from bytecover_tf.audio.chroma import HEARD_PARTS, chroma_of_cqt
+from bytecover_tf.audio.hearing import DEFAULT_HEARING
+from bytecover_tf.audio.streaming import mean_blocks
+from bytecover_tf.catalogues.identity import Identity
+from bytecover_tf.encoders.encoder import Encoder, load_encoder
+from bytecover_tf.matching import calibration
+from bytecover_tf.matching.calibration import Calibration, Labels, Pairs
+from bytecover_tf.metrics import QueryScores, bootstrap_interval, score_queries
+from bytecover_tf.progress import progress_bar
+from bytecover_tf.stores.labelled_store import LabelledRecording, LabelledStore
+
+# Of the transform's frames, in one of the store.
+_POOL = 5
+_HZ = 22050 / 512 / _POOL
+# Strangers that the calibration's libraries hold besides, from these sets.
+_STRANGERS = ("songs", "game")
+_STRANGERS_EACH = 60
+_PARTS = ("all notes", "onsets", "notes above G3", "melody", "transform, 36 bins")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A recording, ready to be compared.
+
+    Attributes:
+        work: label.
+        cqt: |CQT| (84, T) averaged over five frames.
+        fine: |CQT| (252, T), likewise.
+        plain: uint8 chroma (12, n) of the transform alone.
+        heard: uint8 chroma (12 * HEARD_PARTS, n).
+    """
+
+    work: str
+    cqt: np.ndarray
+    fine: np.ndarray
+    plain: np.ndarray
+    heard: np.ndarray
+
+    @classmethod
+    def of(cls, work: str, cqt: np.ndarray, fine: np.ndarray) -> Item:
+        """Hear the notes of a recording."""
+        heard = DEFAULT_HEARING.chroma(fine)
+        plain = chroma_of_cqt(cqt, _POOL)
+        frames = min(heard.shape[1], plain.shape[1])
+        return cls(work, cqt, fine, plain[:, :frames], heard[:, :frames])
+
+    def clip(self, seconds: float | None, rng: np.random.Generator) -> Item:
+        """Return a part that starts anywhere; all of it if it is short."""
+        frames = self.fine.shape[1]
+        count = frames if seconds is None else round(seconds * _HZ)
+        if frames <= count:
+            return self
+        start = int(rng.integers(frames - count + 1))
+        part = slice(start, start + count)
+        return Item.of(self.work, self.cqt[:, part], self.fine[:, part])
+
+
+@dataclass(frozen=True)
+class Search:
+    """Queries, and what they are searched among.
+
+    Attributes:
+        name: of the set.
+        queries: N recordings.
+        references: M recordings.
+        itself: bool (N, M), where the two are one.
+    """
+
+    name: str
+    queries: list[Item]
+    references: list[Item]
+    itself: np.ndarray
+
+    @property
+    def works(self) -> tuple[list[str], list[str]]:
+        """Labels of queries and of references."""
+        return [one.work for one in self.queries], [one.work for one in self.references]
+
+    def score(self, similarity: np.ndarray) -> QueryScores:
+        """Rank the references of each query."""
+        return score_queries(
+            lambda rows: (similarity[rows], self.itself[rows]), *self.works
+        )
+
+
+def read(
+    store: LabelledStore, chosen: Callable[[LabelledRecording], bool]
+) -> list[Item]:
+    """Read recordings, and hear their notes."""
+    items = []
+    wanted = [one for one in store if chosen(one)]
+    for one in progress_bar(wanted, unit="recording", desc="hear"):
+        features = store.features(one)
+        cqt, fine = (features.amplitudes(name) for name in ("cqt12", "cqt36"))
+        items.append(Item.of(one.work, cqt, fine))
+    return items
+
+
+def one_a_work(store: LabelledStore, name: str) -> list[Item]:
+    """Read one recording of each of some works of a set."""
+    first = {one.work: one.id for one in reversed(list(store)) if one.set == name}
+    chosen = set(list(first.values())[:_STRANGERS_EACH])
+    # Labels of different sets may be the same.
+    return [
+        replace(one, work=f"{name} {one.work}")
+        for one in read(store, lambda one: one.id in chosen)
+    ]
+
+
+def searches(store: LabelledStore) -> list[Search]:
+    """Return the development sets."""
+    folk = read(store, lambda one: (one.set, one.role) == ("folk", "dev"))
+    full = read(store, lambda one: (one.set, one.kind) == ("melody", "full"))
+    tunes = read(store, lambda one: (one.set, one.kind) == ("melody", "melody"))
+    apart = np.zeros((len(full), len(tunes)), bool)
+    return [
+        Search("folk", folk, folk, np.eye(len(folk), dtype=bool)),
+        Search("melody: full to tune", full, tunes, apart),
+        Search("melody: tune to full", tunes, full, apart.T),
+    ]
+
+
+def alike(search: Search) -> np.ndarray:
+    """Return where two different works share their number, bool (N, M)."""
+    queries, references = search.works
+    numbers = [[work[:-1] for work in works] for works in (queries, references)]
+    is_numbered = np.array([number.isdigit() for number in numbers[0]], bool)
+    return (
+        is_numbered[:, np.newaxis]
+        & np.equal.outer(*map(np.array, numbers))
+        & ~np.equal.outer(np.array(queries), np.array(references))
+    )
+
+
+def embedded(search: Search, encoder: Encoder) -> np.ndarray:
+    """Return the cosine of every pair."""
+
+    def embed(items: list[Item]) -> np.ndarray:
+        frontend = encoder.frontend
+        coarse = [mean_blocks(one.cqt, frontend.pool // _POOL) for one in items]
+        usable = [index for index, cqt in enumerate(coarse) if cqt.any()]
+        found = np.zeros((len(items), encoder.dim), np.float32)
+        found[usable] = encoder.embed_features(
+            [frontend.from_cqt(coarse[index], frontend.pool) for index in usable]
+        )
+        return found
+
+    return embed(search.queries) @ embed(search.references).T
+
+
+def pairs_of(
+    search: Search, score: np.ndarray, cosine: np.ndarray
+) -> tuple[Pairs, Labels]:
+    """Return all pairs but of a recording with itself."""
+    lengths = [
+        np.array([one.heard.shape[1] for one in items])
+        for items in (search.queries, search.references)
+    ]
+    others = ~search.itself
+    works = [np.array(labels) for labels in search.works]
+    among = max(len(search.references), calibration.LEAST)
+    pairs = Pairs(
+        score[others],
+        cosine[others],
+        Pairs.disparity_of(lengths[0][:, np.newaxis], lengths[1])[others],
+        among,
+    )
+    return pairs, Labels(np.nonzero(others)[0], np.equal.outer(*works)[others])
+
+
+def ranked(
+    fitted: Calibration, search: Search, score: np.ndarray, cosine: np.ndarray
+) -> np.ndarray:
+    """Return the probability of every pair."""
+    pairs, _ = pairs_of(search, score, cosine)
+    found = np.full(search.itself.shape, -1.0)
+    found[~search.itself] = fitted.probability(pairs)
+    return found
+
+
+def cell(search: Search, scores: QueryScores, before: QueryScores | None) -> str:
+    """Return MAP with its interval, or with that of the gain over `before`."""
+    queries, _ = search.works
+    figure = f"{scores.average_precision.mean():.3f}"
+    if before is None:
+        low, high = bootstrap_interval(scores, queries)
+        return f"{figure} [{low:.3f}, {high:.3f}]"
+    gained = scores.average_precision - before.average_precision
+    gain = replace(scores, average_precision=gained)
+    low, high = bootstrap_interval(gain, queries)
+    return f"{figure} ({low:+.3f} to {high:+.3f})"
+
+
+def calibrations(
+    store: LabelledStore,
+    names: Sequence[str],
+    sets: Sequence[Search],
+    align: Callable[[Search, Callable[[Item], np.ndarray]], np.ndarray],
+) -> tuple[dict[str, Calibration], list[list[str]]]:
+    """Fit what comes with the package, and say how well it fits by length of query.
+
+    The queries are those of the sets, whole and as clips, among their references and
+    strangers. Two songs that a court compared count neither as versions nor as
+    strangers.
+    """
+    strangers = [item for name in _STRANGERS for item in one_a_work(store, name)]
+    libraries = []
+    for seconds in LENGTHS:
+        rng = np.random.default_rng(0)
+        for search in sets:
+            queries = [one.clip(seconds, rng) for one in search.queries]
+            apart = np.zeros((len(queries), len(strangers)), bool)
+            libraries.append(
+                (
+                    seconds,
+                    Search(
+                        search.name,
+                        queries,
+                        [*search.references, *strangers],
+                        np.concatenate([search.itself | alike(search), apart], axis=1),
+                    ),
+                )
+            )
+    scores = [align(one, lambda item: item.heard) for _, one in libraries]
+    fitted, rows = {}, []
+    for name in ("", *names):
+        encoder = load_encoder(name) if name else None
+        checksum = Identity.of(encoder, name).encoder if encoder else ""
+        measured = []
+        for (seconds, one), score in zip(libraries, scores, strict=True):
+            cosine = embedded(one, encoder) if encoder else np.zeros_like(score)
+            measured.append((seconds, pairs_of(one, score, cosine)))
+        data = "development sets of sung songs, and of pop songs and their tunes"
+        found = calibration.fit(
+            *joined([pairs for _, pairs in measured]), data, checksum, HEARD_PARTS
+        )
+        fitted[name] = found
+        for length in LENGTHS:
+            part = joined([pairs for seconds, pairs in measured if seconds == length])
+            figures = calibration.quality(found, *part)
+            shares = ("found", "noticed", "false_versions", "false_alarms")
+            rows.append(
+                [
+                    f"`{name}`" if name else "alignment alone",
+                    length_name(length),
+                    *(f"{figures[share]:.2f}" for share in shares),
+                    f"{figures['calibration_error']:.3f}",
+                ]
+            )
+    return fitted, rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument(
+        "--encoder", nargs="*", default=["bytecover-small", "bytecover-base"]
+    )
+    parser.add_argument("--cache", type=Path, help="folder that keeps alignment scores")
+    parser.add_argument(
+        "--write", action="store_true", help="keep the new calibrations"
+    )
+    options = parser.parse_args()
+    store = LabelledStore(options.source)
+    sets = searches(store)
+    rows = []
+
+    def add(name: str, found: Sequence[QueryScores], before: Sequence | None = None):
+        earlier = before or [None] * len(sets)
+        row = [cell(*each) for each in zip(sets, found, earlier, strict=True)]
+        rows.append([name, *row])
+        print(*rows[-1], flush=True)
+
+    def align(search: Search, chroma: Callable[[Item], np.ndarray]) -> np.ndarray:
+        queries, references = (
+            [chroma(one) for one in items]
+            for items in (search.queries, search.references)
+        )
+        return aligned(queries, references, options.cache)
+
+    def part(number: int) -> Callable[[Item], np.ndarray]:
+        return lambda item: item.heard[12 * number : 12 * number + 12]
+
+    plain = [align(one, lambda item: item.plain) for one in sets]
+    by_plain = [one.score(score) for one, score in zip(sets, plain, strict=True)]
+    add("transform's chroma, 12 bins", by_plain)
+    for number, name in enumerate(_PARTS):
+        alone = [one.score(align(one, part(number))) for one in sets]
+        add(f"{name} alone", alone)
+    heard = [align(one, lambda item: item.heard) for one in sets]
+    by_heard = [one.score(score) for one, score in zip(sets, heard, strict=True)]
+    add("all five parts", by_heard, by_plain)
+    for name in options.encoder:
+        encoder = load_encoder(name)
+        cosine = [embedded(one, encoder) for one in sets]
+        by_cosine = [one.score(c) for one, c in zip(sets, cosine, strict=True)]
+        add(f"embeddings of `{name}`", by_cosine)
+        kept = calibration.choose_calibration(Identity.of(encoder, name).encoder, name)
+        with_plain = [
+            one.score(ranked(kept, one, score, c))
+            for one, score, c in zip(sets, plain, cosine, strict=True)
+        ]
+        add(f"`{name}` and the transform's chroma", with_plain)
+        checksum = Identity.of(encoder, name).encoder
+        triples = list(zip(sets, heard, cosine, strict=True))
+        with_heard = []
+        for number, triple in enumerate(triples):
+            # Folk on melody, melody on folk.
+            others = triples[1:] if number == 0 else triples[:1]
+            known = joined([pairs_of(*one) for one in others])
+            other = calibration.fit(*known, "the other set", checksum, HEARD_PARTS)
+            with_heard.append(triple[0].score(ranked(other, *triple)))
+        add(f"`{name}` and all five parts", with_heard, with_plain)
+    fitted, quality = calibrations(store, options.encoder, sets[:2], align)
+    body = "\n\n".join(
+        [
+            "MAP on the development sets. Square brackets hold the 95% interval over "
+            "works, round brackets the interval of the gain over the transform's "
+            f"chroma in the same column. {len(sets[0].queries)} recordings of folk "
+            f"songs, each searched among the others; {len(sets[1].queries)} excerpts "
+            f"of pop songs among {len(sets[1].references)} tunes, and the reverse. "
+            "Everything was chosen on these sets.",
+            table(["", *(one.name for one in sets)], rows),
+            "The calibrations that come with the package are fitted on the same "
+            f"recordings, whole and as clips, among {2 * _STRANGERS_EACH} further "
+            "strangers. How well they fit:",
+            table(
+                [
+                    "",
+                    "query",
+                    "version found",
+                    "at least unsure",
+                    "false `version`",
+                    "false `version` or `unsure`",
+                    "calibration error",
+                ],
+                quality,
+            ),
+            *(
+                f"{name or 'alignment alone'}: log-odds {one.formula}"
+                for name, one in fitted.items()
+            ),
+        ]
+    )
+    write_section(
+        "alignment", "Covers", "python -m benchmarks.accuracy.covers --source DIR", body
+    )
+    if options.write:
+        for name, one in fitted.items():
+            path = (
+                calibration.calibration_beside(name, HEARD_PARTS)
+                if name
+                else Path(calibration.__file__).with_name(
+                    calibration.file_name(HEARD_PARTS)
+                )
+            )
+            one.save(path)
+            print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the benchmarks share: data, processes, reference models and the report."""

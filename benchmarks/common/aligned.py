@@ -1,0 +1,55 @@
+"""Alignment scores of many pairs, kept on disk, as they take minutes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bytecover_tf.catalogues.packing import pack, unpack
+from bytecover_tf.files import write_atomically
+from bytecover_tf.matching import alignment, best_paths
+from bytecover_tf.matching.alignment import align_many
+from bytecover_tf.progress import progress_bar
+
+
+def aligned(
+    queries: Sequence[np.ndarray],
+    references: Sequence[np.ndarray],
+    cache: Path | None = None,
+) -> np.ndarray:
+    """Return the score of each query with each reference.
+
+    Args:
+        queries: uint8 chroma (12 * parts, n) each.
+        references: uint8 chroma (12 * parts, m) each, compared as a catalogue gives
+            them back.
+        cache: folder that keeps scores; the same chroma and alignment find them.
+
+    Returns:
+        float64 (queries, references).
+    """
+    kept = [unpack(pack(chroma), len(chroma) // 12) for chroma in references]
+    digest = hashlib.sha256()
+    for module in (alignment, best_paths):
+        digest.update(Path(module.__file__).read_bytes())
+    for chroma in (*queries, *kept):
+        digest.update(np.ascontiguousarray(chroma))
+    file = cache and cache / f"{digest.hexdigest()}.npy"
+    if file and file.exists():
+        return np.load(file)
+    scores = np.array(
+        [
+            [found.score for found in align_many(chroma, kept)]
+            for chroma in progress_bar(queries, unit="query", desc="align")
+        ]
+    )
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        np.save(content, scores)
+        write_atomically(file, content.getvalue())
+    return scores

@@ -1,0 +1,1 @@
+"""The paper's tables, rebuilt on data that can be had."""

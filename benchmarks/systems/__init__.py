@@ -1,0 +1,1 @@
+"""Vector stores that a catalogue could use, compared."""

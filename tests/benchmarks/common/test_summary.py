@@ -1,0 +1,82 @@
+import pytest
+
+from benchmarks.common import report, summary
+from benchmarks.common.summary import FOUND, RESULTS, SPENT, TOPICS, Figure
+
+SECTION = """
+| split | search | MAP |
+| --- | --- | --- |
+| test | alignment | 0.5 |
+
+below this
+
+| split | MAP | P@10 |
+| --- | --- | --- |
+| test | 0.7 | 0.1 |
+"""
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """Empty results of two topics."""
+    for module in (summary, report):
+        monkeypatch.setattr(module, "RESULTS", tmp_path)
+        monkeypatch.setattr(module, "TOPICS", {"one": "First", "two": "Second"})
+    monkeypatch.setattr(summary, "FOUND", [])
+    monkeypatch.setattr(summary, "SPENT", [])
+    monkeypatch.delenv("BYTECOVER_REPORT", raising=False)
+    for topic in ("one", "two"):
+        (tmp_path / f"{topic}.md").write_text("# Title\n")
+    return tmp_path
+
+
+def test_the_page_is_that_of_the_results_as_they_are():
+    assert (RESULTS / "README.md").read_text() == summary.summary()
+
+
+def test_every_topic_has_a_file_and_every_file_a_topic():
+    files = {path.stem for path in RESULTS.glob("*.md")} - {"README"}
+    assert files == set(TOPICS)
+
+
+@pytest.mark.parametrize("figure", [*FOUND, *SPENT], ids=lambda figure: figure.meaning)
+def test_every_figure_of_the_page_is_measured(figure):
+    assert any(character.isdigit() for character in summary.find(figure))
+
+
+def test_a_section_goes_to_its_topic_and_the_page_follows(results, monkeypatch):
+    cells = {"meaning": "found", "topic": "one", "section": "A (b, c's)"}
+    figure = Figure(**cells, row=("test", "alignment"), column="MAP")
+    monkeypatch.setattr(summary, "FOUND", [figure])
+    report.write_section("two", "Other", "command", "text")
+    assert "| found | not measured |" in (results / "README.md").read_text()
+    report.write_section("one", "A (b, c's)", "command", SECTION)
+    page = (results / "README.md").read_text()
+    assert "| found | 0.5 | [A (b, c's)](one.md#a-b-cs) |" in page
+    assert "| [Second](two.md) | [Other](two.md#other) | 20" in page
+    report.write_section("one", "A (b, c's)", "command", SECTION.replace("0.5", "0.6"))
+    assert "| found | 0.6 |" in (results / "README.md").read_text()
+    assert (results / "one.md").read_text().count("## A") == 1
+
+
+def test_a_figure_is_looked_for_below_a_text(results):
+    report.write_section("one", "A", "command", SECTION)
+    below = Figure("", "one", "A", ("test",), "MAP", "below this")
+    assert summary.find(below) == "0.7"
+    with pytest.raises(ValueError, match=r"one\.md, A: no row train"):
+        summary.find(Figure("", "one", "A", ("train",), "MAP"))
+
+
+def test_all_sections_go_to_the_file_that_the_environment_names(
+    results, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("BYTECOVER_REPORT", str(tmp_path / "all" / "report.md"))
+    (tmp_path / "all").mkdir()
+    report.write_section("one", "A", "command", "text")
+    report.write_section("two", "B", "command", "text")
+    text = (tmp_path / "all" / "report.md").read_text()
+    assert text.startswith("# Results\n")
+    assert [*map(text.count, ("## A", "## B"))] == [1, 1]
+    assert (results / "one.md").read_text() == "# Title\n"
+    with pytest.raises(ValueError, match="topic: expected one of one, two"):
+        report.write_section("three", "C", "command", "text")
