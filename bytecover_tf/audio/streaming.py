@@ -79,7 +79,7 @@ class StreamedTransform:
         A last block of fewer frames is dropped.
         """
         self._average(np.concatenate(self._held))
-        return tuple(np.concatenate(parts, axis=1) for parts in self._means)
+        return tuple(map(_joined, self._means))
 
     def _average(self, samples: np.ndarray, length: int | None = None) -> None:
         """Average the samples that follow the lead, at most so many of them."""
@@ -95,6 +95,20 @@ class StreamedTransform:
                     transformed[transform] = magnitudes(signal, transform)
                 mean = mean_blocks(transformed[transform][:, first:], size)
             means.append(mean[:, : length and length // average.samples])
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Join arrays along their columns, and free each once it is copied.
+
+    Those of hours would else be in memory twice.
+    """
+    joined = np.empty((len(parts[0]), sum(part.shape[1] for part in parts)), np.float32)
+    end = joined.shape[1]
+    while parts:
+        part = parts.pop()
+        joined[:, end - part.shape[1] : end] = part
+        end -= part.shape[1]
+    return joined
 
 
 def mean_blocks(frames: np.ndarray, size: int) -> np.ndarray:
