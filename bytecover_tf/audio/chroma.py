@@ -153,12 +153,14 @@ def chroma_of_notes(heard: np.ndarray) -> np.ndarray:
 def _whitened(means: np.ndarray) -> np.ndarray:
     if not means.any():
         return means
-    compressed = np.log1p(means / (_KNEE * means.mean()))
-    return _beyond_median(compressed)
+    # In place where it can be: of hours, each copy takes much memory.
+    compressed = means / (_KNEE * means.mean())
+    return _beyond_median(np.log1p(compressed, out=compressed))
 
 
 def _beyond_median(bins: np.ndarray) -> np.ndarray:
-    return np.maximum(bins - np.median(bins, axis=1, keepdims=True), 0)
+    beyond = bins - np.median(bins, axis=1, keepdims=True)
+    return np.maximum(beyond, 0, out=beyond)
 
 
 def _folded(bins: np.ndarray, transform: Transform) -> np.ndarray:

@@ -308,7 +308,7 @@ class Frontend(Transform):
             )
         if self.normalization == "max":
             pooled = pooled / peak
-        return pooled.astype(np.float32)
+        return pooled.astype(np.float32, copy=False)
 
 
 def _averages(

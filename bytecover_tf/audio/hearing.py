@@ -43,7 +43,7 @@ METADATA = "bytecover-hearing"
 # How many frames of the transform the network reads at once, and how many frames on
 # each side influence its output for one. Both are even because the network halves the
 # rate.
-_CHUNK = 4096
+_CHUNK = 1024
 _CONTEXT = 64
 
 
@@ -151,17 +151,19 @@ class Hearing:
         """
         frames = magnitudes.shape[1] // 2 * 2
         mean = magnitudes.mean(dtype=np.float64) if magnitudes.size else 0
-        relative = magnitudes[None, :, :frames] / np.float32(mean or 1)
         session = self._network.session
-        parts = [np.empty((3, 84, 0), np.float32)]
+        heard = np.empty((3, 84, frames // 2), np.float32)
         for start in range(0, frames, _CHUNK):
             before = max(start - _CONTEXT, 0)
             end = min(start + _CHUNK, frames)
-            chunk = relative[:, :, before : end + _CONTEXT]
-            (heard,) = session.run(None, {"magnitudes": chunk})
+            # Hours take much memory, and so are not copied as a whole.
+            chunk = magnitudes[None, :, before : min(end + _CONTEXT, frames)]
+            relative = chunk / np.float32(mean or 1)
+            (some,) = session.run(None, {"magnitudes": relative})
             lead = (start - before) // 2
-            parts.append(heard[0, :, :, lead : lead + (end - start) // 2])
-        return np.concatenate(parts, axis=2)
+            length = (end - start) // 2
+            heard[:, :, start // 2 : end // 2] = some[0, :, :, lead : lead + length]
+        return heard
 
     def chroma(self, magnitudes: np.ndarray) -> np.ndarray:
         """Return the chroma of the heard notes, followed by that of the transform.

@@ -83,14 +83,10 @@ class StreamedTransform:
         Returns:
             float32 (n_bins, n) for each of the averages; n may be 0.
         """
-        taken = tuple(
-            np.concatenate(
-                [np.empty((average.transform.n_bins, 0), np.float32), *means], axis=1
-            )
+        return tuple(
+            _joined(average.transform.n_bins, means)
             for average, means in zip(self._averages, self._means, strict=True)
         )
-        self._means = [[] for _ in self._averages]
-        return taken
 
     def finish(self) -> tuple[np.ndarray, ...]:
         """Return the averages that were not taken, (n_bins, frames // size) for each.
@@ -114,6 +110,20 @@ class StreamedTransform:
                     transformed[transform] = magnitudes(signal, transform)
                 mean = mean_blocks(transformed[transform][:, first:], size)
             means.append(mean[:, : length and length // average.samples])
+
+
+def _joined(bins: int, parts: list[np.ndarray]) -> np.ndarray:
+    """Join arrays (bins, n) along their columns, and forget each once it is copied.
+
+    Those of hours would else be in memory twice.
+    """
+    joined = np.empty((bins, sum(part.shape[1] for part in parts)), np.float32)
+    end = joined.shape[1]
+    while parts:
+        part = parts.pop()
+        joined[:, end - part.shape[1] : end] = part
+        end -= part.shape[1]
+    return joined
 
 
 def mean_blocks(frames: np.ndarray, size: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,8 @@ from bytecover_tf.encoders.runtimes import (
 from bytecover_tf.errors import ConfigError, EncoderError, explain
 from bytecover_tf.files import content_hash, json_object
 
-# Most frames in one batch, which bounds memory: 32 tracks of four minutes.
+# Most frames that the network gets at once, which bounds memory: 32 tracks of four
+# minutes.
 _BATCH_FRAMES = 32 * 104
 # How many inputs have their features in memory at once.
 _AT_ONCE = 256
@@ -181,6 +183,9 @@ class Encoder:
     def _embed_prepared(self, prepared: Sequence[np.ndarray | None]) -> np.ndarray:
         """Return the embeddings of features or samples, and NaN where there are none.
 
+        That of a recording of more frames than the network gets at once is the mean of
+        its parts'.
+
         Only equal lengths share a batch: padding would change the statistics of
         instance normalisation, and with them the embedding.
         """
@@ -195,9 +200,15 @@ class Encoder:
             size = max(_BATCH_FRAMES // max(frames, 1), 1)
             for start in range(0, len(group), size):
                 indices, arrays = zip(*group[start : start + size], strict=True)
-                batch = np.stack(arrays)
-                f_c = self._network(batch if self._reads_samples else batch[..., None])
-                embeddings[list(indices)] = _unit_norm(f_c)
+                # One of hours goes in parts of equal weight.
+                parts = np.array_split(
+                    np.stack(arrays), max(math.ceil(frames / _BATCH_FRAMES), 1), axis=-1
+                )
+                f_c = [
+                    self._network(part if self._reads_samples else part[..., None])
+                    for part in parts
+                ]
+                embeddings[list(indices)] = _unit_norm(np.sum(f_c, axis=0))
         return embeddings
 
 
