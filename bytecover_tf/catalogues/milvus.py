@@ -147,6 +147,7 @@ class MilvusCatalogue(Catalogue):
 
     def make_room(self) -> bool:
         """Add the columns that a catalogue of an older version lacks."""
+        from grpc import RpcError
         from pymilvus import MilvusException
 
         types = _types()
@@ -156,7 +157,7 @@ class MilvusCatalogue(Catalogue):
                 self._client.add_collection_field(
                     self._collection, name, data_type, nullable=True, **options
                 )
-            except MilvusException:
+            except (MilvusException, RpcError):  # an old server knows no such call
                 return False
             self._added.append(name)
         return True

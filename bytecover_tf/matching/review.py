@@ -165,6 +165,24 @@ def queue(
     return questions
 
 
+def known_pairs(
+    catalogue: Catalogue, record: Record | None
+) -> tuple[set[Pair], set[Pair]]:
+    """Return what a calibration learns from a review.
+
+    Args:
+        catalogue: what the questions are about.
+        record: the decisions about it; None if there are none.
+
+    Returns:
+        The pairs that are versions by a person's word, and those still asked about.
+    """
+    if record is None:
+        return set(), set()
+    asked = {question.pair for question in queue(catalogue, record)}
+    return record.verdicts().accepted, asked
+
+
 def find_question(
     catalogue: Catalogue, number: int, record: Record | None = None
 ) -> Question:
