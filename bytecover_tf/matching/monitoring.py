@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 # Shorter than those of a file, for the sake of the delay.
 WINDOW_SECONDS, HOP_SECONDS = 30.0, 5.0
-# Windows follow more closely than there, so a change needs two of them.
-CHANGE = 4.0
+# Windows follow more closely than there, so one that is unsure must change nothing.
+CHANGE = 5.0
 # Frames of the transform that are computed together: five seconds.
 _CHUNK_FRAMES = 220
 
