@@ -22,7 +22,9 @@ COMMANDS = {
     "compare": "tell whether two recordings are versions, and where they match",
     "serve": "answer requests for a catalogue over HTTP, with a page",
     "group": "find the groups of versions inside a catalogue",
-    "catalogue": "show, verify or change a catalogue",
+    "review": "decide what is unsure about the works in a catalogue",
+    "tag": "write works and versions into the tags of files",
+    "catalogue": "list, verify or change a catalogue",
     "train_hearing": "train the network that hears notes",
     "calibrate": "fit the probabilities to an encoder and labelled recordings",
 }

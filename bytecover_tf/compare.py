@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,6 +112,8 @@ def _read(
 
 
 def _facts(first: Query, match: Match) -> dict[str, Any]:
+    from bytecover_tf.catalogues.tags import read_tags
+
     known = match.to_dict()
     measured = (
         *("similarity", "probability", "score", "same_recording", "transposition"),
@@ -122,6 +124,8 @@ def _facts(first: Query, match: Match) -> dict[str, Any]:
         "query": first.name,
         "recording": known["recording"],
         **{name: known[name] for name in measured},
+        "query_tags": asdict(read_tags(first.name)),
+        "recording_tags": asdict(read_tags(known["recording"])),
     }
 
 

@@ -149,6 +149,25 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         return {name.lower(): value for part in tags for name, value in part.items()}
 
 
+def iter_packets(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """Yield the packets of a recording's audio stream, which are its encoded sound.
+
+    Args:
+        path: an audio or video file.
+
+    Raises:
+        AudioError: the file cannot be read, or has no audio in it.
+    """
+    name = os.fspath(path)
+    try:
+        with _open(name) as file, _container(file) as container:
+            if not container.streams.audio:
+                raise AudioError(f"{name}: has no audio stream")
+            yield from map(bytes, container.demux(_default_stream(container)))
+    except (av.FFmpegError, OSError) as error:
+        raise AudioError(f"{name}: cannot be read ({error.strerror})") from error
+
+
 def declared_duration(path: str | os.PathLike[str]) -> float:
     """Return how many seconds a file says that it lasts; 0 if it does not say.
 

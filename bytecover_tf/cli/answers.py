@@ -22,7 +22,8 @@ _COLUMNS = (
     *("query", "verdict", "rank", "work", "recording", "similarity", "probability"),
     *("title", "artist", "id", "same_recording", "score", "query_start", "query_end"),
     *("recording_start", "recording_end", "transposition", "tempo_ratio", "relation"),
-    *("relation_probability", "error"),
+    *("relation_probability", "album", "composer", "year", "isrc", "iswc"),
+    *("musicbrainz_recording", "musicbrainz_work", "error"),
 )
 
 

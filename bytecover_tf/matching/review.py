@@ -64,15 +64,10 @@ class Question:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON says of a question."""
-        names = ("id", "path", "work", "title", "artist", "album", "duration")
-        first, second = (
-            {name: getattr(recording, name) for name in names}
-            for recording in (self.first, self.second)
-        )
         return {
             "number": self.number,
-            "first": first,
-            "second": second,
+            "first": self.first.to_dict(),
+            "second": self.second.to_dict(),
             "reason": self.reason,
             **self.evidence,
             "verdict": self.verdict,
