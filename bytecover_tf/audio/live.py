@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from queue import Empty, Full, Queue
 
@@ -33,7 +33,7 @@ def iter_live(
     follow: bool = False,
     attempts: int | None = None,
     warn: Callable[[str], None] = lambda _: None,
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
     """Decode a source as it comes, in bounded memory.
 
     A thread reads; it stops when the iterator is closed. A source that ends or breaks
@@ -127,14 +127,14 @@ def _decoded(
         timeout=_TIMEOUT,
         metadata_errors="ignore",
     ) as container:
-        stream = container.streams.best("audio")
-        if stream is None:
+        if not container.streams.audio:
             raise AudioError("has no sound in it")
+        stream = container.streams.audio[0]
 
         def frames() -> Iterator[av.AudioFrame]:
             for packet in container.demux(stream):
                 try:
-                    yield from packet.decode()
+                    yield from stream.decode(packet)
                 except av.FFmpegError:  # a packet that was damaged on its way
                     continue
 

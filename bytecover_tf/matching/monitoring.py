@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 # Shorter than those of a file, for the sake of the delay.
 WINDOW_SECONDS, HOP_SECONDS = 30.0, 5.0
-# Windows follow more closely than there, so a change needs two of them.
-CHANGE = 4.0
+# Windows follow more closely than there, so one that is unsure must change nothing.
+CHANGE = 5.0
+LEAST = 0.5
+"""The least probability at which a song is told."""
+
 # Frames of the transform that are computed together: five seconds.
 _CHUNK_FRAMES = 220
 
@@ -142,8 +145,10 @@ def changes(
         work = tracker.hear(matches)
         if work == told and not is_first:
             continue
-        told, is_first = work, False
         match = next((one for one in matches if one.recording.work == work), None)
+        if work is not None and (match is None or match.probability < LEAST):
+            continue  # until a window is surer
+        told, is_first = work, False
         start = window.first * seconds
         if match:
             start += match.query_start
