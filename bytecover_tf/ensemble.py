@@ -34,9 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     model, frontend, facts = join(options.members, options.shares)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     save_model(model, options.out, frontend, facts)
-    print(
-        f"{len(options.members)} encoders, {model.dim} values; written: {options.out}"
-    )
+    print(f"{len(model.members)} encoders, {model.dim} values; written: {options.out}")
     return cli.OK
 
 
@@ -45,7 +43,9 @@ Join trained encoders into one that finds more, at the cost of all of them.
 
 Their embeddings are put side by side. The similarity of two recordings becomes the mean
 of the members' similarities, weighted by --shares. Join encoders that make different
-mistakes, because they were trained separately, on other data, or on another input.
+mistakes, because they were trained separately, on other data, or on another input. An
+ensemble gives its members. Where one reads 36 bins an octave (--config notes), those
+that read 12 have these folded out of the 36.
 Nothing is trained. You can evaluate, index, calibrate and export the result like any
 other encoder, but you cannot train it further.
 
@@ -53,6 +53,7 @@ examples:
   python -m bytecover_tf.ensemble runs/first runs/second --out both.keras
   python -m bytecover_tf.ensemble bytecover-small runs/second --shares 2 1 \\
       --out weighted.keras
+  python -m bytecover_tf.ensemble bytecover-base runs/packed-notes --out three.keras
 """
 
 

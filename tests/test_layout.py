@@ -35,6 +35,7 @@ ROOMS = [
     "synth.playing",
     "synth.drawing",
     "synth.sound",
+    "server",
     "commands",
     "export",
     "benchmarks.common",

@@ -116,8 +116,8 @@ def iter_audio(
     peaks: list[float] = []
     try:
         with _open(name) as file:
-            blocks = _mono_blocks(_frames(file, name, allow_truncated), name)
-            for block in _resample(blocks, sample_rate):
+            blocks = mono_blocks(_frames(file, name, allow_truncated), name)
+            for block in resample(blocks, sample_rate):
                 if block.size:
                     peaks.append(_finite_peak(block, name))
                     yield block
@@ -147,6 +147,38 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         if container.streams.audio:
             tags.insert(0, _default_stream(container).metadata)
         return {name.lower(): value for part in tags for name, value in part.items()}
+
+
+def iter_packets(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """Yield the packets of a recording's audio stream, which are its encoded sound.
+
+    Args:
+        path: an audio or video file.
+
+    Raises:
+        AudioError: the file cannot be read, or has no audio in it.
+    """
+    name = os.fspath(path)
+    try:
+        with _open(name) as file, _container(file) as container:
+            if not container.streams.audio:
+                raise AudioError(f"{name}: has no audio stream")
+            yield from map(bytes, container.demux(_default_stream(container)))
+    except (av.FFmpegError, OSError) as error:
+        raise AudioError(f"{name}: cannot be read ({error.strerror})") from error
+
+
+def declared_duration(path: str | os.PathLike[str]) -> float:
+    """Return how many seconds a file says that it lasts; 0 if it does not say.
+
+    Args:
+        path: an audio or video file, or anything else.
+    """
+    try:
+        with _open(os.fspath(path)) as file, _container(file) as container:
+            return (container.duration or 0) / av.time_base
+    except (AudioError, av.FFmpegError, OSError):
+        return 0.0
 
 
 def check_waveform(samples: np.ndarray, name: str) -> None:
@@ -292,10 +324,21 @@ def _default_stream(container: InputContainer) -> av.AudioStream:
     return streams[0]
 
 
-def _mono_blocks(
+def mono_blocks(
     frames: Iterable[av.AudioFrame], name: str
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Downmix frames into (sample rate, float32 block), one kind after the other."""
+    """Downmix frames, in bounded memory, one kind after the other.
+
+    Args:
+        frames: of one stream, in order.
+        name: what an error message calls it.
+
+    Yields:
+        Sample rate in hertz, and float32 samples (n,) of a second or two.
+
+    Raises:
+        AudioError: the sample rate is too low to be one.
+    """
 
     def kind(frame: av.AudioFrame) -> tuple[int, int, str]:
         return frame.sample_rate, frame.layout.nb_channels, frame.format.name
@@ -372,9 +415,10 @@ def _energy(samples: np.ndarray) -> float:
     return float(np.einsum("i,i", samples, samples))
 
 
-def _resample(
+def resample(
     blocks: Iterable[tuple[int, np.ndarray]], sample_rate: int
 ) -> Iterator[np.ndarray]:
+    """Bring blocks with their sample rates, of `mono_blocks`, to one rate."""
     for rate, group in groupby(blocks, itemgetter(0)):
         stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32")
         for _, block in group:

@@ -48,14 +48,18 @@ class StreamedTransform:
 
     Args:
         *averages: what to compute; all transforms must have the same sample rate.
+        chunk_frames: how many frames of a long signal are transformed at once; fewer
+            give out averages sooner.
     """
 
-    def __init__(self, *averages: Average) -> None:
+    def __init__(self, *averages: Average, chunk_frames: int | None = None) -> None:
         self._averages = averages
         hops = {average.transform.hop_length for average in averages}
         # In samples; chunks are whole multiples of all blocks.
         step = math.lcm(*(average.samples for average in averages))
-        self._chunk = step * math.ceil(_CHUNK_FRAMES * max(hops) / step)
+        self._chunk = step * math.ceil(
+            (chunk_frames or _CHUNK_FRAMES) * max(hops) / step
+        )
         hop = math.lcm(*hops)
         self._context = hop * math.ceil(_CONTEXT_FRAMES * max(hops) / hop)
         self._held: list[np.ndarray] = []
@@ -73,13 +77,24 @@ class StreamedTransform:
             done = self._lead + self._chunk - self._context
             self._held, self._lead = [buffer[done:]], self._context
 
-    def finish(self) -> tuple[np.ndarray, ...]:
-        """Return the averages, float32 (n_bins, frames // size) for each of them.
+    def take(self) -> tuple[np.ndarray, ...]:
+        """Return the averages that are new since the last call, and forget them.
 
-        A last block of fewer frames is dropped.
+        Returns:
+            float32 (n_bins, n) for each of the averages; n may be 0.
+        """
+        return tuple(
+            _joined(average.transform.n_bins, means)
+            for average, means in zip(self._averages, self._means, strict=True)
+        )
+
+    def finish(self) -> tuple[np.ndarray, ...]:
+        """Return the averages that were not taken, (n_bins, frames // size) for each.
+
+        They are float32. A last block of fewer frames is dropped.
         """
         self._average(np.concatenate(self._held))
-        return tuple(map(_joined, self._means))
+        return self.take()
 
     def _average(self, samples: np.ndarray, length: int | None = None) -> None:
         """Average the samples that follow the lead, at most so many of them."""
@@ -97,12 +112,12 @@ class StreamedTransform:
             means.append(mean[:, : length and length // average.samples])
 
 
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    """Join arrays along their columns, and free each once it is copied.
+def _joined(bins: int, parts: list[np.ndarray]) -> np.ndarray:
+    """Join arrays (bins, n) along their columns, and forget each once it is copied.
 
     Those of hours would else be in memory twice.
     """
-    joined = np.empty((len(parts[0]), sum(part.shape[1] for part in parts)), np.float32)
+    joined = np.empty((bins, sum(part.shape[1] for part in parts)), np.float32)
     end = joined.shape[1]
     while parts:
         part = parts.pop()

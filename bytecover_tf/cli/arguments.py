@@ -173,6 +173,17 @@ def add_catalogue_argument(arguments: argparse.ArgumentParser, more: str = "") -
     )
 
 
+def add_record_argument(arguments: argparse.ArgumentParser) -> None:
+    """Add the option that names what keeps decisions about works."""
+    arguments.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="what keeps the decisions about works, to respect and undo them (default: "
+        "decisions.json in the folder of the catalogue; needed for one on a server)",
+    )
+
+
 def add_again_argument(arguments: argparse.ArgumentParser) -> None:
     """Add the option that reads files which seem to be as they were."""
     arguments.add_argument(

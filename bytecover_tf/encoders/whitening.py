@@ -124,7 +124,7 @@ def whitened(model: ByteCover, matrix: np.ndarray) -> ByteCover:
     """
     check_network(model)
     result = model.fresh(embedding_dim=matrix.shape[1])
-    result.take_weights(model, ("salience", "backbone", "pool"))
+    result.take_weights(model, ("heard", "salience", "backbone", "pool"))
     kernel, bias = np.eye(model.dim), np.zeros(model.dim)
     if model.projection is not None:
         kernel, bias = map(ops.convert_to_numpy, model.projection.weights)

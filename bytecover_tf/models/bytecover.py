@@ -15,6 +15,7 @@ from bytecover_tf.layers.salience import Salience
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.cqtnet import CQTNet
 from bytecover_tf.models.front import front_layers
+from bytecover_tf.models.heard_notes import HeardNotes
 from bytecover_tf.models.kicnn import KiCNN
 from bytecover_tf.models.move import MOVE
 from bytecover_tf.models.resnet_ibn import ResNetIBN
@@ -25,7 +26,7 @@ OTHER_NETWORKS = {"cqtnet": CQTNet, "kicnn": KiCNN, "move": MOVE, "tppnet": TPPN
 """The networks that the paper compares ByteCover with: features to (batch, dim)."""
 
 # The parts that make an embedding, in order.
-PARTS = ("salience", "backbone", "pool", "projection", "neck")
+PARTS = ("heard", "salience", "backbone", "pool", "projection", "neck")
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
@@ -54,6 +55,7 @@ class ByteCover(keras.Model):
         TensorShape([2, 256])
     """
 
+    heard: HeardNotes | None = None
     salience: Salience | None = None
 
     def __init__(self, architecture: Architecture | None = None, **kwargs: Any) -> None:

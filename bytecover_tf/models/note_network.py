@@ -10,13 +10,12 @@ from keras import layers, ops
 
 from bytecover_tf.audio.chroma import HEARD
 from bytecover_tf.layers.salience import HARMONICS, stack_harmonics
-
-BINS_PER_SEMITONE = 3
+from bytecover_tf.layers.semitones import BINS_PER_SEMITONE, check_fine_bins
 
 # A note's surroundings, two octaves, a second, three seconds.
 KERNELS = ((5, 5), (25, 1), (3, 7), (1, 15))
 # The logarithm compresses amplitudes above this multiple of the recording's mean.
-_KNEE = 0.1
+KNEE = 0.1
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
@@ -75,7 +74,8 @@ class NoteNetwork(keras.Model):
         self.filters = filters
         self.kernels = tuple(map(tuple, kernels))
         self.melody_weight = melody_weight
-        convolution = {"padding": "same", "use_bias": False}
+        policy = {"dtype": self.dtype_policy}
+        convolution = {"padding": "same", "use_bias": False, **policy}
         self.convolutions = [
             layers.Conv2D(
                 filters,
@@ -93,26 +93,17 @@ class NoteNetwork(keras.Model):
             ),
         ]
         self.norms = [
-            layers.BatchNormalization(momentum=0.95, name=f"{one.name}_norm")
+            layers.BatchNormalization(momentum=0.95, name=f"{one.name}_norm", **policy)
             for one in self.convolutions
         ]
-        self.heard = layers.Conv2D(len(HEARD), 1, name="heard")
+        self.heard = layers.Conv2D(len(HEARD), 1, name="heard", **policy)
         self.trackers = {
             name: keras.metrics.Mean(name=name) for name in ("loss", *HEARD)
         }
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights."""
-        if len(input_shape) != 4 or input_shape[-1] != 1:
-            raise ValueError(
-                "NoteNetwork needs input of shape (batch, bins, frames, 1). "
-                f"Received: input_shape={input_shape}"
-            )
-        if not input_shape[1] or input_shape[1] % BINS_PER_SEMITONE:
-            raise ValueError(
-                f"NoteNetwork needs {BINS_PER_SEMITONE} bins a semitone. "
-                f"Received: input_shape={input_shape}"
-            )
+        check_fine_bins("NoteNetwork", input_shape)
         channels = len(HARMONICS)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             convolution.build((None, None, None, channels))
@@ -123,7 +114,7 @@ class NoteNetwork(keras.Model):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the logits of what is heard."""
         # ONNX has no log1p. The two differ only far below any note.
-        x = stack_harmonics(ops.log(1.0 + inputs / _KNEE), BINS_PER_SEMITONE)
+        x = stack_harmonics(ops.log(1.0 + inputs / KNEE), BINS_PER_SEMITONE)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             y = ops.relu(norm(convolution(x), training=training))
             x = x + y if convolution.name.startswith("added") else y

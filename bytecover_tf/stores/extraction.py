@@ -17,6 +17,7 @@ from bytecover_tf.files import content_hash, is_unchanged, modified_ns
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
 from bytecover_tf.stores.process_map import ProcessMap
+from bytecover_tf.stores.published_features import read_published
 from bytecover_tf.terminal import warn
 
 
@@ -187,7 +188,8 @@ def read_file(
     """Read one recording.
 
     Args:
-        path: an audio file, or a `.npy` file with |CQT| of shape (n_bins, frames).
+        path: an audio file, a `.npy` file with |CQT| of shape (n_bins, frames), or a
+            `.h5` file of published features.
         frontend: parameters of the features.
         source_pool: how many frames a column of a `.npy` file averages.
         known: content that needs no features.
@@ -224,14 +226,17 @@ def _transform(
     hearing: Hearing | None,
     allow_truncated: bool,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    if not path.endswith(".npy"):
+    if path.endswith(".h5"):
+        magnitudes, source_pool = read_published(path, frontend), 1
+    elif path.endswith(".npy"):
+        try:
+            magnitudes = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise AudioError(f"{path}: not a readable .npy array ({error})") from None
+    else:
         if with_chroma:
             return frontend.extract_with_chroma(path, hearing, allow_truncated)
         return frontend.extract(path, allow_truncated), None
-    try:
-        magnitudes = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise AudioError(f"{path}: not a readable .npy array ({error})") from None
     features = frontend.from_cqt(magnitudes, source_pool, path)
     if not with_chroma:
         return features, None

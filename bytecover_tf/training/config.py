@@ -88,9 +88,13 @@ class Config(Objective, Architecture):
         )
         check_counts(self, "crop_frames")
         octave, bins = self.frontend.bins_per_octave, self.frontend.n_bins
-        if self.pitch_classes and (octave != 12 or bins % 12):
+        is_fine = self.bins_per_octave != 12
+        if (self.pitch_classes or is_fine) and (
+            octave != self.bins_per_octave or bins % octave
+        ):
+            name = "heard and semitones need" if is_fine else "pitch_classes needs"
             raise ConfigError(
-                "pitch_classes needs whole octaves of 12 bins, not "
+                f"{name} whole octaves of {self.bins_per_octave} bins, not "
                 f"{bins} bins, {octave} an octave"
             )
 

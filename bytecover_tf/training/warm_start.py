@@ -7,7 +7,13 @@ from typing import Any
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.encoder import Encoder, KerasNetwork
-from bytecover_tf.encoders.model_file import encoder_file, load_model, load_single
+from bytecover_tf.encoders.model_file import (
+    encoder_file,
+    load_hearing_model,
+    load_model,
+    load_single,
+)
+from bytecover_tf.encoders.pretrained import WEIGHTS
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.evaluation.protocol import check_unseen
 from bytecover_tf.models.bytecover import ByteCover
@@ -59,6 +65,28 @@ def take_weights(
         )
     model.take_weights(source)
     return _unseen(model, info, init, splits, store, data)
+
+
+def take_hearing(model: ByteCover) -> None:
+    """Give a network that reads heard notes the ears that come with the package.
+
+    Args:
+        model: the network to be trained; one that reads something else is left alone.
+
+    Raises:
+        ConfigError: its `heard` is not the size of these.
+        EncoderError: they cannot be read.
+    """
+    if model.heard is None:
+        return
+    path = WEIGHTS / "hearing" / "hearing.keras"
+    hearing, _ = load_hearing_model(path)
+    if hearing.filters != model.heard.filters:
+        raise ConfigError(
+            f"heard={model.heard.filters}: expected {hearing.filters}, the filters of "
+            "the network that comes with the package"
+        )
+    model.heard.network.set_weights(hearing.get_weights())
 
 
 def load_teacher(

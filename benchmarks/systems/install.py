@@ -1,6 +1,6 @@
 """How much each extra brings, and how long that takes.
 
-    python -m benchmarks.install [--extras LIST]
+    python -m benchmarks.systems.install [--extras LIST]
 
 Builds the package's wheel. Then, for the base install and each extra, downloads the
 wheels that are needed and installs them into a fresh virtual environment.
@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.report import table, write_section
+from benchmarks.common.report import table, write_section
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # Together with what each is meant for.
 EXTRAS = {
     "": "embed, compare and measure",
@@ -107,7 +107,7 @@ def main() -> None:
         f"bytecode is. The package's wheel has {size:.0f} MB. The base install may "
         f"take {AIM} MB.\n\n" + table(header, rows)
     )
-    write_section("Install", "python -m benchmarks.install", body)
+    write_section("Install", "python -m benchmarks.systems.install", body)
 
 
 if __name__ == "__main__":
