@@ -39,6 +39,8 @@ _KNEE = 0.1
 # pitch around this frequency, with this deviation in semitones.
 _CENTRE_HZ = 740.0
 _WIDTH = 14.0
+# How many frames are folded at once, which bounds memory.
+_FRAMES_AT_ONCE = 4096
 
 
 def part_weights(parts: int) -> np.ndarray:
@@ -159,8 +161,9 @@ def _whitened(means: np.ndarray) -> np.ndarray:
 
 
 def _beyond_median(bins: np.ndarray) -> np.ndarray:
-    beyond = bins - np.median(bins, axis=1, keepdims=True)
-    return np.maximum(beyond, 0, out=beyond)
+    """Take its median from each row, in place, and leave what is positive."""
+    bins -= np.array([[np.median(row)] for row in bins], bins.dtype)
+    return np.maximum(bins, 0, out=bins)
 
 
 def _folded(bins: np.ndarray, transform: Transform) -> np.ndarray:
@@ -168,11 +171,16 @@ def _folded(bins: np.ndarray, transform: Transform) -> np.ndarray:
     per_semitone = transform.bins_per_octave // 12
     centre = 12 * np.log2(_CENTRE_HZ / transform.fmin)
     away = (number / per_semitone - centre) / _WIDTH
-    weighted = np.exp(-(away**2) / 2)[:, np.newaxis] * bins
+    weights = np.exp(-(away**2) / 2)[:, np.newaxis]
     # Where a semitone has several bins, take the loudest: the others are its skirts.
     starts = np.unique((number + per_semitone // 2) // per_semitone, return_index=True)
-    semitones = np.maximum.reduceat(weighted, starts[1], axis=0)
-    return np.stack([semitones[pitch::12].sum(axis=0) for pitch in range(12)])
+    folded = np.empty((PITCH_CLASSES, bins.shape[1]))
+    for frame in range(0, bins.shape[1], _FRAMES_AT_ONCE):
+        some = slice(frame, frame + _FRAMES_AT_ONCE)
+        semitones = np.maximum.reduceat(weights * bins[:, some], starts[1], axis=0)
+        for pitch in range(PITCH_CLASSES):
+            folded[pitch, some] = semitones[pitch::12].sum(axis=0)
+    return folded
 
 
 def _quantized(chroma: np.ndarray) -> np.ndarray:
