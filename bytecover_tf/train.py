@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="PATH",
         help="learn to embed recordings where this encoder embeds their scores; it "
         "must have a note layer (salience), as bytecover-small has; for drawn data "
-        "sets",
+        "sets. With --config remove: a MOVE, whose distances are learned",
     )
     parser.add_argument(
         "--set",

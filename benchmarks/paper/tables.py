@@ -247,6 +247,7 @@ def trained(
     options: argparse.Namespace,
     seed: int = 0,
     changes: Sequence[str] = (),
+    teacher: Run | None = None,
 ) -> Run:
     """Train a network, or take what an earlier call left.
 
@@ -256,6 +257,7 @@ def trained(
         options: of the command.
         seed: of weights and batches.
         changes: further settings.
+        teacher: what the network learns from.
 
     Raises:
         ConfigError: the folder holds a run of other settings or data.
@@ -267,6 +269,7 @@ def trained(
         config_name,
         data_root=options.data_root,
         seed=seed,
+        teacher=teacher and teacher.folder,
     )
     if not (folder / "metrics.json").exists():
         print(f"\n=== {folder.name}", flush=True)

@@ -7,6 +7,21 @@ from typing import Any
 from keras import ops
 
 
+def pairwise_squared(embeddings: Any) -> Any:
+    """Return the squared Euclidean distance of every pair.
+
+    Args:
+        embeddings: (batch, dim).
+
+    Returns:
+        float32 (batch, batch), symmetric, never below 0.
+    """
+    embeddings = ops.cast(embeddings, "float32")
+    squares = ops.sum(ops.square(embeddings), axis=1)
+    products = ops.matmul(embeddings, ops.transpose(embeddings))
+    return ops.relu(squares[:, None] - 2.0 * products + squares[None, :])
+
+
 def pairwise_euclidean(embeddings: Any) -> Any:
     """Return the Euclidean distance of every pair.
 

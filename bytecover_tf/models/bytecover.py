@@ -221,6 +221,16 @@ class ByteCover(keras.Model):
             if getattr(self, part) is not None:
                 getattr(self, part).set_weights(getattr(source, part).get_weights())
 
+    def take_extractor(self, source: ByteCover) -> None:
+        """Copy the weights of another MOVE, but for those of its embedding space.
+
+        Args:
+            source: the other, of the same width and any `dim`.
+        """
+        ours, theirs = self.backbone.extractor(), source.backbone.extractor()
+        for mine, other in zip(ours, theirs, strict=True):
+            mine.set_weights(other.get_weights())
+
     # -- persistence ------------------------------------------------------------
 
     def build_from_config(self, config: dict[str, Any]) -> None:

@@ -80,10 +80,14 @@ class MOVE(BaselineNetwork):
             **policy,
         )
 
+    def extractor(self) -> tuple[ConvBlock, ...]:
+        """Return the layers before the linear one, which a space of any size needs."""
+        return (self.over_pitch, *self.over_time)
+
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights."""
         shape: tuple[int | None, ...] = (None, 23, None, input_shape[-1])
-        build_chain((self.over_pitch, *self.over_time), shape)
+        build_chain(self.extractor(), shape)
         self.dense.build((None, self.width))
         self.standardise.build((None, self.dim))
 

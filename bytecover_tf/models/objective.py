@@ -25,6 +25,11 @@ class Objective:
         classification: False trains by the triplet loss alone.
         margin: margin of the triplet loss, or None for classification alone.
         label_smoothing: share of the target spread over all works.
+        classifier: `linear`, the paper's, or `cosine` for a normalised softmax.
+        teaching: what a teacher shows: where to embed the `scores` of recordings, or
+            the `distances` between recordings, in a space of any size.
+        reconfigure: whether to start from the teacher's weights, but for the last
+            linear layer, which makes a space of another size.
 
     Raises:
         ConfigError: a value is impossible, or no loss is left.
@@ -35,6 +40,9 @@ class Objective:
     classification: bool = True
     margin: float | None = 0.3
     label_smoothing: float = 0.0
+    classifier: Literal["linear", "cosine"] = "linear"
+    teaching: Literal["scores", "distances"] = "scores"
+    reconfigure: bool = False
 
     def __post_init__(self) -> None:
         check_choices(self)

@@ -72,8 +72,8 @@ def train(
         init: an encoder whose weights to start from, as a run directory or a
             `.keras` file, or an ensemble with such a member; without it they are
             random. A continued run has its own.
-        teacher: an encoder with `salience`, named likewise; the new encoder learns to
-            embed recordings where the teacher embeds their scores.
+        teacher: an encoder, named likewise. With `salience` it shows where to embed
+            the scores of recordings; by `config.teaching` it shows their distances.
         replicas: the replicas that train; without it, those that `join` returns.
 
     Returns:
@@ -97,9 +97,10 @@ def train(
         warn_of_copies(splits, store)
     works = sorted({track.work for track in splits.train})
     checkpoint = run_dir / "checkpoint.keras"
-    batches = make_batches(
-        config, splits.train, works, store, seed, waveforms, teacher is not None
-    )
+    scored = teacher is not None and config.teaching == "scores"
+    if teacher is None and config.teaching == "distances":
+        raise ConfigError("teaching=distances needs a teacher; name it by --teacher")
+    batches = make_batches(config, splits.train, works, store, seed, waveforms, scored)
     shares = [batches.sampler.share(number, replicas.count) for number in replicas.here]
     teaching, origin = None, None
     if teacher is not None:
@@ -198,6 +199,8 @@ def _new(
         model.build((None, store.frontend.n_bins, None, 1))
         take_hearing(network)
         model.compile(make_optimizer(config), jit_compile=False)
+    if teacher is not None and config.reconfigure:
+        network.take_extractor(teacher)
     origin = None
     if init is not None:
         origin = take_weights(network, init, splits, store, data)

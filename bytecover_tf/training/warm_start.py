@@ -22,6 +22,9 @@ from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.training.config import Config
 from bytecover_tf.training.splits import Splits
 
+# Settings of other networks, and those of what follows MOVE's convolutions.
+_BESIDE_MOVE = {"blocks", "ibn", "pooling", "bnneck", "embedding_dim"}
+
 
 def take_weights(
     model: ByteCover, init: Path, splits: Splits, store: FeatureStore, data: str
@@ -102,7 +105,8 @@ def load_teacher(
         data: name of the data set.
 
     Raises:
-        ConfigError: the teacher reads no scores, or embeds in another number of values.
+        ConfigError: a teacher of scores reads none, or embeds in another number of
+            values; or what it teaches otherwise is not for its network.
         DataError: it was trained on unseen works.
         EncoderError: it cannot be read.
         FrontendMismatch: it reads other features.
@@ -111,6 +115,9 @@ def load_teacher(
     teacher, info = load_single(file)
     Frontend.from_dict(info["frontend"]).check_same(store.frontend, str(store.path))
     origin = _unseen(teacher, info, path, splits, store, data)
+    if config.teaching == "distances":
+        _check_extractor(teacher, file, config)
+        return teacher, origin
     if teacher.salience is None:
         raise ConfigError(f"{file}: reads no scores, as a teacher must (no salience)")
     wanted = ByteCover(config.architecture).dim
@@ -120,6 +127,30 @@ def load_teacher(
             f"learn from it, add --set embedding_dim={teacher.dim}"
         )
     return teacher, origin
+
+
+def _check_extractor(teacher: ByteCover, file: Path, config: Config) -> None:
+    """Make sure that the network can start from a teacher of distances.
+
+    Raises:
+        ConfigError: the teacher is another network than MOVE; or it has another
+            architecture, sizes of embeddings aside, and is to be started from.
+    """
+    if {teacher.architecture.network, config.network} != {"move"}:
+        raise ConfigError(
+            f"{file}: teaching=distances needs network=move in the teacher and in the "
+            f"settings, not {teacher.architecture.network} and {config.network}"
+        )
+    different = {
+        name: pair
+        for name, pair in teacher.architecture.differences(config.architecture).items()
+        if name not in _BESIDE_MOVE
+    }
+    if different and config.reconfigure:
+        raise ConfigError(
+            f"{file}: reconfigure=True needs its architecture; add "
+            + " ".join(f"--set '{name}={one}'" for name, (one, _) in different.items())
+        )
 
 
 def _unseen(
