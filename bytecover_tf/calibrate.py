@@ -46,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="number of threads (default: one per core)",
     )
     options = parser.parse_args(arguments)
+    cli.require_extra("train", "scipy")
+    if options.plot:
+        cli.require_extra("plots", "matplotlib")
 
     from bytecover_tf.catalogues.opening import open_with_encoder
     from bytecover_tf.encoders.pretrained import is_pretrained_name

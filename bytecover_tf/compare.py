@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,7 @@ from bytecover_tf.encoders.pretrained import FINDS_MOST
 if TYPE_CHECKING:
     from bytecover_tf.audio.frontend import Frontend
     from bytecover_tf.audio.hearing import Hearing
-    from bytecover_tf.encoders.encoder import Encoder
-    from bytecover_tf.matching.identification import Comparison, Match, Query
+    from bytecover_tf.matching.identification import Match, Query
     from bytecover_tf.matching.picture import Pictured
 
 # Frames of the transform in one column of the picture, if that divides the pooling.
@@ -46,11 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = cli.parse_paths(parser, arguments)
+    if options.plot:
+        cli.require_extra("plots", "matplotlib")
 
     from bytecover_tf.audio.hearing import hearing_for
     from bytecover_tf.catalogues.identity import Identity
     from bytecover_tf.encoders.encoder import load_encoder
     from bytecover_tf.matching.calibration import choose_calibration
+    from bytecover_tf.matching.identification import compare
 
     encoder = load_encoder(options.encoder)
     files = (options.first, options.second)
@@ -66,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _read(path, encoder.frontend, hearing, options.allow_truncated)
         for path in files
     )
-    compared = _compare(first, second, encoder)
+    compared = compare(first, second, encoder)
     (match,) = compared.matches(calibration)
     facts = _facts(first, match)
     if options.json:
@@ -88,6 +90,7 @@ def _read(
     path: str, frontend: Frontend, hearing: Hearing | None, allow_truncated: bool
 ) -> tuple[Query, Pictured]:
     """Read a recording once, to compare it and to draw it."""
+    from bytecover_tf.catalogues.tags import read_tags
     from bytecover_tf.matching.identification import Query
     from bytecover_tf.matching.picture import Pictured
     from bytecover_tf.stores.extraction import read_file
@@ -104,35 +107,25 @@ def _read(
     assert read.chroma is not None
     features = frontend.from_cqt(read.features, fine.pool, path)
     pictured = Pictured(Path(path).name, read.features, fine, read.chroma)
-    return Query(path, features, read.chroma, read.key), pictured
-
-
-def _compare(first: Query, second: Query, encoder: Encoder) -> Comparison:
-    """Compare the first with a catalogue that holds the second alone."""
-    import numpy as np
-
-    from bytecover_tf.audio.chroma import seconds_per_frame
-    from bytecover_tf.catalogues.rows import Recording
-    from bytecover_tf.matching.identification import Comparison, embed
-
-    similarity = np.max(embed(encoder, first) @ embed(encoder, second).T)[None]
-    seconds = seconds_per_frame(encoder.frontend)
-    duration = second.chroma.shape[1] * seconds
-    recording = Recording.of_content(second.content, second.name, duration)
-    return Comparison.of(first, [recording], [second.chroma], similarity, 1, seconds)
+    artist = read_tags(path).artist
+    return Query(path, features, read.chroma, read.key, artist), pictured
 
 
 def _facts(first: Query, match: Match) -> dict[str, Any]:
+    from bytecover_tf.catalogues.tags import read_tags
+
     known = match.to_dict()
     measured = (
         *("similarity", "probability", "score", "same_recording", "transposition"),
-        "tempo_ratio",
+        *("tempo_ratio", "relation", "relation_probability"),
         *("query_start", "query_end", "recording_start", "recording_end"),
     )
     return {
         "query": first.name,
         "recording": known["recording"],
         **{name: known[name] for name in measured},
+        "query_tags": asdict(read_tags(first.name)),
+        "recording_tags": asdict(read_tags(known["recording"])),
     }
 
 
@@ -149,6 +142,9 @@ def _lines(facts: dict[str, Any], match: Match) -> tuple[str, str]:
         found = "nothing matches"
     else:
         found = f"A {where} B; B relative to A: key {key}, tempo {tempo}"
+        if match.relation:
+            kind = match.relation
+            found += f"; {kind.kind} (probability {kind.probability:.2f})"
     return _figures(facts), found
 
 

@@ -74,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.align and not options.encoder:
         parser.error("--align needs the features of an --encoder")
+    if options.plots:
+        cli.require_extra("plots", "matplotlib")
 
     from bytecover_tf.evaluation.protocol import (
         choose_split,
@@ -123,7 +125,6 @@ class _Measured(NamedTuple):
 
 
 def _measure_encoder(options: argparse.Namespace, tracks: list[Track]) -> _Measured:
-    from bytecover_tf.data.features import default_store, open_features
     from bytecover_tf.encoders.encoder import load_encoder
     from bytecover_tf.evaluation.protocol import check_unseen, evaluate_tracks
 
@@ -132,29 +133,15 @@ def _measure_encoder(options: argparse.Namespace, tracks: list[Track]) -> _Measu
         from bytecover_tf.evaluation.reranking import check_frontend
 
         check_frontend(encoder.frontend)
-    store_path = options.features or default_store(
-        options.data, options.data_root, encoder.frontend, options.split
-    )
-    usable, store = open_features(
-        tracks,
-        store_path,
-        encoder.frontend,
-        options.workers,
-        options.source_pool,
-        options.allow_truncated,
-    )
+    usable, store = cli.open_features(options, tracks, encoder.frontend, options.split)
     if not options.allow_leakage:
         check_unseen(encoder, options.data, usable, store)
     result = evaluate_tracks(encoder, usable, store)
     aligned = None
     if options.align:
-        from bytecover_tf.catalogues.identity import Identity
-        from bytecover_tf.evaluation.reranking import align_nearest
-        from bytecover_tf.matching.calibration import choose_calibration
+        from bytecover_tf.evaluation.reranking import rerank
 
-        checksum = Identity.of(encoder, options.encoder).encoder
-        calibration = choose_calibration(checksum, options.encoder)
-        figures = align_nearest(result, store, calibration, options.align)
+        figures = rerank(encoder, options.encoder, result, store, options.align)
         aligned = {"candidates": options.align, **figures}
     facts = {
         "encoder": str(options.encoder),

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bytecover_tf import cli
-from bytecover_tf.cli.tables import place, print_columns
-from bytecover_tf.matching.merges import FILE_NAME
-
-if TYPE_CHECKING:
-    from bytecover_tf.matching.grouping import Group
+from bytecover_tf.cli.group_reports import (
+    print_group,
+    write_groups_json,
+    write_links_csv,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,13 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         action="store_true",
         help="take the latest --merge back, and do nothing else",
     )
-    parser.add_argument(
-        "--record",
-        type=Path,
-        metavar="FILE",
-        help=f"what --merge changed, for --undo (default: {FILE_NAME} in the folder of "
-        "the catalogue; needed for one on a server)",
-    )
+    cli.add_record_argument(parser)
     parser.add_argument(
         "--workers",
         type=cli.positive_int,
@@ -68,20 +58,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not 0 < options.threshold <= 1:
         parser.error("--threshold is a probability: above 0, at most 1")
-    record = options.record
-    if record is None and Path(options.catalogue).is_dir():
-        record = Path(options.catalogue) / FILE_NAME
-    if record is None and (options.merge or options.undo):
-        parser.error("a catalogue on a server needs --record for --merge and --undo")
 
     from bytecover_tf.catalogues import open_catalogue
-    from bytecover_tf.files import write_atomically
     from bytecover_tf.matching.calibration import choose_calibration
-    from bytecover_tf.matching.grouping import find_groups, merge, undo
+    from bytecover_tf.matching.decisions import find_record
+    from bytecover_tf.matching.grouping import find_groups, merge
+    from bytecover_tf.matching.review import keep_queue, queue
 
     with open_catalogue(options.catalogue) as catalogue:
+        record = find_record(catalogue, options.record)
+        if record is None and (options.merge or options.undo):
+            parser.error("a catalogue on a server needs --record for that")
         if options.undo:
-            count = undo(catalogue, record)
+            assert record is not None
+            _, count = record.undo("group")
             cli.show(f"{catalogue.address}: {count} recordings have their work again")
             return cli.OK
         made_with = catalogue.identity
@@ -91,66 +81,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.calibration,
             made_with.parts,
         )
-        groups = find_groups(
+        found = find_groups(
             catalogue,
             calibration,
             options.threshold,
             options.candidates,
             options.workers,
+            None if record is None else record.verdicts(),
         )
-        for group in groups:
-            _print(group)
+        for group in found.groups:
+            print_group(group)
         if options.json:
-            facts = [group.to_dict() for group in groups]
-            text = json.dumps(facts, indent=1)
-            write_atomically(options.json, text + "\n")
+            write_groups_json(found.groups, options.json)
         if options.csv:
-            write_atomically(options.csv, _csv(groups))
-        grouped = sum(len(group.recordings) for group in groups)
+            write_links_csv(found.groups, options.csv)
+        grouped = sum(len(group.recordings) for group in found.groups)
         print(
-            f"{catalogue.address}: {len(groups)} groups of {grouped} recordings "
+            f"{catalogue.address}: {len(found.groups)} groups of {grouped} recordings "
             f"({calibration})"
         )
         if options.merge:
-            count = merge(catalogue, groups, record)
+            count = merge(catalogue, found.groups, record)
             hint = "; --undo takes that back" if count else ""
             print(f"{count} recordings have another work now{hint}")
+        if record is not None:
+            keep_queue(record, found.open)
+            count = len(queue(catalogue, record))
+            print(f"{count} links are for a person to decide; see `bytecover review`")
     return cli.OK
-
-
-def _print(group: Group) -> None:
-    if group.work is None:
-        names = f"several works, which are not merged: {', '.join(group.works)}"
-    else:
-        names = f"work {group.work}"
-    cli.show(f"{names} ({len(group.recordings)} recordings)")
-    for recording in group.recordings:
-        cli.show(f"  {recording.label}  {recording.path}")
-    print_columns(
-        [
-            (
-                f"{link.match.probability:.2f}",
-                link.recording.label,
-                link.match.recording.label,
-                *place(link.match),
-            )
-            for link in group.links
-        ]
-    )
-    print()
-
-
-def _csv(groups: Sequence[Group]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    rows = [
-        {"group": number, "work": group.work or "", **link.to_dict()}
-        for number, group in enumerate(groups, 1)
-        for link in group.links
-    ]
-    writer.writerow(rows[0] if rows else ("group", "work"))
-    writer.writerows(map(cli.csv_cell, row.values()) for row in rows)
-    return text.getvalue()
 
 
 DESCRIPTION = """\

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bytecover_tf import cli
 from bytecover_tf.encoders.pretrained import DEFAULT
-from export import FORMATS, INPUTS, PRECISIONS
+from export import FORMATS, INPUTS, PRECISIONS, require_export
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="the encoder's licence, such as CC-BY-4.0, for the manifest and the files",
     )
     options = parser.parse_args(arguments)
+    require_export()
 
     if options.hearing:
         from export.hearing import export_hearing_file

@@ -26,6 +26,8 @@ TOPICS = {
     "search": "Search, evaluation and growth",
     "training": "Speed of training",
     "drawing": "Drawn training data",
+    "install": "Installing",
+    "runtimes": "Exported encoders in each runtime",
 }
 
 

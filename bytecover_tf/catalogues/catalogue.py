@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,13 +22,13 @@ from bytecover_tf.catalogues.rows import Hit, Recording, Row
 from bytecover_tf.errors import CatalogueError
 from bytecover_tf.files import Closing, content_hash, is_gone
 
-if TYPE_CHECKING:
-    pass
-
 # Rows up to which every search compares with all of them.
 EXACT_ROWS = 50_000
 
 _GOOD_RECALL = 0.99
+
+# Recordings whose rows are changed together.
+_UPDATED_AT_ONCE = 500
 
 
 class CatalogueMissing(CatalogueError):
@@ -139,10 +139,24 @@ class Catalogue(Closing):
         Raises:
             CatalogueError: the catalogue cannot be written.
         """
-        new = {recording.id: recording for recording in recordings}
-        rows = [replace(row, recording=new[row.recording.id]) for row in self.rows(new)]
-        if rows:
-            self._upsert(rows)
+        with self.writing():
+            for start in range(0, len(recordings), _UPDATED_AT_ONCE):
+                block = recordings[start : start + _UPDATED_AT_ONCE]
+                new = {recording.id: recording for recording in block}
+                rows = [
+                    replace(row, recording=new[row.recording.id])
+                    for row in self.rows(new)
+                ]
+                if rows:
+                    self._upsert(rows)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep others that write waiting, for what is read and then changed.
+
+        May be nested. On a server nobody waits: the latest change counts.
+        """
+        yield
 
     def verify(self, paths: Iterable[str] = (), again: bool = False) -> Verification:
         """Compare the catalogue with the files.
@@ -224,6 +238,14 @@ class Catalogue(Closing):
             and len(chroma) == PITCH_CLASSES * self.identity.parts
             and chroma.shape[1] > 0
         )
+
+    @abstractmethod
+    def make_room(self) -> bool:
+        """Add the columns that a catalogue of an older version lacks.
+
+        Returns:
+            Whether it has all of them now. A server before Milvus 2.6 adds none.
+        """
 
     @abstractmethod
     def remove(self, ids: Sequence[str]) -> None:

@@ -1,7 +1,8 @@
-"""One interface to trained encoders, wherever they come from."""
+"""One interface to trained encoders of every kind."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,9 +29,10 @@ from bytecover_tf.encoders.runtimes import (
 from bytecover_tf.errors import ConfigError, EncoderError, explain
 from bytecover_tf.files import content_hash, json_object
 
-# Most frames in one batch, which bounds memory: 32 tracks of four minutes.
+# Most frames that the network gets at once, which bounds memory: 32 tracks of four
+# minutes.
 _BATCH_FRAMES = 32 * 104
-# Inputs whose features are in memory together.
+# How many inputs have their features in memory at once.
 _AT_ONCE = 256
 
 
@@ -56,8 +58,8 @@ class Encoder:
     float32 `(N, dim)`, with a row of NaN for a recording that has none.
 
     Args:
-        network: function from features to f_c; or from samples, if it has the
-            attribute `source` and that is `waveform`.
+        network: function from features to f_c; or from samples, if its attribute
+            `source` is `waveform`.
         info: facts about how the network was made.
 
     Attributes:
@@ -131,7 +133,7 @@ class Encoder:
             )
         return self._embed(
             features,
-            # Pooled already; normalising what is normalised changes nothing.
+            # They are pooled already; normalising them again changes nothing.
             lambda array, name: self.frontend.from_cqt(array, self.frontend.pool, name),
             lambda index, _: names[index] if names else f"features {index}",
         )
@@ -155,7 +157,7 @@ class Encoder:
         prepare: Callable[..., np.ndarray],
         name: Callable[[int, Any], str],
     ) -> Embedded:
-        """Embed what `prepare` makes of each input and its name."""
+        """Embed the array that `prepare` makes of each input and its name."""
         errors: dict[int, str] = {}
         names: dict[int, str] = {}
 
@@ -181,6 +183,9 @@ class Encoder:
     def _embed_prepared(self, prepared: Sequence[np.ndarray | None]) -> np.ndarray:
         """Return the embeddings of features or samples, and NaN where there are none.
 
+        That of a recording of more frames than the network gets at once is the mean of
+        its parts'.
+
         Only equal lengths share a batch: padding would change the statistics of
         instance normalisation, and with them the embedding.
         """
@@ -195,14 +200,20 @@ class Encoder:
             size = max(_BATCH_FRAMES // max(frames, 1), 1)
             for start in range(0, len(group), size):
                 indices, arrays = zip(*group[start : start + size], strict=True)
-                batch = np.stack(arrays)
-                f_c = self._network(batch if self._reads_samples else batch[..., None])
-                embeddings[list(indices)] = _unit_norm(f_c)
+                # One of hours goes in parts of equal weight.
+                parts = np.array_split(
+                    np.stack(arrays), max(math.ceil(frames / _BATCH_FRAMES), 1), axis=-1
+                )
+                f_c = [
+                    self._network(part if self._reads_samples else part[..., None])
+                    for part in parts
+                ]
+                embeddings[list(indices)] = _unit_norm(np.sum(f_c, axis=0))
         return embeddings
 
 
 def _unit_norm(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors at unit norm, and NaN for those that have no direction."""
+    """Return vectors scaled to unit norm; a vector without direction becomes NaN."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     usable = np.isfinite(norms) & (norms > 0)
     return np.where(usable, vectors / np.where(usable, norms, 1), np.nan)
@@ -218,11 +229,11 @@ def load_encoder(
     Args:
         path: the name of an encoder that comes with the package, such as
             `bytecover-small`; a run directory of `bytecover_tf.train` or the
-            `encoder.keras` in it; a bundle of `python -m export`, or an `.onnx`
-            file in one; or an `.onnx` file of another system with a description beside
-            it (`encoders.foreign_onnx`). Of a bundle, a graph from features is taken
-            rather than one from the waveform, the most precise one, and one for ONNX
-            Runtime rather than for TensorFlow.
+            `encoder.keras` in it; a bundle of `python -m export`, or an `.onnx` file in
+            one; or an `.onnx` file of another system with a description beside it
+            (`encoders.foreign_onnx`). From a bundle, a graph that reads features is
+            preferred to one that reads waveforms, then the most precise one, then ONNX
+            Runtime to TensorFlow.
         providers: for ONNX Runtime, its execution providers, the preferred one
             first.
         threads: for ONNX Runtime, the number of threads for one operation.
@@ -285,7 +296,7 @@ def _is_usable(file: Path) -> bool:
 
 
 def _preference(variant: dict[str, Any]) -> tuple[int, int, bool]:
-    """Return what sorts the variants of a bundle, the best one first."""
+    """Return a key that sorts the variants of a bundle, best first."""
     return (
         ("features", "waveform").index(variant["input"]),
         ("float32", "float16", "int8").index(variant["precision"]),

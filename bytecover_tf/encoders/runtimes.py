@@ -17,9 +17,9 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import ConfigError, EncoderError
 from bytecover_tf.files import json_object
 
-# Where the exporter puts what an ONNX file says of itself.
+# The metadata entry in which an exported ONNX file describes itself.
 METADATA = "bytecover"
-# What a bundle of exported encoders says of itself.
+# The file in which a bundle of exported encoders describes itself.
 MANIFEST = "manifest.json"
 
 
@@ -103,7 +103,7 @@ class OnnxNetwork:
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Return f_c (batch, dim) of what the graph reads."""
-        # Bound, so that on a GPU nothing is copied but the input and the embedding.
+        # With IO binding, a GPU copies only the input and the embedding.
         binding = self._session.io_binding()
         values = features[..., 0] if self.source == "features" else features
         binding.bind_cpu_input(self.source, np.ascontiguousarray(values, np.float32))
@@ -130,13 +130,14 @@ def onnx_session(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 3
-    # A plan of memory is kept for every shape, and hardly two recordings share one:
-    # without it a process is a fifth smaller after many lengths, and no slower.
+    # The runtime keeps a memory plan for every shape, but hardly two recordings share a
+    # shape. Without plans a process is a fifth smaller after many lengths, and no
+    # slower.
     options.enable_mem_pattern = False
     available = onnxruntime.get_available_providers()
     preferred = ("CUDAExecutionProvider", "CPUExecutionProvider")
     chosen = providers or [name for name in preferred if name in available]
-    # Without a GPU the runtime falls back to the CPU, which needs no remarks.
+    # Without a GPU the runtime falls back to the CPU; that is no reason to warn.
     onnxruntime.set_default_logger_severity(4)
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=chosen)

@@ -1,4 +1,4 @@
-"""Measuring an encoder on a data set by the set's protocol."""
+"""Measures an encoder on a data set by the set's protocol."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from bytecover_tf.matching.identification import Comparison, Query, align_candid
 from bytecover_tf.progress import progress_bar
 
 CLIPS = (None, 60.0, 30.0, 20.0, 10.0)
-"""Seconds of a recording that are asked for in turn; None is all of it."""
+"""Lengths in seconds of the queries made of a recording; None is all of it."""
 
 QUERIES = 300
 
@@ -31,19 +31,19 @@ def calibrate(
 ) -> tuple[Calibration, dict[str, str]]:
     """Fit a calibration of an encoder.
 
-    Recordings of works with several versions are asked for, as a whole or as clips of
-    10 to 60 seconds, and compared as `identify` would. The works must not be among
-    those that the encoder was trained on.
+    Recordings of works with several versions become queries, as a whole or as clips of
+    10 to 60 seconds, and are compared as `identify` would compare them. The encoder
+    must not have been trained on these works.
 
     Args:
-        catalogue: made with the encoder; holds recordings with the names of their
-            works, and the files are where they were.
+        catalogue: made with the encoder. It must hold recordings with the names of
+            their works, whose files are still where they were.
         encoder: to be calibrated.
-        queries: at most so many recordings are asked for, chosen at random.
+        queries: the largest number of recordings to query, chosen at random.
         workers: threads; by default one a core.
 
     Returns:
-        The calibration, and the reasons by path why recordings were left out.
+        The calibration, and by path the reason why a recording was left out.
 
     Raises:
         CatalogueError: the catalogue cannot be read.
@@ -83,7 +83,7 @@ def measure(
         workers: threads; by default one a core.
 
     Returns:
-        All pairs of a query and a candidate but its own recording.
+        All pairs of a query and a candidate, except the query's own recording.
 
     Raises:
         AudioError: a query cannot be embedded.
@@ -139,7 +139,7 @@ def _read(
     rng: np.random.Generator,
     failed: dict[str, str],
 ) -> Iterator[tuple[Recording, Query]]:
-    """Yield queries made of files, and fill in why some have none."""
+    """Yield a query for each file; note in `failed` why a file has none."""
     bar = progress_bar(recordings, unit="query", desc="calibrate")
     for number, recording in enumerate(bar):
         try:

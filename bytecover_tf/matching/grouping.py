@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bytecover_tf.catalogues.catalogue import Catalogue
+from bytecover_tf.catalogues.identifiers import EXPECTED, is_work_identifier
 from bytecover_tf.catalogues.rows import Recording, Row
-from bytecover_tf.errors import DataError
 from bytecover_tf.matching.calibration import Calibration
+from bytecover_tf.matching.decisions import (
+    Decision,
+    Pair,
+    Record,
+    Verdicts,
+    pair_of,
+)
 from bytecover_tf.matching.identification import (
     CANDIDATES,
     Match,
@@ -22,7 +28,6 @@ from bytecover_tf.matching.identification import (
     align_hits,
     nearest,
 )
-from bytecover_tf.matching.merges import read_merges, write_merges
 from bytecover_tf.progress import progress_bar
 
 # Recordings that are read at once.
@@ -49,9 +54,9 @@ class Link:
     match: Match
 
     @property
-    def pair(self) -> tuple[str, str]:
+    def pair(self) -> Pair:
         """The ids of the two, in order."""
-        return _pair(self.recording.id, self.match.recording.id)
+        return pair_of(self.recording.id, self.match.recording.id)
 
     @property
     def is_part(self) -> bool:
@@ -66,6 +71,7 @@ class Link:
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON and CSV say of a link."""
         facts = self.match.to_dict()
+        sides = {"query": self.recording, "recording": self.match.recording}
         measured = (
             *("similarity", "probability", "score", "transposition", "tempo_ratio"),
             *("query_start", "query_end", "recording_start", "recording_end"),
@@ -74,7 +80,14 @@ class Link:
             "query": self.recording.path,
             "recording": facts["recording"],
             **{name: facts[name] for name in measured},
+            "relation": facts["relation"],
+            "relation_probability": facts["relation_probability"],
             "is_part": self.is_part,
+            **{
+                f"{side}_{name}": getattr(recording, name)
+                for side, recording in sides.items()
+                for name in EXPECTED
+            },
         }
 
 
@@ -97,24 +110,54 @@ class Group:
 
     @property
     def work(self) -> str | None:
-        """What to call the work of all; None if they have several named ones."""
+        """What to call the work of all; None if they have several named ones.
+
+        A name comes before an ISWC or a MusicBrainz id, if there is only one of each.
+        """
         if self.works:
-            return self.works[0] if len(self.works) == 1 else None
+            named = [work for work in self.works if not is_work_identifier(work)]
+            is_one = len(named) <= 1 and len(self.works) - len(named) <= 1
+            return [*named, *self.works][0] if is_one else None
         labels = Counter(recording.work for recording in self.recordings)
         return min(labels, key=lambda label: (-labels[label], label))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON says of a group."""
-        names = ("path", "id", "work", "title", "artist")
         return {
             "work": self.work,
             "works": self.works,
-            "recordings": [
-                {name: getattr(recording, name) for name in names}
-                for recording in self.recordings
-            ],
+            "recordings": [recording.to_dict() for recording in self.recordings],
             "links": [link.to_dict() for link in self.links],
         }
+
+
+@dataclass(frozen=True)
+class OpenLink:
+    """A link that a person should decide about.
+
+    Attributes:
+        link: the evidence.
+        reason: `unsure`, if it is less probable than the threshold; `part`, if one
+            recording matches a part of the other; `outvoted`, if most of the pairs
+            between the two groups are no versions; `several works`, if both are in a
+            group that holds several named works.
+    """
+
+    link: Link
+    reason: str
+
+
+@dataclass
+class Grouping:
+    """What was found in a catalogue.
+
+    Attributes:
+        groups: of versions, by their first path.
+        open: links that joined nothing, the most probable first.
+    """
+
+    groups: list[Group]
+    open: list[OpenLink]
 
 
 def find_groups(
@@ -123,7 +166,8 @@ def find_groups(
     threshold: float,
     candidates: int = CANDIDATES,
     workers: int | None = None,
-) -> list[Group]:
+    verdicts: Verdicts | None = None,
+) -> Grouping:
     """Find the groups of versions in a catalogue.
 
     Each recording is compared with those whose embeddings are nearest to its own. The
@@ -131,7 +175,8 @@ def find_groups(
     the pairs between them that were compared, at least half are versions rather than
     not: else one chance resemblance would make one group of two. A recording that
     matches a part of another one alone is a track in an album or a medley, say, which
-    is no version of it.
+    is no version of it. Recordings with the same ISWC or MusicBrainz id of their work
+    are versions without a comparison. What a person has said comes before all that.
 
     Args:
         catalogue: to be searched.
@@ -139,29 +184,44 @@ def find_groups(
         threshold: two recordings are linked from this probability on.
         candidates: how many recordings to compare each with.
         workers: threads; by default one a core.
+        verdicts: what persons have said about pairs.
 
     Returns:
-        The groups, by their first path.
+        The groups, and the links that a person should decide about: those from the
+        probability on that the calibration calls unsure.
 
     Raises:
         CatalogueError: the catalogue cannot be read.
     """
     known = {recording.id: recording for recording in catalogue.recordings()}
-    probability: dict[tuple[str, str], float] = {}
+    verdicts = verdicts or Verdicts([], [])
+    least = min(threshold, calibration.unsure)
+    probability: dict[Pair, float] = {}
     links = []
     for link in _compared(catalogue, calibration, known, candidates, workers):
         probability[link.pair] = link.match.probability
-        if link.match.probability >= threshold:
+        if link.match.probability >= least:
             links.append(link)
     links.sort(key=lambda link: -link.match.probability)
     joined = _Partition(known)
     first: dict[str, str] = {}
     for recording in known.values():
         joined.join(recording.id, first.setdefault(recording.work, recording.id))
+    for pair in [*_same_by_identifier(known.values()), *verdicts.accepted]:
+        if known.keys() >= set(pair) and pair not in verdicts.rejected:
+            joined.join(*pair)
+    reasons = {}
     for link in links:
         one, other = map(joined.of, link.pair)
-        is_new = one is not other and not link.is_part
-        if is_new and _agree(one, other, probability):
+        if one is other or not verdicts.rejected.isdisjoint(_between(one, other)):
+            continue
+        if link.match.probability < threshold:
+            reasons[link.pair] = "unsure"
+        elif link.is_part:
+            reasons[link.pair] = "part"
+        elif not _agree(one, other, probability):
+            reasons[link.pair] = "outvoted"
+        else:
             joined.join(*link.pair)
     groups: dict[int, Group] = {}
     for recording in sorted(known.values(), key=lambda item: (item.path, item.id)):
@@ -169,24 +229,45 @@ def find_groups(
         if len(members) > 1:
             group = groups.setdefault(id(members), Group([]))
             group.recordings.append(recording)
+    open_links = []
     for link in links:
         one, other = map(joined.of, link.pair)
-        if one is other:
-            groups[id(one)].links.append(link)
-    return list(groups.values())
+        if one is not other:
+            if link.pair in reasons:
+                open_links.append(OpenLink(link, reasons[link.pair]))
+            continue
+        group = groups[id(one)]
+        if link.match.probability >= threshold:
+            group.links.append(link)
+            works = {known[name].work for name in link.pair}
+            if group.work is None and len(works) > 1:
+                open_links.append(OpenLink(link, "several works"))
+    return Grouping(list(groups.values()), open_links)
 
 
-def _agree(
-    one: list[str], other: list[str], probability: dict[tuple[str, str], float]
-) -> bool:
+def _same_by_identifier(recordings: Iterable[Recording]) -> Iterator[Pair]:
+    """Yield pairs that together make one set of all whose work has one identifier."""
+    first: dict[str, str] = {}
+    for recording in sorted(recordings, key=lambda each: each.id):
+        for identifier in recording.work_identifiers:
+            other = first.setdefault(identifier, recording.id)
+            if other != recording.id:
+                yield pair_of(other, recording.id)
+
+
+def _between(one: list[str], other: list[str]) -> Iterator[Pair]:
+    return (pair_of(*names) for names in product(one, other))
+
+
+def _agree(one: list[str], other: list[str], probability: dict[Pair, float]) -> bool:
     """Tell whether at least half of the pairs between two groups are likely ones."""
-    pairs = (_pair(*names) for names in product(one, other))
+    pairs = _between(one, other)
     likely = [probability[pair] >= _LIKELY for pair in pairs if pair in probability]
     return 2 * sum(likely) >= len(likely)
 
 
 def merge(
-    catalogue: Catalogue, groups: Iterable[Group], record: Path | None = None
+    catalogue: Catalogue, groups: Iterable[Group], record: Record | None = None
 ) -> int:
     """Give all recordings of each group the same work.
 
@@ -196,51 +277,31 @@ def merge(
     Args:
         catalogue: to be updated.
         groups: what `find_groups` found in it.
-        record: a file that keeps what is changed, for `undo`.
+        record: keeps what is changed; by default the record in the catalogue's folder.
 
     Returns:
         The number of recordings whose work changed.
+
+    Raises:
+        ConfigError: the catalogue is on a server and no record is given.
     """
-    changed = [
-        (recording, group.work)
+    works = {
+        recording.id: group.work
         for group in groups
         if group.work is not None
         for recording in group.recordings
         if recording.work != group.work
-    ]
-    if changed and record is not None:
-        # First, so that a merge that is cut short can be undone as well.
-        changes = {recording.id: (recording.work, work) for recording, work in changed}
-        write_merges(record, [*read_merges(record), changes])
-    catalogue.update([replace(recording, work=work) for recording, work in changed])
-    return len(changed)
+    }
+    if not works:
+        return 0
 
+    def decide(recordings: dict[str, Recording]) -> Decision:
+        present = works.keys() & recordings.keys()
+        changes = {name: (recordings[name].work, works[name]) for name in present}
+        return Decision("group", changes)
 
-def undo(catalogue: Catalogue, record: Path) -> int:
-    """Give recordings the works back that they had before the latest merge.
-
-    Args:
-        catalogue: to be updated.
-        record: what `merge` wrote; the merge is taken out of it.
-
-    Returns:
-        The number of recordings whose work changed. Those that are gone, or have got
-        another work since, are passed over.
-
-    Raises:
-        DataError: there is no merge to undo.
-    """
-    merges = read_merges(record)
-    if not merges:
-        raise DataError(f"{record}: expected the record of a merge, found none")
-    changed = []
-    for recording in catalogue.recordings():
-        before, after = merges[-1].get(recording.id, (recording.work, ""))
-        if recording.work == after:
-            changed.append(replace(recording, work=before))
-    catalogue.update(changed)
-    write_merges(record, merges[:-1])
-    return len(changed)
+    record = record or Record(catalogue)
+    return len(record.take(decide).changes)
 
 
 def _compared(
@@ -251,7 +312,7 @@ def _compared(
     workers: int | None,
 ) -> Iterator[Link]:
     """Yield every pair that is compared, once."""
-    compared: set[tuple[str, str]] = set()
+    compared: set[Pair] = set()
     with progress_bar(total=len(known), unit="recording", desc="compare") as bar:
         for row in _whole(catalogue, sorted(known)):
             bar.update()
@@ -263,11 +324,16 @@ def _compared(
                 for other, hit in pairs.items()
                 if other in known
                 and other != name
-                and _pair(name, other) not in compared
+                and pair_of(name, other) not in compared
             }
-            compared.update(_pair(name, other) for other in pairs)
+            compared.update(pair_of(name, other) for other in pairs)
             assert row.chroma is not None
-            query = Query(row.recording.path, np.empty((0, 0)), row.chroma)
+            query = Query(
+                row.recording.path,
+                np.empty((0, 0)),
+                row.chroma,
+                artist=row.recording.artist,
+            )
             found = align_hits(
                 catalogue, query, list(pairs.values()), len(known), workers
             )
@@ -280,10 +346,6 @@ def _whole(catalogue: Catalogue, ids: list[str]) -> Iterator[Row]:
         rows = catalogue.rows(ids[start : start + _BLOCK])
         whole = [row for row in rows if row.segment == 0]
         yield from sorted(whole, key=lambda row: row.key)
-
-
-def _pair(one: str, other: str) -> tuple[str, str]:
-    return (one, other) if one < other else (other, one)
 
 
 class _Partition:

@@ -26,14 +26,15 @@ class Learner(keras.Model):
     Args:
         network: what is trained.
         objective: the losses; by default the paper's.
-        num_works: classes of the classifier; None for none, as a contrastive loss does
-            not need it.
-        teacher: a trained model, neither trained nor saved. If the objective teaches
-            `scores`, it has `salience` and the same `dim`: telling tunes apart by
-            scores is easy to learn, and a model that has learned it can show another
-            where to embed recordings. So its embedding of a score becomes the target
-            for the recording. If the objective teaches `distances`, it reads the same
-            features, and how far apart it holds two recordings is what is learned.
+        num_works: classes of the classifier; None if there is none, because a
+            contrastive loss needs no classifier.
+        teacher: a trained model, which is neither trained nor saved. If the objective
+            teaches `scores`, it has `salience` and the same `dim`: telling tunes apart
+            by their scores is easy to learn, and a model that can do it can show
+            another where to embed recordings: its embedding of a score becomes the
+            target for the recording. If the objective teaches `distances`, it reads
+            the same features, and how far apart it holds two recordings is what is
+            learned.
         **kwargs: as for any Keras model.
 
     Input:
@@ -68,7 +69,8 @@ class Learner(keras.Model):
         # Under mixed precision, Keras scales the loss by the policy of this model.
         super().__init__(**{"dtype": network.dtype_policy, **kwargs})
         self.objective = objective = objective or Objective()
-        # The teacher's methods, as Keras would train and save a model.
+        # Keep the teacher's methods, not the model: Keras would train and save the
+        # model.
         self._embed_score = self._embed_taught = None
         if teacher is not None and objective.teaching == "scores":
             if teacher.dim != network.dim:

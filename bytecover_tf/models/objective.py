@@ -1,4 +1,4 @@
-"""What a network is trained by."""
+"""The losses that train a network."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Objective:
     term on f_t (paper, equations 2 and 3).
 
     Attributes:
-        temperature: of a supervised contrastive loss on f_c that takes the place of
-            the paper's two losses; None for those.
+        temperature: of a supervised contrastive loss on f_c that replaces the paper's
+            two losses; None to use the paper's.
         mining: where the pairs of the triplet or contrastive loss come from when a
             batch is spread over several devices: `global`, the whole batch, or
             `replica`, each device's share alone.

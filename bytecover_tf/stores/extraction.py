@@ -27,10 +27,11 @@ class ExtractionReport:
 
     Attributes:
         extracted: number of recordings added.
-        present: number that the store had already.
+        present: number of recordings that were in the store already.
         failed: reason by path, for each recording that was skipped.
-        damaged: paths of the recordings that the store had damaged, if it was asked
-            to look; those of them that were to be extracted are extracted anew.
+        damaged: paths of the recordings that were found damaged in the store, if
+            `verify` was asked for. Those among the files to extract were extracted
+            again.
     """
 
     extracted: int = 0
@@ -69,9 +70,9 @@ def extract_features(
 ) -> ExtractionReport:
     """Add the features of files to a store.
 
-    A file that the store has, with the same size and time of change, is not read
-    again. Files that cannot be used are reported and skipped. What was extracted
-    is on disk at once, so that an interrupted extraction continues where it was.
+    A file that the store has, with the same size and time of change, is not read again.
+    Files that cannot be used are reported and skipped. Each recording is on disk as
+    soon as it is extracted, so an interrupted extraction continues where it stopped.
 
     Args:
         paths: audio files, or `.npy` files with |CQT| of shape (n_bins, frames).
@@ -80,8 +81,8 @@ def extract_features(
         workers: processes; by default one a core.
         source_pool: how many frames a column of the `.npy` files averages.
         allow_truncated: whether to take what is there of truncated files.
-        verify: whether to read what the store has, and to extract what is damaged
-            anew.
+        verify: whether to check everything in the store, and to extract damaged
+            recordings again.
 
     Returns:
         What was done and what failed.
@@ -141,7 +142,7 @@ def _is_present(writer: FeatureStoreWriter, path: str) -> bool:
 
 @dataclass(frozen=True)
 class Reader:
-    """Turns a path into what a file holds, in any process of any machine.
+    """Reads the file at a path, in any process of any machine.
 
     Attributes:
         frontend: parameters of the features.

@@ -42,7 +42,7 @@ from bytecover_tf.training.optimizer import learning_rate, make_optimizer
 from bytecover_tf.training.recorder import Recorder, State
 from bytecover_tf.training.replicas import Replicas, join
 from bytecover_tf.training.splits import Splits, warn_of_copies
-from bytecover_tf.training.warm_start import load_teacher, take_weights
+from bytecover_tf.training.warm_start import load_teacher, take_hearing, take_weights
 
 
 def train(
@@ -197,6 +197,7 @@ def _new(
         network = ByteCover(config.architecture, dtype=config.precision)
         model = Learner(network, config.objective, num_works, teacher)
         model.build((None, store.frontend.n_bins, None, 1))
+        take_hearing(network)
         model.compile(make_optimizer(config), jit_compile=False)
     if teacher is not None and config.reconfigure:
         network.take_extractor(teacher)

@@ -1,4 +1,4 @@
-"""What a training takes from trained encoders: weights to start from, or a teacher."""
+"""Starting from a trained encoder: its weights, or the encoder as a teacher."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Any
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.encoder import Encoder, KerasNetwork
-from bytecover_tf.encoders.model_file import encoder_file, load_model, load_single
+from bytecover_tf.encoders.model_file import (
+    encoder_file,
+    load_hearing_model,
+    load_model,
+    load_single,
+)
+from bytecover_tf.encoders.pretrained import WEIGHTS
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.evaluation.protocol import check_unseen
 from bytecover_tf.models.bytecover import ByteCover
@@ -25,12 +31,12 @@ def take_weights(
 ) -> dict[str, Any]:
     """Copy an encoder's weights; return what to record about it.
 
-    Of an ensemble it is the member that fits.
+    An ensemble provides the member that fits.
 
     Args:
         model: the network to be trained.
         init: a run directory, a `.keras` file or the name of an encoder.
-        splits: works that the encoder must not have been trained on are in them.
+        splits: hold the works that the encoder must not have been trained on.
         store: the features that the network reads.
         data: name of the data set.
 
@@ -64,6 +70,28 @@ def take_weights(
     return _unseen(model, info, init, splits, store, data)
 
 
+def take_hearing(model: ByteCover) -> None:
+    """Give a network that reads heard notes the ears that come with the package.
+
+    Args:
+        model: the network to be trained; one that reads something else is left alone.
+
+    Raises:
+        ConfigError: its `heard` is not the size of these.
+        EncoderError: they cannot be read.
+    """
+    if model.heard is None:
+        return
+    path = WEIGHTS / "hearing" / "hearing.keras"
+    hearing, _ = load_hearing_model(path)
+    if hearing.filters != model.heard.filters:
+        raise ConfigError(
+            f"heard={model.heard.filters}: expected {hearing.filters}, the filters of "
+            "the network that comes with the package"
+        )
+    model.heard.network.set_weights(hearing.get_weights())
+
+
 def load_teacher(
     path: Path, config: Config, splits: Splits, store: FeatureStore, data: str
 ) -> tuple[ByteCover, dict[str, Any]]:
@@ -72,7 +100,7 @@ def load_teacher(
     Args:
         path: a run directory, a `.keras` file or the name of an encoder.
         config: all settings.
-        splits: works that the teacher must not have been trained on are in them.
+        splits: hold the works that the teacher must not have been trained on.
         store: the features that the network reads.
         data: name of the data set.
 

@@ -11,12 +11,12 @@ from bytecover_tf.catalogues import open_catalogue
 from bytecover_tf.errors import DataError
 from bytecover_tf.group import main
 from bytecover_tf.matching.calibration import Calibration
+from bytecover_tf.matching.decisions import Record
 from bytecover_tf.matching.grouping import (
     Group,
     _compared,
     find_groups,
     merge,
-    undo,
 )
 
 # Random chroma matches itself with a score above 3, other random chroma with less
@@ -65,7 +65,7 @@ def works(catalogue):
 
 def test_groups_are_connected_with_evidence(catalogue, rng):
     ids = fill(catalogue, rng)
-    groups = find_groups(catalogue, CALIBRATION, 0.9)
+    groups = find_groups(catalogue, CALIBRATION, 0.9).groups
     assert [[item.id for item in group.recordings] for group in groups] == [
         *(ids[:3], ids[3:5], ids[5:7])
     ]
@@ -83,7 +83,7 @@ def test_groups_are_connected_with_evidence(catalogue, rng):
     assert link.match.probability > 0.9
     assert (len(second), len(third)) == (1, 1)
     json.dumps([group.to_dict() for group in groups])
-    assert find_groups(catalogue, CALIBRATION, 0.9, candidates=0) == []
+    assert find_groups(catalogue, CALIBRATION, 0.9, candidates=0).groups == []
 
 
 def test_one_that_holds_two_works_does_not_make_them_one(catalogue, rng):
@@ -98,7 +98,7 @@ def test_one_that_holds_two_works_does_not_make_them_one(catalogue, rng):
     rows.append(replace(version(6, 0, 0, rng, **own(6), **twice), chroma=medley))
     catalogue.add(rows)
     ids = [row.recording.id for row in rows]
-    groups = find_groups(catalogue, CALIBRATION, 0.9)
+    groups = find_groups(catalogue, CALIBRATION, 0.9).groups
     inside = [{item.id for item in group.recordings} for group in groups]
     assert inside == [set(ids[:3]), set(ids[3:6])]
     for members, group in zip(inside, groups, strict=True):
@@ -110,7 +110,7 @@ def test_merging_names_what_has_no_name_and_no_more(catalogue, rng):
     ids = fill(catalogue, rng)
     before = works(catalogue)
     vectors = {row.key: row.embedding.tobytes() for row in catalogue.rows()}
-    assert merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9)) == 3
+    assert merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9).groups) == 3
     after = works(catalogue)
     assert [after[name] for name in ids[:3]] == ["Greensleeves"] * 3
     assert [after[name] for name in ids[3:5]] == [ids[3]] * 2
@@ -119,20 +119,20 @@ def test_merging_names_what_has_no_name_and_no_more(catalogue, rng):
         name: before[name] for name in ids[5:]
     }
     assert {row.key: row.embedding.tobytes() for row in catalogue.rows()} == vectors
-    assert merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9)) == 0
+    assert merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9).groups) == 0
     assert works(catalogue) == after
 
 
 def test_a_merged_group_grows(catalogue, rng):
     ids = fill(catalogue, rng)
-    merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9))
+    merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9).groups)
     # By its id it would come first, but two recordings have the other name already.
     late = version(9, 3, 2, rng, id="0" * 16, work="0" * 16)
     catalogue.add([late])
-    assert merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9)) == 1
+    assert merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9).groups) == 1
     assert works(catalogue)["0" * 16] == ids[3]
     # What has one work stays together without links.
-    groups = find_groups(catalogue, Calibration(-99.0, 0.0), 0.9)
+    groups = find_groups(catalogue, Calibration(-99.0, 0.0), 0.9).groups
     assert [len(group.recordings) for group in groups] == [3, 3]
     assert not any(group.links for group in groups)
 
@@ -183,7 +183,7 @@ def test_an_album_in_one_file_makes_no_work_of_its_tracks(catalogue, rng):
     ids = fill(catalogue, rng)
     whole_album = album(rng, 0, 3, 7, 8)
     catalogue.add([whole_album])
-    groups = find_groups(catalogue, CALIBRATION, 0.9)
+    groups = find_groups(catalogue, CALIBRATION, 0.9).groups
     assert [[item.id for item in group.recordings] for group in groups] == [
         *(ids[:3], ids[3:5], ids[5:7])
     ]
@@ -208,7 +208,7 @@ def test_a_medley_as_long_as_its_tracks_makes_no_work_of_them(catalogue, rng, pa
         tuple(sorted((row.recording.id, medley.recording.id))) for row in tracks
     }
     assert all(link.is_part for link in sure)
-    assert find_groups(catalogue, CALIBRATION, 0.9) == []
+    assert find_groups(catalogue, CALIBRATION, 0.9).groups == []
 
 
 def test_a_version_that_leaves_some_out_is_one(catalogue, rng):
@@ -216,24 +216,26 @@ def test_a_version_that_leaves_some_out_is_one(catalogue, rng):
     other = np.concatenate([chroma(0, 60)[:, 12:], chroma(8, 12)], axis=1)
     shorter = replace(shorter, chroma=other)
     catalogue.add([longer, shorter])
-    (group,) = find_groups(catalogue, CALIBRATION, 0.9)
+    (group,) = find_groups(catalogue, CALIBRATION, 0.9).groups
     assert [link.is_part for link in group.links] == [False]
 
 
 def test_merges_can_be_undone_one_by_one(catalogue, rng, tmp_path):
     fill(catalogue, rng)
-    record = tmp_path / "merges.json"
+    record = Record(catalogue, tmp_path / "kept.json")
     before = works(catalogue)
-    assert merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9), record) == 3
+    assert (
+        merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9).groups, record) == 3
+    )
     between = works(catalogue)
     some = list(catalogue.recordings())[:2]
     assert merge(catalogue, [Group(some)], record) >= 1
     changed = some[0].id
     catalogue.update([replace(some[0], work="said since")])
-    undo(catalogue, record)
+    record.undo()
     assert works(catalogue) == {**between, changed: "said since"}
     catalogue.update([replace(some[0], work=between[changed])])
-    assert undo(catalogue, record) == 3
+    assert record.undo()[1] == 3
     assert works(catalogue) == before
-    with pytest.raises(DataError, match=r"merges\.json: expected the record"):
-        undo(catalogue, record)
+    with pytest.raises(DataError, match=r"kept\.json: expected the record"):
+        record.undo()

@@ -1,0 +1,389 @@
+"""Questions that a person decides: are these two recordings versions of one work?
+
+`group` fills the queue with links that joined nothing, see `grouping.OpenLink`. What a
+person decides is kept by `decisions.Record`; later runs of `group` respect it, and
+`calibrate` learns from it. Every decision can be undone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import gcd
+from pathlib import Path
+from typing import Any
+
+from bytecover_tf.catalogues.catalogue import Catalogue
+from bytecover_tf.catalogues.rows import Recording
+from bytecover_tf.errors import DataError
+from bytecover_tf.files import json_object, write_atomically
+from bytecover_tf.matching.alignment import align
+from bytecover_tf.matching.decisions import Decision, Pair, Record, Verdicts, pair_of
+from bytecover_tf.matching.grouping import OpenLink
+from bytecover_tf.matching.picture import Pictured, plot_comparison
+from bytecover_tf.stores.extraction import read_file
+
+# Frames of the transform in one column of a picture, if that divides the pooling.
+_POOL = 5
+
+_EVIDENCE = (
+    *("similarity", "probability", "score", "transposition", "tempo_ratio"),
+    *("query_start", "query_end", "recording_start", "recording_end"),
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A link to be decided about.
+
+    Attributes:
+        number: names the question; the same in every run of `group`.
+        first: one recording.
+        second: the other.
+        reason: why nobody but a person can tell, see `grouping.OpenLink`.
+        evidence: what was measured: `similarity`, `probability`, `score`,
+            `transposition` and `tempo_ratio` from the first to the second, and where
+            they match, in seconds: `query_start` and `query_end` in the first,
+            `recording_start` and `recording_end` in the second.
+        verdict: `accept`, `reject`, or empty while it is open.
+    """
+
+    number: int
+    first: Recording
+    second: Recording
+    reason: str
+    evidence: Mapping[str, Any]
+    verdict: str = ""
+
+    @property
+    def pair(self) -> Pair:
+        """The ids of the two, in order."""
+        return pair_of(self.first.id, self.second.id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON says of a question."""
+        return {
+            "number": self.number,
+            "first": self.first.to_dict(),
+            "second": self.second.to_dict(),
+            "reason": self.reason,
+            **self.evidence,
+            "verdict": self.verdict,
+        }
+
+
+def keep_queue(record: Record, links: Iterable[OpenLink]) -> int:
+    """Put links into the queue, in place of those of an earlier run.
+
+    A pair that was in it keeps its number.
+
+    Args:
+        record: the decisions about the catalogue; the queue lies beside them.
+        links: what `find_groups` left open, the most probable first.
+
+    Returns:
+        The number of links.
+
+    Raises:
+        DataError: there is a file that is no queue.
+    """
+    with record.alone():
+        before = _read_queue(record)
+        numbers = {tuple(entry["pair"]): entry["number"] for entry in before["links"]}
+        following = before["next"]
+        entries = []
+        for each in links:
+            number = numbers.get(each.link.pair, following)
+            following = max(following, number + 1)
+            facts = each.link.match.to_dict()
+            entries.append(
+                {
+                    "number": number,
+                    "pair": each.link.pair,
+                    "first": each.link.recording.id,
+                    "second": each.link.match.recording.id,
+                    "reason": each.reason,
+                    "evidence": {name: facts[name] for name in _EVIDENCE},
+                }
+            )
+        text = json.dumps({"next": following, "links": entries}, indent=1)
+        write_atomically(_queue_path(record), text + "\n")
+    return len(entries)
+
+
+def queue(
+    catalogue: Catalogue, record: Record | None = None, with_decided: bool = False
+) -> list[Question]:
+    """Return the questions in the queue.
+
+    Of several links between the same two works, one is open; to answer it answers the
+    others.
+
+    Args:
+        catalogue: what the questions are about.
+        record: the decisions about it; by default those in its folder.
+        with_decided: whether to return also what a person has decided.
+
+    Returns:
+        The open ones, the most probable first. Questions about recordings that are gone
+        are left out.
+
+    Raises:
+        DataError: the queue or the record of decisions is something else.
+        ConfigError: the catalogue is on a server and no record is given.
+    """
+    record = record or Record(catalogue)
+    entries = _read_queue(record)["links"]
+    decisions = record.read()
+    if not entries:
+        return []
+    recordings = {each.id: each for each in catalogue.recordings()}
+    verdicts = Verdicts(decisions, recordings.values())
+    answered = {
+        frozenset(recordings[name].work for name in pair)
+        for pair in verdicts.rejected
+        if all(name in recordings for name in pair)
+    }
+    questions = []
+    for entry in entries:
+        first, second = (recordings.get(entry[side]) for side in ("first", "second"))
+        if first is None or second is None:
+            continue
+        verdict = verdicts.of(first.id, second.id)
+        works = frozenset({first.work, second.work})
+        if verdict:
+            if not with_decided:
+                continue
+        elif len(works) == 1 or works in answered:
+            continue
+        else:
+            answered.add(works)
+        facts = (entry["number"], first, second, entry["reason"], entry["evidence"])
+        questions.append(Question(*facts, verdict))
+    return questions
+
+
+def find_question(
+    catalogue: Catalogue, number: int, record: Record | None = None
+) -> Question:
+    """Return a question by its number, decided or not.
+
+    Raises:
+        DataError: there is none.
+    """
+    for question in queue(catalogue, record, with_decided=True):
+        if question.number == number:
+            return question
+    raise DataError(
+        f"{catalogue.address}: expected the number of a question in the queue, found "
+        f"{number}"
+    )
+
+
+def decide(
+    catalogue: Catalogue,
+    pair: Sequence[str],
+    is_version: bool,
+    work: str | None = None,
+    record: Record | None = None,
+) -> Decision:
+    """Say whether two recordings are versions of one work.
+
+    If they are, the works of the two become one: all recordings of either get the work
+    that has a name, or else the one that has more recordings. The queue need not hold
+    the pair.
+
+    Args:
+        catalogue: holds the two; is changed.
+        pair: ids of the two.
+        is_version: whether they are versions.
+        work: the name of the work; by default as said above.
+        record: the decisions about the catalogue; by default those in its folder.
+
+    Returns:
+        What was decided, with the changes made.
+
+    Raises:
+        DataError: an id is not in the catalogue, or two recordings of one work are said
+            to be no versions: `split` takes them apart.
+        CatalogueError: the catalogue cannot be written.
+    """
+    if is_version:
+        return _join(catalogue, "accept", pair, work, record)
+
+    def reject(recordings: dict[str, Recording]) -> Decision:
+        one, other = _chosen(catalogue, recordings, pair)
+        if one.work == other.work:
+            raise DataError(
+                f"{one.label} and {other.label} have the same work; split them"
+            )
+        return Decision("reject", {}, apart=((one.id,), (other.id,)))
+
+    return (record or Record(catalogue)).take(reject)
+
+
+def merge(
+    catalogue: Catalogue,
+    ids: Sequence[str],
+    work: str | None = None,
+    record: Record | None = None,
+) -> Decision:
+    """Make one work of the works of several recordings.
+
+    Args:
+        catalogue: holds them; is changed.
+        ids: of two recordings or more.
+        work: the name of the work; by default as in `decide`.
+        record: the decisions about the catalogue; by default those in its folder.
+
+    Raises:
+        DataError: there are fewer than two, or an id is not in the catalogue.
+        CatalogueError: the catalogue cannot be written.
+    """
+    return _join(catalogue, "merge", ids, work, record)
+
+
+def split(
+    catalogue: Catalogue,
+    ids: Sequence[str],
+    work: str | None = None,
+    record: Record | None = None,
+) -> Decision:
+    """Take recordings out of their work; together they are a work of their own.
+
+    Args:
+        catalogue: holds them; is changed.
+        ids: of one recording or more, all of one work.
+        work: the name of the new work; by default it has none.
+        record: the decisions about the catalogue; by default those in its folder.
+
+    Raises:
+        DataError: an id is not in the catalogue, the recordings are of several works,
+            nothing is left of their work without them, or `work` is what they have.
+        CatalogueError: the catalogue cannot be written.
+    """
+
+    def decide(recordings: dict[str, Recording]) -> Decision:
+        chosen = _chosen(catalogue, recordings, ids)
+        old = chosen[0].work
+        names = sorted({each.id for each in chosen})
+        rest = sorted(
+            each.id
+            for each in recordings.values()
+            if each.work == old and each.id not in names
+        )
+        if not rest or any(each.work != old for each in chosen):
+            raise DataError(
+                f"expected some of the recordings of one work, found "
+                f"{', '.join(each.label for each in chosen)}"
+            )
+        if work == old:
+            raise DataError(f"expected another work than {work!r}")
+        new = work or names[0]
+        changes = {name: (old, new) for name in names}
+        if new == old:
+            # The work without a name was called by the one that leaves it.
+            changes = {name: (old, rest[0]) for name in rest}
+        return Decision("split", changes, apart=(tuple(names), tuple(rest)))
+
+    return (record or Record(catalogue)).take(decide)
+
+
+def undo(catalogue: Catalogue, record: Record | None = None) -> tuple[Decision, int]:
+    """Take the latest decision back, whoever or whatever took it.
+
+    Args:
+        catalogue: is changed.
+        record: the decisions about it; by default those in its folder.
+
+    Returns:
+        What was undone, and the number of recordings that got their work back;
+        recordings with another work since are passed over.
+
+    Raises:
+        DataError: there is nothing to undo.
+        CatalogueError: the catalogue cannot be written.
+    """
+    return (record or Record(catalogue)).undo()
+
+
+def draw(catalogue: Catalogue, question: Question, path: Path) -> None:
+    """Draw where the two recordings of a question match.
+
+    Args:
+        catalogue: holds their chroma.
+        question: one of its queue.
+        path: a file to write; its ending names the format.
+
+    Raises:
+        AudioError: the file of a recording cannot be read.
+        DataError: a recording is no longer in the catalogue.
+    """
+    frontend = catalogue.identity.frontend
+    fine = replace(frontend, pool=gcd(_POOL, frontend.pool), normalization="none")
+    chroma = catalogue.chroma(question.pair)
+    pictured = []
+    for recording in (question.first, question.second):
+        if recording.id not in chroma:
+            raise DataError(f"{recording.path}: no longer in {catalogue.address}")
+        read = read_file(recording.path, fine)
+        assert read.features is not None
+        pictured.append(
+            Pictured(recording.label, read.features, fine, chroma[recording.id])
+        )
+    first, second = pictured
+    title = f"{question.number}: probability {question.evidence['probability']:.2f}"
+    alignment = align(first.chroma, second.chroma)
+    plot_comparison(first, second, alignment, title, path)
+
+
+def _join(
+    catalogue: Catalogue,
+    action: str,
+    ids: Sequence[str],
+    work: str | None,
+    record: Record | None,
+) -> Decision:
+    def decide(recordings: dict[str, Recording]) -> Decision:
+        chosen = _chosen(catalogue, recordings, ids)
+        names = tuple(dict.fromkeys(each.id for each in chosen))
+        if len(names) < 2:
+            raise DataError(f"expected two recordings or more, found {len(names)}")
+        works = {each.work for each in chosen}
+        members = [each for each in recordings.values() if each.work in works]
+        new = work or _common_work(members)
+        changes = {each.id: (each.work, new) for each in members if each.work != new}
+        return Decision(action, changes, together=names)
+
+    return (record or Record(catalogue)).take(decide)
+
+
+def _common_work(recordings: Iterable[Recording]) -> str:
+    """Return the work that has a name, or else more recordings, or else comes first."""
+    counts = Counter((each.has_named_work, each.work) for each in recordings)
+    return min(counts, key=lambda key: (not key[0], -counts[key], key[1]))[1]
+
+
+def _chosen(
+    catalogue: Catalogue, recordings: Mapping[str, Recording], ids: Sequence[str]
+) -> list[Recording]:
+    for name in ids:
+        if name not in recordings:
+            raise DataError(f"{catalogue.address}: expected a recording, found {name}")
+    return [recordings[name] for name in ids]
+
+
+def _queue_path(record: Record) -> Path:
+    return record.path.with_name(f"{record.path.stem}-queue.json")
+
+
+def _read_queue(record: Record) -> dict[str, Any]:
+    path = _queue_path(record)
+    if not path.exists():
+        return {"next": 1, "links": []}
+    values = json_object(path.read_bytes(), path, DataError)
+    if not isinstance(values.get("links"), list) or "next" not in values:
+        raise DataError(f"{path}: expected a queue of questions, found something else")
+    return values

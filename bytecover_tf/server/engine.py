@@ -1,0 +1,296 @@
+"""The work that a process of the pool does for requests."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from bytecover_tf.audio.chroma import seconds_per_frame
+from bytecover_tf.audio.decoding import iter_audio
+from bytecover_tf.catalogues.indexing import find_files, index_files
+from bytecover_tf.catalogues.opening import open_with_encoder
+from bytecover_tf.errors import AudioError, ByteCoverError, CatalogueError
+from bytecover_tf.matching.alignment import align, frame_similarities
+from bytecover_tf.matching.calibration import choose_calibration
+from bytecover_tf.matching.identification import (
+    Match,
+    Query,
+    align_hits,
+    candidates_of,
+    compare,
+)
+from bytecover_tf.matching.picture import match_path
+
+Emit = Callable[[dict[str, Any]], None]
+
+# Candidates that are compared between two looks at the matches so far.
+_AT_ONCE = 20
+# Files that are indexed between two reports of progress.
+_FILES_AT_ONCE = 8
+# A picture has at most so many rows and columns, and a path as many points.
+_PIXELS = 240
+_POINTS = 120
+# Frames of chroma on a side of what a picture is made of, and of what a path is.
+_MOST_FRAMES = 2400
+_MOST_STEPS = 4000
+# Points of a waveform, and the rate at which it is read.
+_PEAKS, _PEAK_RATE = 1200, 8000
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What an engine is made of; small to send to a process.
+
+    Attributes:
+        address: of the catalogue.
+        encoder: what `load_encoder` takes; None for the one of the catalogue.
+        calibration: a file; None for what `choose_calibration` finds.
+        threads: that one request may use.
+    """
+
+    address: str
+    encoder: str | None = None
+    calibration: str | None = None
+    threads: int = 1
+
+    def __call__(self) -> Engine:
+        """Return the engine.
+
+        Raises:
+            ByteCoverError: the catalogue or the encoder cannot be opened.
+        """
+        return Engine(self)
+
+
+class Engine:
+    """Identifies, compares and indexes by one catalogue.
+
+    Each public method is a kind of task. It takes first a function that it calls with
+    what it has so far.
+
+    Args:
+        settings: what to open.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._threads = settings.threads
+        self._catalogue, self._encoder = open_with_encoder(
+            settings.address, settings.encoder
+        )
+        identity = self._catalogue.identity
+        self._hearing = identity.load_hearing(settings.address)
+        self._calibration = choose_calibration(
+            identity.encoder,
+            settings.encoder or identity.encoder_path,
+            settings.calibration,
+            identity.parts,
+        )
+        self._frame_seconds = seconds_per_frame(identity.frontend)
+        # Its loops are compiled or loaded now and not in the first request.
+        align(*np.zeros((2, 12 * identity.parts, 8), np.uint8))
+
+    def identify(self, emit: Emit, path: str, name: str, top: int) -> dict[str, Any]:
+        """Identify a file; emit the best matches so far.
+
+        Args:
+            emit: takes `stage`, and of the stage `compare` also `done`, `of` and
+                `matches`.
+            path: the file.
+            name: what answer and errors call it.
+            top: how many matches to return.
+        """
+        emit({"stage": "read"})
+        query = self._read(path, name)
+        emit({"stage": "search"})
+        hits = candidates_of(self._catalogue, self._encoder, query)
+        among = self._catalogue.count()
+        matches: list[Match] = []
+        for start in range(0, len(hits), _AT_ONCE):
+            part = hits[start : start + _AT_ONCE]
+            found = align_hits(self._catalogue, query, part, among, self._threads)
+            matches += found.matches(self._calibration)
+            matches.sort(key=lambda one: (-one.probability, -one.similarity))
+            emit(
+                {
+                    "stage": "compare",
+                    "done": start + len(part),
+                    "of": len(hits),
+                    "matches": [self._match(match) for match in matches[:top]],
+                }
+            )
+        best = matches[0].probability if matches else 0.0
+        return {
+            "answer": {
+                "query": name,
+                "duration": round(query.chroma.shape[1] * self._frame_seconds, 1),
+                "verdict": self._calibration.verdict(best),
+                "matches": [self._match(match) for match in matches[:top]],
+            },
+            "chroma": [query.chroma],
+        }
+
+    def compare(
+        self, emit: Emit, paths: tuple[str, str], names: tuple[str, str]
+    ) -> dict[str, Any]:
+        """Compare two files.
+
+        Args:
+            emit: takes `stage`.
+            paths: the files.
+            names: what answer and errors call them.
+        """
+        queries = []
+        for path, name in zip(paths, names, strict=True):
+            emit({"stage": "read", "name": name})
+            queries.append(self._read(path, name))
+        emit({"stage": "compare"})
+        first, second = queries
+        compared = compare(first, second, self._encoder)
+        (match,) = compared.matches(self._calibration)
+        facts = match.to_dict()
+        for unknown in ("work", "id", "title", "artist"):
+            del facts[unknown]
+        return {
+            "answer": {
+                "query": first.name,
+                **facts,
+                "verdict": self._calibration.verdict(match.probability),
+            },
+            "chroma": [first.chroma, second.chroma],
+        }
+
+    def picture(
+        self, emit: Emit, first: np.ndarray | str, second: np.ndarray | str
+    ) -> dict[str, Any]:
+        """Show where two recordings match.
+
+        Args:
+            emit: not called.
+            first: chroma, or the id of a recording in the catalogue.
+            second: likewise.
+
+        Returns:
+            `width` and `height` of a picture with the time of the first to the right
+            and of the second downwards, `pixels` (base64, a byte each: how alike),
+            `seconds` of both, and `path`: pairs of times that match.
+        """
+        one, other = self._chroma(first), self._chroma(second)
+        alignment = align(one, other)
+        similarity = frame_similarities(
+            _shrunk(one), _shrunk(other), alignment.transposition
+        )
+        for axis in (0, 1):
+            step = ceil(similarity.shape[axis] / _PIXELS)
+            starts = np.arange(0, similarity.shape[axis], step)
+            similarity = np.maximum.reduceat(similarity, starts, axis)
+        pixels = (255 * similarity.clip(0, 1)).astype(np.uint8).T
+        path = np.empty((0, 2))
+        if alignment.query_end > alignment.query_start:
+            path = self._path(one, other, alignment)
+        return {
+            "width": pixels.shape[1],
+            "height": pixels.shape[0],
+            "pixels": base64.b64encode(pixels.tobytes()).decode(),
+            "seconds": [each.shape[1] * self._frame_seconds for each in (one, other)],
+            "transposition": alignment.transposition,
+            "path": path.round(2).tolist(),
+        }
+
+    def peaks(self, emit: Emit, path: str) -> list[float]:
+        """Return the outline of a file's waveform, 0 to 1.
+
+        Args:
+            emit: not called.
+            path: the file.
+        """
+        # Twenty points a second are kept, which stay few for any length.
+        block = _PEAK_RATE // 20
+        loud: list[np.ndarray] = []
+        rest = np.empty(0, np.float32)
+        for samples in iter_audio(path, _PEAK_RATE, allow_truncated=True):
+            rest = np.concatenate([rest, samples])
+            whole = len(rest) // block * block
+            loud.append(np.abs(rest[:whole]).reshape(-1, block).max(axis=1))
+            rest = rest[whole:]
+        levels = np.concatenate([*loud, np.abs(rest).max(initial=0)[None]])
+        starts = np.arange(0, len(levels), ceil(len(levels) / _PEAKS))
+        peaks = np.maximum.reduceat(levels, starts)
+        return [round(peak, 3) for peak in (peaks / max(peaks.max(), 1e-9)).tolist()]
+
+    def index(self, emit: Emit, paths: list[str]) -> dict[str, Any]:
+        """Add files, or all files of folders, to the catalogue.
+
+        Args:
+            emit: takes `done` and `of`.
+            paths: files and folders.
+        """
+        files = find_files(paths).paths
+        counts = dict.fromkeys(("added", "changed", "moved", "renamed", "present"), 0)
+        copies: dict[str, str] = {}
+        failed: dict[str, str] = {}
+        for start in range(0, len(files), _FILES_AT_ONCE):
+            emit({"done": start, "of": len(files)})
+            part = files[start : start + _FILES_AT_ONCE]
+            report = index_files(
+                self._catalogue, lambda: self._encoder, part, workers=self._threads
+            )
+            for name in counts:
+                counts[name] += getattr(report, name)
+            copies.update(report.copies)
+            failed.update(report.failed)
+        self._catalogue.optimize()
+        return {**counts, "copies": copies, "failed": failed}
+
+    def _read(self, path: str, name: str) -> Query:
+        frontend = self._encoder.frontend
+        try:
+            query = Query.read(path, frontend, self._hearing, allow_truncated=True)
+        except ByteCoverError as error:
+            raise AudioError(str(error).replace(path, name)) from None
+        return replace(query, name=name)
+
+    def _match(self, match: Match) -> dict[str, Any]:
+        return {
+            **match.to_dict(),
+            "label": match.recording.label,
+            "duration": round(match.recording.duration, 1),
+            "is_named": match.recording.has_named_work,
+            "verdict": self._calibration.verdict(match.probability),
+        }
+
+    def _chroma(self, one: np.ndarray | str) -> np.ndarray:
+        if not isinstance(one, str):
+            return one
+        found = self._catalogue.chroma([one])
+        if one not in found:
+            raise CatalogueError(f"{one}: there is no such recording")
+        return found[one]
+
+    def _path(
+        self, first: np.ndarray, second: np.ndarray, alignment: Any
+    ) -> np.ndarray:
+        """Return the times that match: (n, 2)."""
+        here = alignment.query_end - alignment.query_start
+        there = alignment.reference_end - alignment.reference_start
+        if max(here, there) > _MOST_STEPS:
+            steps = np.linspace(0, 1, 2)[:, None] * [here, there]
+            steps += [alignment.query_start, alignment.reference_start]
+        else:
+            ends = alignment.query_end, alignment.reference_end
+            similarity = frame_similarities(
+                first[:, : ends[0]], second[:, : ends[1]], alignment.transposition
+            )
+            steps = match_path(similarity, alignment)
+        return steps[:: ceil(len(steps) / _POINTS)] * self._frame_seconds
+
+
+def _shrunk(chroma: np.ndarray) -> np.ndarray:
+    """Average neighbouring frames of chroma, so that there are not too many."""
+    step = ceil(chroma.shape[1] / _MOST_FRAMES)
+    frames = chroma.shape[1] // step * step
+    return chroma[:, :frames].reshape(len(chroma), -1, step).mean(2).astype(np.uint8)

@@ -1,0 +1,83 @@
+"""All that the routes of a server share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bytecover_tf.catalogues.catalogue import Catalogue
+from bytecover_tf.catalogues.opening import open_catalogue
+from bytecover_tf.server.answers import Answers
+from bytecover_tf.server.engine import EngineSettings
+from bytecover_tf.server.jobs import Gate, Jobs
+from bytecover_tf.server.library import Library
+from bytecover_tf.server.limits import Limits
+from bytecover_tf.server.metrics import Metrics
+from bytecover_tf.server.pool import Pool
+from bytecover_tf.server.sources import Folders
+
+
+@dataclass
+class Service:
+    """A catalogue, the workers that search it, and what they may take.
+
+    Attributes:
+        catalogue: what is asked about.
+        pool: does the heavy work.
+        limits: on requests.
+        folders: from which files may be read by their path.
+        token: what a request must bring; empty if nothing.
+        is_local: whether this machine alone can ask.
+    """
+
+    catalogue: Catalogue
+    pool: Pool
+    limits: Limits
+    folders: Folders
+    token: str = ""
+    is_local: bool = True
+    library: Library = field(init=False)
+    metrics: Metrics = field(init=False)
+    jobs: Jobs = field(init=False)
+    gate: Gate = field(init=False)
+    answers: Answers = field(default_factory=Answers)
+    peaks: dict[str, list[float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.library = Library(self.catalogue)
+        self.metrics = Metrics(self.pool, self.library)
+        self.jobs = Jobs(self.limits)
+        self.gate = Gate(self.limits.waiting + self.pool.workers)
+
+    @classmethod
+    def of(
+        cls,
+        settings: EngineSettings,
+        workers: int,
+        limits: Limits,
+        folders: Sequence[str | Path] = (),
+        token: str = "",
+        is_local: bool = True,
+    ) -> Service:
+        """Open a catalogue for a server; its workers are yet to be started.
+
+        Args:
+            settings: of the engine in each worker.
+            workers: their number.
+            limits: on requests.
+            folders: from which files may be read by their path.
+            token: what a request must bring; empty if nothing.
+            is_local: whether this machine alone can ask.
+
+        Raises:
+            CatalogueError: there is no catalogue, or it is damaged.
+        """
+        pool = Pool(settings, workers, limits.memory_bytes)
+        catalogue = open_catalogue(settings.address)
+        return cls(catalogue, pool, limits, Folders(folders), token, is_local)
+
+    def close(self) -> None:
+        """End the workers and release the catalogue."""
+        self.pool.close()
+        self.catalogue.close()

@@ -1,0 +1,112 @@
+// Asking the server.
+
+/** An answer that says what was wrong. */
+export class Refused extends Error {
+  constructor(status, text) {
+    super(text);
+    this.status = status;
+  }
+}
+
+async function send(path, options) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refused(0, "The server cannot be reached.");
+  }
+  if (response.ok) return response;
+  let text = `The server answered ${response.status}.`;
+  try {
+    text = (await response.json()).error ?? text;
+  } catch {
+    // No words, then.
+  }
+  if (response.status === 401) dispatchEvent(new Event("locked"));
+  throw new Refused(response.status, text);
+}
+
+/** Return what a GET request answers. */
+export async function get(path, options = {}) {
+  return (await send(path, options)).json();
+}
+
+/** Send JSON; return what is answered, if anything is. */
+export async function post(path, value = {}) {
+  const response = await send(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(value),
+  });
+  return response.status === 204 ? null : response.json();
+}
+
+/** Ask for something to be removed or ended. */
+export async function remove(path) {
+  await send(path, { method: "DELETE" });
+}
+
+function formOf(fields) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) {
+    if (value instanceof Blob) form.append(name, value, value.name ?? "recording");
+    else form.append(name, value);
+  }
+  return form;
+}
+
+/** Send a form; return what is answered. */
+export async function postForm(path, fields) {
+  return (await send(path, { method: "POST", body: formOf(fields) })).json();
+}
+
+/**
+ * Send a form and follow what is answered line by line.
+ *
+ * @param {string} path
+ * @param {object} fields - text or files by name.
+ * @param {function(object)} onLine - called with each line but the last.
+ * @param {AbortSignal} signal - ends it.
+ * @returns the last line.
+ */
+export async function follow(path, fields, onLine, signal) {
+  const response = await send(path, {
+    method: "POST",
+    body: formOf(fields),
+    headers: { Accept: "application/x-ndjson" },
+    signal,
+  });
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) throw new Refused(0, "The server ended the answer too early.");
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) {
+      const said = JSON.parse(line);
+      if (said.stage === "failed") throw new Refused(422, said.error);
+      if (said.stage === "done") return said;
+      onLine(said);
+    }
+  }
+}
+
+/**
+ * Follow a job until it has ended.
+ *
+ * @returns the job, with its result.
+ */
+export async function watch(job, onProgress, signal) {
+  let now = job;
+  while (now.state === "waiting" || now.state === "running") {
+    onProgress(now);
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    signal?.throwIfAborted();
+    now = await get(`api/jobs/${job.id}`, { signal });
+  }
+  if (now.state === "failed") throw new Refused(422, now.error);
+  if (now.state === "cancelled") throw new Refused(0, "Cancelled.");
+  return now;
+}

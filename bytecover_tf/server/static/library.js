@@ -1,0 +1,164 @@
+// The library: works with their recordings, search, and upkeep.
+
+import { get, post, remove, watch } from "./api.js";
+import { clock, count, icon, make, notice } from "./dom.js";
+
+const AT_ONCE = 50;
+
+/** Show the view. */
+export function libraryView(main) {
+  const leaving = new AbortController();
+  const found = make("p.soft.small", { role: "status" });
+  const list = make("ol.works");
+  const more = make("div.row", { style: { "justify-content": "center" } });
+  const title = make("span.cut.grow");
+  const media = make("audio", { controls: true, preload: "none" });
+  const player = make("section.card.playing.hidden", { "aria-label": "Player" }, make("div.stack", { style: { gap: "0.4rem" } }, make("div.row", {}, title), media));
+  const search = make("input", {
+    type: "search",
+    placeholder: "Search title, artist, album, work or file",
+    "aria-label": "Search the library",
+  });
+  let timer = 0;
+  let number = 0;
+  search.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(load, 150);
+  });
+
+  async function load(start = 0) {
+    const mine = ++number;
+    const text = encodeURIComponent(search.value);
+    const page = await get(`api/works?text=${text}&start=${start}&count=${AT_ONCE}`).catch((error) => {
+      found.textContent = error.message;
+    });
+    if (!page || mine !== number) return;
+    if (start === 0) list.replaceChildren();
+    list.append(...page.works.map(showWork));
+    found.textContent = page.total
+      ? `${count(page.total, "work")}, ${count(page.recordings, "recording")}`
+      : "Nothing of that name.";
+    const shown = start + page.works.length;
+    more.replaceChildren(
+      shown < page.total ? make("button", { type: "button", on: { click: () => load(shown) } }, "Show more") : "",
+    );
+  }
+
+  function showWork(work) {
+    const several = work.recordings.length > 1;
+    return make(
+      "li.card.work",
+      {},
+      several || work.is_named
+        ? make(
+            "div.row.between",
+            {},
+            make("h2.cut.grow", {}, work.name),
+            several ? make("span.count", {}, `${work.recordings.length} versions`) : null,
+          )
+        : null,
+      make("ul", {}, ...work.recordings.map(showRecording)),
+    );
+  }
+
+  function showRecording(recording) {
+    const item = make(
+      "li.recording",
+      {},
+      make("button.quiet.round", { type: "button", "aria-label": `Play ${recording.label}`, on: { click: () => play(recording) } }, icon("play")),
+      make(
+        "div.grow",
+        {},
+        make("p.cut", { title: recording.path }, recording.title),
+        make("p.cut.small.soft", {}, [recording.artist, recording.album].filter(Boolean).join(" · ") || recording.path),
+      ),
+      make("span.soft.small.number", {}, clock(recording.duration)),
+      make("a.button.quiet.round", { href: `#/identify/${recording.id}`, title: "Find versions", "aria-label": `Find versions of ${recording.label}` }, icon("search")),
+      make("button.quiet.round", { type: "button", title: "Take out of the catalogue", "aria-label": `Take ${recording.label} out of the catalogue`, on: { click: () => takeOut(recording, item) } }, icon("trash")),
+    );
+    return item;
+  }
+
+  function play(recording) {
+    title.textContent = recording.label;
+    player.classList.remove("hidden");
+    media.src = `api/recordings/${recording.id}/audio`;
+    media.play().catch(() => notice("Your browser cannot play this format."));
+  }
+
+  async function takeOut(recording, item) {
+    if (!confirm(`Take “${recording.label}” out of the catalogue?\n\nThe file stays where it is.`)) return;
+    try {
+      await remove(`api/recordings/${recording.id}`);
+      const work = item.closest(".work");
+      item.remove();
+      if (!work.querySelector(".recording")) work.remove();
+      dispatchEvent(new Event("librarychange"));
+    } catch (error) {
+      notice(error.message);
+    }
+  }
+
+  main.append(
+    make(
+      "div.stack",
+      {},
+      make("h1", {}, "Library"),
+      search,
+      found,
+      list,
+      more,
+      addMusic(leaving.signal, load),
+      player,
+    ),
+  );
+  load();
+  return () => {
+    leaving.abort();
+    media.pause();
+  };
+}
+
+/** Return the section that adds folders. */
+function addMusic(signal, onAdded) {
+  const place = make("section.card.stack", {}, make("h2", {}, "Add music"));
+  const fill = async () => {
+    const { folders } = await get("api/about");
+    if (!folders.length) {
+      place.append(make("p.soft", {}, "Start the server with --allow FOLDER to add the music of a folder from here."));
+      return;
+    }
+    for (const folder of folders) {
+      const status = make("p.soft.small", { role: "status" });
+      const button = make("button", { type: "button", on: { click: () => index(folder, button, status) } }, icon("add"), "Look for new music");
+      place.append(make("div.row.between", {}, make("span.cut.grow", {}, folder), button), status);
+    }
+  };
+
+  async function index(folder, button, status) {
+    button.disabled = true;
+    try {
+      const job = await post("api/recordings", { paths: [folder] });
+      const ended = await watch(
+        job,
+        ({ progress, state }) => {
+          status.textContent = progress.of ? `${progress.done} of ${count(progress.of, "file")}` : `${state} …`;
+        },
+        signal,
+      );
+      const { added, changed, present, failed } = ended.result;
+      const problems = Object.values(failed);
+      status.textContent =
+        `${added} added, ${changed} changed, ${present} already there` +
+        (problems.length ? `; not readable: ${problems.join("; ")}` : "");
+      dispatchEvent(new Event("librarychange"));
+      onAdded();
+    } catch (error) {
+      if (error.name !== "AbortError") status.textContent = error.message;
+    }
+    button.disabled = false;
+  }
+
+  fill().catch(() => {});
+  return place;
+}

@@ -1,0 +1,5 @@
+import { make } from "./dom.js";
+
+export function reviewView(main) {
+  main.append(make("h1", {}, "review"));
+}

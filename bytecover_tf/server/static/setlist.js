@@ -1,0 +1,5 @@
+import { make } from "./dom.js";
+
+export function setlistView(main) {
+  main.append(make("h1", {}, "setlist"));
+}
