@@ -75,7 +75,9 @@ class Semitones(layers.Layer):
         )[:, :semitones]
         gains = np.interp(np.arange(semitones), *_GAINS)[:, None, None]
         x = ops.sqrt(energy) * ops.convert_to_tensor(gains.astype(np.float32), x.dtype)
-        x = ops.average_pool(x, (1, self.frames), padding="valid")
+        # Keras's JAX backend needs the strides.
+        block = (1, self.frames)
+        x = ops.average_pool(x, block, strides=block)
         return x / (_peaks(x) + _TINY)
 
     def compute_output_shape(

@@ -68,8 +68,10 @@ class HeardNotes(layers.Layer):
         heard = ops.sigmoid(self.network(x, training=False))
         # ONNX has no log1p.
         loud = ops.log(1.0 + x / KNEE)
-        loud = ops.max_pool(loud, (BINS_PER_SEMITONE, 1))
-        loud = _LOUDNESS * ops.average_pool(loud, (1, 2))
+        # Keras's JAX backend needs the strides.
+        semitone, pair = (BINS_PER_SEMITONE, 1), (1, 2)
+        loud = ops.max_pool(loud, semitone, strides=semitone)
+        loud = _LOUDNESS * ops.average_pool(loud, pair, strides=pair)
         loud = ops.relu(loud - ops.mean(loud, axis=2, keepdims=True))
         return ops.concatenate([heard, ops.cast(loud, heard.dtype)], axis=-1)
 
