@@ -20,6 +20,7 @@ from bytecover_tf.encoders.pretrained import locate
 from bytecover_tf.encoders.runtimes import (
     MANIFEST,
     KerasNetwork,
+    LiteNetwork,
     Network,
     OnnxNetwork,
     SavedModelNetwork,
@@ -29,6 +30,8 @@ from bytecover_tf.files import content_hash, json_object
 
 # Most frames in one batch, which bounds memory: 32 tracks of four minutes.
 _BATCH_FRAMES = 32 * 104
+# What runs an exported file, by its ending, the preferred one first.
+_RUNTIMES = {".onnx": "onnxruntime", ".pb": "tensorflow", ".tflite": "ai_edge_litert"}
 # Inputs whose features are in memory together.
 _AT_ONCE = 256
 
@@ -220,7 +223,7 @@ def load_encoder(
             `encoder.keras` in it; or a bundle of `python -m export`, or an `.onnx`
             file in one. Of a bundle, a graph from features is taken rather than one
             from the waveform, the most precise one, and one for ONNX Runtime rather
-            than for TensorFlow.
+            than for TensorFlow or LiteRT.
         providers: for ONNX Runtime, its execution providers, the preferred one
             first.
         threads: for ONNX Runtime, the number of threads for one operation.
@@ -266,6 +269,9 @@ def _from_folder(
             f"{file}: damaged, or not the file that {MANIFEST} lists; export the "
             "encoder again"
         )
+    if file.suffix == ".tflite":
+        lite = LiteNetwork(file, frontend, source)
+        return _checked(lite, info, chosen, file)
     if file.suffix != ".onnx":
         saved = SavedModelNetwork(file.parent, frontend, source)
         return _checked(saved, info, chosen, file.parent)
@@ -276,16 +282,16 @@ def _from_folder(
 
 
 def _is_usable(file: Path) -> bool:
-    has_runtime = file.suffix == ".onnx" or find_spec("tensorflow") is not None
-    return has_runtime and file.is_file()
+    runtime = _RUNTIMES[file.suffix]
+    return find_spec(runtime) is not None and file.is_file()
 
 
-def _preference(variant: dict[str, Any]) -> tuple[int, int, bool]:
+def _preference(variant: dict[str, Any]) -> tuple[int, int, int]:
     """Return what sorts the variants of a bundle, the best one first."""
     return (
         ("features", "waveform").index(variant["input"]),
         ("float32", "float16", "int8").index(variant["precision"]),
-        not variant["path"].endswith(".onnx"),
+        list(_RUNTIMES).index(Path(variant["path"]).suffix),
     )
 
 
