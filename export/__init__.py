@@ -1,11 +1,12 @@
-"""Encoders as files that other programs run: SavedModel and ONNX.
+"""Encoders as files that other programs run: SavedModel, ONNX and LiteRT.
 
 python -m export --encoder RUN_OR_FILE --out DIR
 """
 
 from bytecover_tf.extras import require_extra
 
-FORMATS = ("saved_model", "onnx")
+FORMATS = ("saved_model", "onnx", "tflite")
+DEFAULT_FORMATS = ("saved_model", "onnx")
 INPUTS = ("features", "waveform")
 PRECISIONS = ("float32", "float16", "int8")
 

@@ -27,7 +27,6 @@ TOPICS = {
     "training": "Speed of training",
     "drawing": "Drawn training data",
     "install": "Installing",
-    "runtimes": "Exported encoders in each runtime",
 }
 
 

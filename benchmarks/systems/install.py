@@ -107,7 +107,7 @@ def main() -> None:
         f"bytecode is. The package's wheel has {size:.0f} MB. The base install may "
         f"take {AIM} MB.\n\n" + table(header, rows)
     )
-    write_section("Install", "python -m benchmarks.systems.install", body)
+    write_section("install", "Install", "python -m benchmarks.systems.install", body)
 
 
 if __name__ == "__main__":

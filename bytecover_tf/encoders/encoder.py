@@ -22,6 +22,7 @@ from bytecover_tf.encoders.pretrained import locate
 from bytecover_tf.encoders.runtimes import (
     MANIFEST,
     KerasNetwork,
+    LiteNetwork,
     Network,
     OnnxNetwork,
     SavedModelNetwork,
@@ -32,6 +33,8 @@ from bytecover_tf.files import content_hash, json_object
 # Most frames that the network gets at once, which bounds memory: 32 tracks of four
 # minutes.
 _BATCH_FRAMES = 32 * 104
+# What runs an exported file, by its ending, the preferred one first.
+_RUNTIMES = {".onnx": "onnxruntime", ".pb": "tensorflow", ".tflite": "ai_edge_litert"}
 # How many inputs have their features in memory at once.
 _AT_ONCE = 256
 
@@ -233,7 +236,7 @@ def load_encoder(
             one; or an `.onnx` file of another system with a description beside it
             (`encoders.foreign_onnx`). From a bundle, a graph that reads features is
             preferred to one that reads waveforms, then the most precise one, then ONNX
-            Runtime to TensorFlow.
+            Runtime to TensorFlow and LiteRT.
         providers: for ONNX Runtime, its execution providers, the preferred one
             first.
         threads: for ONNX Runtime, the number of threads for one operation.
@@ -281,6 +284,9 @@ def _from_folder(
             f"{file}: damaged, or not the file that {MANIFEST} lists; export the "
             "encoder again"
         )
+    if file.suffix == ".tflite":
+        lite = LiteNetwork(file, frontend, source)
+        return _checked(lite, info, chosen, file)
     if file.suffix != ".onnx":
         saved = SavedModelNetwork(file.parent, frontend, source)
         return _checked(saved, info, chosen, file.parent)
@@ -291,16 +297,16 @@ def _from_folder(
 
 
 def _is_usable(file: Path) -> bool:
-    has_runtime = file.suffix == ".onnx" or find_spec("tensorflow") is not None
-    return has_runtime and file.is_file()
+    runtime = _RUNTIMES[file.suffix]
+    return find_spec(runtime) is not None and file.is_file()
 
 
-def _preference(variant: dict[str, Any]) -> tuple[int, int, bool]:
+def _preference(variant: dict[str, Any]) -> tuple[int, int, int]:
     """Return a key that sorts the variants of a bundle, best first."""
     return (
         ("features", "waveform").index(variant["input"]),
         ("float32", "float16", "int8").index(variant["precision"]),
-        not variant["path"].endswith(".onnx"),
+        list(_RUNTIMES).index(Path(variant["path"]).suffix),
     )
 
 

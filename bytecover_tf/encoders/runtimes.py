@@ -7,7 +7,8 @@ imported, so ONNX Runtime needs no TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -154,6 +155,47 @@ def onnx_session(
     return session
 
 
+class LiteNetwork:
+    """An exported encoder in LiteRT.
+
+    Args:
+        path: a `.tflite` file that `python -m export` wrote.
+        frontend: parameters of its features.
+        source: what the signature reads, `features` or `waveform`.
+
+    Raises:
+        EncoderError: the file cannot be read, or has no such signature.
+    """
+
+    def __init__(
+        self, path: str | Path, frontend: Frontend, source: str = "features"
+    ) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            interpreter = Interpreter(model_path=str(path))
+        except ValueError as error:
+            raise EncoderError(f"{path}: cannot be loaded ({error})") from None
+        signatures = interpreter.get_signature_list()
+        name = _signature(path, source, signatures)
+        self._run = interpreter.get_signature_runner(name)
+        # An interpreter has one set of tensors, whose lengths change with the input.
+        self._lock = threading.Lock()
+        self.source = source
+        self.frontend = frontend
+        self.dim = int(self._run.get_output_details()["embedding"]["shape"][-1])
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Return f_c (batch, dim) of the signature's own input."""
+        with self._lock:
+            return self._run(**{self.source: batch})["embedding"]
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Return f_c (batch, dim) of what the signature reads."""
+        values = features[..., 0] if self.source == "features" else features
+        return self.run(np.ascontiguousarray(values, np.float32))
+
+
 class SavedModelNetwork:
     """An exported encoder in TensorFlow.
 
@@ -175,12 +217,7 @@ class SavedModelNetwork:
             self._model = tf.saved_model.load(str(path))
         except OSError as error:
             raise EncoderError(f"{path}: cannot be loaded ({error})") from None
-        name = "features" if source == "features" else "serving_default"
-        if name not in self._model.signatures:
-            raise EncoderError(
-                f"{path}: no signature `{name}`; found "
-                + (", ".join(self._model.signatures) or "none")
-            )
+        name = _signature(path, source, self._model.signatures)
         self._run = self._model.signatures[name]
         self.source = source
         self.frontend = frontend
@@ -190,3 +227,17 @@ class SavedModelNetwork:
         """Return f_c (batch, dim) of what the signature reads."""
         values = features[..., 0] if self.source == "features" else features
         return self._run(**{self.source: values})["embedding"].numpy()
+
+
+def _signature(path: str | Path, source: str, known: Iterable[str]) -> str:
+    """Return the name of the signature that reads a source.
+
+    Raises:
+        EncoderError: it is not among those known.
+    """
+    name = "features" if source == "features" else "serving_default"
+    if name not in known:
+        raise EncoderError(
+            f"{path}: no signature `{name}`; found " + (", ".join(known) or "none")
+        )
+    return name

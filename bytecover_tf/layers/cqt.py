@@ -117,6 +117,8 @@ class CQT(keras.layers.Layer):
             # On an odd length oneDNN's convolution takes gigabytes, and fails.
             back = level.back + -(level.front + samples + level.back) % _STEP
             padded = ops.pad(signal, [[0, 0], [level.front, back], [0, 0]])
+            # LiteRT loses sight of the one channel, which its convolution must know.
+            padded = ops.reshape(padded, (ops.shape(inputs)[0], -1, 1))
             if level.transform is not None:
                 parts = _apply(level.transform, padded)
                 octaves.append(self._pooled(parts, frames))
