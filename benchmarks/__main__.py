@@ -18,6 +18,7 @@ from bytecover_tf.progress import progress_bar
 # here is what needs a folder of recordings or a trained encoder.
 QUICK: dict[str, list[str] | None] = {
     "speed.startup": ["--repeats", "1"],
+    "speed.alignment": ["--repeats", "1"],
     "speed.evaluation": ["--rows", "2000", "--dim", "512", "--repeats", "1"],
     "speed.growth": ["--sizes", "10,100,1000", "--recordings", "4,16"],
     "speed.training_step": ["--small", "--batch", "8", "--rounds", "3"],

@@ -18,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser, " (default: the one that the catalogue was made with)"
     )
     cli.add_hearing_argument(parser)
+    cli.add_record_argument(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -46,12 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="number of threads (default: one per core)",
     )
     options = parser.parse_args(arguments)
+    cli.require_extra("train", "scipy")
+    if options.plot:
+        cli.require_extra("plots", "matplotlib")
 
     from bytecover_tf.catalogues.opening import open_with_encoder
     from bytecover_tf.encoders.pretrained import is_pretrained_name
     from bytecover_tf.errors import ConfigError
     from bytecover_tf.matching.calibration import calibration_beside
     from bytecover_tf.matching.calibration_fit import calibrate
+    from bytecover_tf.matching.decisions import find_record
+    from bytecover_tf.matching.review import known_pairs
 
     catalogue, encoder = open_with_encoder(
         options.catalogue, options.encoder, cli.hearing_of(options.hearing)
@@ -64,7 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         parts = catalogue.identity.parts
         path = options.out or calibration_beside(used, parts)
-        fitted, failed = calibrate(catalogue, encoder, options.queries, options.workers)
+        record = find_record(catalogue, options.record)
+        accepted, undecided = known_pairs(catalogue, record)
+        fitted, failed = calibrate(
+            *(catalogue, encoder, options.queries, options.workers),
+            *(accepted, undecided),
+        )
     for reason in failed.values():
         cli.warn(f"skipped: {reason}")
     fitted.save(path)

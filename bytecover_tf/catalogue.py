@@ -8,6 +8,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bytecover_tf import cli
+from bytecover_tf.cli.catalogue_reports import (
+    list_as_csv,
+    list_as_json,
+    list_as_table,
+    print_info,
+    print_verification,
+)
 
 if TYPE_CHECKING:
     from bytecover_tf.catalogues import Catalogue
@@ -21,11 +28,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "names",
         nargs="*",
         metavar="NAME",
-        help="for verify, folders that should be in it; for remove, paths or ids of "
-        "recordings",
+        help="for list, words to search; for verify, folders that should be in it; for "
+        "remove, paths or ids of recordings",
     )
     cli.add_catalogue_argument(parser)
     cli.add_again_argument(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--json", action="store_true", help="list one JSON object per recording"
+    )
+    form.add_argument("--csv", action="store_true", help="list one line per recording")
     options = cli.parse_paths(parser, arguments)
 
     from bytecover_tf.catalogues import open_catalogue
@@ -35,14 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _info(catalogue: Catalogue, _options: argparse.Namespace) -> int:
-    identity = catalogue.identity
-    works = {recording.work for recording in catalogue.recordings()}
-    print(f"catalogue:  {catalogue.address}")
-    print(f"recordings: {catalogue.count()} of {len(works)} works")
-    cli.show(f"encoder:    {identity.encoder_path} (SHA-256 {identity.encoder})")
-    print(f"embeddings: {identity.dim} values, {identity.segmenting}")
-    print(f"frontend:   {identity.frontend.to_json()}")
+    print_info(catalogue)
     return cli.OK
+
+
+def _list(catalogue: Catalogue, options: argparse.Namespace) -> int:
+    from bytecover_tf.catalogues.listing import find_recordings
+
+    found = find_recordings(catalogue, " ".join(options.names))
+    write = (
+        list_as_json if options.json else list_as_csv if options.csv else list_as_table
+    )
+    write(found)
+    return cli.OK if found else cli.NOTHING_DONE
 
 
 def _verify(catalogue: Catalogue, options: argparse.Namespace) -> int:
@@ -55,21 +72,7 @@ def _verify(catalogue: Catalogue, options: argparse.Namespace) -> int:
         for line in asked.found.left_out():
             cli.warn(line)
     found = catalogue.verify(paths, options.look_again)
-    for problem, files in (
-        ("missing", found.missing),
-        ("unreadable", found.unreadable),
-        ("changed", found.changed),
-        ("not indexed", found.unindexed),
-        ("damaged", found.damaged),
-    ):
-        for file in files:
-            cli.show(f"{problem}: {file}")
-    print(
-        f"{catalogue.address}: {found.recordings} recordings, "
-        f"{len(found.missing)} missing, {len(found.unreadable)} unreadable, "
-        f"{len(found.changed)} changed, "
-        f"{len(found.unindexed)} not indexed, {len(found.damaged)} damaged"
-    )
+    print_verification(catalogue.address, found)
     return cli.OK if found.is_sound else cli.SOME_FAILED
 
 
@@ -90,17 +93,20 @@ def _remove(catalogue: Catalogue, options: argparse.Namespace) -> int:
     return cli.SOME_FAILED if chosen else cli.NOTHING_DONE
 
 
-_ACTIONS = {"info": _info, "verify": _verify, "remove": _remove}
+_ACTIONS = {"info": _info, "list": _list, "verify": _verify, "remove": _remove}
 
 DESCRIPTION = """\
 Look after a catalogue of recordings.
 
   info    show what it holds, and which encoder made it
+  list    show its recordings, or those in which all words occur: in title, artist,
+          album, composer, year, work, path or an identifier
   verify  compare it with the files: which are gone, changed or not in it; and with
           its own checksums: which recordings are damaged
   remove  take recordings out of it; their files stay
 
 examples:
+  python -m bytecover_tf.catalogue list --catalogue music.catalogue hallelujah cohen
   python -m bytecover_tf.catalogue info --catalogue music.catalogue
   python -m bytecover_tf.catalogue verify --catalogue music.catalogue ~/Music
 """

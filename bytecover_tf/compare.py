@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = cli.parse_paths(parser, arguments)
+    if options.plot:
+        cli.require_extra("plots", "matplotlib")
 
     from bytecover_tf.audio.hearing import hearing_for
     from bytecover_tf.catalogues.identity import Identity
@@ -88,6 +90,7 @@ def _read(
     path: str, frontend: Frontend, hearing: Hearing | None, allow_truncated: bool
 ) -> tuple[Query, Pictured]:
     """Read a recording once, to compare it and to draw it."""
+    from bytecover_tf.catalogues.tags import read_tags
     from bytecover_tf.matching.identification import Query
     from bytecover_tf.matching.picture import Pictured
     from bytecover_tf.stores.extraction import read_file
@@ -104,20 +107,25 @@ def _read(
     assert read.chroma is not None
     features = frontend.from_cqt(read.features, fine.pool, path)
     pictured = Pictured(Path(path).name, read.features, fine, read.chroma)
-    return Query(path, features, read.chroma, read.key), pictured
+    artist = read_tags(path).artist
+    return Query(path, features, read.chroma, read.key, artist), pictured
 
 
 def _facts(first: Query, match: Match) -> dict[str, Any]:
+    from bytecover_tf.catalogues.tags import read_tags
+
     known = match.to_dict()
     measured = (
         *("similarity", "probability", "score", "same_recording", "transposition"),
-        "tempo_ratio",
+        *("tempo_ratio", "relation", "relation_probability"),
         *("query_start", "query_end", "recording_start", "recording_end"),
     )
     return {
         "query": first.name,
         "recording": known["recording"],
         **{name: known[name] for name in measured},
+        "query_tags": asdict(read_tags(first.name)),
+        "recording_tags": asdict(read_tags(known["recording"])),
     }
 
 
@@ -134,6 +142,9 @@ def _lines(facts: dict[str, Any], match: Match) -> tuple[str, str]:
         found = "nothing matches"
     else:
         found = f"A {where} B; B relative to A: key {key}, tempo {tempo}"
+        if match.relation:
+            kind = match.relation
+            found += f"; {kind.kind} (probability {kind.probability:.2f})"
     return _figures(facts), found
 
 

@@ -1,9 +1,8 @@
-"""The command line that joins encoders; the model is `models.ensemble.Ensemble`."""
+"""The command line that joins encoders; the work is in `encoders.joining`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from bytecover_tf import cli
 
@@ -25,44 +24,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="SHARE",
         help="how much the similarity of each counts, such as 2 1 (default: equally)",
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="the .keras file to write",
-    )
+    cli.add_out_argument(parser)
     options = parser.parse_args(arguments)
+    cli.require_extra("train", "tensorflow", "keras", "librosa")
 
-    from bytecover_tf.audio.frontend import Frontend
-    from bytecover_tf.data.provenance import Provenance
-    from bytecover_tf.encoders.model_file import encoder_file, load_single, save_model
-    from bytecover_tf.errors import ConfigError
-    from bytecover_tf.models.ensemble import Ensemble
+    from bytecover_tf.encoders.joining import join
+    from bytecover_tf.encoders.model_file import save_model
 
-    if options.out.suffix != ".keras":
-        raise ConfigError(f"--out {options.out}: the name must end in .keras")
-    if len(options.members) < 2:
-        raise ConfigError("an ensemble needs two encoders or more, not one")
-    shares = options.shares
-    if shares and len(shares) != len(options.members):
-        raise ConfigError(
-            f"--shares must be {len(options.members)} numbers, one for each "
-            f"encoder, not {' '.join(f'{share:g}' for share in shares)}"
-        )
-    paths = [encoder_file(member) for member in options.members]
-    models, infos = zip(*map(load_single, paths), strict=True)
-    frontends = [Frontend.from_dict(info["frontend"]) for info in infos]
-    for path, frontend in zip(paths, frontends, strict=True):
-        frontends[0].check_same(frontend, str(path))
-    model = Ensemble([model.encoder() for model in models], shares)
-    model.build((None, frontends[0].n_bins, None, 1))
-    seen = [info["trained_on"] for info in infos if info.get("trained_on")]
-    merged = Provenance().merge(*map(Provenance.from_dict, seen))
-    facts = {"members": infos, "trained_on": merged.to_dict() if seen else None}
+    model, frontend, facts = join(options.members, options.shares)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    save_model(model, options.out, frontends[0], facts)
-    print(f"{len(models)} encoders, {model.dim} values; written: {options.out}")
+    save_model(model, options.out, frontend, facts)
+    print(f"{len(model.members)} encoders, {model.dim} values; written: {options.out}")
     return cli.OK
 
 
@@ -71,7 +43,9 @@ Join trained encoders into one that finds more, at the cost of all of them.
 
 Their embeddings are put side by side. The similarity of two recordings becomes the mean
 of the members' similarities, weighted by --shares. Join encoders that make different
-mistakes, because they were trained separately, on other data, or on another input.
+mistakes, because they were trained separately, on other data, or on another input. An
+ensemble gives its members. Where one reads 36 bins an octave (--config notes), those
+that read 12 have these folded out of the 36.
 Nothing is trained. You can evaluate, index, calibrate and export the result like any
 other encoder, but you cannot train it further.
 
@@ -79,6 +53,7 @@ examples:
   python -m bytecover_tf.ensemble runs/first runs/second --out both.keras
   python -m bytecover_tf.ensemble bytecover-small runs/second --shares 2 1 \\
       --out weighted.keras
+  python -m bytecover_tf.ensemble bytecover-base runs/packed-notes --out three.keras
 """
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bytecover_tf import cli
 from bytecover_tf.cli.answers import write_csv, write_json, write_table
+from bytecover_tf.cli.setlists import FORMS, write_timelines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,13 +40,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=cli.positive_int,
         metavar="N",
         help="recordings to align a query with (default: 100 for four minutes, more "
-        "for less)",
+        "for less; with --setlist 50 for each minute)",
+    )
+    parser.add_argument(
+        "--setlist",
+        action="store_true",
+        help="write the timeline of each QUERY, a concert, set, broadcast or album: "
+        "which works it plays, and from when to when",
+    )
+    parser.add_argument(
+        "--least",
+        type=cli.positive_float,
+        metavar="P",
+        help="with --setlist: the least probability of a song (default: that from "
+        "which a verdict is `unsure`)",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
         "--json", action="store_true", help="one JSON object per query and line"
     )
     form.add_argument("--csv", action="store_true", help="one line per match")
+    form.add_argument(
+        "--cue", action="store_true", help="with --setlist: a cue sheet of one QUERY"
+    )
+    form.add_argument(
+        "--labels",
+        action="store_true",
+        help="with --setlist: a label track of one QUERY for Audacity",
+    )
     parser.add_argument(
         "--workers",
         type=cli.positive_int,
@@ -53,12 +75,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="threads (default: one a core)",
     )
     options = cli.parse_paths(parser, arguments)
+    if not options.setlist and (options.cue or options.labels or options.least):
+        parser.error("--cue, --labels and --least need --setlist")
 
     from bytecover_tf.catalogues.opening import open_with_encoder
     from bytecover_tf.matching.calibration import choose_calibration
     from bytecover_tf.matching.identification import identify
 
     paths, unreadable = _files(options.queries)
+    if (options.cue or options.labels) and len(paths) > 1:
+        parser.error(
+            f"a cue sheet or label track is of one recording, not {len(paths)}"
+        )
     catalogue, encoder = open_with_encoder(
         options.catalogue, options.encoder, cli.hearing_of(options.hearing)
     )
@@ -73,6 +101,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             made_with.parts,
         )
         cli.warn(calibration)
+        if options.setlist:
+            failed = write_timelines(
+                paths,
+                next(
+                    (name for name in FORMS if getattr(options, name, False)), FORMS[0]
+                ),
+                catalogue,
+                encoder,
+                calibration,
+                least=options.least,
+                candidates=options.candidates,
+                workers=options.workers,
+                allow_truncated=options.allow_truncated,
+            )
+            return _status(failed, len(paths), unreadable)
         answers = identify(
             catalogue,
             encoder,
@@ -86,7 +129,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for number, answer in enumerate(answers):
             failed += bool(answer.error)
             write(answer, number == 0)
-    if failed == len(paths):
+    return _status(failed, len(paths), unreadable)
+
+
+def _status(failed: int, count: int, unreadable: int) -> int:
+    if failed == count:
         return cli.NOTHING_DONE
     return cli.SOME_FAILED if failed or unreadable else cli.OK
 
@@ -129,9 +176,15 @@ version that the probabilities were fitted on), `unsure` from one that few reach
 --json prints {"query", "verdict", "matches": [{"work", "recording", "similarity",
 "probability", ...}]}, the most probable first, or {"query", "error"}.
 
+--setlist divides each QUERY among works and the unknown. The table names for each
+stretch its start and end, the probability, and where it matches the recording; --json
+prints a line for each: {"query", "start", "end", "work", "probability", ...}, `work`
+null where it is unknown.
+
 examples:
   python -m bytecover_tf.identify --catalogue music.catalogue unknown.mp3
   python -m bytecover_tf.identify --catalogue music.catalogue clips --json > found.jsonl
+  python -m bytecover_tf.identify --catalogue music.catalogue --setlist concert.mp3
 """
 
 

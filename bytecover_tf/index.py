@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bytecover_tf import cli
+from bytecover_tf.cli.catalogue_reports import print_indexing, print_quality
 from bytecover_tf.encoders.pretrained import FINDS_MOST
 from bytecover_tf.errors import CatalogueError
-
-if TYPE_CHECKING:
-    from bytecover_tf.catalogues import Catalogue
-    from bytecover_tf.catalogues.indexing import IndexingReport
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--manifest",
         type=Path,
         metavar="FILE",
-        help="a list of recordings with their works, .csv or .jsonl",
+        help="a list of recordings with their works, and tags if it has such columns, "
+        ".csv or .jsonl",
     )
     parser.add_argument(
         "--segments",
@@ -103,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.ray,
             options.allow_truncated,
             options.look_again,
+            files.facts,
         )
         pruned, refusal = 0, ""
         if options.prune or options.prune_many:
@@ -110,45 +107,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 pruned = prune(catalogue, options.folders, options.prune_many)
             except CatalogueError as error:
                 refusal = str(error)
-        _print(report, pruned, catalogue)
+        print_indexing(report, pruned, catalogue)
         if refusal:
             cli.warn(f"error: {refusal}")
         if pruned or report.has_changed_something:
-            index = catalogue.optimize()
-            if index is not None:
-                print(
-                    f"approximate index over {index.rows} rows: "
-                    f"recall@10 {index.recall:.3f}"
-                )
-                if not index.is_good:
-                    print(
-                        "warning: a search misses more than 1 of 100 of the nearest "
-                        "embeddings",
-                        file=sys.stderr,
-                    )
+            print_quality(catalogue.optimize())
     if len(report.failed) == len(files.paths):
         return cli.NOTHING_DONE
     is_whole = not (report.failed or files.found.unreadable or refusal)
     return cli.OK if is_whole else cli.SOME_FAILED
-
-
-def _print(report: IndexingReport, pruned: int, catalogue: Catalogue) -> None:
-    for reason in report.failed.values():
-        cli.warn(f"skipped: {reason}")
-    for copy, original in report.copies.items():
-        cli.warn(f"copy: {copy} is the same as {original}")
-    counts = {
-        "added": report.added,
-        "changed": report.changed,
-        "moved": report.moved,
-        "of another work": report.renamed,
-        "removed": pruned,
-        "already there": report.present,
-        "left out as copies": len(report.copies),
-        "failed": len(report.failed),
-    }
-    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    cli.show(f"{catalogue.address}: {told}; {catalogue.count()} recordings")
 
 
 DESCRIPTION = """\
@@ -157,7 +124,8 @@ Put the recordings of a music library into a catalogue, to identify covers among
 Files are decoded, transformed and embedded in parallel. Run again, it adds what is
 new, replaces what has changed and follows what has moved; killed at any moment, the
 same command continues. A file that cannot be used is named and skipped. Works come
-from the manifest; without one, each recording is its own work.
+from the manifest; without one, each recording is its own work, unless its tags name
+the work by an ISWC or a MusicBrainz id.
 
 examples:
   python -m bytecover_tf.index --catalogue music.catalogue ~/Music

@@ -1,4 +1,15 @@
-"""Retrieval metrics of cover song identification: MAP, P@10 and MR1.
+"""Retrieval metrics of cover song identification.
+
+| key | measure |
+|---|---|
+| `map` | mean average precision |
+| `p_at_10` | precision among the first ten |
+| `mr1` | mean rank of the first relevant reference |
+| `median_rank` | median of that rank |
+| `mrr` | mean of one over that rank |
+| `hit_at_1`, `hit_at_10` | share of queries with that rank up to 1, up to 10 |
+| `nar` | normalised average rank, 0 at best |
+| `open_set_recall` | share of queries found at 1% false alarms |
 
 Conventions, after the MIREX task that the paper follows:
 
@@ -8,7 +19,18 @@ Conventions, after the MIREX task that the paper follows:
 - P@10 is the number of relevant references among the first ten, divided by 10,
   also where fewer than ten exist (so it cannot pass 0.1 on Covers80).
 - MR1 is the mean rank of the first relevant reference, counted from 1.
-- A query without any relevant reference counts in no metric.
+- NAR is, for each relevant reference, the share of the others that stand before it,
+  averaged over the references of a query, then over queries. Serra et al.,
+  "Supervised contrastive learning from weakly-labeled audio segments for musical
+  version matching", ICML 2025, give it in percent.
+- Open set: a system that answers with its first reference must also know when to say
+  that there is none. Each query is asked as it is, and once more against the references
+  without those of its work. The second answer is always wrong, so the similarity that
+  1% of these answers reach is the threshold. A query is found if its first reference
+  is relevant and more similar than that. Queries without any relevant reference are
+  asked the second way only. This is the detection and identification rate of
+  Phillips, Grother and Micheals, "Evaluation methods in face recognition", 2005.
+- A query without any relevant reference counts in no other metric.
 - Ties are broken against the system: of equal similarities, the references that
   are not relevant come first, so that a constant embedding scores nothing.
 """
@@ -16,53 +38,104 @@ Conventions, after the MIREX task that the paper follows:
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 
 # Rows of similarities held at once: 256 x 15 000 float32 is 15 MB.
 _BLOCK = 256
+# Share of the queries without a version that an open-set threshold lets pass.
+FALSE_ALARMS = 0.01
 # Up to so many limits, counting what reaches each is faster than sorting.
 _FEW = 16
+
+METRICS = (
+    "map",
+    "p_at_10",
+    "mr1",
+    "median_rank",
+    "mrr",
+    "hit_at_1",
+    "hit_at_10",
+    "nar",
+    "open_set_recall",
+)
+"""The keys of all metrics."""
 
 Block = Callable[[slice], tuple[np.ndarray, np.ndarray]]
 """Given a slice of queries, returns their similarities to all references and the mask
 of pairs to exclude, both (rows, R)."""
 
+Excluded = Callable[[slice], np.ndarray]
+"""The second of these alone."""
+
 
 @dataclass(frozen=True)
 class QueryScores:
-    """What each counted query contributes to the metrics.
+    """What each query contributes to the metrics.
 
     Attributes:
         query: (n,) positions of the queries that count.
         average_precision: (n,) float64.
         hits_at_10: (n,) relevant references among the first ten.
         first_rank: (n,) rank of the first relevant reference, from 1.
+        normalized_rank: (n,) mean share of other references before a relevant one.
+        nearest_version: (n,) largest similarity to a relevant reference.
+        nearest_other: (Q,) largest similarity to any other reference, of all queries;
+            minus infinity where there is none.
     """
 
     query: np.ndarray
     average_precision: np.ndarray
     hits_at_10: np.ndarray
     first_rank: np.ndarray
+    normalized_rank: np.ndarray
+    nearest_version: np.ndarray
+    nearest_other: np.ndarray
 
     def summary(self) -> dict[str, Any]:
-        """Return `map`, `p_at_10`, `mr1` and the number of `queries`.
+        """Return the metrics by their keys, and the number of `queries`.
 
-        Without any query that counts, the three figures are not a number.
+        Without any query that counts, all but the number are not a number.
         """
         count = len(self.query)
+        if not count:
+            return {**dict.fromkeys(METRICS, float("nan")), "queries": 0}
+        figures = (
+            self.average_precision.mean(),
+            (self.hits_at_10 / 10).mean(),
+            self.first_rank.mean(),
+            np.median(self.first_rank),
+            (1 / self.first_rank).mean(),
+            (self.first_rank <= 1).mean(),
+            (self.first_rank <= 10).mean(),
+            self.normalized_rank.mean(),
+            self.found(self.threshold()).mean(),
+        )
+        named = zip(METRICS, map(float, figures), strict=True)
+        return {**dict(named), "queries": count}
 
-        def mean(values: np.ndarray) -> float:
-            return float(values.mean()) if count else float("nan")
+    def threshold(self, false_alarms: float = FALSE_ALARMS) -> float:
+        """Return the similarity that an answer must exceed in an open set.
 
-        return {
-            "map": mean(self.average_precision),
-            "p_at_10": mean(self.hits_at_10 / 10),
-            "mr1": mean(self.first_rank),
-            "queries": count,
-        }
+        Args:
+            false_alarms: largest share of the queries without a version whose first
+                reference may be more similar than that.
+        """
+        wrong = np.sort(self.nearest_other)[::-1]
+        # Rounding must not lose one: 0.29 * 100 is less than 29.
+        allowed = int(np.floor(false_alarms * len(wrong) + 1e-9))
+        return float(wrong[allowed]) if allowed < len(wrong) else float("-inf")
+
+    def found(self, threshold: float) -> np.ndarray:
+        """Return which counted queries are found in an open set, boolean (n,).
+
+        Args:
+            threshold: similarity that an answer must exceed.
+        """
+        nearest = np.maximum(self.nearest_other[self.query], threshold)
+        return self.nearest_version > nearest
 
 
 def evaluate(
@@ -71,7 +144,7 @@ def evaluate(
     reference_works: Sequence[Hashable],
     exclude: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Return MAP, P@10 and MR1 of a matrix of similarities.
+    """Return all metrics of a matrix of similarities.
 
     Args:
         similarity: (Q, R), larger for more similar.
@@ -80,8 +153,8 @@ def evaluate(
         exclude: boolean (Q, R), true for pairs that do not count.
 
     Returns:
-        `{"map", "p_at_10", "mr1", "queries"}`, the last being the number of
-        queries that have a relevant reference.
+        What `METRICS` names, and under `queries` the number of queries that have a
+        relevant reference.
 
     Raises:
         ValueError: shapes do not agree, or a similarity is not a number.
@@ -115,13 +188,25 @@ def similarities(
         query_ids: Q names of recordings.
         reference_ids: R names; a query is not compared with its own recording.
     """
-    query_codes, reference_codes = _codes(query_ids, reference_ids)
+    excluded = same_recording(query_ids, reference_ids)
 
     def block(rows: slice) -> tuple[np.ndarray, np.ndarray]:
-        itself = query_codes[rows, None] == reference_codes[None, :]
-        return queries[rows] @ references.T, itself
+        return queries[rows] @ references.T, excluded(rows)
 
     return block
+
+
+def same_recording(
+    query_ids: Sequence[Hashable], reference_ids: Sequence[Hashable]
+) -> Excluded:
+    """Return what tells where a query meets its own recording, a block at a time.
+
+    Args:
+        query_ids: Q names of recordings.
+        reference_ids: R names.
+    """
+    query_codes, reference_codes = _codes(query_ids, reference_ids)
+    return lambda rows: query_codes[rows, None] == reference_codes[None, :]
 
 
 def evaluate_embeddings(
@@ -168,16 +253,19 @@ def score_queries(
         ValueError: a similarity is not a number.
     """
     query_codes, reference_codes = _codes(query_works, reference_works)
-    rows = [
-        (query, *_score(ranks))
-        for query, ranks in _relevant_ranks(block, query_codes, reference_codes)
-        if len(ranks)
-    ]
-    columns = zip(*rows, strict=True) if rows else ([], [], [], [])
-    query, precision, hits, first = columns
-    return QueryScores(
-        np.array(query, int), np.array(precision), np.array(hits), np.array(first)
-    )
+    rows = []
+    nearest_other = np.empty(len(query_codes))
+    for query, found in enumerate(_search(block, query_codes, reference_codes)):
+        nearest_other[query] = found.others.max(initial=-np.inf)
+        if len(found.versions):
+            rows.append((query, *_score(found)))
+    names = [item.name for item in fields(QueryScores)][:-1]
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    counted = {
+        name: np.array(column, None if rows else int)
+        for name, column in zip(names, columns, strict=True)
+    }
+    return QueryScores(**counted, nearest_other=nearest_other)
 
 
 def bootstrap_interval(
@@ -226,12 +314,23 @@ def _codes(
     return np.array(coded[0], int), np.array(coded[1], int)
 
 
-def _relevant_ranks(
-    block: Block,
-    query_codes: np.ndarray,
-    reference_codes: np.ndarray,
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield each query with the ascending ranks of its relevant references."""
+class _Found(NamedTuple):
+    """What a query is like: its versions in descending order, and all others."""
+
+    versions: np.ndarray
+    others: np.ndarray
+
+    def ranks(self) -> np.ndarray:
+        """Return the ascending ranks of the versions."""
+        # Of equal ones, those that are not relevant stand before.
+        before = _at_least(self.others, self.versions)
+        return before + np.arange(1, len(self.versions) + 1)
+
+
+def _search(
+    block: Block, query_codes: np.ndarray, reference_codes: np.ndarray
+) -> Iterator[_Found]:
+    """Yield the similarities of each query, excluded pairs left out."""
     by_work = np.argsort(reference_codes, kind="stable")
     ordered = reference_codes[by_work]
     first = np.searchsorted(ordered, query_codes, side="left")
@@ -244,30 +343,10 @@ def _relevant_ranks(
             zip(similarity, excluded, strict=True), start
         ):
             relevant = by_work[first[query] : last[query]]
-            yield query, _ranks(row, relevant, left_out)
-
-
-def _ranks(
-    similarity: np.ndarray, relevant: np.ndarray, excluded: np.ndarray
-) -> np.ndarray:
-    """Return the ascending ranks of the relevant references of one query.
-
-    Args:
-        similarity: (R,).
-        relevant: positions of the references of the query's work.
-        excluded: boolean (R,).
-    """
-    dropped = excluded[relevant]
-    wanted = np.sort(similarity[relevant[~dropped]])[::-1]
-    if not len(wanted):
-        return wanted
-    # Of equal ones, those that are not relevant stand before.
-    before = _at_least(similarity, wanted)
-    before -= _at_least(similarity[relevant], wanted)
-    if np.count_nonzero(excluded) > np.count_nonzero(dropped):
-        apart = np.setdiff1d(np.flatnonzero(excluded), relevant)
-        before -= _at_least(similarity[apart], wanted)
-    return before + np.arange(1, len(wanted) + 1)
+            other = ~left_out
+            other[relevant] = False
+            versions = row[relevant[~left_out[relevant]]]
+            yield _Found(np.sort(versions)[::-1], row[other])
 
 
 def _at_least(values: np.ndarray, limits: np.ndarray) -> np.ndarray:
@@ -278,7 +357,14 @@ def _at_least(values: np.ndarray, limits: np.ndarray) -> np.ndarray:
     return np.array([np.count_nonzero(values >= limit) for limit in limits])
 
 
-def _score(ranks: np.ndarray) -> tuple[float, int, int]:
-    """Return average precision, hits in the first ten, and the first rank."""
-    precision = np.arange(1, len(ranks) + 1) / ranks
-    return float(precision.mean()), int((ranks <= 10).sum()), int(ranks[0])
+def _score(found: _Found) -> tuple[float, int, int, float, float]:
+    """Return what `QueryScores` holds of a query that has versions."""
+    ranks = found.ranks()
+    order = np.arange(1, len(ranks) + 1)
+    return (
+        float((order / ranks).mean()),
+        int((ranks <= 10).sum()),
+        int(ranks[0]),
+        float((ranks - order).mean() / max(len(found.others), 1)),
+        float(found.versions[0]),
+    )

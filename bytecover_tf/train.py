@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bytecover_tf import cli
-from bytecover_tf.configs import config_names, load_config
+from bytecover_tf.configs import config_names, default_config, load_config
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.settings import take
 from bytecover_tf.training.config import override
-
-if TYPE_CHECKING:
-    from bytecover_tf.training.run import TrainingRun
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="PATH",
         help="learn to embed recordings where this encoder embeds their scores; it "
         "must have a note layer (salience), as bytecover-small has; for drawn data "
-        "sets",
+        "sets. With --config remove: a MOVE, whose distances are learned",
     )
     parser.add_argument(
         "--set",
@@ -81,44 +75,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--seed", type=cli.natural_int, default=0, help="seed of all random choices"
     )
     options = parser.parse_args(arguments)
+    cli.require_extra("train", "tensorflow", "keras", "librosa")
 
     # Only now: they load TensorFlow.
     from bytecover_tf.training.run import TrainingRun
 
     if options.resume:
-        run = _resumed(options)
+        if options.run_dir is None:
+            raise ConfigError("--resume needs --run-dir, the run to continue")
+        if options.config is not None:
+            raise ConfigError(
+                "--resume continues with the run's own config; drop --config"
+            )
+        run = TrainingRun.begun(options.run_dir, options.set)
     else:
-        small = options.data in ("tunes", "packed")
-        name = options.config or ("tunes" if small else "bytecover")
+        name = options.config or default_config(options.data)
         config = override(load_config(name), options.set)
         named = {"config": config, "config_name": Path(name).stem}
         run = take(TrainingRun, {**vars(options), **named})
-    run_dir: Path = options.run_dir or _free_run_dir(run)
+    run_dir: Path = options.run_dir or run.free_dir()
     outcome = run.train(
         run_dir, options.resume, options.workers, options.allow_truncated
     )
     if outcome.figures:
         print(_next_steps(run_dir))
     return cli.SOME_FAILED if outcome.left_out else cli.OK
-
-
-def _resumed(options: argparse.Namespace) -> TrainingRun:
-    from bytecover_tf.training.run import TrainingRun
-
-    if options.run_dir is None:
-        raise ConfigError("--resume needs --run-dir, the run to continue")
-    if options.config is not None:
-        raise ConfigError("--resume continues with the run's own config; drop --config")
-    return TrainingRun.begun(options.run_dir, options.set)
-
-
-def _free_run_dir(run: TrainingRun) -> Path:
-    name = "-".join(dict.fromkeys([run.data, run.config_name]))
-    for number in itertools.count(1):
-        path = Path("runs") / (name if number == 1 else f"{name}-{number}")
-        if not path.exists():
-            return path
-    raise AssertionError
 
 
 def _next_steps(run_dir: Path) -> str:

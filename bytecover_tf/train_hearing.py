@@ -30,36 +30,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=int,
         default=2600,
         metavar="N",
-        help="how many steps to train, a multiple of 100 (default: %(default)s)",
+        help="how many steps to train, a multiple of 100",
     )
     parser.add_argument(
         "--batch",
         type=int,
         default=12,
         metavar="N",
-        help="how many crops of 15 s a step takes (default: %(default)s)",
+        help="how many crops of 15 s a step takes",
     )
     parser.add_argument(
         "--learning-rate",
         type=float,
         default=2e-3,
         metavar="RATE",
-        help="its peak, after a hundred steps (default: %(default)s)",
+        help="its peak, after a hundred steps",
     )
     parser.add_argument(
         "--filters",
         type=int,
         default=24,
         metavar="N",
-        help="channels of the hidden convolutions (default: %(default)s)",
+        help="channels of the hidden convolutions",
     )
     parser.add_argument(
         "--seed",
         type=int,
         default=0,
-        help="seed of the first weights and of the crops (default: %(default)s)",
+        help="seed of the first weights and of the crops",
     )
     options = parser.parse_args(arguments)
+    cli.require_extra("train", "tensorflow", "keras", "librosa")
 
     from bytecover_tf.training.hearing import HearingRequest, train_hearing
 

@@ -1,9 +1,8 @@
-"""The command line of whitening; the work is in `bytecover_tf.encoders.whitening`."""
+"""The command line of whitening; the work is in `training.whitening`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from bytecover_tf import cli
 
@@ -12,13 +11,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Whiten an encoder; return the exit status."""
     parser = cli.parser("whiten", DESCRIPTION)
     cli.add_encoder_argument(parser, "; an export alone will not do", required=True)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="the .keras file to write",
-    )
+    cli.add_out_argument(parser)
     parser.add_argument(
         "--dim",
         type=cli.positive_int,
@@ -33,80 +26,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     cli.add_data_arguments(parser, default=None)
     options = parser.parse_args(arguments)
+    cli.require_extra("train", "tensorflow", "keras", "librosa", "scipy")
 
-    from bytecover_tf.audio.frontend import Frontend
-    from bytecover_tf.data.features import default_store, open_features
-    from bytecover_tf.data.provenance import Provenance
-    from bytecover_tf.encoders.encoder import Encoder
-    from bytecover_tf.encoders.model_file import encoder_file, load_single, save_model
-    from bytecover_tf.encoders.runtimes import KerasNetwork
-    from bytecover_tf.encoders.whitening import (
-        check_network,
-        check_shrinkage,
-        discriminants,
-        embed_tracks,
-        whitened,
-    )
-    from bytecover_tf.errors import ConfigError
-    from bytecover_tf.evaluation.protocol import (
-        check_unseen,
-        choose_split,
-        describe,
-        evaluate_tracks,
-    )
+    from bytecover_tf.evaluation.protocol import choose_split, describe
+    from bytecover_tf.training.whitening import SPLITS, Whitening
 
-    if options.out.suffix != ".keras":
-        raise ConfigError(f"--out {options.out}: the name must end in .keras")
-    check_shrinkage(options.shrinkage)
-    model, info = load_single(encoder_file(options.encoder))
-    check_network(model)
-    frontend = Frontend.from_dict(info["frontend"])
-    if options.dim is not None and not 1 <= options.dim <= model.dim:
-        raise ConfigError(f"--dim must be 1 to {model.dim}, not {options.dim}")
+    whitening = Whitening(options.encoder, options.dim, options.shrinkage)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     tracks = cli.read_tracks(options)
-    wanted = [
-        track
-        for split in ("train", "validation")
-        for track in choose_split(tracks, split)
-    ]
-    usable, store = open_features(
-        wanted,
-        options.features or default_store(options.data, options.data_root, frontend),
-        frontend,
-        options.workers,
-        options.source_pool,
-        options.allow_truncated,
-    )
-    train, validation = (
-        choose_split(usable, split) for split in ("train", "validation")
-    )
-    before = Encoder(KerasNetwork(model, frontend), info)
-    check_unseen(before, options.data, validation, store)
-
-    embeddings = embed_tracks(before, train, store)
-    matrix = discriminants(
-        embeddings, [track.work for track in train], options.shrinkage
-    )
-    result = whitened(model, matrix[:, : options.dim])
-    after = Encoder(KerasNetwork(result, frontend))
-    for name, encoder in (("before", before), ("whitened", after)):
-        figures = evaluate_tracks(encoder, validation, store).metrics
-        print(f"{name}, {encoder.dim} values, validation works: {describe(figures)}")
-    facts = {
-        **info,
-        "config": {**info.get("config", {}), "embedding_dim": after.dim},
-        "validation": figures,
-        "trained_on": Provenance.of(options.data, train, store)
-        .merge(Provenance.from_dict(info.get("trained_on")))
-        .to_dict(),
-        "whitening": {
-            "data": options.data,
-            "recordings": len(train),
-            "shrinkage": options.shrinkage,
-        },
-    }
-    save_model(result, options.out, frontend, facts)
+    wanted = [track for split in SPLITS for track in choose_split(tracks, split)]
+    usable, store = cli.open_features(options, wanted, whitening.frontend)
+    result = whitening.fit(options.data, usable, store)
+    for name, dim, figures in (
+        ("before", whitening.model.dim, result.before),
+        ("whitened", result.model.dim, result.after),
+    ):
+        print(f"{name}, {dim} values, validation works: {describe(figures)}")
+    result.save(options.out)
     print(f"written: {options.out}")
     return cli.OK if len(usable) == len(wanted) else cli.SOME_FAILED
 

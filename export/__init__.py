@@ -1,8 +1,20 @@
-"""Encoders as files that other programs run: SavedModel and ONNX.
+"""Encoders as files that other programs run: SavedModel, ONNX and LiteRT.
 
 python -m export --encoder RUN_OR_FILE --out DIR
 """
 
-FORMATS = ("saved_model", "onnx")
+from bytecover_tf.extras import require_extra
+
+FORMATS = ("saved_model", "onnx", "tflite")
+DEFAULT_FORMATS = ("saved_model", "onnx")
 INPUTS = ("features", "waveform")
 PRECISIONS = ("float32", "float16", "int8")
+
+
+def require_export() -> None:
+    """Make sure that what exports is installed.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    require_extra("export", "tensorflow", "keras", "librosa", "tf2onnx", "sympy")

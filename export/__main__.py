@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bytecover_tf import cli
 from bytecover_tf.encoders.pretrained import DEFAULT
-from export import FORMATS, INPUTS, PRECISIONS
+from export import DEFAULT_FORMATS, FORMATS, INPUTS, PRECISIONS, require_export
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,9 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--out", required=True, type=Path, metavar="DIR", help="the folder to make"
     )
     for name, choices, default, help in (
-        ("--formats", FORMATS, FORMATS, "formats to write"),
+        ("--formats", FORMATS, DEFAULT_FORMATS, "formats to write"),
         ("--inputs", INPUTS, INPUTS, "inputs that the encoder takes"),
-        ("--precision", PRECISIONS, ("float32",), "precisions of the ONNX graphs"),
+        ("--precision", PRECISIONS, ("float32",), "precisions of ONNX and LiteRT"),
     ):
         parser.add_argument(
             name,
@@ -54,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="the encoder's licence, such as CC-BY-4.0, for the manifest and the files",
     )
     options = parser.parse_args(arguments)
+    require_export()
+    if "tflite" in options.formats:
+        cli.require_extra("export", "ai_edge_litert")
 
     if options.hearing:
         from export.hearing import export_hearing_file
@@ -92,13 +95,14 @@ def _several(choices: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
 
 
 DESCRIPTION = """\
-Write an encoder as files that run without this package: SavedModel and ONNX.
+Write an encoder as files that run without this package: SavedModel, ONNX, LiteRT.
 
 Each file is run beside the model on music, at several lengths and batch sizes. If an
 embedding differs by more than the tolerance, nothing is written. manifest.json in the
 folder has the features' parameters, checksums and the measured differences.
 
   saved_model/1             TensorFlow, TensorFlow Serving; float32
+  encoder.tflite            LiteRT, with both signatures, if --formats has tflite
   encoder_features.onnx     pooled constant-Q features in, embedding out
   encoder_waveform.onnx     mono samples at the encoder's rate in, embedding out
 

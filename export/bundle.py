@@ -5,6 +5,7 @@
     encoder_features.onnx       from pooled features
     encoder_waveform.onnx       from samples at 22 050 Hz
     encoder_*_float16.onnx, encoder_*_int8.onnx
+    encoder.tflite, encoder_int8.tflite         for LiteRT, from either
     manifest.json               what the graphs read and give, licence, versions,
                                 checksums of all files, parity
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -30,12 +32,17 @@ from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.encoders.model_file import encoder_file, load_model, versions
 from bytecover_tf.encoders.pretrained import is_pretrained_name
 from bytecover_tf.encoders.probe import PROBE, answer
-from bytecover_tf.encoders.runtimes import MANIFEST, KerasNetwork, OnnxNetwork
+from bytecover_tf.encoders.runtimes import (
+    MANIFEST,
+    KerasNetwork,
+    LiteNetwork,
+    OnnxNetwork,
+)
 from bytecover_tf.errors import EncoderError
 from bytecover_tf.evaluation.protocol import choose_split, evaluate_tracks
 from bytecover_tf.files import content_hash
 from bytecover_tf.stores.feature_store import FeatureStore
-from export import FORMATS, INPUTS, onnx_graphs, parity
+from export import DEFAULT_FORMATS, INPUTS, onnx_graphs, parity
 from export.graphs import Graphs, write_saved_model
 from export.serving import write_serving_files
 
@@ -61,7 +68,7 @@ _MODULES = (
 def export(
     encoder: str | Path,
     out: str | Path,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = DEFAULT_FORMATS,
     inputs: Sequence[str] = INPUTS,
     precisions: Sequence[str] = ("float32",),
     report: Callable[[str], None] = lambda line: None,
@@ -74,7 +81,8 @@ def export(
         out: the bundle's folder, which must not exist.
         formats: names from `FORMATS`; a SavedModel is always float32.
         inputs: names from `INPUTS`.
-        precisions: names from `PRECISIONS`, for the ONNX graphs.
+        precisions: names from `PRECISIONS`, for ONNX and LiteRT, which has no
+            float16.
         report: called with a line for each file that is done.
         licence: of the encoder, as an SPDX identifier; by default that of the
             package for an encoder of the package, and none for any other.
@@ -116,6 +124,8 @@ def export(
             writer.saved_model(tuple(inputs))
         if "onnx" in formats:
             writer.onnx(inputs, precisions)
+        if "tflite" in formats:
+            writer.lite(tuple(inputs), precisions)
         manifest = {
             "format": _FORMAT,
             **identity,
@@ -200,6 +210,21 @@ class _Writer:
             if transform is not None:
                 joined = onnx_graphs.join(transform, graph)
                 self._onnx_file(joined, "waveform", precision)
+
+    def lite(self, inputs: tuple[str, ...], precisions: Sequence[str]) -> None:
+        from export import lite
+
+        with tempfile.TemporaryDirectory() as folder:
+            write_saved_model(self._graphs, Path(folder), inputs)
+            for precision in precisions:
+                if precision == "float16":
+                    continue
+                suffix = "" if precision == "float32" else f"_{precision}"
+                path = self._folder / f"encoder{suffix}.tflite"
+                path.write_bytes(lite.convert(Path(folder), precision))
+                for source in inputs:
+                    network = LiteNetwork(path, self._original.frontend, source)
+                    self._add(path.name, network.run, source, precision)
 
     def _onnx_file(self, graph: Any, source: str, precision: str) -> None:
         import onnxruntime

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from bytecover_tf.audio.frontend import Frontend
@@ -48,11 +49,16 @@ class Graphs:
             lambda waveform: {"features": transform(waveform)},
             input_signature=[waveform],
         )
-        self.whole = tf.function(
+
+        def whole(waveform: Any) -> Any:
             # By way of the traced function, so that the weights are stored once.
-            lambda waveform: self.encoder(transform(waveform)),
-            input_signature=[waveform],
-        )
+            embedding = self.encoder(transform(waveform))["embedding"]
+            # 8-bit convolutions of LiteRT turn what is not finite into numbers.
+            total = tf.reduce_sum(tf.abs(waveform), axis=1, keepdims=True)
+            is_finite = total < np.float32(np.inf)
+            return {"embedding": tf.where(is_finite, embedding, np.float32(np.nan))}
+
+        self.whole = tf.function(whole, input_signature=[waveform])
 
 
 def write_saved_model(graphs: Graphs, path: Path, inputs: tuple[str, ...]) -> None:

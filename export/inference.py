@@ -40,7 +40,7 @@ def inference_network(model: ByteCover | Ensemble) -> Step:
 
     def guarded(features: Any) -> Any:
         # No runtime can be relied on to carry NaN through a maximum or a power.
-        level = ops.mean(features, axis=(1, 2))[:, None]
+        level = ops.expand_dims(ops.mean(features, axis=(1, 2)), -1)
         is_usable = ops.logical_and(level > 0, level < np.inf)
         return ops.where(is_usable, network(features), np.float32(np.nan))
 
@@ -66,7 +66,7 @@ def _network(model: ByteCover | Ensemble) -> Step:
     head = _head(model)
 
     def network(features: Any) -> Any:
-        x = features[..., None]
+        x = ops.expand_dims(features, -1)
         for layer in front:
             x = layer(x)
         x = ops.relu(stem(x))
@@ -86,7 +86,9 @@ def _as_it_is(model: ByteCover) -> Step:
     ]
 
     def network(features: Any) -> Any:
-        output, _ = model.stateless_call(*weights, features[..., None], training=False)
+        output, _ = model.stateless_call(
+            *weights, ops.expand_dims(features, -1), training=False
+        )
         return _unit_norm(output["f_c"])
 
     return network

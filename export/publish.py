@@ -26,7 +26,7 @@ from bytecover_tf.encoders import pretrained
 from bytecover_tf.encoders.model_file import encoder_file, load_model, save_model
 from bytecover_tf.files import SUMS, content_hash, replacing, write_atomically
 from bytecover_tf.matching.calibration import FILE_NAMES
-from export.bundle import LICENCE, export
+from export import require_export
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="Markdown file that tells users about it",
     )
     options = parser.parse_args(arguments)
+    require_export()
     publish(options.encoder, options.name, options.card)
     return cli.OK
 
@@ -68,6 +69,8 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
         EncoderError: there is no encoder.
         ParityError: its export differs from it.
     """
+    from export.bundle import LICENCE, export
+
     model, info = load_model(encoder_file(encoder))
     for variable in model.variables:
         value = np.asarray(variable)

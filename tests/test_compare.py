@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import librosa
 import numpy as np
 import pytest
 import soundfile
@@ -15,7 +16,7 @@ from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import AudioError, EncoderError
-from bytecover_tf.matching.alignment import align, frame_similarities
+from bytecover_tf.matching.alignment import Alignment, align, frame_similarities
 from bytecover_tf.matching.calibration import Calibration
 from bytecover_tf.matching.picture import match_path
 from bytecover_tf.models.architecture import Architecture
@@ -108,6 +109,16 @@ def test_the_path_follows_the_match(rng):
     np.testing.assert_allclose(np.diag(similarity[10:30]), 1, atol=1e-6)
     path = match_path(similarity, alignment)
     np.testing.assert_array_equal(path, [[10 + i, i] for i in range(20)])
+
+
+def test_the_path_is_that_of_dynamic_time_warping(rng):
+    similarity = rng.random((70, 90))
+    path = match_path(similarity, Alignment(1.0, 0, 10, 60, 5, 75))
+    _, backwards = librosa.sequence.dtw(
+        C=1 - similarity[10:60, 5:75],
+        step_sizes_sigma=np.array([[1, 1], [1, 2], [2, 1]]),
+    )
+    np.testing.assert_array_equal(path, backwards[::-1] + np.array([10, 5]))
 
 
 def test_each_file_is_decoded_once(clip, tmp_path, monkeypatch, capsys):

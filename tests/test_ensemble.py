@@ -11,10 +11,10 @@ from bytecover_tf.encoders.model_file import load_model, load_single, save_model
 from bytecover_tf.errors import (
     ConfigError,
     DataError,
-    EncoderError,
     FrontendMismatch,
 )
 from bytecover_tf.evaluation.protocol import check_unseen
+from bytecover_tf.layers.semitones import Semitones
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
@@ -72,6 +72,43 @@ def test_shares_weigh_the_members(members, tmp_path, rng):
     assert load_model(out)[0].shares == [3.0, 1.0]
 
 
+def test_an_ensemble_gives_its_members(members, joined, tmp_path, rng):
+    out = tmp_path / "three.keras"
+    ensemble.main([str(joined), members[0], "--shares", "1", "2", "--out", str(out)])
+    model, info = load_model(out)
+    assert model.shares == [0.5, 0.5, 2.0]
+    assert [member["seed"] for member in info["members"]] == [
+        *("first", "second", "first")
+    ]
+    features = [rng.random((84, n)).astype(np.float32) for n in (30, 47)]
+    pair, alone, three = (
+        np.prod(load_encoder(path).embed_features(features), axis=0).sum()
+        for path in (joined, members[0], out)
+    )
+    assert three == pytest.approx((pair + 2 * alone) / 3, abs=1e-5)
+
+
+def test_encoders_of_12_bins_join_one_of_36(members, tmp_path, rng):
+    fine = Frontend(n_bins=252, bins_per_octave=36, pool=5, estimated=True)
+    settings = {"heard": 2, "pitch_classes": True, "embedding_dim": 8}
+    notes = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=2, **settings))
+    notes.build((None, 252, None, 1))
+    save_model(notes, tmp_path / "notes.keras", fine, {})
+    out = tmp_path / "both.keras"
+    ensemble.main([members[0], str(tmp_path / "notes.keras"), "--out", str(out)])
+    encoder = load_encoder(out)
+    assert encoder.frontend == fine
+    features = rng.random((252, 41)).astype(np.float32)
+    folded = np.asarray(Semitones(4)(features[None, ..., None]))[0, ..., 0]
+    parts = [
+        load_encoder(members[0]).embed_features([folded]),
+        load_encoder(tmp_path / "notes.keras").embed_features([features]),
+    ]
+    expected = np.concatenate(parts, axis=1) / np.sqrt(2)
+    found = encoder.embed_features([features])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_it_knows_what_its_members_learned_from(joined):
     model, info = load_model(joined)
     assert isinstance(model, Ensemble)
@@ -111,12 +148,10 @@ def test_config_round_trip(joined):
     assert again(keras.ops.ones(shape))["f_c"].shape == (2, 8 + 96)
 
 
-def test_what_cannot_be_joined_is_refused(members, joined, tmp_path):
+def test_what_cannot_be_joined_is_refused(members, tmp_path):
     out = ["--out", str(tmp_path / "new.keras")]
     with pytest.raises(ConfigError, match="two encoders or more"):
         ensemble.main([members[0], *out])
-    with pytest.raises(EncoderError, match=r"both\.keras: is an ensemble of 2"):
-        ensemble.main([members[0], str(joined), *out])
     with pytest.raises(ConfigError, match=r"must end in \.keras"):
         ensemble.main([*members, "--out", str(tmp_path / "new")])
     for shares in (["1"], ["1", "2", "3"]):

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. A room imports itself and what stands before it.
 ROOMS = [
     "errors",
+    "extras",
     "settings",
     "terminal",
     "cores",

@@ -6,26 +6,44 @@ from bytecover_tf import metrics
 
 def loop(similarity, query_works, reference_works, exclude):
     """The conventions of the module's docstring, one pair at a time."""
-    precisions, tens, firsts = [], [], []
+    precisions, tens, firsts, shares, margins, strangers = [], [], [], [], [], []
     for q, work in enumerate(query_works):
         candidates = [r for r in range(len(reference_works)) if not exclude[q][r]]
         # Ties: what is not relevant comes first.
         candidates.sort(key=lambda r: (-similarity[q][r], reference_works[r] == work))
-        hits, precision, ten, first = 0, [], 0, None
+        others = [r for r in candidates if reference_works[r] != work]
+        nearest = similarity[q][others[0]] if others else -np.inf
+        strangers.append(nearest)
+        hits, precision, ten, first, passed = 0, [], 0, None, []
         for rank, r in enumerate(candidates, 1):
             if reference_works[r] == work:
                 hits += 1
                 precision.append(hits / rank)
                 ten += rank <= 10
                 first = first or rank
+                passed.append((rank - hits) / len(others))
         if hits:
             precisions.append(sum(precision) / hits)
             tens.append(ten / 10)
             firsts.append(first)
+            shares.append(np.mean(passed))
+            margins.append((first == 1, similarity[q][candidates[0]]))
+    # The lowest threshold that at most 1% of the strangers exceed.
+    threshold = min(
+        t for t in strangers if sum(s > t for s in strangers) <= 0.01 * len(strangers)
+    )
     return {
         "map": np.mean(precisions),
         "p_at_10": np.mean(tens),
         "mr1": np.mean(firsts),
+        "median_rank": sorted(firsts)[len(firsts) // 2]
+        if len(firsts) % 2
+        else np.mean(sorted(firsts)[len(firsts) // 2 - 1 : len(firsts) // 2 + 1]),
+        "mrr": np.mean([1 / first for first in firsts]),
+        "hit_at_1": np.mean([first == 1 for first in firsts]),
+        "hit_at_10": np.mean([first <= 10 for first in firsts]),
+        "nar": np.mean(shares),
+        "open_set_recall": np.mean([at_1 and s > threshold for at_1, s in margins]),
         "queries": len(firsts),
     }
 
@@ -60,6 +78,14 @@ def test_by_hand():
         "map": pytest.approx((1 + 1 + 1 / 3 + 1 / 2) / 4),
         "p_at_10": pytest.approx(0.1),
         "mr1": pytest.approx((1 + 1 + 3 + 2) / 4),
+        "median_rank": 1.5,
+        "mrr": pytest.approx((1 + 1 + 1 / 3 + 1 / 2) / 4),
+        "hit_at_1": 0.5,
+        "hit_at_10": 1,
+        # Two of three others stand before the third's version, one before the fourth's.
+        "nar": pytest.approx((0 + 0 + 2 / 3 + 1 / 3) / 4),
+        # Someone else's version comes as near as .9, which nothing exceeds.
+        "open_set_recall": 0,
         "queries": 4,
     }
 
@@ -71,7 +97,73 @@ def test_a_constant_embedding_scores_as_the_worst():
     )
     assert result["mr1"] == 99
     assert result["map"] == pytest.approx(1 / 99)
-    assert result["p_at_10"] == 0
+    assert result["p_at_10"] == result["hit_at_10"] == result["open_set_recall"] == 0
+    assert result["nar"] == 1
+
+
+def test_an_open_set_allows_one_false_alarm_in_a_hundred_queries():
+    # 50 works of two recordings, each like its version by .5; of other pairs two are
+    # more alike, and all the rest less.
+    works = np.repeat(np.arange(50), 2)
+    similarity = np.where(works[:, None] == works, 0.5, 0.1)
+    similarity[0, 10] = 0.9
+    found = metrics.evaluate(similarity, works, works, np.eye(100, dtype=bool))
+    # The first query alone answers wrongly, and is the one in a hundred.
+    assert found["open_set_recall"] == pytest.approx(0.99)
+    similarity[1, 20] = 0.8
+    # Now the threshold is .8.
+    found = metrics.evaluate(similarity, works, works, np.eye(100, dtype=bool))
+    assert found["open_set_recall"] == 0
+
+
+def test_queries_without_a_version_count_as_strangers_alone():
+    # A stranger comes nearer to a reference than any query to its version.
+    similarity = np.array([[0.5, 0.1], [0.1, 0.5], [0.6, 0.2]])
+    found = metrics.evaluate(similarity, ["a", "b", "none"], ["a", "b"])
+    assert found["hit_at_1"] == 1
+    assert found["open_set_recall"] == 0
+    found = metrics.evaluate(similarity[:2], ["a", "b"], ["a", "b"])
+    assert found["open_set_recall"] == 1
+
+
+def test_without_any_other_reference_all_is_perfect():
+    found = metrics.evaluate(np.array([[0.3]]), ["a"], ["a"])
+    assert (found["nar"], found["open_set_recall"], found["map"]) == (0, 1, 1)
+
+
+def test_the_published_measures_of_torch_and_sklearn_agree(rng):
+    """Average precision as scikit-learn has it, recall and MRR as of torch's topk."""
+    sklearn_metrics = pytest.importorskip("sklearn.metrics")
+    torch = pytest.importorskip("torch")
+    works = rng.permutation(np.repeat(np.arange(12), 5))
+    similarity = rng.normal(size=(60, 60)) + (works[:, None] == works)
+    found = metrics.evaluate(similarity, works, works, np.eye(60, dtype=bool))
+    precisions = []
+    for query in range(60):
+        rest = np.arange(60) != query
+        precisions.append(
+            sklearn_metrics.average_precision_score(
+                works[rest] == works[query], similarity[query, rest]
+            )
+        )
+    assert found["map"] == pytest.approx(np.mean(precisions))
+    scores = torch.tensor(similarity).fill_diagonal_(-torch.inf)
+    order = torch.topk(scores, 59).indices
+    relevant = torch.tensor(works)[order] == torch.tensor(works)[:, None]
+    assert found["hit_at_1"] == pytest.approx(float(relevant[:, 0].double().mean()))
+    assert found["hit_at_10"] == pytest.approx(
+        float(relevant[:, :10].any(1).double().mean())
+    )
+    first = relevant.int().argmax(1) + 1
+    assert found["mrr"] == pytest.approx(float((1 / first.double()).mean()))
+    # The area under the curve is the share of pairs in the right order.
+    areas = [
+        sklearn_metrics.roc_auc_score(
+            works[np.arange(60) != q] == works[q], similarity[q, np.arange(60) != q]
+        )
+        for q in range(60)
+    ]
+    assert found["nar"] == pytest.approx(1 - np.mean(areas))
 
 
 def test_labels_may_be_any_hashable():
@@ -120,9 +212,8 @@ def test_embeddings_in_blocks_equal_the_full_matrix(rng, monkeypatch):
 def test_bootstrap_resamples_works(rng):
     # One work with many queries of AP 1, one with few of AP 0.
     precision = np.array([1.0] * 30 + [0.0] * 2)
-    scores = metrics.QueryScores(
-        np.arange(32), precision, np.ones(32, int), np.ones(32, int)
-    )
+    ones = np.ones(32, int)
+    scores = metrics.QueryScores(np.arange(32), precision, ones, ones, ones, ones, ones)
     low, high = metrics.bootstrap_interval(scores, ["a"] * 30 + ["b"] * 2)
     assert (low, high) == (0.0, 1.0)
     by_query = metrics.bootstrap_interval(scores, list(range(32)))

@@ -212,15 +212,14 @@ def main() -> None:
         + (f"and embedded by `{options.encoder}`" if encoder else "without any encoder")
         + f". Fitted on {known[0][0].among} recordings of the {_splits(FITTED_ON)} at "
         f"all lengths, measured on {test[0][0].among} of the {_splits(MEASURED_ON)}, "
-        "each asked once with one of its versions among the others and once without "
-        "any. "
-        "Queries are compared with whole recordings, or with others that are as short "
-        f"(the beginnings of both). Log-odds: {fitted.formula}; "
+        "each queried once with one of its versions among the others and once "
+        "without any. Queries are compared with whole recordings, or with others "
+        f"that are as short (the beginnings of both). Log-odds: {fitted.formula}; "
         f"`version` from probability {fitted.version:.2f}, `unsure` from "
-        f"{fitted.unsure:.2f}, which at most 1 % and 5 % of the queries of the fit "
-        "reached without a version (`version` from 0.5 at least). The last two columns "
-        "are of pairs by themselves, as `compare` sees them: versions and strangers "
-        "equally likely.\n\n"
+        f"{fitted.unsure:.2f}; without a version, at most 1 % and 5 % of the queries "
+        "in the fit reached these (`version` is never below 0.5). The last two "
+        "columns measure pairs by themselves, as `compare` sees them, with versions "
+        "and strangers equally likely.\n\n"
         + table(HEADER, rows)
         + f"\n\nBest match of a query, all lengths of the {_splits(MEASURED_ON)}:\n\n"
         + table(

@@ -214,12 +214,8 @@ def cell(search: Search, scores: QueryScores, before: QueryScores | None) -> str
     if before is None:
         low, high = bootstrap_interval(scores, queries)
         return f"{figure} [{low:.3f}, {high:.3f}]"
-    gain = QueryScores(
-        scores.query,
-        scores.average_precision - before.average_precision,
-        scores.hits_at_10,
-        scores.first_rank,
-    )
+    gained = scores.average_precision - before.average_precision
+    gain = replace(scores, average_precision=gained)
     low, high = bootstrap_interval(gain, queries)
     return f"{figure} ({low:+.3f} to {high:+.3f})"
 
@@ -347,16 +343,16 @@ def main() -> None:
     fitted, quality = calibrations(store, options.encoder, sets[:2], align)
     body = "\n\n".join(
         [
-            "MAP on the development sets, with 95% intervals over works; in round "
-            "brackets the interval of the gain over the transform's chroma in the same "
-            f"place. {len(sets[0].queries)} recordings of folk songs, each searched "
-            f"among the others; {len(sets[1].queries)} excerpts of pop songs among "
-            f"{len(sets[1].references)} tunes, and the reverse. Everything was chosen "
-            "on these sets.",
+            "MAP on the development sets. Square brackets hold the 95% interval over "
+            "works, round brackets the interval of the gain over the transform's "
+            f"chroma in the same column. {len(sets[0].queries)} recordings of folk "
+            f"songs, each searched among the others; {len(sets[1].queries)} excerpts "
+            f"of pop songs among {len(sets[1].references)} tunes, and the reverse. "
+            "Everything was chosen on these sets.",
             table(["", *(one.name for one in sets)], rows),
             "The calibrations that come with the package are fitted on the same "
-            f"recordings, whole and as clips, among {2 * _STRANGERS_EACH} strangers "
-            "more. How well they fit:",
+            f"recordings, whole and as clips, among {2 * _STRANGERS_EACH} further "
+            "strangers. How well they fit:",
             table(
                 [
                     "",

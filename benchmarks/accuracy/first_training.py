@@ -41,10 +41,9 @@ def main() -> None:
         rows.append([f"trained network, seed {seed}", *cells(run)])
     minutes = ", ".join(f"{run['seconds'] / 60:.1f}" for run in runs)
     body = (
-        f"{len(test)} versions of {len({t.work for t in test})} works that are "
-        "not in the training, each searched among the others. Minutes of training, "
-        f"validation included: {minutes}.\n\n"
-        + table(["", "MAP [95%]", "P@10", "MR1"], rows)
+        f"{len(test)} versions of {len({t.work for t in test})} works that are not in "
+        "the training, each searched among the others. Minutes of training, with "
+        f"validation: {minutes}.\n\n" + table(["", "MAP [95%]", "P@10", "MR1"], rows)
     )
     write_section(
         "encoders",

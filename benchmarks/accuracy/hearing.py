@@ -75,9 +75,9 @@ def main() -> None:
         rows.append([name, *cells])
     header = ["network", "notes", "onsets", "notes, worst tenth", "onsets, worst tenth"]
     report = (
-        f"{len(recordings)} recordings with the role `dev`, correlation with the "
-        f"teacher's notes and onsets, its mean and the value that a tenth of the "
-        f"recordings stay below:\n\n{table(header, rows)}"
+        f"{len(recordings)} recordings with the role `dev`: correlation with the "
+        "teacher's notes and onsets, as the mean over recordings and as the value "
+        f"that a tenth of them stay below:\n\n{table(header, rows)}"
     )
     print(report)
     if options.write:

@@ -159,11 +159,11 @@ def main() -> None:
     body = (
         f"A catalogue of the {len(test)} test recordings of `tunes` "
         f"({len({item.work for item in test})} works, 5 versions each, 78 s in the "
-        f"median). Of each length {options.queries} clips, cut at random from the "
-        "features of its recordings, not from audio; the recording that a clip is of "
-        f"is left out. All {len(test)} are aligned. The encoder is "
-        f"`{options.encoder}`; {calibration}. Milliseconds of embedding, search, "
-        "reading and alignment of one query.\n\n"
+        f"median). For each length, {options.queries} clips were cut at random from "
+        "the features of its recordings, not from audio. The recording that a clip "
+        f"comes from is left out of its search. All {len(test)} are aligned. The "
+        f"encoder is `{options.encoder}`; {calibration}. Milliseconds are those of "
+        "embedding, search, reading and alignment for one query.\n\n"
         + table(
             [
                 "query",

@@ -131,8 +131,8 @@ def main() -> None:
         + table(
             ["set", "", "MAP [95%]", "P@10", "MR1", "MAP at equal lengths [95%]"], rows
         )
-        + "\n\nMAP of clips among whole recordings, that of the clip left out:\n\n"
-        + table(["set", *map(length_name, LENGTHS)], lengths)
+        + "\n\nMAP of clips among whole recordings, without the one that the clip "
+        "comes from:\n\n" + table(["set", *map(length_name, LENGTHS)], lengths)
     )
     title = f"What {name} finds"
     command = (

@@ -121,11 +121,11 @@ def main() -> None:
             row.append(f"{middle:.2f} ({low:.2f} to {high:.2f})")
         rows.append(row)
     body = (
-        "Median over recordings, and what four fifths of them lie between: "
+        "The median over recordings, and the range that holds four fifths of them: "
         + ", ".join(f"{len(found)} of `{name}`" for name, found in sets.items())
-        + ". Frames of 0.46 s that are not silent. Of the anthems, train and "
-        "validation recordings; of drawn sets, validation works.\n\n"
-        + table(["", *sets], rows)
+        + ". Only frames of 0.46 s that are not silent count. The anthems are those "
+        "of the train and validation splits; the drawn sets give their validation "
+        "works.\n\n" + table(["", *sets], rows)
     )
     write_section(
         "drawing",

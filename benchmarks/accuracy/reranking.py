@@ -165,12 +165,12 @@ def main() -> None:
     body = (
         f"The encoder is `{options.encoder}`. Real recordings of national anthems, "
         f"{median:.0f} s in the median, each searched among the others of its split: "
-        "so many of the nearest embeddings are aligned, and ranked by log-odds of "
-        f"{fitted.formula}; the rest follows by similarity. The "
-        "weights were fitted on the validation split, whose own figures are therefore "
-        "somewhat favourable. Milliseconds are those of one query from its features "
-        "on: embedding, comparing with all embeddings, aligning on all cores; without "
-        "a catalogue.\n\n"
+        "the given number of nearest embeddings are aligned and ranked by the "
+        f"log-odds {fitted.formula}; the others follow by similarity. The weights "
+        "were fitted on the validation split, so its own figures are somewhat "
+        "favourable. Milliseconds are those of one query, from its features on and "
+        "without a catalogue: embedding, comparing with all embeddings, aligning on "
+        "all cores.\n\n"
         + table(
             [
                 "split",

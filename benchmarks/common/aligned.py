@@ -11,7 +11,7 @@ import numpy as np
 
 from bytecover_tf.catalogues.packing import pack, unpack
 from bytecover_tf.files import write_atomically
-from bytecover_tf.matching import alignment
+from bytecover_tf.matching import alignment, best_paths
 from bytecover_tf.matching.alignment import align_many
 from bytecover_tf.progress import progress_bar
 
@@ -33,7 +33,9 @@ def aligned(
         float64 (queries, references).
     """
     kept = [unpack(pack(chroma), len(chroma) // 12) for chroma in references]
-    digest = hashlib.sha256(Path(alignment.__file__).read_bytes())
+    digest = hashlib.sha256()
+    for module in (alignment, best_paths):
+        digest.update(Path(module.__file__).read_bytes())
     for chroma in (*queries, *kept):
         digest.update(np.ascontiguousarray(chroma))
     file = cache and cache / f"{digest.hexdigest()}.npy"

@@ -26,6 +26,7 @@ TOPICS = {
     "search": "Search, evaluation and growth",
     "training": "Speed of training",
     "drawing": "Drawn training data",
+    "install": "Installing",
 }
 
 

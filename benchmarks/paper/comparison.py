@@ -165,9 +165,9 @@ def main() -> None:
             "on all cores and comparing embeddings; of Qmax and SiMPle, comparing "
             "chroma in one thread. Qmax agrees with essentia's (section \"Alignment of "
             f'chroma"). {" and ".join(pretrained_names())} were trained for longer '
-            "and on more works, so they are no fair rivals of the others; with "
-            "alignment of their nearest candidates they are measured in the sections "
-            '"Re-ranking what ... finds".',
+            "and on more works, so a comparison with the others would not be fair. "
+            'The sections "Re-ranking what ... finds" measure them with their nearest '
+            "candidates aligned.",
         ]
     )  # fmt: skip
     write_section(

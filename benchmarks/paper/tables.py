@@ -14,7 +14,7 @@ import argparse
 import csv
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +247,7 @@ def trained(
     options: argparse.Namespace,
     seed: int = 0,
     changes: Sequence[str] = (),
+    teacher: Run | None = None,
 ) -> Run:
     """Train a network, or take what an earlier call left.
 
@@ -256,6 +257,7 @@ def trained(
         options: of the command.
         seed: of weights and batches.
         changes: further settings.
+        teacher: what the network learns from.
 
     Raises:
         ConfigError: the folder holds a run of other settings or data.
@@ -267,6 +269,7 @@ def trained(
         config_name,
         data_root=options.data_root,
         seed=seed,
+        teacher=teacher and teacher.folder,
     )
     if not (folder / "metrics.json").exists():
         print(f"\n=== {folder.name}", flush=True)
@@ -305,12 +308,11 @@ def kept(path: Path, compute: Callable[[], np.ndarray]) -> np.ndarray:
 
 def mean_scores(runs: Sequence[QueryScores]) -> QueryScores:
     """Return each query's scores in the mean over several searches."""
-    return QueryScores(
-        runs[0].query,
-        np.mean([run.average_precision for run in runs], axis=0),
-        np.mean([run.hits_at_10 for run in runs], axis=0),
-        np.mean([run.first_rank for run in runs], axis=0),
-    )
+    names = {item.name for item in fields(QueryScores)} - {"query"}
+    means = {
+        name: np.mean([getattr(run, name) for run in runs], axis=0) for name in names
+    }
+    return replace(runs[0], **means)
 
 
 def figures(scores: QueryScores, collection: Collection) -> dict[str, Any]:

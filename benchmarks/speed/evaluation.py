@@ -153,12 +153,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(line, flush=True)
     header = ["recordings", "", "seconds", "speed, argsort = 1", "peak MiB"]
     body = (
-        f"Each of N embeddings of {options.dim} values among the others, every way in "
-        f"a process of its own, in turns, medians of {options.repeats}. Works have "
-        f"{VERSIONS} versions, {SINGLE:.0%} of the recordings none. The similarities "
-        "are one product of matrices, which both ways need; the aim, 5 times argsort's "
-        "speed within 1,024 MiB, can be reached only as far as that leaves time for "
-        "it.\n\n" + table(header, cells) + "\n\n" + "\n\n".join(told)
+        f"Each of N embeddings of {options.dim} values is searched among the others. "
+        "Every way has a process of its own; they take turns, and figures are "
+        f"medians of {options.repeats}. Works have {VERSIONS} versions, {SINGLE:.0%} "
+        "of the recordings have none. Both ways need the similarities, a single matrix "
+        "product. The aim is 5 times argsort's speed within 1,024 MiB; the time of "
+        "that product sets its limit.\n\n"
+        + table(header, cells)
+        + "\n\n"
+        + "\n\n".join(told)
     )
     write_section("search", "Evaluation", "python -m benchmarks.speed.evaluation", body)
 

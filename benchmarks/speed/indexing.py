@@ -196,10 +196,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ],
             format_rows(spent),
         )
-        + "\n\nHow far the estimate is from the mean over every frame, by the octave's "
-        "lowest bin: the mean relative difference of what is within 60 dB of the "
-        "maximum, and the sum of differences in the sum of all. Of the first, most is "
-        "what librosa's sparsity adds to quiet bins, which the estimate leaves out:\n\n"
+        + "\n\nHow far the estimate is from the mean over every frame, by the "
+        "octave's lowest bin: the mean relative difference of values within 60 dB of "
+        "the maximum, and the sum of differences over the sum of values. Most of the "
+        "first comes from librosa's sparsity, which adds to quiet bins and which the "
+        "estimate leaves out:\n\n"
         + table(["octave", "mean", "of the sum"], error_rows(samples))
     )
     print(body)

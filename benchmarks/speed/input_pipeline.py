@@ -63,8 +63,9 @@ def main() -> None:
         rows.append([f"{size:,}", *(f"{speed:,.0f}" for speed in speeds)])
     body = (
         f"Tracks per second over {BATCHES} batches of 32 crops (40, 60 or 80 frames) "
-        "through tf.data, nothing else running. The aim is 500; what a step takes here "
-        'is in the section "Training step", and an H100 is estimated to take 2,000.\n\n'
+        "through tf.data, with nothing else running. The aim is 500; an H100 is "
+        'estimated to need 2,000. The section "Training step" says how long a step '
+        "takes on this machine.\n\n"
         + table(["recordings", "without augmentation", "with all of it"], rows)
     )
     write_section(

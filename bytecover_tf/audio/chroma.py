@@ -1,7 +1,7 @@
-"""Compact chroma: what alignment reads of a recording.
+"""Compact chroma: the form of a recording that alignment compares.
 
-About twice a second, how strongly each of the twelve pitch classes sounds, in a byte
-each. It is folded from the same constant-Q transform as the features, so that one
+Chroma says about twice a second how strongly each of the twelve pitch classes sounds,
+one byte each. It is folded from the same constant-Q transform as the features, so one
 pass over a file yields both.
 """
 
@@ -15,32 +15,36 @@ from bytecover_tf.errors import ConfigError
 
 PITCH_CLASSES = 12
 
-# Of the default transform's frames, 20 make one frame of chroma.
+# One frame of chroma covers 20 frames of the default transform.
 CHROMA_HZ = 22050 / 512 / 20
 
 HEARD = ("notes", "onsets", "melody")
-"""What is heard of each semitone: that it sounds, begins, is the melody."""
+"""What the network says of each semitone: it sounds, it begins, it is the melody."""
 
-# What each part of a chroma of notes folds, from which semitone above C1 on.
+# For each part of a chroma of notes: what it folds, and its lowest semitone above C1.
 _HEARD = (("notes", 0), ("onsets", 0), ("notes", 32), ("melody", 0))
 HEARD_PARTS = len(_HEARD) + 1
-"""Parts of a chroma where notes are heard: these, and last the transform's."""
+"""Number of parts of a chroma of notes: these, then the transform's own chroma."""
 
-# How much each of them counts in an alignment; chosen on the development sets of
-# `benchmarks.accuracy.covers`.
+# How much each part counts in an alignment. These weights were chosen on the
+# development sets of `benchmarks.accuracy.covers`.
 _HEARD_WEIGHTS = (0.1, 0.1, 0.2, 0.2, 0.4)
 
-# Chosen by MAP on train and validation splits, see benchmarks/accuracy/alignment.py.
-# Amplitude, in means of the recording, above which the logarithm compresses.
+# The constants below were chosen by MAP on train and validation splits, see
+# benchmarks/accuracy/alignment.py.
+#
+# The logarithm compresses amplitudes above this multiple of the recording's mean.
 _KNEE = 0.1
 # Where melodies and their first partials lie: the weight of a bin is a Gaussian over
 # pitch around this frequency, with this deviation in semitones.
 _CENTRE_HZ = 740.0
 _WIDTH = 14.0
+# How many frames are folded at once, which bounds memory.
+_FRAMES_AT_ONCE = 4096
 
 
 def part_weights(parts: int) -> np.ndarray:
-    """Return how much each part of a chroma counts in an alignment: they add up to 1.
+    """Return how much each part of a chroma counts in an alignment; the sum is 1.
 
     Args:
         parts: their number.
@@ -86,10 +90,10 @@ def chroma_of_cqt(
 ) -> np.ndarray:
     """Fold a transform into chroma.
 
-    Amplitudes are compressed by a logarithm. Of each bin only what exceeds its median
-    over time is kept, which removes hum, noise and the tilt of the spectrum. Bins are
-    weighted by how likely a melody is there and added over the octaves, and each
-    frame is divided by its maximum.
+    A logarithm compresses the amplitudes. The median of each bin over time is
+    subtracted, which removes hum, noise and the tilt of the spectrum; values below it
+    become 0. Bins are weighted by how likely a melody is there and added over the
+    octaves. Then each frame is divided by its maximum.
 
     Args:
         magnitudes: |CQT| of shape (n_bins, frames), each column the mean of
@@ -122,10 +126,10 @@ def chroma_of_cqt(
 def chroma_of_notes(heard: np.ndarray) -> np.ndarray:
     """Fold heard notes into chroma of several parts.
 
-    Which pitches versions share depends on their kind: pop covers share bass and
-    harmony, songs that are sung to another accompaniment share the melody alone. So
-    there is a part for all notes, one for onsets, one for higher notes and one for the
-    melody. Of each pitch only what exceeds its median over time is kept.
+    Different kinds of versions share different pitches. Pop covers share bass and
+    harmony; songs sung to another accompaniment share only the melody. So there is one
+    part for all notes, one for onsets, one for the higher notes and one for the melody.
+    The median of each pitch over time is subtracted; values below it become 0.
 
     Args:
         heard: float32 (3, 84, n), as `hearing.Hearing.hear` returns it, two frames to
@@ -151,12 +155,15 @@ def chroma_of_notes(heard: np.ndarray) -> np.ndarray:
 def _whitened(means: np.ndarray) -> np.ndarray:
     if not means.any():
         return means
-    compressed = np.log1p(means / (_KNEE * means.mean()))
-    return _beyond_median(compressed)
+    # In place where it can be: of hours, each copy takes much memory.
+    compressed = means / (_KNEE * means.mean())
+    return _beyond_median(np.log1p(compressed, out=compressed))
 
 
 def _beyond_median(bins: np.ndarray) -> np.ndarray:
-    return np.maximum(bins - np.median(bins, axis=1, keepdims=True), 0)
+    """Take its median from each row, in place, and leave what is positive."""
+    bins -= np.array([[np.median(row)] for row in bins], bins.dtype)
+    return np.maximum(bins, 0, out=bins)
 
 
 def _folded(bins: np.ndarray, transform: Transform) -> np.ndarray:
@@ -164,11 +171,16 @@ def _folded(bins: np.ndarray, transform: Transform) -> np.ndarray:
     per_semitone = transform.bins_per_octave // 12
     centre = 12 * np.log2(_CENTRE_HZ / transform.fmin)
     away = (number / per_semitone - centre) / _WIDTH
-    weighted = np.exp(-(away**2) / 2)[:, np.newaxis] * bins
-    # Of finer bins the loudest of a semitone's: its neighbours are the note's skirts.
+    weights = np.exp(-(away**2) / 2)[:, np.newaxis]
+    # Where a semitone has several bins, take the loudest: the others are its skirts.
     starts = np.unique((number + per_semitone // 2) // per_semitone, return_index=True)
-    semitones = np.maximum.reduceat(weighted, starts[1], axis=0)
-    return np.stack([semitones[pitch::12].sum(axis=0) for pitch in range(12)])
+    folded = np.empty((PITCH_CLASSES, bins.shape[1]))
+    for frame in range(0, bins.shape[1], _FRAMES_AT_ONCE):
+        some = slice(frame, frame + _FRAMES_AT_ONCE)
+        semitones = np.maximum.reduceat(weights * bins[:, some], starts[1], axis=0)
+        for pitch in range(PITCH_CLASSES):
+            folded[pitch, some] = semitones[pitch::12].sum(axis=0)
+    return folded
 
 
 def _quantized(chroma: np.ndarray) -> np.ndarray:

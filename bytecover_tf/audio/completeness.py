@@ -1,9 +1,9 @@
-"""Whether all of a recording's file is there, and not the beginning of it alone.
+"""Checks that a recording's file is complete, and was not cut off.
 
-A file that broke off decodes without an error, and half a song has another embedding.
-So what a container declares is compared with what is there. Headers may also say more
-than there ever was; what tells the two apart is that a file that broke off ends within
-a frame.
+A file that was cut off decodes without an error, but half a song has a different
+embedding. So we compare what the container declares with what is there. A header can
+also declare more than was ever written. To tell the two cases apart, we look at the
+end: a file that was cut off usually ends in the middle of a frame.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import BinaryIO
 
 # Bytes that may be missing at the end of a file whose writer miscounted.
 _HAIR = 256
-# A size of a RIFF or FORM file or chunk from here on, or 0, is what a program writes
-# to a pipe.
+# A program that writes RIFF or FORM to a pipe does not know the size, and declares 0 or
+# a value from here on.
 _STREAMED = 0x7F000000
 # The byte count in the first frame of an mp3, after its flags and frame count.
 _XING = re.compile(rb"(?:Xing|Info)\0\0\0[\x03\x07\x0b\x0f].{4}(.{4})", re.DOTALL)
@@ -33,11 +33,11 @@ def is_cut(file: BinaryIO) -> bool:
     """Tell whether a container declares more bytes than there are.
 
     Args:
-        file: open at its beginning; it is left somewhere.
+        file: open at its beginning; its position afterwards is undefined.
 
     Returns:
-        False for containers that declare nothing. True does not mean yet that sound is
-        missing from an mp3, see `ends_whole`.
+        False for containers that declare nothing. For an mp3, True does not yet mean
+        that sound is missing, see `ends_whole`.
     """
     size = os.fstat(file.fileno()).st_size
     head = file.read(12)
@@ -63,8 +63,9 @@ def ends_whole(packet: bytes, container: str) -> bool:
 
     Args:
         packet: as the demuxer gave it.
-        container: FFmpeg's name of it; only `mp3` and `flac` are one frame after the
-            other, so that a file that broke off ends with a part of one.
+        container: FFmpeg's name of the container. Only `mp3` and `flac` files are plain
+            sequences of frames, so only these end with a partial frame when they were
+            cut off.
     """
     if container == "flac":
         return len(packet) > 2 and _crc16(packet) == 0
@@ -87,7 +88,7 @@ def _riff_is_cut(file: BinaryIO, size: int) -> bool:
             return False
     if 8 + declared <= size + _HAIR:
         return False
-    # All samples may be there all the same.
+    # The samples may still be complete.
     position = 12
     while position + 8 <= size:
         file.seek(position)
@@ -139,7 +140,7 @@ def _mp3_is_cut(file: BinaryIO, size: int) -> bool:
 
 
 def _mp3_frame_length(header: bytes) -> int | None:
-    """Return the bytes of a frame of layer III, or None if this is no header of one."""
+    """Return the bytes of a layer III frame, or None if this is not its header."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return None
     version = header[1] >> 3 & 3  # 3 is MPEG-1, 2 is MPEG-2, 0 is MPEG-2.5
@@ -153,7 +154,7 @@ def _mp3_frame_length(header: bytes) -> int | None:
 
 
 def _crc16(data: bytes) -> int:
-    """Return the checksum of a FLAC frame, which is 0 over a whole frame with its own.
+    """Return the checksum of a FLAC frame; it is 0 for a whole frame that ends with it.
 
     The polynomial is x^16 + x^15 + x^2 + 1.
     """

@@ -1,9 +1,9 @@
 """The constant-Q transform, octave by octave as librosa computes it.
 
-An octave of `librosa.cqt` is an STFT times a basis. The same linear map is one complex
-FIR filter per bin, which is what is kept here: a product of matrices then takes the
-place of the Fourier transforms, and librosa and SciPy's signal package, which take a
-second to import, are not needed.
+`librosa.cqt` computes an octave as an STFT times a basis. One complex FIR filter per
+bin gives the same linear map, and we keep those filters. A matrix product then replaces
+the Fourier transforms, and we need neither librosa nor SciPy's signal package, which
+take a second to import.
 
 Reference:
     - Schoerkhuber and Klapuri, "Constant-Q transform toolbox for music processing",
@@ -22,14 +22,14 @@ import soxr
 
 from bytecover_tf.errors import AudioError, ConfigError
 
-# Frames that are multiplied at once, and multiplications at once: too few for OpenBLAS
-# to divide them among threads, which wait for one another on a busy machine and are in
-# the way of other processes.
+# How many frames are multiplied at once, and how many multiplications that may be. Both
+# are small enough that OpenBLAS does not split the work among threads, which would wait
+# for one another on a busy machine and get in the way of other processes.
 _BLOCK = 64
 _PRODUCT = 2**19
-# Blocks whose magnitudes are taken together.
+# How many blocks have their magnitudes computed together.
 _BLOCKS = 8
-# Share of a filter's spectrum that librosa drops, its weakest frequencies.
+# librosa drops this share of a filter's spectrum, the weakest frequencies.
 _SPARSITY = 0.01
 
 
@@ -129,10 +129,10 @@ class Plan:
 
 
 class Signal:
-    """A waveform, and what it is at lower sample rates.
+    """A waveform, also available at lower sample rates.
 
-    Each rate is computed when it is first asked for, so that several transforms of one
-    signal can share them.
+    Each rate is computed on first use, so several transforms of one signal can share
+    it.
 
     Args:
         samples: float32 (samples,).
@@ -186,7 +186,7 @@ def magnitudes(signal: Signal, transform: Transform) -> np.ndarray:
 
 
 def check_magnitudes(values: np.ndarray, n_bins: int, name: str) -> np.ndarray:
-    """Return a |CQT| that was given from elsewhere as an array.
+    """Check a |CQT| that was computed elsewhere, and return it as an array.
 
     Args:
         values: (n_bins, frames).
@@ -202,7 +202,8 @@ def check_magnitudes(values: np.ndarray, n_bins: int, name: str) -> np.ndarray:
             f"{name}: expected a |CQT| of shape ({n_bins}, frames), "
             f"found {values.shape}"
         )
-    if not np.isfinite(values).all() or (values < 0).any():
+    # NaN is the minimum and the maximum of what has one.
+    if values.size and not (values.min() >= 0 and np.isfinite(values.max())):
         raise AudioError(f"{name}: a |CQT| must be finite and not negative")
     return values
 
@@ -219,7 +220,7 @@ def plan(transform: Transform) -> Plan:
     frequencies, bandwidth = transform.frequencies, transform.bandwidth
     cutoff = highest_passed(transform)
     nyquist = transform.sample_rate / 2
-    # Halvings of the hop that the octaves leave, and of the rate that the top bin does.
+    # How often the octaves allow the hop to be halved, and the top bin the sample rate.
     hop = transform.hop_length
     halvings = (hop & -hop).bit_length() - count
     spare = min(halvings, math.ceil(math.log2(nyquist / cutoff)) - 2)
@@ -272,8 +273,8 @@ def wavelet(length: float, quality: float, window: str) -> np.ndarray:
 def _filters(lengths: np.ndarray, quality: float, window: str) -> np.ndarray:
     """Return complex filters (bins, taps), to be correlated with the signal.
 
-    librosa multiplies the STFT by the filters' spectra, from which it drops the
-    weakest frequencies and the negative ones.
+    librosa multiplies the STFT by the filters' spectra, without their weakest and their
+    negative frequencies.
 
     Args:
         lengths: of the filters in samples, not whole numbers.
@@ -307,7 +308,7 @@ def _window(name: str, length: int) -> np.ndarray:
 def correlated(
     samples: np.ndarray, filters: np.ndarray, centres: np.ndarray
 ) -> np.ndarray:
-    """Return the magnitudes of filters at places of a signal.
+    """Return the magnitude of each filter's response at given places of a signal.
 
     Args:
         samples: float32 (samples,); beyond its ends there is silence.

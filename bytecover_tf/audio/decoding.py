@@ -27,13 +27,14 @@ from bytecover_tf.terminal import warn
 
 # A peak of -80 dBFS: above the dither of 16-bit silence, far below any music.
 _SILENCE = 1e-4
-# Samples per channel that are decoded before they are handed on: 1.5 s at 44.1 kHz.
-# More would not stay in the processor's cache.
+# Decoded blocks have this many samples per channel: 1.5 s at 44.1 kHz. Larger blocks
+# would not stay in the processor's cache.
 _BLOCK = 2**16
-# Share of the loudest channel's energy below which the mean of the channels is no more
-# the music: they cancel, as when a plug is wired the wrong way round.
+# If the mean of the channels has less than this share of the loudest channel's energy,
+# the channels cancel each other, as with a plug wired the wrong way round, and the mean
+# no longer contains the music.
 _CANCELLED = 0.05
-# Sample formats that are read as they are, with the value of silence, full scale and
+# Sample formats that we read without conversion: the value of silence, full scale, and
 # NumPy's type.
 _FORMATS = {
     "u8": (128, 2**7, np.uint8),
@@ -44,8 +45,8 @@ _FORMATS = {
 }
 # PyAV crashes on more.
 _MOST_PLANES = 7
-# Far above samples that were never scaled, as 32-bit integers; their squares still fit
-# float32, in which the transform computes.
+# Far above the samples of a file that was never scaled, such as 32-bit integers. The
+# squares still fit float32, which the transform computes in.
 _LARGEST = 1e12
 # A damaged header may declare 1 Hz, which would fill the memory when resampled.
 _LOWEST_RATE = 1000
@@ -61,7 +62,7 @@ _TIMED = {
     "wv",
 }
 
-# Older PyAV reports FFmpeg's messages to this logger; they are in our errors.
+# Older PyAV sends FFmpeg's messages to this logger; our errors contain them already.
 logging.getLogger("libav").addHandler(logging.NullHandler())
 
 
@@ -75,13 +76,14 @@ def load_audio(
     Args:
         path: an audio or video file. The format is told by the content.
         sample_rate: of the result, in hertz.
-        allow_truncated: whether to take what is there of a truncated file, with a word
-            on standard error.
+        allow_truncated: whether to use the part of a truncated file that is there, with
+            a warning on standard error.
 
     Returns:
-        The mean over all channels, float32 of shape (samples,), full scale 1. Where
-        the channels cancel one another, the loudest of them. Of several audio
-        streams, the one that is marked as the default, else the first.
+        The mean over all channels, float32 of shape (samples,), full scale 1. Where the
+        channels cancel one another, the loudest channel replaces the mean. If the file
+        has several audio streams, the one marked as default is decoded, or else the
+        first.
 
     Raises:
         AudioError: if the file cannot be read, is truncated or damaged, has
@@ -107,15 +109,15 @@ def iter_audio(
         a few seconds at most.
 
     Raises:
-        AudioError: as `load_audio` does. What only the whole file shows
-            (truncation, silence) is raised after the last block.
+        AudioError: as `load_audio` does. Truncation and silence show only at the end of
+            the file, so they are raised after the last block.
     """
     name = os.fspath(path)
     peaks: list[float] = []
     try:
         with _open(name) as file:
-            blocks = _mono_blocks(_frames(file, name, allow_truncated), name)
-            for block in _resample(blocks, sample_rate):
+            blocks = mono_blocks(_frames(file, name, allow_truncated), name)
+            for block in resample(blocks, sample_rate):
                 if block.size:
                     peaks.append(_finite_peak(block, name))
                     yield block
@@ -145,6 +147,38 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         if container.streams.audio:
             tags.insert(0, _default_stream(container).metadata)
         return {name.lower(): value for part in tags for name, value in part.items()}
+
+
+def iter_packets(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """Yield the packets of a recording's audio stream, which are its encoded sound.
+
+    Args:
+        path: an audio or video file.
+
+    Raises:
+        AudioError: the file cannot be read, or has no audio in it.
+    """
+    name = os.fspath(path)
+    try:
+        with _open(name) as file, _container(file) as container:
+            if not container.streams.audio:
+                raise AudioError(f"{name}: has no audio stream")
+            yield from map(bytes, container.demux(_default_stream(container)))
+    except (av.FFmpegError, OSError) as error:
+        raise AudioError(f"{name}: cannot be read ({error.strerror})") from error
+
+
+def declared_duration(path: str | os.PathLike[str]) -> float:
+    """Return how many seconds a file says that it lasts; 0 if it does not say.
+
+    Args:
+        path: an audio or video file, or anything else.
+    """
+    try:
+        with _open(os.fspath(path)) as file, _container(file) as container:
+            return (container.duration or 0) / av.time_base
+    except (AudioError, av.FFmpegError, OSError):
+        return 0.0
 
 
 def check_waveform(samples: np.ndarray, name: str) -> None:
@@ -205,7 +239,7 @@ def _open(name: str) -> _File:
     try:
         if not stat.S_ISREG(os.stat(name).st_mode):
             raise AudioError(f"{name}: is not a file, expected an audio file")
-        # Opened without its name: FFmpeg would take the extension for a hint,
+        # Open the file without its name. FFmpeg would take the extension as a hint,
         # decode a text called `a.sln` and follow the links of an m3u8.
         return _File(os.open(name, os.O_RDONLY))
     except OSError as error:
@@ -213,7 +247,7 @@ def _open(name: str) -> _File:
 
 
 def _container(file: _File) -> InputContainer:
-    # No file may make FFmpeg open another file or an address.
+    # Do not let any file make FFmpeg open another file or an address.
     options = {"protocol_whitelist": "none"}
     return av.open(file, "r", options=options, metadata_errors="replace")
 
@@ -259,9 +293,9 @@ def _frames(file: _File, name: str, allow_truncated: bool) -> Iterator[av.AudioF
                     continue
                 yield from frames
                 if not packet.size and packet.dts is None:
-                    # The last one; PyAV fails on streams that appeared late.
+                    # The last packet. PyAV fails on streams that appeared late.
                     break
-            # Of all streams: the sound of a video may end before its pictures.
+            # Look at all streams: the sound of a video may end before its pictures.
             if timed and packet.pts is not None:
                 packet_end = packet.pts + (packet.duration or 0)
                 ends[index] = max(ends.get(index, 0), packet_end)
@@ -290,10 +324,21 @@ def _default_stream(container: InputContainer) -> av.AudioStream:
     return streams[0]
 
 
-def _mono_blocks(
+def mono_blocks(
     frames: Iterable[av.AudioFrame], name: str
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Downmix frames into (sample rate, float32 block), anew where the kind changes."""
+    """Downmix frames, in bounded memory, one kind after the other.
+
+    Args:
+        frames: of one stream, in order.
+        name: what an error message calls it.
+
+    Yields:
+        Sample rate in hertz, and float32 samples (n,) of a second or two.
+
+    Raises:
+        AudioError: the sample rate is too low to be one.
+    """
 
     def kind(frame: av.AudioFrame) -> tuple[int, int, str]:
         return frame.sample_rate, frame.layout.nb_channels, frame.format.name
@@ -340,9 +385,10 @@ def _mono(frame: av.AudioFrame) -> np.ndarray:
         mono = sum(channels[1:], channels[0])  # many times as fast as NumPy's mean
         if count > 1:
             energies = [_energy(channel) for channel in channels]
-            # So written that what is not finite comes out as it is.
+            # The comparison is written so that values that are not finite stay as they
+            # are.
             if _energy(mono) / count**2 < _CANCELLED * max(energies):
-                # The same from block to block, where several are about as loud.
+                # Choose the same channel in each block where several are about as loud.
                 loud = (energy >= max(energies) / 4 for energy in energies)
                 return channels[list(loud).index(True)] / np.float32(full_scale)
         if count * full_scale > 1:
@@ -365,13 +411,14 @@ def _channels(frame: av.AudioFrame) -> list[np.ndarray]:
 
 
 def _energy(samples: np.ndarray) -> float:
-    # Not BLAS's product, which would divide it among threads.
+    # Not by BLAS, which would split the product among threads.
     return float(np.einsum("i,i", samples, samples))
 
 
-def _resample(
+def resample(
     blocks: Iterable[tuple[int, np.ndarray]], sample_rate: int
 ) -> Iterator[np.ndarray]:
+    """Bring blocks with their sample rates, of `mono_blocks`, to one rate."""
     for rate, group in groupby(blocks, itemgetter(0)):
         stream = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32")
         for _, block in group:

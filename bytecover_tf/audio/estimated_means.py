@@ -1,16 +1,17 @@
-"""Means of |CQT| over a few frames, at a small part of the transform's cost.
+"""Means of |CQT| over a few frames, at a fraction of the transform's cost.
 
 `magnitudes` followed by a mean over 5 frames computes every frame to the last digit. A
-network that hears notes needs neither. So here
+network that hears notes does not need every frame, nor that precision. So here
 
-- an octave is computed at as low a sample rate as passes it, where filters are short;
-- filters have the taps of their window. Those of librosa are twice as long, as it drops
-  the weakest 1% of their spectra, which spreads them;
-- a long filter's magnitude changes slowly: two or three of its values have nearly the
-  mean of all frames, by Gauss's quadrature.
+- each octave is computed at the lowest sample rate that passes it, where filters are
+  short;
+- filters are as long as their window. librosa's are twice as long, because it drops the
+  weakest 1% of their spectra, which spreads them in time;
+- the magnitude of a long filter changes slowly, so by Gauss's quadrature two or three
+  values give nearly the mean of all frames.
 
-The means differ by some 0.3% in the upper octaves and 0.5 to 1% in the lower ones from
-those of all frames.
+The means differ from those over all frames by some 0.3% in the upper octaves and 0.5 to
+1% in the lower ones.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from bytecover_tf.audio.constant_q import (
 
 # Share of half the sample rate that decimation passes.
 _PASSED = 0.9
-# Up to which length of a block, in the octave's shortest filters, so many values have
-# its mean within 1%.
+# (length, values): so many values give a block's mean within 1%, up to this length of
+# the block, measured in the octave's shortest filters.
 _VALUES = ((0.3, 2), (0.6, 3))
 
 
@@ -46,7 +47,7 @@ class _Octave:
 def estimated_means(
     signal: Signal, transform: Transform, size: int, first: int = 0
 ) -> np.ndarray:
-    """Return about the means of |CQT| over blocks of frames.
+    """Estimate the means of |CQT| over blocks of frames.
 
     Args:
         signal: at the transform's sample rate.
@@ -107,9 +108,9 @@ def _filters(lengths: np.ndarray, factor: int, transform: Transform) -> np.ndarr
 
 
 def _quadrature(size: int, values: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return places in a block, in frames from its first, and float32 weights.
+    """Return places in a block, in frames from its first, and their float32 weights.
 
-    Two or three of them have the mean over all frames of any cubic or quintic.
+    Two values give the exact mean of any cubic over all frames, three of any quintic.
     """
     frames = np.arange(size) - (size - 1) / 2
     square, fourth = (frames**2).mean(), (frames**4).mean()

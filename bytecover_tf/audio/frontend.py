@@ -26,7 +26,7 @@ from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
 if TYPE_CHECKING:
     from bytecover_tf.audio.hearing import Hearing
 
-# Samples of a waveform that are taken up together, as when a file is decoded.
+# A waveform is processed in blocks of this many samples, as a decoded file is.
 _BLOCK = 2**16
 
 
@@ -34,12 +34,15 @@ _BLOCK = 2**16
 class Frontend(Transform):
     """Parameters of the constant-Q features; the defaults are the paper's.
 
-    It has those of `constant_q.Transform`, and two of its own.
+    These are the parameters of `constant_q.Transform` and two more.
 
     Attributes:
         pool: number of frames averaged into one; an incomplete tail is dropped.
         normalization: `max` divides a recording's pooled features by their
             maximum, `none` leaves the amplitudes.
+        estimated: whether `estimated_means` computes the pooled frames of audio, within
+            1% and at a fifth of the time for 36 bins an octave; what hears notes reads
+            the same.
 
     Raises:
         ConfigError: a value is out of range, or two of them do not fit together.
@@ -47,6 +50,7 @@ class Frontend(Transform):
 
     pool: int = 100
     normalization: Literal["max", "none"] = "max"
+    estimated: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,8 +64,14 @@ class Frontend(Transform):
     # -- identity ---------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the parameters by name."""
-        return dataclasses.asdict(self)
+        """Return the parameters by name; `estimated` where it is so.
+
+        Without it they are those of earlier frontends, which did not know it.
+        """
+        parameters = dataclasses.asdict(self)
+        if not self.estimated:
+            del parameters["estimated"]
+        return parameters
 
     @classmethod
     def from_dict(cls, parameters: dict[str, Any]) -> Frontend:
@@ -101,7 +111,7 @@ class Frontend(Transform):
         Raises:
             FrontendMismatch: with each parameter that differs, both values shown.
         """
-        mine, theirs = self.to_dict(), other.to_dict()
+        mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
         differing = [
             f"{name}: expected {mine[name]}, found {theirs[name]}"
             for name in mine
@@ -259,7 +269,7 @@ class Frontend(Transform):
         return (samples[i : i + _BLOCK] for i in range(0, len(samples), _BLOCK))
 
     def _features(self, blocks: Iterator[np.ndarray], name: str) -> np.ndarray:
-        (pooled,) = _averages(blocks, Average(self, self.pool))
+        (pooled,) = _averages(blocks, self._average)
         return self._normalize(pooled, name)
 
     def _features_with_chroma(
@@ -267,15 +277,24 @@ class Frontend(Transform):
     ) -> tuple[np.ndarray, np.ndarray]:
         size = chroma.frames_per_chroma(self)
         if hearing is None:
-            folded = Average(self, size)
+            folded = Average(self._transform, size)
         else:
             hearing.check_rate(self)
             folded = hearing.average
-        pooled, means = _averages(blocks, Average(self, self.pool), folded)
+        pooled, means = _averages(blocks, self._average, folded)
         features = self._normalize(pooled, name)
         if hearing is None:
             return features, chroma.chroma_of_cqt(means, size, self, name)
         return features, hearing.chroma(means)
+
+    @property
+    def _transform(self) -> Transform:
+        names = [field.name for field in dataclasses.fields(Transform)]
+        return Transform(**{name: getattr(self, name) for name in names})
+
+    @property
+    def _average(self) -> Average:
+        return Average(self._transform, self.pool, self.estimated)
 
     def _normalize(self, pooled: np.ndarray, name: str) -> np.ndarray:
         if pooled.shape[1] == 0:
@@ -289,13 +308,16 @@ class Frontend(Transform):
             )
         if self.normalization == "max":
             pooled = pooled / peak
-        return pooled.astype(np.float32)
+        return pooled.astype(np.float32, copy=False)
 
 
 def _averages(
     blocks: Iterator[np.ndarray], *averages: Average
 ) -> tuple[np.ndarray, ...]:
-    stream = StreamedTransform(*averages)
+    # Features and hearing may read the same.
+    distinct = list(dict.fromkeys(averages))
+    stream = StreamedTransform(*distinct)
     for block in blocks:
         stream.add(block)
-    return stream.finish()
+    found = dict(zip(distinct, stream.finish(), strict=True))
+    return tuple(found[average] for average in averages)

@@ -1,9 +1,9 @@
-"""Hearing: which notes a recording plays, as a small network hears them.
+"""Hearing: a small network that tells which notes a recording plays.
 
 The network runs in ONNX Runtime. It reads a constant-Q transform of 36 bins an octave.
-Of each semitone it says four times a second how likely a note sounds, how likely one
-begins, and how likely it is the melody. Chroma of these is what alignment compares: it
-depends far less on instruments and rooms than the transform does. The network is
+Four times a second it says of each semitone how likely a note sounds, how likely one
+begins, and how likely it is the melody. Alignment compares the chroma of these notes,
+which depends far less on instruments and rooms than the transform does. The network is
 `models.note_network`; `docs/hearing.md` says what it was taught.
 """
 
@@ -38,11 +38,12 @@ _WEIGHTS = Path(__file__).parents[1] / "weights"
 _SHIPPED = _WEIGHTS / "hearing" / "hearing.onnx"
 
 METADATA = "bytecover-hearing"
-"""Where an exported network says what it reads."""
+"""The entry in a network's metadata that says what it reads."""
 
-# Frames of the transform that the network reads at once, and how many on each side
-# reach into what it says of one; both even, as it halves the rate.
-_CHUNK = 4096
+# How many frames of the transform the network reads at once, and how many frames on
+# each side influence its output for one. Both are even because the network halves the
+# rate.
+_CHUNK = 1024
 _CONTEXT = 64
 
 
@@ -50,12 +51,12 @@ _CONTEXT = 64
 class Hearing:
     """A network that hears notes.
 
-    It is small to send to another process, and opens the network on its first use in
-    each.
+    The object is cheap to send to another process; each process opens the network on
+    first use.
 
     Attributes:
         path: an `.onnx` file that `python -m export --hearing` wrote.
-        expected: SHA-256 that the file must have; empty for any.
+        expected: SHA-256 that the file must have; empty to accept any.
 
     Raises:
         EncoderError: on each use, if there is no such file, or it is something else.
@@ -82,7 +83,7 @@ class Hearing:
             return _opened(self, self.expected, stamp)
 
     def _checked(self, content: bytes) -> str:
-        """Return the SHA-256 of a content of the file, once it is the expected one."""
+        """Return the SHA-256 of the file's content, if it is the expected one."""
         if self.path == str(_SHIPPED):
             name = _SHIPPED.relative_to(_WEIGHTS).as_posix()
             check_listed(_WEIGHTS, name, EncoderError)
@@ -110,7 +111,7 @@ class Hearing:
 
     @property
     def pool(self) -> int:
-        """How many frames of the transform are averaged into one that it reads."""
+        """How many frames of the transform are averaged into one frame of input."""
         return self._network.pool
 
     def check_rate(self, transform: Transform) -> None:
@@ -134,7 +135,7 @@ class Hearing:
 
     @property
     def average(self) -> Average:
-        """What a `StreamedTransform` makes of a signal for `hear`."""
+        """The average that a `StreamedTransform` computes for `hear`."""
         return Average(self.transform, self.pool, estimated=True)
 
     def hear(self, magnitudes: np.ndarray) -> np.ndarray:
@@ -150,20 +151,22 @@ class Hearing:
         """
         frames = magnitudes.shape[1] // 2 * 2
         mean = magnitudes.mean(dtype=np.float64) if magnitudes.size else 0
-        relative = magnitudes[None, :, :frames] / np.float32(mean or 1)
         session = self._network.session
-        parts = [np.empty((3, 84, 0), np.float32)]
+        heard = np.empty((3, 84, frames // 2), np.float32)
         for start in range(0, frames, _CHUNK):
             before = max(start - _CONTEXT, 0)
             end = min(start + _CHUNK, frames)
-            chunk = relative[:, :, before : end + _CONTEXT]
-            (heard,) = session.run(None, {"magnitudes": chunk})
+            # Hours take much memory, and so are not copied as a whole.
+            chunk = magnitudes[None, :, before : min(end + _CONTEXT, frames)]
+            relative = chunk / np.float32(mean or 1)
+            (some,) = session.run(None, {"magnitudes": relative})
             lead = (start - before) // 2
-            parts.append(heard[0, :, :, lead : lead + (end - start) // 2])
-        return np.concatenate(parts, axis=2)
+            length = (end - start) // 2
+            heard[:, :, start // 2 : end // 2] = some[0, :, :, lead : lead + length]
+        return heard
 
     def chroma(self, magnitudes: np.ndarray) -> np.ndarray:
-        """Return the chroma of what is heard, and last that of the transform.
+        """Return the chroma of the heard notes, followed by that of the transform.
 
         Args:
             magnitudes: as `hear` takes them.
@@ -187,11 +190,11 @@ def named_hearing(name: str) -> Hearing | None:
 
 
 def hearing_for(transform: Transform, paths: Iterable[str]) -> Hearing | None:
-    """Return what can hear the notes of files, or None.
+    """Return the package's network if it can hear these files, or None.
 
     Args:
         transform: of the features that are read along with them.
-        paths: the files. Notes are heard in sound, not in `.npy` files.
+        paths: the files. The network needs audio; it cannot hear `.npy` files.
     """
     if any(path.endswith(".npy") for path in paths):
         return None

@@ -1,7 +1,7 @@
 """|CQT| of a signal that arrives in blocks, averaged over frames.
 
-Several transforms can follow one pass over a file in memory that its length does not
-raise, but for their averages.
+Several transforms can share one pass over a file. Only their averages grow with its
+length; all other memory is bounded.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CONTEXT_FRAMES = 64
 
 @dataclass(frozen=True)
 class Average:
-    """What is averaged.
+    """An average of |CQT| to compute.
 
     Attributes:
         transform: parameters of the transform.
@@ -42,20 +42,24 @@ class Average:
 
 
 class StreamedTransform:
-    """Averages of |CQT| over blocks of frames, of a signal that arrives in parts.
+    """Computes averages of |CQT| over blocks of frames while a signal arrives in parts.
 
     A recording that fits into one chunk is transformed in one piece.
 
     Args:
-        *averages: what to compute. Their transforms have one sample rate.
+        *averages: what to compute; all transforms must have the same sample rate.
+        chunk_frames: how many frames of a long signal are transformed at once; fewer
+            give out averages sooner.
     """
 
-    def __init__(self, *averages: Average) -> None:
+    def __init__(self, *averages: Average, chunk_frames: int | None = None) -> None:
         self._averages = averages
         hops = {average.transform.hop_length for average in averages}
         # In samples; chunks are whole multiples of all blocks.
         step = math.lcm(*(average.samples for average in averages))
-        self._chunk = step * math.ceil(_CHUNK_FRAMES * max(hops) / step)
+        self._chunk = step * math.ceil(
+            (chunk_frames or _CHUNK_FRAMES) * max(hops) / step
+        )
         hop = math.lcm(*hops)
         self._context = hop * math.ceil(_CONTEXT_FRAMES * max(hops) / hop)
         self._held: list[np.ndarray] = []
@@ -73,16 +77,27 @@ class StreamedTransform:
             done = self._lead + self._chunk - self._context
             self._held, self._lead = [buffer[done:]], self._context
 
-    def finish(self) -> tuple[np.ndarray, ...]:
-        """Return the averages, float32 (n_bins, frames // size) for each of them.
+    def take(self) -> tuple[np.ndarray, ...]:
+        """Return the averages that are new since the last call, and forget them.
 
-        A last block of fewer frames is dropped.
+        Returns:
+            float32 (n_bins, n) for each of the averages; n may be 0.
+        """
+        return tuple(
+            _joined(average.transform.n_bins, means)
+            for average, means in zip(self._averages, self._means, strict=True)
+        )
+
+    def finish(self) -> tuple[np.ndarray, ...]:
+        """Return the averages that were not taken, (n_bins, frames // size) for each.
+
+        They are float32. A last block of fewer frames is dropped.
         """
         self._average(np.concatenate(self._held))
-        return tuple(np.concatenate(parts, axis=1) for parts in self._means)
+        return self.take()
 
     def _average(self, samples: np.ndarray, length: int | None = None) -> None:
-        """Average what begins after the lead, at most some samples of it."""
+        """Average the samples that follow the lead, at most so many of them."""
         signal = Signal(samples)
         transformed: dict[Transform, np.ndarray] = {}
         for average, means in zip(self._averages, self._means, strict=True):
@@ -95,6 +110,20 @@ class StreamedTransform:
                     transformed[transform] = magnitudes(signal, transform)
                 mean = mean_blocks(transformed[transform][:, first:], size)
             means.append(mean[:, : length and length // average.samples])
+
+
+def _joined(bins: int, parts: list[np.ndarray]) -> np.ndarray:
+    """Join arrays (bins, n) along their columns, and forget each once it is copied.
+
+    Those of hours would else be in memory twice.
+    """
+    joined = np.empty((bins, sum(part.shape[1] for part in parts)), np.float32)
+    end = joined.shape[1]
+    while parts:
+        part = parts.pop()
+        joined[:, end - part.shape[1] : end] = part
+        end -= part.shape[1]
+    return joined
 
 
 def mean_blocks(frames: np.ndarray, size: int) -> np.ndarray:

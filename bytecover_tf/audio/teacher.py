@@ -1,8 +1,8 @@
 """Basic Pitch as a teacher: which notes sound in a recording, and where they begin.
 
-Only labelling needs it, nothing at inference. Its weights are those of an installed
-`basic_pitch` package, whose code is not imported: that would take TensorFlow, and most
-of what the package requires.
+Only labelling needs it; inference does not. We read the weights of an installed
+`basic_pitch` package but do not import its code, which would need TensorFlow and most
+of the package's requirements.
 
 Reference:
     Bittner et al., "A lightweight instrument-agnostic model for polyphonic note
@@ -22,12 +22,12 @@ SAMPLE_RATE = 22050
 HOP = 256
 """Samples between two frames."""
 PITCHES = 88
-"""Pitches that are told apart, from A0 (MIDI note 21) up."""
+"""Number of pitches, from A0 (MIDI note 21) up."""
 INSTALL = "pip install --no-deps basic-pitch==0.4.0"
-"""Without its dependencies, as they ask for another TensorFlow and NumPy."""
+"""Without its dependencies, which ask for another TensorFlow and NumPy."""
 
-# The network reads windows of 172 frames. What it says of the outer 15 on each side
-# lacks context and is dropped, which leaves 142.
+# The network reads windows of 172 frames. The outer 15 on each side lack context and
+# are dropped, which leaves 142.
 _WINDOW = 43844
 _EDGE = 15
 _KEPT = 142
@@ -59,12 +59,12 @@ class Teacher:
 
     Basic Pitch's own program moves its windows by 36 164 samples and keeps 142 frames
     of 256 samples of each: its frames run late, by a second after 200, and it corrects
-    the times of notes afterwards. Here a window moves by just the frames that are kept
-    of it, and frame `i` is centred on sample `256 i` however long the recording is.
+    the times of notes afterwards. Here a window moves by exactly the frames that are
+    kept, so frame `i` is centred on sample `256 i` however long the recording is.
 
     Args:
         path: the ONNX file; by default that of the installed package.
-        threads: of one operation; by default one a core.
+        threads: number of threads for one operation; by default one per core.
 
     Raises:
         ConfigError: there is no teacher, or the file holds another network.

@@ -240,6 +240,14 @@ class Catalogue(Closing):
         )
 
     @abstractmethod
+    def make_room(self) -> bool:
+        """Add the columns that a catalogue of an older version lacks.
+
+        Returns:
+            Whether it has all of them now. A server before Milvus 2.6 adds none.
+        """
+
+    @abstractmethod
     def remove(self, ids: Sequence[str]) -> None:
         """Remove recordings; ids that are not there are passed over."""
 

@@ -1,4 +1,4 @@
-"""Which encoder made a catalogue's embeddings, of which segments, and what heard it."""
+"""What made a catalogue: the encoder, the segments, and the network that heard it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from bytecover_tf.encoders.encoder import Encoder
 
 
-# 1 had no chroma, 2 that of the transform alone. To be raised when chroma is computed
-# in another way.
+# Format 1 had no chroma, format 2 the transform's chroma alone. Raise the number when
+# chroma is computed in another way.
 _FORMAT = 3
 _READ = (2, 3)
 
@@ -32,17 +32,17 @@ class Identity:
     """What two catalogues must share for their embeddings to be comparable.
 
     Attributes:
-        encoder: SHA-256 of the encoder's `.keras` file, also if an export of it
-            made the embeddings.
+        encoder: SHA-256 of the encoder's `.keras` file, even if an export of it made
+            the embeddings.
         frontend: parameters of the features that the encoder reads.
         dim: size of an embedding.
         segmenting: which segments have an embedding of their own.
         hearing: SHA-256 of the network that heard the notes; empty if the chroma is
             that of the transform alone.
-        encoder_path: where the encoder lay, or its name; tells the user, and is not
-            compared.
-        hearing_path: likewise where the network lay; empty for the one that comes
-            with the package.
+        encoder_path: the encoder's path or name when the catalogue was made; shown to
+            the user, not compared.
+        hearing_path: likewise the path of the network that heard the notes; empty for
+            the package's own.
     """
 
     encoder: str
@@ -61,7 +61,7 @@ class Identity:
         segmenting: Segmenting | None = None,
         hearing: Hearing | None = DEFAULT_HEARING,
     ) -> Identity:
-        """Return the identity of what an encoder makes.
+        """Return the identity of a catalogue that an encoder makes.
 
         Args:
             encoder: as `load_encoder` returned it.
@@ -96,7 +96,7 @@ class Identity:
         return HEARD_PARTS if self.hearing else 1
 
     def load_hearing(self, where: str) -> Hearing | None:
-        """Return what heard the notes, or None if the transform's chroma is enough.
+        """Return the network that heard the notes, or None if none did.
 
         Args:
             where: names the catalogue.
@@ -119,11 +119,11 @@ class Identity:
                 "place of that one by --hearing, or index the files into a new "
                 "catalogue"
             )
-        # It may be replaced while it is in use.
+        # The file may be replaced while it is in use.
         return replace(hearing, expected=found)
 
     def with_hearing(self, hearing: Hearing | None, where: str) -> Identity:
-        """Return the identity of a catalogue whose network that hears was moved.
+        """Return the identity of a catalogue whose hearing network was moved.
 
         Args:
             hearing: the network where it is now; None for a catalogue without.
@@ -205,7 +205,7 @@ class Identity:
 
 
 def _hearing_facts(hearing: Hearing | None) -> tuple[str, str]:
-    """Return the checksum of a network that hears, and where it lies, if elsewhere."""
+    """Return a hearing network's checksum, and its path unless it is the package's."""
     if hearing is None:
         return "", ""
     is_shipped = hearing == DEFAULT_HEARING

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from bytecover_tf.catalogues.catalogue import Catalogue, Place, place_of
+from bytecover_tf.catalogues.identifiers import EXPECTED, is_work_identifier, tidy
 from bytecover_tf.catalogues.packing import pack
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.catalogues.segments import embed_rows
-from bytecover_tf.catalogues.tags import read_tags
+from bytecover_tf.catalogues.tags import TAG_NAMES, TAGS_READ, read_tags
+from bytecover_tf.data import manifest as manifests
 from bytecover_tf.data.files import Found, existing_folder, search
-from bytecover_tf.data.manifest import load as read_manifest
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import CatalogueError, DataError
 from bytecover_tf.files import is_gone
@@ -38,23 +41,28 @@ class IndexingReport:
         changed: number of files whose content replaced another.
         moved: number of recordings found at another path.
         renamed: number of recordings that got another work.
+        retagged: number of others of which tags or manifest say something else now.
         present: number that needed nothing.
         copies: by path, the path that the catalogue has the same content of.
         failed: reason by path, for each file that was skipped.
+        malformed: by path, what is wrong with the identifiers of a file that was read.
     """
 
     added: int = 0
     changed: int = 0
     moved: int = 0
     renamed: int = 0
+    retagged: int = 0
     present: int = 0
     copies: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    malformed: dict[str, str] = field(default_factory=dict)
 
     @property
     def has_changed_something(self) -> bool:
         """Whether the catalogue is not as it was."""
-        return bool(self.added + self.changed + self.moved + self.renamed)
+        changes = self.added + self.changed + self.moved + self.renamed
+        return bool(changes + self.retagged)
 
 
 def index_files(
@@ -66,6 +74,7 @@ def index_files(
     ray: str | None = None,
     allow_truncated: bool = False,
     again: bool = False,
+    facts: Mapping[str, Mapping[str, str]] | None = None,
 ) -> IndexingReport:
     """Bring a catalogue up to date with files.
 
@@ -75,7 +84,9 @@ def index_files(
     new content with the sound of a file that is gone, which has got other tags.
     The path of a recording with copies is the first in `paths`. Content that a
     changed file no longer has is removed; its work passes to the new content if it
-    was given one. What was embedded is stored at once, so that an interrupted run
+    was given one. A recording whose work has no name gets the ISWC or the MusicBrainz
+    id of its work for one, or the work of a recording that shares them. What was
+    embedded is stored at once, so that an interrupted run
     continues where it was, and ends with the same catalogue.
 
     Args:
@@ -89,6 +100,7 @@ def index_files(
             `bytecover_tf.stores.ray_cluster`.
         allow_truncated: whether to take what is there of truncated files.
         again: whether to read files with the size and time that the catalogue knows.
+        facts: fields of `Tags` by absolute path, in place of what the tags say.
 
     Returns:
         What was done and what failed.
@@ -105,7 +117,7 @@ def index_files(
         hearing=catalogue.identity.load_hearing(catalogue.address),
         allow_truncated=allow_truncated,
     )
-    run = _Indexing(catalogue, load, ordered, works or {}, read, again)
+    run = _Indexing(catalogue, load, ordered, works or {}, facts or {}, read, again)
     return run.run(workers, ray)
 
 
@@ -170,6 +182,7 @@ class _Indexing:
         load: Callable[[], Encoder],
         paths: Sequence[str],
         works: Mapping[str, str],
+        facts: Mapping[str, Mapping[str, str]],
         read: Reader,
         again: bool,
     ) -> None:
@@ -186,9 +199,17 @@ class _Indexing:
         self._paths = paths
         self._rank = {path: rank for rank, path in enumerate(paths)}
         self._works = works
+        self._facts = facts
+        self._keeps_tags = catalogue.make_room()
+        # Labels of works by identifier, and how many recordings each has.
+        self._identified: dict[str, str] = {}
+        self._sharers: Counter[str] = Counter()
         self._by_content: dict[str, Recording] = {}
         self._by_path: dict[str, Recording] = {}
-        for recording in catalogue.recordings():
+        for recording in sorted(catalogue.recordings(), key=lambda each: each.id):
+            self._sharers[recording.work] += 1
+            if recording.has_named_work:
+                self._note_identifiers(recording)
             self._by_content[recording.content] = recording
             # A run killed while a file changed left its old content there too.
             if recording.path not in self._by_path or recording.is_unchanged:
@@ -227,12 +248,18 @@ class _Indexing:
         if self._again or known is None or not known.is_unchanged:
             return False
         self._seen[path] = known.content
-        work = self._works.get(path, known.work)
-        if work == known.work:
-            self.report.present += 1
-        else:
+        new = known
+        if self._keeps_tags and known.tags_read < TAGS_READ:
+            new = self._tagged(known, path)
+        new = self._told(new, path, known)
+        if new.work != known.work:
             self.report.renamed += 1
-            self._update(replace(known, work=work))
+        elif new.facts != known.facts:
+            self.report.retagged += 1
+        else:
+            self.report.present += 1
+        if new != known:
+            self._update(new)
         return True
 
     def _fail(self, path: str, reason: str) -> None:
@@ -302,14 +329,50 @@ class _Indexing:
 
     def _placed(self, recording: Recording, path: str, result: Extracted) -> Recording:
         """Return a recording as it is at a path."""
-        return replace(
-            recording,
-            **asdict(read_tags(path)),
-            work=self._works.get(path, recording.work),
-            path=path,
-            size=result.size,
-            mtime_ns=result.mtime_ns,
-        )
+        placed = self._tagged(recording, path)
+        placed = replace(placed, path=path, size=result.size, mtime_ns=result.mtime_ns)
+        return self._told(placed, path, self._by_path.get(path, recording))
+
+    def _tagged(self, recording: Recording, path: str) -> Recording:
+        """Return a recording with what a file's tags say."""
+        return replace(recording, **asdict(read_tags(path)), tags_read=TAGS_READ)
+
+    def _told(self, recording: Recording, path: str, before: Recording) -> Recording:
+        """Return a recording with the work and facts that it was given.
+
+        The identifiers of a work count when they are new: what a person has decided
+        about the recording since is not undone by them.
+        """
+        facts: dict[str, Any] = {
+            kind: tidy(kind, text) if kind in EXPECTED else text
+            for kind, text in self._facts.get(path, {}).items()
+        }
+        told = replace(recording, **facts) if self._keeps_tags else recording
+        if told.malformed and told.malformed != before.malformed:
+            self.report.malformed[path] = "; ".join(
+                f"{kind} {' '.join(values)!r}, expected {EXPECTED[kind]}"
+                for kind, values in told.malformed.items()
+            )
+        if path in self._works:
+            told = replace(told, work=self._works[path])
+        elif told.work_identifiers != before.work_identifiers:
+            told = replace(told, work=self._work_by_identifier(told))
+        if told.has_named_work:
+            self._note_identifiers(told)
+        return told
+
+    def _work_by_identifier(self, recording: Recording) -> str:
+        is_alone = self._sharers[recording.work] < 2 and not recording.has_named_work
+        if is_alone or is_work_identifier(recording.work):
+            for identifier in recording.work_identifiers:
+                if identifier in self._identified:
+                    return self._identified[identifier]
+            return next(iter(recording.work_identifiers), recording.work)
+        return recording.work
+
+    def _note_identifiers(self, recording: Recording) -> None:
+        for identifier in recording.work_identifiers:
+            self._identified.setdefault(identifier, recording.work)
 
     def _update(self, recording: Recording) -> None:
         self._by_content[recording.content] = recording
@@ -371,11 +434,13 @@ class Files:
     Attributes:
         paths: of the recordings, absolute.
         works: label of the composition by path, of those that a manifest lists.
+        facts: by path, what the manifest says in columns named as fields of `Tags`.
         found: what the folders hold, and what of it is left out.
     """
 
     paths: list[str]
     works: dict[str, str]
+    facts: dict[str, dict[str, str]]
     found: Found
 
 
@@ -390,10 +455,12 @@ def find_files(folders: Iterable[str | Path], manifest: Path | None = None) -> F
         DataError: a folder is missing, the manifest is malformed, or there are no
             recordings.
     """
-    works = {}
+    works, facts = {}, {}
     if manifest is not None:
-        for track in read_manifest(manifest):
+        for track in manifests.load(manifest):
             works[os.path.abspath(track.path)] = track.work
+        columns = manifests.load_columns(manifest, TAG_NAMES)
+        facts = {os.path.abspath(path): told for path, told in columns.items()}
     found = Found()
     folders = list(folders)
     for folder in folders:
@@ -408,4 +475,4 @@ def find_files(folders: Iterable[str | Path], manifest: Path | None = None) -> F
             f"{', '.join(map(str, folders))}: expected recordings, found none"
             + "".join(f"; {reason}" for reason in reasons)
         )
-    return Files(list(dict.fromkeys(paths)), works, found)
+    return Files(list(dict.fromkeys(paths)), works, facts, found)

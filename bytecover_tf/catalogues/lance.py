@@ -13,11 +13,13 @@ it finds; the number tells whether that is the latest one that there was.
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +34,20 @@ from bytecover_tf.catalogues.catalogue import (
 from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.catalogues.packing import unpack
 from bytecover_tf.catalogues.recall import Trial
-from bytecover_tf.catalogues.rows import COLUMNS, DIGEST, Hit, Recording, Row
+from bytecover_tf.catalogues.rows import (
+    ADDED_COLUMNS,
+    COLUMNS,
+    DIGEST,
+    Hit,
+    Recording,
+    Row,
+)
 from bytecover_tf.errors import ByteCoverError, CatalogueError, ConfigError
 from bytecover_tf.files import lock, write_atomically
+
+# What asks a server for tables. Its package makes hundreds of classes for that, half of
+# what importing LanceDB costs, which itself needs some modules of the package only.
+_CLIENT = "lance_namespace_urllib3_client"
 
 _TABLE = "recordings"
 _IDENTITY = b"bytecover"
@@ -84,6 +97,7 @@ class LanceCatalogue(Catalogue):
     """
 
     def __init__(self, address: str, identity: Identity | None = None) -> None:
+        _run_on_demand(_CLIENT)
         try:
             import lancedb
         except ImportError:
@@ -110,8 +124,7 @@ class LanceCatalogue(Catalogue):
         with _explained(address):
             self._table = database.open_table(_TABLE)
             self._check_version(latest)
-            self._schema = self._table.schema
-            self.identity = _read_identity(self._schema, address)
+            self.identity = _read_identity(self._table.schema, address)
 
     @property
     def _exists(self) -> bool:
@@ -158,6 +171,27 @@ class LanceCatalogue(Catalogue):
         mode = "overwrite" if names - {"lock"} else "create"
         database.create_table(_TABLE, schema=_schema(identity), mode=mode)
 
+    def make_room(self) -> bool:
+        """Add the columns that a catalogue of an older version lacks."""
+        empty = {str: "''", int: "cast(0 as bigint)"}
+        with self.writing(), _explained(self.address):
+            present = self._table.schema.names
+            missing = {
+                name: empty[kind]
+                for name, kind in ADDED_COLUMNS.items()
+                if name not in present
+            }
+            if missing:
+                self._table.add_columns(missing)
+        return True
+
+    @property
+    def _columns(self) -> list[str]:
+        """The columns of a recording that the table has by now."""
+        with _explained(self.address):
+            present = self._table.schema.names
+        return [*COLUMNS, *(name for name in ADDED_COLUMNS if name in present)]
+
     def remove(self, ids: Sequence[str]) -> None:
         """Remove recordings; ids that are not there are passed over."""
         with self.writing(), _explained(self.address):
@@ -171,13 +205,13 @@ class LanceCatalogue(Catalogue):
 
     def recordings(self) -> Iterator[Recording]:
         """Yield every recording, in no order."""
-        for batch in self._scan(list(COLUMNS), "segment = 0"):
+        for batch in self._scan(self._columns, "segment = 0"):
             yield from map(Recording.from_dict, batch.to_pylist())
 
     def rows(self, ids: Iterable[str] | None = None) -> Iterator[Row]:
         """Yield the rows of the recordings with these ids, by default of all."""
         for condition in [None] if ids is None else _conditions(ids):
-            columns = [*COLUMNS, "embedding", "chroma", *self._digest]
+            columns = [*self._columns, "embedding", "chroma", *self._digest]
             for batch in self._scan(columns, condition):
                 embeddings = self._vectors(batch)
                 values = batch.drop_columns(["embedding"]).to_pylist()
@@ -189,7 +223,7 @@ class LanceCatalogue(Catalogue):
     @property
     def _digest(self) -> list[str]:
         """The column with digests, which catalogues of older versions lack."""
-        return [DIGEST] if DIGEST in self._schema.names else []
+        return [DIGEST] if DIGEST in self._table.schema.names else []
 
     def vectors(self) -> Iterator[np.ndarray]:
         """Yield every embedding, in blocks (n, dim) and no order."""
@@ -238,7 +272,7 @@ class LanceCatalogue(Catalogue):
             query = (
                 self._table.search(list(vectors), vector_column_name="embedding")
                 .distance_type("cosine")
-                .select([*COLUMNS, "_distance"])
+                .select([*self._columns, "_distance"])
                 .limit(top)
                 # These matter to an approximate index only.
                 .nprobes(_ALL)
@@ -333,13 +367,16 @@ class LanceCatalogue(Catalogue):
         import pyarrow as pa
 
         values = [row.to_dict() for row in rows]
-        columns = [[value[name] for value in values] for name in COLUMNS]
         flat = np.stack([row.embedding for row in rows]).astype(np.float32).ravel()
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat), self.identity.dim)
-        chroma = [value["chroma"] for value in values]
-        arrays = [*map(pa.array, columns), vectors, pa.array(chroma, pa.binary())]
-        arrays += [pa.array([value[name] for value in values]) for name in self._digest]
-        return pa.table(arrays, schema=self._schema)
+        schema = self._table.schema
+        arrays = [
+            vectors
+            if field.name == "embedding"
+            else pa.array([value[field.name] for value in values], field.type)
+            for field in schema
+        ]
+        return pa.table(arrays, schema=schema)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -389,6 +426,7 @@ def _schema(identity: Identity) -> Any:
         ("embedding", pa.list_(pa.float32(), identity.dim)),
         ("chroma", pa.binary()),
         (DIGEST, pa.string()),
+        *((name, types[kind]) for name, kind in ADDED_COLUMNS.items()),
     ]
     return pa.schema(fields, metadata={_IDENTITY: identity.to_json()})
 
@@ -414,3 +452,22 @@ def _conditions(ids: Iterable[str]) -> Iterator[str]:
     quoted = ["'" + name.replace("'", "''") + "'" for name in ids]
     for start in range(0, len(quoted), _IDS_AT_ONCE):
         yield f"id IN ({', '.join(quoted[start : start + _IDS_AT_ONCE])})"
+
+
+def _run_on_demand(name: str) -> None:
+    """Have a package run when something in it is first asked for.
+
+    Its modules can be imported before.
+    """
+    spec = None if name in sys.modules else find_spec(name)
+    if spec is None or spec.loader is None:
+        return
+    loader, package = spec.loader, module_from_spec(spec)
+
+    def run(attribute: str) -> Any:
+        del package.__dict__["__getattr__"]
+        loader.exec_module(package)
+        return getattr(package, attribute)
+
+    package.__dict__["__getattr__"] = run
+    sys.modules[name] = package

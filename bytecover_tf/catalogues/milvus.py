@@ -28,7 +28,14 @@ from bytecover_tf.catalogues.catalogue import (
 )
 from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.catalogues.packing import BYTES_PER_FRAME, unpack
-from bytecover_tf.catalogues.rows import COLUMNS, DIGEST, Hit, Recording, Row
+from bytecover_tf.catalogues.rows import (
+    ADDED_COLUMNS,
+    COLUMNS,
+    DIGEST,
+    Hit,
+    Recording,
+    Row,
+)
 from bytecover_tf.errors import CatalogueError
 from bytecover_tf.terminal import without_password
 
@@ -102,6 +109,7 @@ class MilvusCatalogue(Catalogue):
             self.identity = Identity.from_json(described["description"], address)
             names = {field["name"] for field in described["fields"]}
             self._digest = [DIGEST] if DIGEST in names else []
+            self._added = [name for name in ADDED_COLUMNS if name in names]
             if not self._client.list_indexes(self._collection):
                 # Who made the collection or changed its index was killed.
                 self._client.create_index(self._collection, self._index(_EXACT))
@@ -114,13 +122,9 @@ class MilvusCatalogue(Catalogue):
     def _make(self, identity: Identity) -> None:
         from pymilvus import DataType
 
-        types: dict[type, tuple[Any, dict[str, int]]] = {
-            str: (DataType.VARCHAR, {"max_length": _TEXT}),
-            int: (DataType.INT64, {}),
-            float: (DataType.DOUBLE, {}),
-        }
+        types = _types()
         schema = self._client.create_schema(description=identity.to_json())
-        for name, kind in COLUMNS.items():
+        for name, kind in (COLUMNS | ADDED_COLUMNS).items():
             data_type, options = types[kind]
             schema.add_field(name, data_type, is_primary=name == "key", **options)
         for name in _chroma_fields(identity.parts):
@@ -140,6 +144,27 @@ class MilvusCatalogue(Catalogue):
         parameters = self._client.prepare_index_params()
         parameters.add_index("embedding", index_name="embedding", **index)
         return parameters
+
+    def make_room(self) -> bool:
+        """Add the columns that a catalogue of an older version lacks."""
+        from grpc import RpcError
+        from pymilvus import MilvusException
+
+        types = _types()
+        for name in ADDED_COLUMNS.keys() - set(self._added):
+            data_type, options = types[ADDED_COLUMNS[name]]
+            try:
+                self._client.add_collection_field(
+                    self._collection, name, data_type, nullable=True, **options
+                )
+            except (MilvusException, RpcError):  # an old server knows no such call
+                return False
+            self._added.append(name)
+        return True
+
+    @property
+    def _columns(self) -> list[str]:
+        return [*COLUMNS, *self._added]
 
     def remove(self, ids: Sequence[str]) -> None:
         """Remove recordings; ids that are not there are passed over."""
@@ -165,12 +190,12 @@ class MilvusCatalogue(Catalogue):
 
     def recordings(self) -> Iterator[Recording]:
         """Yield every recording, in no order."""
-        yield from map(Recording.from_dict, self._scan(list(COLUMNS), "segment == 0"))
+        yield from map(Recording.from_dict, self._scan(self._columns, "segment == 0"))
 
     def rows(self, ids: Iterable[str] | None = None) -> Iterator[Row]:
         """Yield the rows of the recordings with these ids, by default of all."""
         for condition in [""] if ids is None else _conditions(ids):
-            columns = [*COLUMNS, "embedding", *self._chroma_fields, *self._digest]
+            columns = [*self._columns, "embedding", *self._chroma_fields, *self._digest]
             for values in self._scan(columns, condition):
                 packed = self._packed(values)
                 yield Row.from_dict({**values, "chroma": packed}, self.identity.parts)
@@ -229,7 +254,7 @@ class MilvusCatalogue(Catalogue):
                 self._collection,
                 list(vectors),
                 limit=top,
-                output_fields=list(COLUMNS),
+                output_fields=self._columns,
                 search_params={"params": {"ef": max(_CANDIDATES, top)}},
                 timeout=_TIMEOUT,
             )
@@ -291,6 +316,7 @@ class MilvusCatalogue(Catalogue):
             row = replace(row, chroma=row.chroma[:, :_FRAMES])
         values = row.to_dict()
         packed, digest = values.pop("chroma"), values.pop(DIGEST)
+        values = {name: values[name] for name in [*self._columns, "embedding"]}
         length = len(packed) // self.identity.parts
         for number, name in enumerate(self._chroma_fields):
             part = packed[number * length :][:length]
@@ -308,6 +334,17 @@ class MilvusCatalogue(Catalogue):
             raise CatalogueError(f"{self.address}: {error.message}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CatalogueError(f"{self.address}: no catalogue ({error})") from error
+
+
+def _types() -> dict[type, tuple[Any, dict[str, int]]]:
+    """Return Milvus's type and its options for each type of a column."""
+    from pymilvus import DataType
+
+    return {
+        str: (DataType.VARCHAR, {"max_length": _TEXT}),
+        int: (DataType.INT64, {}),
+        float: (DataType.DOUBLE, {}),
+    }
 
 
 def _chroma_fields(parts: int) -> list[str]:

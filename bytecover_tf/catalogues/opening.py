@@ -27,7 +27,8 @@ def open_catalogue(
 
     Args:
         address: a folder, or `milvus://host:port/collection`.
-        identity: of the encoder that will search or add; None takes what is there.
+        identity: of the encoder that will search or add; None accepts the catalogue's
+            own.
         create: whether to make a catalogue of this identity if there is none.
 
     Raises:

@@ -1,7 +1,7 @@
 """How a catalogue keeps the chroma of a recording: four bits a value.
 
-Alignment compares frames by their direction, which sixteen levels keep. A recording
-of four minutes takes 3 kB a part.
+Alignment compares only the directions of frames, which sixteen levels preserve. A
+recording of four minutes takes 3 kB per part.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from bytecover_tf.audio.chroma import PITCH_CLASSES
 
 BYTES_PER_FRAME = PITCH_CLASSES // 2
 
-# From the highest of sixteen levels to that of a byte.
+# The factor from the highest of sixteen levels to the highest value of a byte.
 _STEP = 17
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bytecover_tf.catalogues.rows import Hit
 
-# Cosine of a query to the row that it was made from: a version, not a copy.
+# Cosine between a query and the row it was made from: that of a version, not a copy.
 _LIKENESS = 0.8
 
 
@@ -51,8 +51,9 @@ class Trial:
     def recall(self, search: Callable[[np.ndarray, int], list[list[Hit]]]) -> float:
         """Return the share of the nearest rows that a search finds, from 0 to 1.
 
-        A found row counts if it is as similar as the last of the true ones, so that it
-        does not matter which of several copies is found. Without any rows it is 1.
+        A found row counts if it is as similar as the last of the true ones, so it does
+        not matter which of several copies is found. The recall of an empty catalogue is
+        1.
 
         Args:
             search: as `Catalogue.search`.

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from bytecover_tf.catalogues.identifiers import EXPECTED, malformed, work_identifiers
 from bytecover_tf.catalogues.packing import pack, unpack
+from bytecover_tf.catalogues.tags import TAG_NAMES
 from bytecover_tf.files import is_unchanged
 
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -37,6 +39,14 @@ class Recording:
         content: SHA-256 of the file.
         size: of the file in bytes.
         mtime_ns: when the file was last changed, in nanoseconds.
+        composer: as the file's tags or a manifest say, or empty, as all below.
+        year: of recording or release.
+        isrc: identifies the recording; what is malformed stays as it is.
+        iswc: identifies the work.
+        musicbrainz_recording: id of the recording in MusicBrainz.
+        musicbrainz_work: id of the work in MusicBrainz.
+        tags_read: which version of reading found all that; 0 for a recording of an
+            older version of this package, which read title, artist and album alone.
     """
 
     id: str
@@ -49,6 +59,13 @@ class Recording:
     content: str
     size: int
     mtime_ns: int
+    composer: str = ""
+    year: str = ""
+    isrc: str = ""
+    iswc: str = ""
+    musicbrainz_recording: str = ""
+    musicbrainz_work: str = ""
+    tags_read: int = 0
 
     @classmethod
     def of_content(cls, content: str, path: str, duration: float) -> Recording:
@@ -78,10 +95,42 @@ class Recording:
         """What a person calls the recording: artist and title."""
         return f"{self.artist} - {self.title}" if self.artist else self.title
 
+    @property
+    def work_identifiers(self) -> list[str]:
+        """What identifies its work; empty if it is none or several."""
+        return work_identifiers(self.iswc, self.musicbrainz_work)
+
+    @property
+    def malformed(self) -> dict[str, list[str]]:
+        """The identifiers that are malformed, by the name of their field."""
+        found = {kind: malformed(kind, getattr(self, kind)) for kind in EXPECTED}
+        return {kind: values for kind, values in found.items() if values}
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What its tags say: title, artist, album and all that JSON returns."""
+        return {name: getattr(self, name) for name in TAG_NAMES}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON says of a recording."""
+        return {
+            "id": self.id,
+            "path": self.path,
+            "work": self.work,
+            **self.facts,
+            "duration": round(self.duration, 2),
+            "malformed": sorted(self.malformed),
+        }
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recording:
-        """Build a recording from a row; its other columns are disregarded."""
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
+        """Build a recording from a row; its other columns are disregarded.
+
+        Columns that a catalogue of an older version lacks are empty.
+        """
+        names = [field.name for field in fields(cls)]
+        known = {name: values.get(name) for name in names}
+        return cls(**{name: each for name, each in known.items() if each is not None})
 
 
 DIGEST = "digest"
@@ -181,6 +230,17 @@ COLUMNS: dict[str, type] = {
     "end": float,
 }
 """What is stored beside each embedding, chroma and digest."""
+
+ADDED_COLUMNS: dict[str, type] = {
+    "composer": str,
+    "year": str,
+    "isrc": str,
+    "iswc": str,
+    "musicbrainz_recording": str,
+    "musicbrainz_work": str,
+    "tags_read": int,
+}
+"""What is stored too, and catalogues of older versions lack."""
 
 
 @dataclass(frozen=True)

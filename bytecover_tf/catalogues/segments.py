@@ -66,7 +66,7 @@ class Segmenting:
         return [(start, start + length) for start in starts]
 
 
-# An embedding of more seconds says little of any one tune in them.
+# An embedding of more seconds than this says little about any single tune in them.
 _LONG = 360.0
 _LONG_WINDOWS = Segmenting(180.0, 90.0)
 
@@ -74,13 +74,13 @@ _LONG_WINDOWS = Segmenting(180.0, 90.0)
 def windows_of(
     frames: int, seconds_per_frame: float, segmenting: Segmenting | None = None
 ) -> list[tuple[int, int]]:
-    """Return the windows of a recording or a query that are embedded by themselves.
+    """Return the windows of a recording or a query that get their own embeddings.
 
     Args:
         frames: its length in pooled frames.
         seconds_per_frame: duration of one.
-        segmenting: what is asked for; a long recording, such as an album in one file,
-            has windows even without.
+        segmenting: the windows to make. A long recording, such as an album in one file,
+            has windows in any case.
 
     Returns:
         As `Segmenting.windows`.
@@ -109,7 +109,7 @@ def embed_rows(
         segmenting: which windows to embed, beside those of long recordings.
 
     Returns:
-        The rows, and by the recording's path why it has none.
+        The rows, and by path the reason why a recording has none.
     """
     seconds = encoder.frontend.seconds_per_frame
     parts: list[tuple[Recording, int, int, int, np.ndarray | None]] = []

@@ -2,26 +2,66 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from bytecover_tf.audio.decoding import read_metadata
+from bytecover_tf.catalogues.identifiers import EXPECTED, SEPARATOR, tidy
 
 
 @dataclass(frozen=True)
 class Tags:
-    """Title, artist and album of a file.
+    """What is read of a file's tags; several values are joined by `; `.
 
     Attributes:
         title: the file's name without its ending if there is no tag.
-        artist: several are joined by `; `; empty if there is no tag.
-        album: empty if there is no tag.
+        artist: empty if there is no tag, as all others.
+        album: its title.
+        composer: who wrote the work.
+        year: when it was recorded or released; the date as it is if that has no year
+            in front.
+        isrc: of the recording. What is malformed stays as it is.
+        iswc: of the work.
+        musicbrainz_recording: id of the recording in MusicBrainz.
+        musicbrainz_work: id of the work in MusicBrainz.
     """
 
     title: str
     artist: str = ""
     album: str = ""
+    composer: str = ""
+    year: str = ""
+    isrc: str = ""
+    iswc: str = ""
+    musicbrainz_recording: str = ""
+    musicbrainz_work: str = ""
+
+
+TAGS_READ = 1
+"""Version of what `read_tags` reads; raised when it reads more, to read files again."""
+
+TAG_NAMES = tuple(field.name for field in fields(Tags))
+"""The fields of `Tags`; a manifest may have columns of these names."""
+
+# How formats call the fields, in the notation of `_plain`: ID3, MP4, then all others.
+_NAMES = {
+    "title": ("tit2", "©nam", "title"),
+    "artist": ("tpe1", "©art", "artist", "author"),
+    "album": ("talb", "©alb", "album", "albumtitle"),
+    "composer": ("tcom", "©wrt", "composer"),
+    "year": ("tdrc", "©day", "date", "year", "daterecorded", "datereleased"),
+    "isrc": ("tsrc", "isrc"),
+    "iswc": ("iswc",),
+    # MusicBrainz calls recordings tracks in tags, for reasons of history.
+    "musicbrainz_recording": ("ufid:http:musicbrainz.org", "musicbrainztrackid"),
+    "musicbrainz_work": ("musicbrainzworkid",),
+}
+_PREFIXES = re.compile(r"^(txxx:|----:com\.apple\.itunes:|wm/)")
+_YEAR = re.compile(r"\d{4}")
 
 
 def read_tags(path: str | Path) -> Tags:
@@ -33,24 +73,59 @@ def read_tags(path: str | Path) -> Tags:
         path: a music file. One that cannot be read, or has no tags, is as good as
             one without.
     """
-    import mutagen
+    found: dict[str, str] = {}
+    with suppress(Exception):  # a parser fed with anything; tags are only decoration
+        import mutagen
 
-    try:
-        file = mutagen.File(path, easy=True)
-    except Exception:  # a parser fed with anything; tags are only decoration
-        file = None
-
-    def text(name: str) -> str:
-        values = (file.tags or {}).get(name, []) if file is not None else []
-        values = [values] if isinstance(values, str) else values
-        return "; ".join(str(value).strip() for value in values)
-
-    found = {name: text(name) for name in ("title", "artist", "album")}
-    if not all(found.values()):
+        file = mutagen.File(path)
+        tags = (file.tags if file is not None else None) or {}
+        # The keys of Vorbis comments are not what iterating over them yields.
+        keys = list(tags.keys())
+        found = _chosen((key, texts_of(tags[key])) for key in keys)
+    if not all(found.get(name) for name in ("title", "artist", "album")):
         with suppress(Exception):
             metadata = read_metadata(path)
-            found = {
-                name: value or metadata.get(name, "").strip()
-                for name, value in found.items()
-            }
-    return Tags(found["title"] or Path(path).stem, found["artist"], found["album"])
+            found = _chosen((key, [text]) for key, text in metadata.items()) | found
+    if year := _YEAR.match(found.get("year", "")):
+        found["year"] = year[0]
+    for kind in EXPECTED.keys() & found.keys():
+        found[kind] = tidy(kind, found[kind])
+    return Tags(**{"title": Path(path).stem, **found})
+
+
+def _chosen(items: Iterable[tuple[str, list[str]]]) -> dict[str, str]:
+    """Return the fields that tags fill, by the first of the names that they have."""
+    texts: Mapping[str, list[str]] = {_plain(key): values for key, values in items}
+    found = {}
+    for field, names in _NAMES.items():
+        for name in names:
+            values = [text.strip() for text in texts.get(name, ())]
+            text = SEPARATOR.join(value for value in dict.fromkeys(values) if value)
+            if text:
+                found[field] = text
+                break
+    return found
+
+
+def _plain(key: str) -> str:
+    """Return a tag's name without what formats and programs write differently."""
+    return re.sub(r"[ _/]", "", _PREFIXES.sub("", key.lower()))
+
+
+def texts_of(value: Any) -> list[str]:
+    """Return the texts of a tag's value, of whatever type mutagen has for it."""
+    return list(_each_text(value))
+
+
+def _each_text(value: Any) -> Iterator[str]:
+    if hasattr(value, "text"):  # an ID3 frame of text
+        yield from map(str, value.text)
+    elif hasattr(value, "data"):  # UFID of ID3
+        yield value.data.decode("utf-8", "replace")
+    elif isinstance(value, bytes):  # free form of MP4
+        yield value.decode("utf-8", "replace")
+    elif isinstance(value, list):
+        for each in value:
+            yield from _each_text(each)
+    else:  # of APEv2 and ASF
+        yield from str(value).split("\0")

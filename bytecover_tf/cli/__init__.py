@@ -8,18 +8,20 @@ from bytecover_tf.cli.arguments import (
     add_data_arguments,
     add_encoder_argument,
     add_hearing_argument,
+    add_out_argument,
     add_record_argument,
     add_truncated_argument,
     hearing_of,
     natural_int,
+    open_features,
     parse_paths,
     parser,
     positive_float,
     positive_int,
     read_tracks,
 )
-from bytecover_tf.cli.extras import require_extra
 from bytecover_tf.cli.status import NOTHING_DONE, OK, SOME_FAILED, run, run_safely
+from bytecover_tf.extras import require_extra
 from bytecover_tf.terminal import csv_cell, printable, show, show_json, warn
 
 __all__ = [
@@ -33,11 +35,13 @@ __all__ = [
     "add_data_arguments",
     "add_encoder_argument",
     "add_hearing_argument",
+    "add_out_argument",
     "add_record_argument",
     "add_truncated_argument",
     "csv_cell",
     "hearing_of",
     "natural_int",
+    "open_features",
     "parse_paths",
     "parser",
     "positive_float",

@@ -21,7 +21,9 @@ def write_json(answer: Answer, is_first: bool) -> None:
 _COLUMNS = (
     *("query", "verdict", "rank", "work", "recording", "similarity", "probability"),
     *("title", "artist", "id", "same_recording", "score", "query_start", "query_end"),
-    *("recording_start", "recording_end", "transposition", "tempo_ratio", "error"),
+    *("recording_start", "recording_end", "transposition", "tempo_ratio", "relation"),
+    *("relation_probability", "album", "composer", "year", "isrc", "iswc"),
+    *("musicbrainz_recording", "musicbrainz_work", "error"),
 )
 
 
@@ -48,7 +50,16 @@ def write_table(answer: Answer, is_first: bool) -> None:
         print()
     show(f"{answer.query}: {_verdict(answer)}")
     if answer.matches:
-        head = ("prob.", "similar", "recording", "work", "where", "key", "tempo")
+        head = (
+            "prob.",
+            "similar",
+            "recording",
+            "work",
+            "where",
+            "key",
+            "tempo",
+            "kind",
+        )
         print_columns([head, *map(_cells, answer.matches)])
     sys.stdout.flush()
 
@@ -75,4 +86,5 @@ def _cells(match: Match) -> tuple[str, ...]:
         recording.label,
         recording.work if recording.has_named_work else "",
         *place(match),
+        match.relation.kind if match.relation else "",
     )

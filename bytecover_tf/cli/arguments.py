@@ -9,9 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bytecover_tf.errors import ConfigError
+
 if TYPE_CHECKING:
+    from bytecover_tf.audio.frontend import Frontend
     from bytecover_tf.audio.hearing import Hearing
     from bytecover_tf.data.track import Track
+    from bytecover_tf.stores.feature_store import FeatureStore
 
 
 class HelpFormatter(
@@ -136,12 +140,12 @@ def add_data_arguments(arguments: argparse.ArgumentParser, default: str | None) 
 
 
 def add_encoder_argument(
-    arguments: argparse.ArgumentParser, more: str, **options: Any
+    arguments: argparse._ActionsContainer, more: str, **options: Any
 ) -> None:
     """Add the option that names an encoder.
 
     Args:
-        arguments: the command's parser.
+        arguments: the command's parser, or a group in it.
         more: further words for its help.
         **options: options of the argument, such as its default.
     """
@@ -230,3 +234,53 @@ def read_tracks(options: argparse.Namespace) -> list[Track]:
     from bytecover_tf import data
 
     return data.read_tracks(options.data, options.data_root, options.split_seed)
+
+
+def open_features(
+    options: argparse.Namespace,
+    tracks: Sequence[Track],
+    frontend: Frontend,
+    split: str | None = None,
+) -> tuple[list[Track], FeatureStore]:
+    """Return the tracks that have features, and the store that the data options name.
+
+    Args:
+        options: the parsed data options.
+        tracks: the recordings.
+        frontend: parameters that the features must have.
+        split: the only split that is wanted; None for several.
+
+    Raises:
+        ByteCoverError: see `bytecover_tf.data.features.open_features`.
+    """
+    from bytecover_tf.data import features
+
+    store = options.features or features.default_store(
+        options.data, options.data_root, frontend, split
+    )
+    return features.open_features(
+        tracks,
+        store,
+        frontend,
+        options.workers,
+        options.source_pool,
+        options.allow_truncated,
+    )
+
+
+def add_out_argument(arguments: argparse.ArgumentParser) -> None:
+    """Add the option that names the encoder to write."""
+    arguments.add_argument(
+        "--out",
+        type=_keras_file,
+        required=True,
+        metavar="FILE",
+        help="the .keras file to write",
+    )
+
+
+def _keras_file(text: str) -> Path:
+    path = Path(text)
+    if path.suffix != ".keras":
+        raise ConfigError(f"--out {text}: the name must end in .keras")
+    return path

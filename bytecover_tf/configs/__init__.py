@@ -39,3 +39,8 @@ def load_config(name: str) -> Config:
 def config_names() -> list[str]:
     """Return the names of the experiments that come with the package."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def default_config(data: str) -> str:
+    """Return the name of the experiment to run on a data set unless told otherwise."""
+    return "tunes" if data in ("tunes", "packed") else "bytecover"

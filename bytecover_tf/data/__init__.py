@@ -16,9 +16,13 @@ DATASETS = {
         "tunes",
         "packed",
         "shs100k",
+        "shs100k2",
         "covers80",
         "datacos",
         "youtube350",
+        "discogs_vi",
+        "lyriccovers",
+        "coversbr",
         "folder",
         "manifest",
     )

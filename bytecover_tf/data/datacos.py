@@ -7,8 +7,9 @@ published.
     da-tacos_benchmark_subset_metadata.json    here or in da-tacos_metadata/, as
         unpacked: {"W_163992": {"P_547131": {"work_id": "W_163992", "perf_id":
         "P_547131", "perf_title": ..., "perf_artist": ..., ...}, ...}, ...}
-    audio/    recordings or `.npy` features, in subfolders or not, named
-              <performance id>.<ext>, such as P_547131.mp3
+    audio/    recordings, `.npy` features, or the published features of pitch classes
+              (`stores.published_features`), in subfolders or not, named
+              <performance id>.<ext>, such as P_547131.mp3 or W_163992/P_547131.h5
 """
 
 import json
@@ -49,7 +50,7 @@ def load(root: Path, audio: Path | None = None) -> list[Track]:
     root = files.existing_folder(root)
     audio = root / "audio" if audio is None else Path(audio)
     cliques = _read_metadata(root)
-    found = files.recordings_by(lambda path: path.stem, audio)
+    found = files.recordings_by(lambda path: path.stem, audio, published=True)
     tracks = [
         Track(
             performance,

@@ -25,6 +25,9 @@ SUFFIXES = frozenset((
 # fmt: on
 """Endings, in lower case, by which a file counts as a recording."""
 
+PUBLISHED = ".h5"
+"""Ending of features that were published in place of audio."""
+
 # What systems and network drives put among the files of their users.
 _RUBBISH_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
 _RUBBISH_FOLDERS = {"__MACOSX", ".AppleDouble", "@eaDir", "$RECYCLE.BIN"}
@@ -168,12 +171,16 @@ def recordings(folder: Path) -> list[Path]:
     return found.recordings
 
 
-def recordings_by(key: Callable[[Path], str], folder: Path) -> dict[str, Path]:
+def recordings_by(
+    key: Callable[[Path], str], folder: Path, published: bool = False
+) -> dict[str, Path]:
     """Index the recordings of a folder, subfolders included.
 
     Args:
         key: gives the name under which a path is looked up.
         folder: where the recordings lie.
+        published: whether features that were published in place of audio count
+            (`stores.published_features`).
 
     Returns:
         The path of each key, `composed`.
@@ -183,7 +190,10 @@ def recordings_by(key: Callable[[Path], str], folder: Path) -> dict[str, Path]:
             the same key.
     """
     found: dict[str, Path] = {}
-    for path in recordings(existing_folder(folder)):
+    paths = recordings(existing_folder(folder))
+    if published:
+        paths += [path for path in search(folder).others if path.suffix == PUBLISHED]
+    for path in paths:
         first = found.setdefault(composed(key(path)), path)
         if first is not path:
             raise DataError(

@@ -9,7 +9,7 @@ that ends in .jsonl.
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -34,7 +34,7 @@ def load(path: Path) -> list[Track]:
     - `split`: `train`, `validation` or `test`, the default;
     - `role`: `query`, `reference` or `both`, the default.
 
-    Others are disregarded. An empty field counts as left out.
+    Others are disregarded here, see `load_columns`. An empty field counts as left out.
 
     Args:
         path: the manifest, `.csv` or `.jsonl`, in UTF-8.
@@ -47,11 +47,8 @@ def load(path: Path) -> list[Track]:
             an id comes twice, a file does not exist, or there are no rows.
     """
     path = Path(path)
-    readers = {".csv": _csv_rows, ".jsonl": _json_rows}
-    if path.suffix.lower() not in readers:
-        raise DataError(f"{path}: expected a manifest that ends in .csv or .jsonl")
     tracks: dict[str, Track] = {}
-    for where, row in readers[path.suffix.lower()](path):
+    for where, row in _rows(path, _COLUMNS):
         track = _track(where, row, path.parent)
         if track.id in tracks:
             raise DataError(f"{where}: the id {track.id!r} was listed before")
@@ -75,6 +72,37 @@ def _track(where: str, row: dict[str, str], base: Path) -> Track:
         split=cast(Split, _choice(where, row, "split", get_args(Split), "test")),
         role=cast(Role, _choice(where, row, "role", get_args(Role), "both")),
     )
+
+
+def load_columns(path: Path, columns: Collection[str]) -> dict[str, dict[str, str]]:
+    """Read further columns of a manifest that `load` has accepted.
+
+    Args:
+        path: the manifest.
+        columns: which ones; those that a row lacks or leaves empty are left out.
+
+    Returns:
+        By the path of each recording the text of each column.
+
+    Raises:
+        DataError: as `load` does, or a field holds something else than a text.
+    """
+    path = Path(path)
+    return {
+        str(files.as_on_disk(path.parent, row["path"])): {
+            name: row[name] for name in columns if row.get(name)
+        }
+        for _, row in _rows(path, {"path", *columns})
+    }
+
+
+def _rows(path: Path, columns: Collection[str]) -> Iterator[_Row]:
+    """Yield the rows of a manifest, with these columns at least if they are there."""
+    if path.suffix.lower() == ".csv":
+        return _csv_rows(path)
+    if path.suffix.lower() == ".jsonl":
+        return _json_rows(path, columns)
+    raise DataError(f"{path}: expected a manifest that ends in .csv or .jsonl")
 
 
 def _choice(
@@ -120,7 +148,7 @@ def _csv_rows(path: Path) -> Iterator[_Row]:
         ) from error
 
 
-def _json_rows(path: Path) -> Iterator[_Row]:
+def _json_rows(path: Path, columns: Collection[str]) -> Iterator[_Row]:
     for number, line in files.lines(path):
         where = f"{path}:{number}"
         try:
@@ -129,7 +157,7 @@ def _json_rows(path: Path) -> Iterator[_Row]:
             raise DataError(f"{where}: expected a JSON object ({error})") from error
         if not isinstance(row, dict):
             raise DataError(f"{where}: expected a JSON object, found {line!r}")
-        known = _COLUMNS & row.keys()
+        known = set(columns) & row.keys()
         yield where, {column: _text(where, column, row[column]) for column in known}
 
 

@@ -1,8 +1,8 @@
 """SHS100K: recordings of Second Hand Songs on YouTube, in an official split.
 
 Xu, Chen and Yang, "Key-invariant convolutional neural network toward efficient
-cover song identification", ICME 2018; lists at github.com/NovaFrost/SHS100K and
-SHS100K2. The audio is not published: the videos are to be downloaded.
+cover song identification", ICME 2018; lists at github.com/NovaFrost/SHS100K. The audio
+is not published: the videos are to be downloaded.
 
     list            a line a recording, six fields separated by tabs, no header:
                     set_id, ver_id, title, performer, YouTube URL, True or False
@@ -104,7 +104,7 @@ def read_list(root: Path) -> dict[str, Listed]:
     Raises:
         DataError: if it is missing or malformed.
     """
-    path = root / "list"
+    path = _find_list(root, "list")
     listed: dict[str, Listed] = {}
     for number, line in files.lines(path):
         # no CSV reader: quotation marks in titles are plain characters here
@@ -128,10 +128,16 @@ def read_list(root: Path) -> dict[str, Listed]:
     return listed
 
 
+def _find_list(root: Path, name: str) -> Path:
+    """Return the path of a list, which SHS100K2 may have in `meta`."""
+    within = root / "meta" / name
+    return within if within.is_file() and not (root / name).is_file() else root / name
+
+
 def _read_splits(root: Path, listed: dict[str, Listed]) -> dict[str, Split]:
     splits: dict[str, Split] = {}
     for name, split in _SPLIT_FILES.items():
-        path = root / name
+        path = _find_list(root, name)
         for number, line in files.lines(path):
             fields = re.fullmatch(r"(\d+)[\t _](\d+)", line.strip())
             if fields is None:

@@ -1,7 +1,8 @@
-"""One interface to trained encoders, wherever they come from."""
+"""One interface to trained encoders of every kind."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +17,12 @@ from bytecover_tf.audio.decoding import check_waveform, load_audio
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.encoders import probe
+from bytecover_tf.encoders.foreign_onnx import ForeignOnnxNetwork, description_of
 from bytecover_tf.encoders.pretrained import locate
 from bytecover_tf.encoders.runtimes import (
     MANIFEST,
     KerasNetwork,
+    LiteNetwork,
     Network,
     OnnxNetwork,
     SavedModelNetwork,
@@ -27,9 +30,12 @@ from bytecover_tf.encoders.runtimes import (
 from bytecover_tf.errors import ConfigError, EncoderError, explain
 from bytecover_tf.files import content_hash, json_object
 
-# Most frames in one batch, which bounds memory: 32 tracks of four minutes.
+# Most frames that the network gets at once, which bounds memory: 32 tracks of four
+# minutes.
 _BATCH_FRAMES = 32 * 104
-# Inputs whose features are in memory together.
+# What runs an exported file, by its ending, the preferred one first.
+_RUNTIMES = {".onnx": "onnxruntime", ".pb": "tensorflow", ".tflite": "ai_edge_litert"}
+# How many inputs have their features in memory at once.
 _AT_ONCE = 256
 
 
@@ -55,8 +61,8 @@ class Encoder:
     float32 `(N, dim)`, with a row of NaN for a recording that has none.
 
     Args:
-        network: function from features to f_c; or from samples, if it has the
-            attribute `source` and that is `waveform`.
+        network: function from features to f_c; or from samples, if its attribute
+            `source` is `waveform`.
         info: facts about how the network was made.
 
     Attributes:
@@ -130,7 +136,7 @@ class Encoder:
             )
         return self._embed(
             features,
-            # Pooled already; normalising what is normalised changes nothing.
+            # They are pooled already; normalising them again changes nothing.
             lambda array, name: self.frontend.from_cqt(array, self.frontend.pool, name),
             lambda index, _: names[index] if names else f"features {index}",
         )
@@ -154,7 +160,7 @@ class Encoder:
         prepare: Callable[..., np.ndarray],
         name: Callable[[int, Any], str],
     ) -> Embedded:
-        """Embed what `prepare` makes of each input and its name."""
+        """Embed the array that `prepare` makes of each input and its name."""
         errors: dict[int, str] = {}
         names: dict[int, str] = {}
 
@@ -180,6 +186,9 @@ class Encoder:
     def _embed_prepared(self, prepared: Sequence[np.ndarray | None]) -> np.ndarray:
         """Return the embeddings of features or samples, and NaN where there are none.
 
+        That of a recording of more frames than the network gets at once is the mean of
+        its parts'.
+
         Only equal lengths share a batch: padding would change the statistics of
         instance normalisation, and with them the embedding.
         """
@@ -194,14 +203,20 @@ class Encoder:
             size = max(_BATCH_FRAMES // max(frames, 1), 1)
             for start in range(0, len(group), size):
                 indices, arrays = zip(*group[start : start + size], strict=True)
-                batch = np.stack(arrays)
-                f_c = self._network(batch if self._reads_samples else batch[..., None])
-                embeddings[list(indices)] = _unit_norm(f_c)
+                # One of hours goes in parts of equal weight.
+                parts = np.array_split(
+                    np.stack(arrays), max(math.ceil(frames / _BATCH_FRAMES), 1), axis=-1
+                )
+                f_c = [
+                    self._network(part if self._reads_samples else part[..., None])
+                    for part in parts
+                ]
+                embeddings[list(indices)] = _unit_norm(np.sum(f_c, axis=0))
         return embeddings
 
 
 def _unit_norm(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors at unit norm, and NaN for those that have no direction."""
+    """Return vectors scaled to unit norm; a vector without direction becomes NaN."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     usable = np.isfinite(norms) & (norms > 0)
     return np.where(usable, vectors / np.where(usable, norms, 1), np.nan)
@@ -217,10 +232,11 @@ def load_encoder(
     Args:
         path: the name of an encoder that comes with the package, such as
             `bytecover-small`; a run directory of `bytecover_tf.train` or the
-            `encoder.keras` in it; or a bundle of `python -m export`, or an `.onnx`
-            file in one. Of a bundle, a graph from features is taken rather than one
-            from the waveform, the most precise one, and one for ONNX Runtime rather
-            than for TensorFlow.
+            `encoder.keras` in it; a bundle of `python -m export`, or an `.onnx` file in
+            one; or an `.onnx` file of another system with a description beside it
+            (`encoders.foreign_onnx`). From a bundle, a graph that reads features is
+            preferred to one that reads waveforms, then the most precise one, then ONNX
+            Runtime to TensorFlow and LiteRT.
         providers: for ONNX Runtime, its execution providers, the preferred one
             first.
         threads: for ONNX Runtime, the number of threads for one operation.
@@ -232,6 +248,8 @@ def load_encoder(
     if path.is_dir():
         return _from_folder(path, providers, threads)
     if path.suffix == ".onnx":
+        if description := description_of(path):
+            return Encoder(ForeignOnnxNetwork(path, description, providers, threads))
         network = OnnxNetwork(path, providers, threads)
         return _checked(network, network.info, network.info, path)
     return _from_keras(path)
@@ -266,6 +284,9 @@ def _from_folder(
             f"{file}: damaged, or not the file that {MANIFEST} lists; export the "
             "encoder again"
         )
+    if file.suffix == ".tflite":
+        lite = LiteNetwork(file, frontend, source)
+        return _checked(lite, info, chosen, file)
     if file.suffix != ".onnx":
         saved = SavedModelNetwork(file.parent, frontend, source)
         return _checked(saved, info, chosen, file.parent)
@@ -276,16 +297,16 @@ def _from_folder(
 
 
 def _is_usable(file: Path) -> bool:
-    has_runtime = file.suffix == ".onnx" or find_spec("tensorflow") is not None
-    return has_runtime and file.is_file()
+    runtime = _RUNTIMES[file.suffix]
+    return find_spec(runtime) is not None and file.is_file()
 
 
-def _preference(variant: dict[str, Any]) -> tuple[int, int, bool]:
-    """Return what sorts the variants of a bundle, the best one first."""
+def _preference(variant: dict[str, Any]) -> tuple[int, int, int]:
+    """Return a key that sorts the variants of a bundle, best first."""
     return (
         ("features", "waveform").index(variant["input"]),
         ("float32", "float16", "int8").index(variant["precision"]),
-        not variant["path"].endswith(".onnx"),
+        list(_RUNTIMES).index(Path(variant["path"]).suffix),
     )
 
 

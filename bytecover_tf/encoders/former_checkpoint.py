@@ -1,7 +1,7 @@
-"""Checkpoints from before the network stood apart from what trains it.
+"""Checkpoints written before network and training were classes of their own.
 
-Their one model, a `ByteCover`, held the settings of network and losses in one list and
-the weights of both.
+They hold a single model, a `ByteCover`, with the settings of network and losses in one
+list and the weights of both.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def upgrade(saved: dict[str, Any], weights: Path) -> None:
     }
     with h5py.File(weights, "r+") as file:
         file.create_group("network")
-        # Without what follows the backbone there are no other layers.
+        # The layers after the backbone are the only others.
         for name in {"backbone", "layers"} & set(file):
             file.move(name, f"network/{name}")
-        # Where Keras looks for it: among the layers of the new model.
+        # Keras looks for it among the layers of the new model.
         file.move("network", "layers/byte_cover")

@@ -1,4 +1,4 @@
-"""Trained models as files: a `.keras` archive that also says what made it.
+"""Trained models as files: a `.keras` archive that also records how it was made.
 
 Beside Keras's own members the archive holds `bytecover.json` with the frontend,
 the versions of the libraries, and whatever the trainer knows (settings, metrics,
@@ -23,6 +23,7 @@ from bytecover_tf.encoders.former_checkpoint import upgrade
 from bytecover_tf.encoders.pretrained import DEFAULT, locate
 from bytecover_tf.encoders.probe import PROBE, answer, check
 from bytecover_tf.errors import EncoderError
+from bytecover_tf.extras import require_extra
 from bytecover_tf.files import json_object, replacing
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def read_info(path: Path, kinds: Sequence[str] = _ENCODERS) -> dict[str, Any]:
         raise EncoderError(f"{path}: no such file") from None
     except EncoderError:
         raise
-    # Damage shows in as many ways as there are compressions and flags.
+    # Damage shows as many kinds of errors.
     except Exception as error:
         raise EncoderError(f"{path}: not a readable .keras archive ({error})") from None
     kind = config.get("registered_name")
@@ -147,6 +148,7 @@ def load_model(path: Path) -> tuple[ByteCover | Ensemble, dict[str, Any]]:
             does not give the embedding that was recorded with it.
     """
     record = read_info(path)
+    require_extra("train", "keras")
     # The classes must be registered before Keras meets their names.
     import_module("bytecover_tf.models.ensemble")
     from bytecover_tf.models.learner import Learner
@@ -168,12 +170,13 @@ def load_hearing_model(
         EncoderError: the file is missing, damaged or of another kind.
     """
     record = read_info(path, _HEARING)
+    require_extra("train", "keras")
     import_module("bytecover_tf.models.note_network")
     return _load(path, record, lambda file: _whole(file, training)), record
 
 
 def _load(path: Path, record: dict[str, Any], load: Callable[[Path], Any]) -> Any:
-    """Return what `load` makes of a file, once it answers the probe as recorded."""
+    """Load a file, and check that the model answers the probe as recorded."""
     try:
         model = load(path)
     except Exception as error:  # of Keras, of zipfile, of HDF5
@@ -194,7 +197,7 @@ def _whole(path: Path, training: bool = False) -> Any:
 def _network(
     model: ByteCover | Learner | Ensemble | NoteNetwork,
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what a probe is compared by: f_c, or how much of each note is heard."""
+    """Return the part of the output that a probe compares: f_c, or the heard notes."""
     import keras
 
     def embed(features: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from bytecover_tf.files import check_listed
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 DEFAULT = "bytecover-small"
-# What music libraries are indexed with: beside decoding, its time does not count.
+# The default for music libraries; its extra time is small beside decoding.
 FINDS_MOST = "bytecover-base"
 
 

@@ -1,9 +1,10 @@
 """A known question and its answer, which an encoder carries to be checked on loading.
 
-Weights that were not restored, a graph with a flipped bit, another runtime's mistake:
-all give embeddings of the right shape. So what is saved holds the embedding of features
-that can be made anywhere, and whoever loads it compares. Encoders that were published
-before have it in a file beside them, as their own files must stay as they are.
+Weights that were not restored, a graph with a flipped bit, a runtime's bug: all of
+these give embeddings of the right shape. So a saved model carries the embedding of
+features that can be recomputed anywhere, and loading compares it. Encoders that were
+published before have it in a file beside them, as their own files must stay as they
+are.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from bytecover_tf.errors import EncoderError
 from bytecover_tf.files import json_object
 
-# Under this name a file's facts hold the embedding.
+# The entry of a file's facts that holds the embedding.
 PROBE = "probe"
 _FILE = "probe.json"
 _FRAMES = 24
@@ -36,7 +37,7 @@ def probe_features(n_bins: int) -> np.ndarray:
 
 
 def answer(network: Callable[[np.ndarray], Any], n_bins: int) -> list[float] | None:
-    """Return what a network makes of the probe, ready for JSON.
+    """Return a network's answer to the probe, ready for JSON.
 
     Args:
         network: maps features (batch, n_bins, frames, 1) to f_c (batch, dim).
@@ -66,7 +67,7 @@ def check(
     facts: dict[str, Any],
     path: Path,
 ) -> None:
-    """Compare what a loaded network makes of the probe with what was recorded.
+    """Compare a loaded network's answer to the probe with the recorded one.
 
     Args:
         network: as of `answer`.
@@ -75,7 +76,7 @@ def check(
         path: its file; if `facts` hold none, `probe.json` beside it may.
 
     Raises:
-        EncoderError: the embedding is another one.
+        EncoderError: the embeddings differ.
     """
     recorded = facts.get(PROBE) or _beside(path)
     if recorded is None:

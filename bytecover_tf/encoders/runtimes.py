@@ -7,7 +7,8 @@ imported, so ONNX Runtime needs no TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,9 +18,9 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import ConfigError, EncoderError
 from bytecover_tf.files import json_object
 
-# Where the exporter puts what an ONNX file says of itself.
+# The metadata entry in which an exported ONNX file describes itself.
 METADATA = "bytecover"
-# What a bundle of exported encoders says of itself.
+# The file in which a bundle of exported encoders describes itself.
 MANIFEST = "manifest.json"
 
 
@@ -75,7 +76,7 @@ class OnnxNetwork:
         providers: Sequence[str] | None = None,
         threads: int | None = None,
     ) -> None:
-        self._session = _session(path, providers, threads)
+        self._session = onnx_session(path, providers, threads)
         self.info = self._read_info(path)
         try:
             self.frontend = Frontend.from_dict(self.info["frontend"])
@@ -103,7 +104,7 @@ class OnnxNetwork:
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Return f_c (batch, dim) of what the graph reads."""
-        # Bound, so that on a GPU nothing is copied but the input and the embedding.
+        # With IO binding, a GPU copies only the input and the embedding.
         binding = self._session.io_binding()
         values = features[..., 0] if self.source == "features" else features
         binding.bind_cpu_input(self.source, np.ascontiguousarray(values, np.float32))
@@ -112,21 +113,32 @@ class OnnxNetwork:
         return binding.copy_outputs_to_cpu()[0]
 
 
-def _session(
+def onnx_session(
     path: str | Path, providers: Sequence[str] | None, threads: int | None
 ) -> Any:
+    """Return a session of ONNX Runtime.
+
+    Args:
+        path: an ONNX file.
+        providers: as of `OnnxNetwork`.
+        threads: as of `OnnxNetwork`.
+
+    Raises:
+        EncoderError: as of `OnnxNetwork`.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     options.log_severity_level = 3
-    # A plan of memory is kept for every shape, and hardly two recordings share one:
-    # without it a process is a fifth smaller after many lengths, and no slower.
+    # The runtime keeps a memory plan for every shape, but hardly two recordings share a
+    # shape. Without plans a process is a fifth smaller after many lengths, and no
+    # slower.
     options.enable_mem_pattern = False
     available = onnxruntime.get_available_providers()
     preferred = ("CUDAExecutionProvider", "CPUExecutionProvider")
     chosen = providers or [name for name in preferred if name in available]
-    # Without a GPU the runtime falls back to the CPU, which needs no remarks.
+    # Without a GPU the runtime falls back to the CPU; that is no reason to warn.
     onnxruntime.set_default_logger_severity(4)
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=chosen)
@@ -141,6 +153,47 @@ def _session(
             + ", ".join(available)
         )
     return session
+
+
+class LiteNetwork:
+    """An exported encoder in LiteRT.
+
+    Args:
+        path: a `.tflite` file that `python -m export` wrote.
+        frontend: parameters of its features.
+        source: what the signature reads, `features` or `waveform`.
+
+    Raises:
+        EncoderError: the file cannot be read, or has no such signature.
+    """
+
+    def __init__(
+        self, path: str | Path, frontend: Frontend, source: str = "features"
+    ) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            interpreter = Interpreter(model_path=str(path))
+        except ValueError as error:
+            raise EncoderError(f"{path}: cannot be loaded ({error})") from None
+        signatures = interpreter.get_signature_list()
+        name = _signature(path, source, signatures)
+        self._run = interpreter.get_signature_runner(name)
+        # An interpreter has one set of tensors, whose lengths change with the input.
+        self._lock = threading.Lock()
+        self.source = source
+        self.frontend = frontend
+        self.dim = int(self._run.get_output_details()["embedding"]["shape"][-1])
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        """Return f_c (batch, dim) of the signature's own input."""
+        with self._lock:
+            return self._run(**{self.source: batch})["embedding"]
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Return f_c (batch, dim) of what the signature reads."""
+        values = features[..., 0] if self.source == "features" else features
+        return self.run(np.ascontiguousarray(values, np.float32))
 
 
 class SavedModelNetwork:
@@ -164,12 +217,7 @@ class SavedModelNetwork:
             self._model = tf.saved_model.load(str(path))
         except OSError as error:
             raise EncoderError(f"{path}: cannot be loaded ({error})") from None
-        name = "features" if source == "features" else "serving_default"
-        if name not in self._model.signatures:
-            raise EncoderError(
-                f"{path}: no signature `{name}`; found "
-                + (", ".join(self._model.signatures) or "none")
-            )
+        name = _signature(path, source, self._model.signatures)
         self._run = self._model.signatures[name]
         self.source = source
         self.frontend = frontend
@@ -179,3 +227,17 @@ class SavedModelNetwork:
         """Return f_c (batch, dim) of what the signature reads."""
         values = features[..., 0] if self.source == "features" else features
         return self._run(**{self.source: values})["embedding"].numpy()
+
+
+def _signature(path: str | Path, source: str, known: Iterable[str]) -> str:
+    """Return the name of the signature that reads a source.
+
+    Raises:
+        EncoderError: it is not among those known.
+    """
+    name = "features" if source == "features" else "serving_default"
+    if name not in known:
+        raise EncoderError(
+            f"{path}: no signature `{name}`; found " + (", ".join(known) or "none")
+        )
+    return name

@@ -23,7 +23,7 @@ from bytecover_tf.stores.feature_store import FeatureStore
 
 
 def check_network(model: ByteCover) -> None:
-    """Refuse what `whitened` cannot take.
+    """Refuse a model that `whitened` cannot take.
 
     Raises:
         EncoderError: the model is one of the other networks.
@@ -37,7 +37,7 @@ def check_network(model: ByteCover) -> None:
 
 
 def check_shrinkage(shrinkage: float) -> None:
-    """Refuse what `discriminants` cannot take.
+    """Refuse a value that `discriminants` cannot take.
 
     Raises:
         ConfigError: it is out of range.
@@ -95,12 +95,12 @@ def discriminants(
     means = totals / count[:, None]
     within = _covariance(vectors - means[label], len(vectors) - int(several.sum()))
     centred = means[several] - means[several].mean(axis=0)
-    # What is left of the differences within works in the means of a few versions.
+    # The means of a few versions still contain some of the differences within works.
     rest = np.mean(1 / count[several]) * within
     between = _covariance(centred, len(centred) - 1) - rest
     dim = len(within)
     within = (1 - shrinkage) * within + shrinkage * np.trace(within) / dim * np.eye(dim)
-    # Solutions have unit length by the covariance within works.
+    # The solutions have unit length in the metric of the covariance within works.
     _, solutions = linalg.eigh(between, within)
     return solutions[:, ::-1].astype(np.float32)
 
@@ -124,7 +124,7 @@ def whitened(model: ByteCover, matrix: np.ndarray) -> ByteCover:
     """
     check_network(model)
     result = model.fresh(embedding_dim=matrix.shape[1])
-    result.take_weights(model, ("salience", "backbone", "pool"))
+    result.take_weights(model, ("heard", "salience", "backbone", "pool"))
     kernel, bias = np.eye(model.dim), np.zeros(model.dim)
     if model.projection is not None:
         kernel, bias = map(ops.convert_to_numpy, model.projection.weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,9 +59,9 @@ def _ranks(result: Evaluation) -> Figure:
 
 
 def _similarities(result: Evaluation) -> Figure:
-    figure = _figure("Similarity of pairs", "cosine of f_c", "density")
+    figure = _figure("Similarity of pairs", "similarity", "density")
     axes = figure.axes[0]
-    edges = np.linspace(-1, 1, 101)
+    edges = np.linspace(*_range(result), 101)
     versions, others = _histograms(result, edges)
     width = edges[1] - edges[0]
     for counts, label in ((others, "other works"), (versions, "versions")):
@@ -70,21 +71,35 @@ def _similarities(result: Evaluation) -> Figure:
     return figure
 
 
+def _range(result: Evaluation) -> tuple[float, float]:
+    """Return the lowest and the highest similarity; cosines fill -1 to 1."""
+    low, high = -1.0, 1.0
+    for similarity, excluded in _blocks(result):
+        counted = similarity[~excluded & np.isfinite(similarity)]
+        low = min(low, float(counted.min(initial=low)))
+        high = max(high, float(counted.max(initial=high)))
+    return low, high
+
+
+def _blocks(result: Evaluation) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for start in range(0, len(result.queries), _BLOCK):
+        yield result.block(slice(start, start + _BLOCK))
+
+
 def _histograms(result: Evaluation, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Count similarities of versions and of other pairs, each with itself left out."""
+    """Count similarities of versions and of other pairs, excluded ones left out."""
     names = {track.work: number for number, track in enumerate(result.references)}
-    ids = {track.id: number for number, track in enumerate(result.references)}
     query_works = np.array([names.get(track.work, -1) for track in result.queries])
     works = np.array([names[track.work] for track in result.references])
-    itself = np.array([ids.get(track.id, -1) for track in result.queries])
     versions = np.zeros(len(edges) - 1)
     others = np.zeros(len(edges) - 1)
-    for start in range(0, len(query_works), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        similarity = result.query_embeddings[rows] @ result.reference_embeddings.T
-        similarity = similarity.clip(-1, 1)
-        counted = itself[rows, None] != np.arange(len(works))
-        same = query_works[rows, None] == works
-        versions += np.histogram(similarity[same & counted], edges)[0]
-        others += np.histogram(similarity[~same & counted], edges)[0]
+    asked = 0
+    for similarity, excluded in _blocks(result):
+        asking = query_works[asked : asked + len(similarity)]
+        asked += len(similarity)
+        # Rounding may carry a cosine past the last edge.
+        similarity = similarity.clip(edges[0], edges[-1])
+        same = asking[:, None] == works
+        versions += np.histogram(similarity[same & ~excluded], edges)[0]
+        others += np.histogram(similarity[~same & ~excluded], edges)[0]
     return versions, others

@@ -1,4 +1,4 @@
-"""Measuring an encoder on a data set by the set's protocol."""
+"""Measures an encoder on a data set by the set's protocol."""
 
 from __future__ import annotations
 
@@ -25,17 +25,15 @@ class Evaluation:
     Attributes:
         queries: tracks that were searched for.
         references: tracks that were searched among.
-        query_embeddings: (Q, dim), unit norm.
-        reference_embeddings: (R, dim), unit norm.
+        block: gives the similarities, a block of queries at a time.
         scores: scores of each query.
-        metrics: `map`, `p_at_10`, `mr1`, `map_interval` (95%, resampling works),
+        metrics: what `metrics.METRICS` names, `map_interval` (95%, resampling works),
             `queries` (those with a version to find) and `references`.
     """
 
     queries: list[Track]
     references: list[Track]
-    query_embeddings: np.ndarray
-    reference_embeddings: np.ndarray
+    block: metrics.Block
     scores: metrics.QueryScores
     metrics: dict[str, Any]
 
@@ -73,28 +71,37 @@ def search(tracks: Sequence[Track], embeddings: np.ndarray) -> Evaluation:
     answers = [i for i, track in enumerate(tracks) if track.role != "query"]
     queries = [tracks[i] for i in asks]
     references = [tracks[i] for i in answers]
-    works = [track.work for track in queries]
-    scores = metrics.evaluate_embeddings(
+    block = metrics.similarities(
         embeddings[asks],
         embeddings[answers],
-        works,
-        [track.work for track in references],
         [track.id for track in queries],
         [track.id for track in references],
     )
+    return score(queries, references, block)
+
+
+def score(
+    queries: list[Track], references: list[Track], block: metrics.Block
+) -> Evaluation:
+    """Score a search by any similarity.
+
+    Args:
+        queries: tracks to search for.
+        references: tracks to search among.
+        block: gives the similarities of both.
+
+    Raises:
+        DataError: no query has a version among the references.
+    """
+    works = [track.work for track in queries]
+    scores = metrics.score_queries(block, works, [track.work for track in references])
     if not len(scores.query):
         raise DataError(
             f"nothing to measure: none of {len(queries)} queries has another version "
             f"among {len(references)} references"
         )
-    return Evaluation(
-        queries,
-        references,
-        embeddings[asks],
-        embeddings[answers],
-        scores,
-        summarize(scores, works, len(references)),
-    )
+    figures = summarize(scores, works, len(references))
+    return Evaluation(queries, references, block, scores, figures)
 
 
 def summarize(
@@ -121,6 +128,16 @@ def describe(figures: dict[str, Any]) -> str:
         f"MAP {figures['map']:.3f} [{low:.3f}, {high:.3f}]  "
         f"P@10 {figures['p_at_10']:.3f}  MR1 {figures['mr1']:.2f}  "
         f"({figures['queries']} queries, {figures['references']} references)"
+    )
+
+
+def describe_further(figures: dict[str, Any]) -> str:
+    """Return the metrics that `describe` leaves out as one line."""
+    return (
+        f"first at 1 {figures['hit_at_1']:.3f}  within 10 {figures['hit_at_10']:.3f}  "
+        f"MRR {figures['mrr']:.3f}  median rank {figures['median_rank']:g}  "
+        f"NAR {figures['nar']:.4f}  "
+        f"found at 1% false alarms {figures['open_set_recall']:.3f}"
     )
 
 

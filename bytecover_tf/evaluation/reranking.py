@@ -14,10 +14,17 @@ import numpy as np
 from bytecover_tf import metrics
 from bytecover_tf.audio.chroma import check_pool, chroma_of_cqt
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.data.track import Track
+from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.evaluation.protocol import Evaluation, summarize
 from bytecover_tf.matching.alignment import align_many
-from bytecover_tf.matching.calibration import LEAST, Calibration, Pairs
+from bytecover_tf.matching.calibration import (
+    LEAST,
+    Calibration,
+    Pairs,
+    choose_calibration,
+)
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import FeatureStore
 
@@ -31,6 +38,32 @@ def check_frontend(frontend: Frontend) -> None:
     check_pool(frontend, frontend.pool, "the encoder's features")
 
 
+def rerank(
+    encoder: Encoder,
+    path: str,
+    found: Evaluation,
+    store: FeatureStore,
+    count: int,
+) -> dict[str, Any]:
+    """Measure `align_nearest` with the calibration that `identify` would use.
+
+    Args:
+        encoder: the encoder that searched.
+        path: where it was loaded from; its calibration is looked for beside it.
+        found: the search by embeddings.
+        store: holds the features of all tracks.
+        count: how many references each query is aligned with.
+
+    Returns:
+        The metrics, as in `Evaluation.metrics`.
+
+    Raises:
+        ConfigError: a frame of the features is not a part of one of chroma.
+    """
+    checksum = Identity.of(encoder, path).encoder
+    return align_nearest(found, store, choose_calibration(checksum, path), count)
+
+
 def align_nearest(
     found: Evaluation,
     store: FeatureStore,
@@ -41,7 +74,7 @@ def align_nearest(
     """Align each query with its nearest references, and rank these first.
 
     They are ranked by the probability that `identify` gives; the other references
-    follow by similarity. A query is searched as a whole, also a long one.
+    follow by similarity. Even a long query is searched as a whole.
 
     Args:
         found: the search by embeddings.
@@ -59,17 +92,10 @@ def align_nearest(
     check_frontend(store.frontend)
     asking = [_chroma(track, store) for track in found.queries]
     answering = [_chroma(track, store) for track in found.references]
-    nearest = metrics.similarities(
-        found.query_embeddings,
-        found.reference_embeddings,
-        [track.id for track in found.queries],
-        [track.id for track in found.references],
-    )
-
     with progress_bar(total=len(asking), unit="query", desc="align") as bar:
 
         def block(rows: slice) -> tuple[np.ndarray, np.ndarray]:
-            similarity, itself = nearest(rows)
+            similarity, itself = found.block(rows)
             values = similarity.astype(float)
             for row, query in enumerate(asking[rows]):
                 order = np.argsort(-similarity[row], kind="stable")
@@ -82,7 +108,7 @@ def align_nearest(
                     similarity[row, chosen],
                     max(len(answering), LEAST),
                 )
-                # Before all cosines.
+                # Rank them above all cosines.
                 values[row, chosen] = 2 + calibration.probability(pairs)
                 bar.update()
             return values, itself
@@ -95,7 +121,7 @@ def align_nearest(
 
 
 def _chroma(track: Track, store: FeatureStore) -> np.ndarray:
-    # Chroma heeds no factor, so that features are as good as amplitudes.
+    # Chroma does not depend on a constant factor, so features do as well as amplitudes.
     frontend = store.frontend
     return chroma_of_cqt(
         store.features(track.path), frontend.pool, frontend, track.path

@@ -13,13 +13,13 @@ from bytecover_tf.layers.collective import total
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
 class BatchNorm(keras.layers.BatchNormalization):
-    """Keras's batch normalisation, but faster when TensorFlow trains.
+    """Keras's batch normalisation, computed faster in TensorFlow training.
 
-    Keras composes it from some ten operations, and as many in the gradient, and each of
-    them passes over the whole map. TensorFlow has one for each direction. With
-    statistics over several replicas (`synchronized`), Keras exchanges three sums
-    forwards and two backwards; this layer exchanges one and one. On other backends and
-    in float64 it does what Keras does. Results differ by rounding only.
+    Keras composes it from some ten operations, with as many in the gradient, and each
+    of them passes over the whole map. TensorFlow has a single operation for each
+    direction. With statistics over several replicas (`synchronized`), Keras exchanges
+    three sums forwards and two backwards; this layer exchanges one each way. On other
+    backends and in float64 it does what Keras does. Results differ only by rounding.
 
     Args:
         **kwargs: as for `keras.layers.BatchNormalization`.
@@ -57,7 +57,7 @@ class BatchNorm(keras.layers.BatchNormalization):
             variance=[],
             epsilon=self.epsilon,
         )
-        # It returns the unbiased variance, where Keras keeps the biased one.
+        # The operation returns the unbiased variance, but Keras keeps the biased one.
         values = ops.cast(ops.prod(ops.shape(inputs)[:3]), "float32")
         variance = result.batch_variance * (values - 1) / values
         self._move(self.moving_mean, result.batch_mean)

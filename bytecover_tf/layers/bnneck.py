@@ -14,9 +14,9 @@ class BNNeck(keras.layers.Layer):
     """Turns f_t, where the triplet loss acts, into f_c, where the classifier acts.
 
     Batch normalisation without a trainable shift (paper, section 2.2), so that f_c
-    stays centred on the origin as the bias-free classifier after it expects. The
-    two losses then no longer pull one vector two ways, and f_c suits the cosine.
-    Always float32: it is small, and both losses read it.
+    stays centred on the origin as the bias-free classifier after it expects. The two
+    losses then no longer pull one vector in two directions, and f_c suits the cosine.
+    The layer always computes in float32: it is small, and both losses read it.
 
     Args:
         epsilon: added to the variance.

@@ -1,7 +1,7 @@
-"""What the replicas of a model do together in a training step.
+"""Operations that the replicas of a model perform together in a training step.
 
-Each function leaves its input as it is where there is one replica, and on backends
-other than TensorFlow, which do not run several here.
+With a single replica, each function returns its input unchanged. So it does on backends
+other than TensorFlow, where several replicas are not supported.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import keras
 def gather(rows: Any) -> Any:
     """Return the rows of all replicas, those of the first replica first.
 
-    The gradient of a row is the sum over what all replicas make of it.
+    The gradient of a row is the sum of its gradients on all replicas.
 
     Args:
         rows: (n, ...), the same n on every replica.
@@ -39,9 +39,9 @@ def share_of_mean(loss: Any) -> Any:
 def agree_on_finite(gradients: Sequence[Any]) -> list[Any]:
     """Return gradients that are finite on every replica or on none.
 
-    Under mixed precision a step is left out if a gradient overflows. Keras 3.15
-    decides this on each replica before it sums, and a replica that leaves out a step
-    alone keeps the others waiting in theirs for ever.
+    Under mixed precision, a step is skipped if a gradient overflows. Keras 3.15 decides
+    this on each replica before it sums the gradients. If only one replica skips the
+    step, the others wait for it forever.
     """
     if _context() is None:
         return list(gradients)

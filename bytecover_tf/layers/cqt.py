@@ -12,15 +12,15 @@ from keras import ops
 from bytecover_tf.audio.constant_q import plan
 from bytecover_tf.audio.frontend import Frontend
 
-# One step of a convolution covers about this many samples: with fewer, its matrix
-# products become narrow, with more, mostly zeros.
+# One step of a convolution covers about this many samples. With fewer, its matrix
+# products become narrow; with more, they are mostly zeros.
 _STEP = 64
 # TensorFlow's convolution is fast for kernels of a multiple of this many samples.
 _VECTOR = 16
-# Taps on each side of a decimator's middle one, for each factor of decimation. What
-# soxr's response has beyond the long ones lies 120 dB below its peak. At the two
-# highest rates, where most of the work is, a shorter one serves: what differs is
-# heard in the cut at the ends only, and that lasts longer the lower the rate.
+# Taps on each side of a decimator's middle one, for each factor of decimation. Beyond
+# the long ones, soxr's response lies 120 dB below its peak. At the two highest rates,
+# where most of the work is, a shorter response is enough. The difference shows only in
+# the cut at the two ends, which lasts longer at lower rates.
 _LONG = 96
 _SHORT = 32
 
@@ -48,23 +48,24 @@ class CQT(keras.layers.Layer):
     """Turns waveforms into the features that the encoder reads.
 
     The result equals `Frontend.features` for each recording: |CQT| by librosa's
-    algorithm, averaged over `pool` frames without the incomplete tail, and divided
-    by the recording's own maximum if the frontend says so. Like librosa it goes down
-    octave by octave. There an octave is an STFT times a basis; the same linear map is
-    one complex FIR filter per bin, here a strided convolution. Between two octaves it
-    decimates with the impulse response of soxr, as librosa does, so that even the cut
-    at a recording's first and last sample comes out alike. On music, pooled values
-    within 60 dB of the maximum differ by 1e-6 in the median and 5e-4 at worst.
+    algorithm, averaged over `pool` frames without the incomplete tail, and divided by
+    the recording's own maximum if the frontend says so. Like librosa it goes down
+    octave by octave. librosa computes an octave as an STFT times a basis; here a
+    strided convolution with one complex FIR filter per bin gives the same linear map.
+    Between two octaves the layer decimates with the impulse response of soxr, as
+    librosa does, so that even the cut at a recording's first and last sample comes out
+    alike. On music, pooled values within 60 dB of the maximum differ by 1e-6 in the
+    median and 5e-4 at worst.
 
     The layer has no weights, computes in float32 under any dtype policy, and needs
     only operations that every ONNX runtime has. All recordings of a batch have one
     length; zeros appended to a shorter one become frames of their own.
 
-    The graph raises nothing where `Frontend.features` would: fewer samples than
+    A graph cannot raise the errors of `Frontend.features`. Fewer samples than
     `Frontend.min_samples` give T = 0. Silence, or NaN or overflow anywhere but in the
-    dropped tail, makes all features of that recording NaN, under either
-    normalisation, so that no embedding of it can be mistaken for one. Sound too faint
-    for `load_audio` counts as sound here.
+    dropped tail, makes all features of that recording NaN, under either normalisation,
+    so that no embedding of it can be mistaken for one. Sound too faint for `load_audio`
+    counts as sound here.
 
     Args:
         frontend: parameters of the features, or their dict.
@@ -116,6 +117,8 @@ class CQT(keras.layers.Layer):
             # On an odd length oneDNN's convolution takes gigabytes, and fails.
             back = level.back + -(level.front + samples + level.back) % _STEP
             padded = ops.pad(signal, [[0, 0], [level.front, back], [0, 0]])
+            # LiteRT loses sight of the one channel, which its convolution must know.
+            padded = ops.reshape(padded, (ops.shape(inputs)[0], -1, 1))
             if level.transform is not None:
                 parts = _apply(level.transform, padded)
                 octaves.append(self._pooled(parts, frames))
@@ -147,7 +150,7 @@ class CQT(keras.layers.Layer):
         scale = ops.ones_like(total)
         if self.frontend.normalization == "max":
             scale = ops.max(features, axis=(1, 2), keepdims=True, initial=0)
-        # A maximum may pass over NaN; a sum does not.
+        # A maximum can miss NaN; a sum cannot.
         sound = ops.logical_and(total > 0, total < np.inf)
         return features / ops.where(sound, scale, np.nan)
 

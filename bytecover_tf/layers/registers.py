@@ -13,7 +13,7 @@ from bytecover_tf.audio.chroma import PITCH_CLASSES
 # Bins at the centres of the lowest and of the highest register, and the standard
 # deviation of a register's weights.
 LOWEST, HIGHEST, WIDTH = 14.0, 62.0, 10.0
-# Amplitude, in means of the recording, above which the logarithm compresses.
+# The logarithm compresses amplitudes above this multiple of the recording's mean.
 _KNEE = 0.1
 # Frames with a peak below this share of the mean peak stay quieter than others.
 _QUIET = 0.3
@@ -24,12 +24,12 @@ _TINY = 1e-6
 class Registers(layers.Layer):
     """Folds a constant-Q transform into pitch classes, register by register.
 
-    The chroma of `bytecover_tf.audio.chroma` as a layer, with basses, melodies and
-    overtones apart. Amplitudes are compressed by a logarithm; of each bin only what
-    exceeds its mean over time is kept, which removes hum, noise and the tilt of the
-    spectrum. Each register weighs the bins by a Gaussian and adds the octaves, and each
-    of its frames is divided by its peak. Nothing is learned, so nothing is fitted to
-    the sound of the training data either.
+    This is the chroma of `bytecover_tf.audio.chroma` as a layer that keeps basses,
+    melodies and overtones apart. A logarithm compresses the amplitudes. The mean of
+    each bin over time is subtracted, which removes hum, noise and the tilt of the
+    spectrum; values below it become 0. Each register weights the bins by a Gaussian and
+    adds the octaves; each of its frames is divided by its peak. The layer learns
+    nothing, so it cannot overfit the sound of the training data.
 
     Args:
         count: number of registers.

@@ -21,11 +21,11 @@ class Salience(layers.Layer):
 
     Convolutions read the transform and copies of it that are shifted so that the
     harmonics of a note lie on top of each other, as in deep salience maps for melody
-    extraction. All but the first add to what they read. Some reach across two octaves
-    and some across seconds, because the melody can be told only from the notes beside
-    it and over time. Gains on the first convolution's channels, computed from their
-    means over the recording, even out its sound. The output no longer depends on
-    instruments; it is what versions of a work share.
+    extraction. All but the first are residual. Some reach across two octaves and some
+    across seconds, because only the notes around it and the course of time show which
+    note is the melody. Gains on the first convolution's channels, computed from their
+    means over the recording, even out its sound. The output hardly depends on the
+    instruments; it describes what versions of a work share.
 
     Args:
         filters: channels of the hidden convolutions.
@@ -107,7 +107,7 @@ class Salience(layers.Layer):
         return x if logits else ops.sigmoid(x)
 
     def _even_out(self, x: Any) -> Any:
-        """Multiply each channel by a gain, 0 to 2, that follows from all means."""
+        """Multiply each channel by a gain, 0 to 2, computed from all means."""
         gains = 2.0 * self.excite(self.squeeze(ops.mean(x, axis=(1, 2))))
         return x * gains[:, None, None, :]
 

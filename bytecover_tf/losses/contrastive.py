@@ -13,8 +13,8 @@ def supervised_contrastive(
     """Return the loss of telling an anchor's versions from all else in the batch.
 
     For each anchor, `log sum exp(s / t)` over all other recordings minus the mean of
-    `s / t` over its versions, with s the cosine; averaged over the anchors that have
-    a version. It needs no classifier, so the number of works costs nothing.
+    `s / t` over its versions, with s the cosine; averaged over the anchors that have a
+    version. It needs no classifier, so its cost does not grow with the number of works.
 
     Args:
         embeddings: (batch, dim), of any norm.

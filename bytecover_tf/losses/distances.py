@@ -7,11 +7,26 @@ from typing import Any
 from keras import ops
 
 
+def pairwise_squared(embeddings: Any) -> Any:
+    """Return the squared Euclidean distance of every pair.
+
+    Args:
+        embeddings: (batch, dim).
+
+    Returns:
+        float32 (batch, batch), symmetric, never below 0.
+    """
+    embeddings = ops.cast(embeddings, "float32")
+    squares = ops.sum(ops.square(embeddings), axis=1)
+    products = ops.matmul(embeddings, ops.transpose(embeddings))
+    return ops.relu(squares[:, None] - 2.0 * products + squares[None, :])
+
+
 def pairwise_euclidean(embeddings: Any) -> Any:
     """Return the Euclidean distance of every pair.
 
-    The gradient of the square root is infinite at zero, so it is kept away from
-    equal pairs, whose distance and gradient are both 0.
+    The gradient of the square root is infinite at zero. So equal pairs are treated
+    apart: their distance and gradient are both 0.
 
     Args:
         embeddings: (batch, dim).
@@ -23,7 +38,7 @@ def pairwise_euclidean(embeddings: Any) -> Any:
     squares = ops.sum(ops.square(embeddings), axis=1)
     products = ops.matmul(embeddings, ops.transpose(embeddings))
     squared = squares[:, None] - 2.0 * products + squares[None, :]
-    # Rounding leaves a little, of either sign, where the distance is 0.
+    # Where the distance is 0, rounding leaves a small value of either sign.
     floor = 1e-6 * (squares[:, None] + squares[None, :])
     apart = squared > floor
     return ops.where(apart, ops.sqrt(ops.where(apart, squared, 1.0)), 0.0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-# A mean cosine of one counts as much as this many nats of the contrast.
+# Weight of the mean cosine against the contrast, which is in nats.
 ATTRACTION = 10.0
 
 
@@ -17,9 +17,9 @@ def distillation(
 
     Minus `ATTRACTION` times the mean cosine of an embedding and its target, plus a
     contrast: for each embedding, `log sum exp(s / t)` over all targets minus the mean
-    of `s / t` over those of its work, with s the cosine. The first alone could be
-    satisfied by the direction that all targets share; the second demands what tells
-    works apart.
+    of `s / t` over those of its work, with s the cosine. A model could satisfy the
+    first term alone by the direction that all targets share. The second term demands
+    what tells works apart.
 
     Args:
         embeddings: (batch, dim), of any norm.

@@ -1,20 +1,21 @@
-"""How sure: from similarity and alignment to the probability of a version.
+"""Calibration: from similarity and alignment to the probability of a version.
 
-The log-odds that a query and a recording are versions of one work:
+The log-odds that a query and a recording are versions of one work are
 
     log(u + exp(bias + a * score + b * similarity + c * log(longer / shorter)))
     - log(recordings in the catalogue)
 
-Some versions resemble each other no more than strangers do: their share is u, and so
-the first term never falls below log(u). Of the others, the odds grow with score and
+Some versions resemble each other no more than strangers do. Their share is u, so the
+first term never falls below log(u). For the others, the odds grow with score and
 similarity as in logistic regression. `longer` and `shorter` are the durations of the
-two: a short query has more to be compared with than to compare, which lowers the scores
-of all; a ratio beyond those of the fit counts as the largest of them. Among more
-recordings, a chance resemblance is more likely.
+two: a short query matches little of a long recording, which lowers all scores. A ratio
+larger than any in the fit counts as the largest one there. The last term is there
+because a chance resemblance is more likely among more recordings.
 
-The fit is weighted as if each query had one version in the catalogue; one of fewer than
-a hundred recordings is searched as if it had a hundred. Two recordings alone are a
-catalogue of one: before they are heard, they are as likely versions as not.
+The fit is weighted as if each query had exactly one version in the catalogue. A
+catalogue of fewer than a hundred recordings counts as one of a hundred. When two
+recordings are compared by themselves, the catalogue has one recording: before they are
+heard, they are as likely to be versions as not.
 """
 
 from __future__ import annotations
@@ -41,27 +42,27 @@ if TYPE_CHECKING:
 FILE_NAMES = ("calibration.json", "calibration-notes.json")
 
 LEAST = 100
-"""Few recordings are no reason to expect a version among them: with so few strangers a
-score that many of them reach would do. So at least as many are assumed."""
+"""At least so many recordings are assumed in a catalogue. Among few strangers, even a
+score that many strangers reach could be the best, and would look like a version."""
 
-# Shares of the queries without a version for which the verdict is wrong all the same.
+# How many of the queries without a version may get a wrong verdict.
 VERSION_ALARMS = 0.01
 UNSURE_ALARMS = 0.05
-# What is called a version is more likely one than not.
+# A verdict of `version` means that a version is more likely than not.
 _LIKELY = 0.5
 
 _FORMAT = 2
 _CHECKSUM = "sha256"
-# On standardised measurements; against infinite weights of few pairs.
+# Regularisation, on standardised measurements: few pairs could give infinite weights.
 _RIDGE = 1e-3
-# Log-odds of a version to be hidden, from and to.
+# Bounds on the log-odds that a version is hidden.
 _HIDDEN = (-10.0, 3.0)
 _BINS = 10
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """What was measured of queries and recordings of a catalogue.
+    """Measurements of pairs: a query, and a recording of a catalogue.
 
     Attributes:
         score: (n,), of the alignment.
@@ -85,7 +86,7 @@ class Pairs:
         similarity: np.ndarray,
         among: int,
     ) -> Pairs:
-        """Gather what was measured of a query and N recordings.
+        """Gather the measurements of a query and N recordings.
 
         Args:
             query: chroma (12, n).
@@ -104,13 +105,13 @@ class Pairs:
 
     @staticmethod
     def disparity_of(query: np.ndarray, recording: np.ndarray) -> np.ndarray:
-        """Return the disparity of lengths in any unit, which may be broadcast."""
+        """Return the disparity of two lengths in the same unit; arrays broadcast."""
         return np.abs(np.log(query) - np.log(recording))
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Turns what was measured of pairs into probabilities.
+    """Turns the measurements of pairs into probabilities.
 
     Attributes:
         bias: log-odds where all else is 0.
@@ -118,15 +119,17 @@ class Calibration:
         disparity: weight of the lengths' disparity.
         hidden: share of the versions that resemble no more than strangers do.
         similarity: weight of the cosine; 0 without an encoder.
-        widest: the largest disparity of the fit; a larger one counts as this.
-        version: probability from which the verdict on a query is `version`, at least
-            0.5; of the queries of the fit, taken without their versions, at most 1 %
+        widest: the largest disparity in the fit; larger ones count as this one.
+        version: a query gets the verdict `version` from this probability on, at least
+            0.5. Without their versions, at most 1 % of the queries in the fit reached
+            it.
+        unsure: below this probability the verdict is `none`; likewise at most 5 %
             reached it.
-        unsure: probability below which the verdict is `none`; 5 % reached it.
         encoder: SHA-256 of the encoder whose similarities it weighs; empty if it
-            disregards them and so fits any.
-        parts: of the chroma that was aligned: 1 for the transform alone.
-        origin: what it was fitted on, and how well it does.
+            ignores similarities and so works with any encoder.
+        parts: number of parts of the chroma that was aligned; 1 for the transform
+            alone.
+        origin: what it was fitted on, and how well it fits.
     """
 
     bias: float
@@ -142,7 +145,7 @@ class Calibration:
     origin: dict[str, Any] = field(default_factory=dict)
 
     def probability(self, pairs: Pairs) -> np.ndarray:
-        """Return the probability that each pair is one of versions: (n,)."""
+        """Return the probability of each pair being versions: (n,)."""
         disparity = np.minimum(pairs.disparity, self.widest)
         likeness = self.bias + self.score * pairs.score + self.disparity * disparity
         if self.encoder:
@@ -162,7 +165,7 @@ class Calibration:
         )
 
     def verdict(self, probability: float) -> str:
-        """Return `version`, `unsure` or `none` by a query's best match."""
+        """Return the verdict by a query's best match: `version`, `unsure` or `none`."""
         if probability >= self.version:
             return "version"
         return "unsure" if probability >= self.unsure else "none"
@@ -218,7 +221,7 @@ def _checksum(values: Mapping[str, object]) -> str:
 
 
 def file_name(parts: int) -> str:
-    """Return what the calibration for chroma of so many parts is called."""
+    """Return the file name of a calibration for chroma of so many parts."""
     return FILE_NAMES[parts > 1]
 
 
@@ -310,11 +313,11 @@ def choose_calibration(
 
 @dataclass(frozen=True)
 class Labels:
-    """What is known of the pairs that a calibration is fitted or measured on.
+    """The labels of the pairs that a calibration is fitted or measured on.
 
     Attributes:
-        query: int (n,), which query each pair is of; every query with all of its
-            candidates but itself.
+        query: int (n,), the query of each pair. Each query appears with all of its
+            candidates except itself.
         is_version: bool (n,), whether the two perform the same work.
     """
 
@@ -323,7 +326,7 @@ class Labels:
 
     @property
     def weights(self) -> np.ndarray:
-        """Return 1 for strangers, and so much for versions that each query has one."""
+        """Return weights: 1 for a stranger, 1 in all for the versions of a query."""
         _, query = np.unique(self.query, return_inverse=True)
         versions = np.bincount(query, self.is_version)[query]
         return np.where(self.is_version, 1 / np.maximum(versions, 1), 1)
@@ -398,15 +401,16 @@ def fit(
 def quality(calibration: Calibration, pairs: Pairs, labels: Labels) -> dict[str, Any]:
     """Measure a calibration on labelled pairs.
 
-    Each query is asked once without its versions, and once with one of them; where
-    there are several, with each in turn, all of these together counting once.
+    Each query is asked twice: without its versions, and with one of them. If it has
+    several versions, each takes a turn, and these trials together count once.
 
     Returns:
-        Of all: `calibration_error`, the expected calibration error of the best match
-        in ten bins, its `brier` score, and the bins themselves (`reliability`). With
-        a version: the share of queries whose version gets the verdict `version`
-        (`found`) or at least `unsure` (`noticed`). Without: the share of queries that
-        get these verdicts all the same (`false_versions`, `false_alarms`).
+        Over all trials: `calibration_error`, the expected calibration error of the best
+        match in ten bins; its `brier` score; and the bins themselves (`reliability`).
+        Over the trials with a version: the share of queries whose version gets the
+        verdict `version` (`found`) or at least `unsure` (`noticed`). Over the trials
+        without: the share that gets these verdicts nevertheless (`false_versions`,
+        `false_alarms`).
     """
     probability = calibration.probability(pairs)
     best, is_right, weights = trials(probability, labels)
@@ -460,7 +464,7 @@ def trials(
 def reliability(
     probability: np.ndarray, is_right: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Return how often what had some probability was right, in ten bins.
+    """Return how often each probability was right, in ten bins.
 
     Args:
         probability: (n,).
@@ -486,7 +490,7 @@ def _regress(
 ) -> np.ndarray:
     """Fit a logistic regression on columns (n, m), with a share of hidden versions.
 
-    No weight is negative: what is more alike cannot speak against a version.
+    No weight is negative: more likeness can never count against a version.
 
     Returns:
         The share, bias and weights (2 + m,).

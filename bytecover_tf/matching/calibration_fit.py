@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -14,11 +14,12 @@ from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import AudioError, DataError
 from bytecover_tf.matching.calibration import Calibration, Labels, Pairs, fit
+from bytecover_tf.matching.decisions import Pair, pair_of
 from bytecover_tf.matching.identification import Comparison, Query, align_candidates
 from bytecover_tf.progress import progress_bar
 
 CLIPS = (None, 60.0, 30.0, 20.0, 10.0)
-"""Seconds of a recording that are asked for in turn; None is all of it."""
+"""Lengths in seconds of the queries made of a recording; None is all of it."""
 
 QUERIES = 300
 
@@ -28,28 +29,34 @@ def calibrate(
     encoder: Encoder,
     queries: int = QUERIES,
     workers: int | None = None,
+    accepted: Collection[Pair] = (),
+    undecided: Collection[Pair] = (),
 ) -> tuple[Calibration, dict[str, str]]:
     """Fit a calibration of an encoder.
 
-    Recordings of works with several versions are asked for, as a whole or as clips of
-    10 to 60 seconds, and compared as `identify` would. The works must not be among
-    those that the encoder was trained on.
+    Recordings of works with several versions become queries, as a whole or as clips of
+    10 to 60 seconds, and are compared as `identify` would compare them. The encoder
+    must not have been trained on these works.
 
     Args:
-        catalogue: made with the encoder; holds recordings with the names of their
-            works, and the files are where they were.
+        catalogue: made with the encoder. It must hold recordings with the names of
+            their works, whose files are still where they were.
         encoder: to be calibrated.
-        queries: at most so many recordings are asked for, chosen at random.
+        queries: the largest number of recordings to query, chosen at random.
         workers: threads; by default one a core.
+        accepted: pairs that a person says are versions; their works count as known
+            even if they have no names.
+        undecided: pairs that a person has not decided about yet; they count neither
+            as versions nor as others.
 
     Returns:
-        The calibration, and the reasons by path why recordings were left out.
+        The calibration, and by path the reason why a recording was left out.
 
     Raises:
         CatalogueError: the catalogue cannot be read.
         DataError: no work has several versions, or none could be read.
     """
-    chosen = _versions(catalogue)
+    chosen = _versions(catalogue, accepted)
     if not chosen:
         raise DataError(
             f"{catalogue.address}: a calibration needs works with several recordings; "
@@ -61,7 +68,9 @@ def calibrate(
     identity = catalogue.identity
     hearing = identity.load_hearing(catalogue.address)
     read = _read(chosen, encoder, hearing, rng, failed)
-    pairs, labels = measure(catalogue, encoder, read, workers=workers)
+    pairs, labels = measure(
+        catalogue, encoder, read, workers=workers, undecided=undecided
+    )
     fitted = fit(pairs, labels, catalogue.address, identity.encoder, identity.parts)
     return fitted, failed
 
@@ -72,6 +81,7 @@ def measure(
     queries: Iterable[tuple[Recording, Query]],
     candidates: int | None = None,
     workers: int | None = None,
+    undecided: Collection[Pair] = (),
 ) -> tuple[Pairs, Labels]:
     """Compare recordings of a catalogue with the others in it.
 
@@ -81,9 +91,10 @@ def measure(
         queries: what to compare, each made of a recording of the catalogue.
         candidates: how many recordings to compare each with, as in `identify`.
         workers: threads; by default one a core.
+        undecided: pairs to leave out, as in `calibrate`.
 
     Returns:
-        All pairs of a query and a candidate but its own recording.
+        All pairs of a query and a candidate, except the query's own recording.
 
     Raises:
         AudioError: a query cannot be embedded.
@@ -96,7 +107,7 @@ def measure(
         for other, *measured in _candidates(
             align_candidates(catalogue, encoder, query, among, candidates, workers)
         )
-        if other.id != recording.id
+        if other.id != recording.id and pair_of(other.id, recording.id) not in undecided
     ]
     if not rows:
         raise DataError(f"{catalogue.address}: no recordings could be compared")
@@ -121,14 +132,16 @@ def _candidates(
     )
 
 
-def _versions(catalogue: Catalogue) -> list[Recording]:
-    """Return the recordings of works that have several, in order."""
+def _versions(catalogue: Catalogue, accepted: Iterable[Pair]) -> list[Recording]:
+    """Return the recordings of known works that have several, in order."""
+    said = {name for pair in accepted for name in pair}
     recordings = sorted(catalogue.recordings(), key=lambda recording: recording.id)
     versions = Counter(recording.work for recording in recordings)
     return [
         recording
         for recording in recordings
-        if recording.has_named_work and versions[recording.work] > 1
+        if versions[recording.work] > 1
+        and (recording.has_named_work or recording.id in said)
     ]
 
 
@@ -139,7 +152,7 @@ def _read(
     rng: np.random.Generator,
     failed: dict[str, str],
 ) -> Iterator[tuple[Recording, Query]]:
-    """Yield queries made of files, and fill in why some have none."""
+    """Yield a query for each file; note in `failed` why a file has none."""
     bar = progress_bar(recordings, unit="query", desc="calibrate")
     for number, recording in enumerate(bar):
         try:

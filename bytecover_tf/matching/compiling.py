@@ -13,10 +13,10 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class _Cache(FunctionCache):
-    """Numba's cache of a function, which is of use but never needed."""
+    """Numba's cache of a function; everything works without it."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return what was compiled before, or None."""
+        """Return the function compiled earlier, or None."""
         try:
             return super().load_overload(sig, target_context)
         except Exception:  # damage shows in as many ways as pickle has
@@ -25,7 +25,7 @@ class _Cache(FunctionCache):
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep what was compiled, if there is room on the disk."""
+        """Store the compiled function, if there is room on the disk."""
         with suppress(OSError):
             super().save_overload(sig, data)
 
@@ -33,11 +33,11 @@ class _Cache(FunctionCache):
 def compiled(function: _Function, **options: Any) -> _Function:
     """Compile a function on its first use, and keep it in numba's cache.
 
-    Where nothing can be written, as in a container without a home or on a full disk,
-    it is compiled in each process, which takes some seconds.
+    Where nothing can be written (a container without a home, a full disk), each process
+    compiles it anew, which takes some seconds.
 
     Args:
-        function: what numba can compile.
+        function: a function that numba can compile.
         **options: of `numba.njit`.
     """
     dispatcher = numba.njit(nogil=True, **options)(function)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bytecover_tf.catalogues.catalogue import Catalogue
+from bytecover_tf.catalogues.identifiers import EXPECTED, is_work_identifier
 from bytecover_tf.catalogues.rows import Recording, Row
 from bytecover_tf.matching.calibration import Calibration
 from bytecover_tf.matching.decisions import (
@@ -70,6 +71,7 @@ class Link:
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON and CSV say of a link."""
         facts = self.match.to_dict()
+        sides = {"query": self.recording, "recording": self.match.recording}
         measured = (
             *("similarity", "probability", "score", "transposition", "tempo_ratio"),
             *("query_start", "query_end", "recording_start", "recording_end"),
@@ -78,7 +80,14 @@ class Link:
             "query": self.recording.path,
             "recording": facts["recording"],
             **{name: facts[name] for name in measured},
+            "relation": facts["relation"],
+            "relation_probability": facts["relation_probability"],
             "is_part": self.is_part,
+            **{
+                f"{side}_{name}": getattr(recording, name)
+                for side, recording in sides.items()
+                for name in EXPECTED
+            },
         }
 
 
@@ -101,22 +110,23 @@ class Group:
 
     @property
     def work(self) -> str | None:
-        """What to call the work of all; None if they have several named ones."""
+        """What to call the work of all; None if they have several named ones.
+
+        A name comes before an ISWC or a MusicBrainz id, if there is only one of each.
+        """
         if self.works:
-            return self.works[0] if len(self.works) == 1 else None
+            named = [work for work in self.works if not is_work_identifier(work)]
+            is_one = len(named) <= 1 and len(self.works) - len(named) <= 1
+            return [*named, *self.works][0] if is_one else None
         labels = Counter(recording.work for recording in self.recordings)
         return min(labels, key=lambda label: (-labels[label], label))
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON says of a group."""
-        names = ("path", "id", "work", "title", "artist")
         return {
             "work": self.work,
             "works": self.works,
-            "recordings": [
-                {name: getattr(recording, name) for name in names}
-                for recording in self.recordings
-            ],
+            "recordings": [recording.to_dict() for recording in self.recordings],
             "links": [link.to_dict() for link in self.links],
         }
 
@@ -165,7 +175,8 @@ def find_groups(
     the pairs between them that were compared, at least half are versions rather than
     not: else one chance resemblance would make one group of two. A recording that
     matches a part of another one alone is a track in an album or a medley, say, which
-    is no version of it. What a person has said comes before all that.
+    is no version of it. Recordings with the same ISWC or MusicBrainz id of their work
+    are versions without a comparison. What a person has said comes before all that.
 
     Args:
         catalogue: to be searched.
@@ -196,8 +207,9 @@ def find_groups(
     first: dict[str, str] = {}
     for recording in known.values():
         joined.join(recording.id, first.setdefault(recording.work, recording.id))
-    for pair in verdicts.accepted:
-        joined.join(*pair)
+    for pair in [*_same_by_identifier(known.values()), *verdicts.accepted]:
+        if known.keys() >= set(pair) and pair not in verdicts.rejected:
+            joined.join(*pair)
     reasons = {}
     for link in links:
         one, other = map(joined.of, link.pair)
@@ -231,6 +243,16 @@ def find_groups(
             if group.work is None and len(works) > 1:
                 open_links.append(OpenLink(link, "several works"))
     return Grouping(list(groups.values()), open_links)
+
+
+def _same_by_identifier(recordings: Iterable[Recording]) -> Iterator[Pair]:
+    """Yield pairs that together make one set of all whose work has one identifier."""
+    first: dict[str, str] = {}
+    for recording in sorted(recordings, key=lambda each: each.id):
+        for identifier in recording.work_identifiers:
+            other = first.setdefault(identifier, recording.id)
+            if other != recording.id:
+                yield pair_of(other, recording.id)
 
 
 def _between(one: list[str], other: list[str]) -> Iterator[Pair]:
@@ -306,7 +328,12 @@ def _compared(
             }
             compared.update(pair_of(name, other) for other in pairs)
             assert row.chroma is not None
-            query = Query(row.recording.path, np.empty((0, 0)), row.chroma)
+            query = Query(
+                row.recording.path,
+                np.empty((0, 0)),
+                row.chroma,
+                artist=row.recording.artist,
+            )
             found = align_hits(
                 catalogue, query, list(pairs.values()), len(known), workers
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,18 @@ from bytecover_tf.audio.hearing import Hearing
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Hit, Recording
 from bytecover_tf.catalogues.segments import windows_of
+from bytecover_tf.catalogues.tags import read_tags
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import AudioError, explain
-from bytecover_tf.matching.alignment import Alignment, align_many
+from bytecover_tf.matching.alignment import Alignment, align_many, prepare
 from bytecover_tf.matching.calibration import (
     LEAST,
     Calibration,
     Pairs,
     choose_calibration,
 )
+from bytecover_tf.matching.relation import Relation, relation, straightness
 from bytecover_tf.stores.extraction import read_file
 
 CANDIDATES = 100
@@ -42,6 +44,9 @@ CANDIDATES = 100
 # chroma as 100 candidates and a query of four minutes make, and so 2 300 candidates of
 # ten seconds.
 _FRAMES = CANDIDATES * 520
+
+# From this probability on, a match is taken for a version and has a kind.
+_LIKELY = 0.5
 
 # Milvus returns no more.
 _MOST_HITS = 16_384
@@ -56,12 +61,14 @@ class Query:
         features: float32 (n_bins, T), as the encoder reads them.
         chroma: uint8 (12 * parts, n).
         content: SHA-256 of its file, if there is one.
+        artist: as the tags of its file name it; empty if they do not.
     """
 
     name: str
     features: np.ndarray
     chroma: np.ndarray
     content: str = ""
+    artist: str = ""
 
     @classmethod
     def read(
@@ -91,7 +98,8 @@ class Query:
         )
         assert read.features is not None
         assert read.chroma is not None
-        return cls(str(path), read.features, read.chroma, read.key)
+        artist = read_tags(path).artist
+        return cls(str(path), read.features, read.chroma, read.key, artist)
 
     @classmethod
     def of_samples(
@@ -122,6 +130,7 @@ class Match:
         transposition: semitones from the query up to the recording, -5 to 6.
         tempo_ratio: the recording's tempo over the query's; None if nothing matches.
         is_same: whether both are the same content.
+        relation: what kind of version it is; None if it hardly is one.
     """
 
     recording: Recording
@@ -135,16 +144,17 @@ class Match:
     transposition: int
     tempo_ratio: float | None
     is_same: bool
+    relation: Relation | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON and CSV say of a match."""
+        kind = self.relation
         return {
             "work": self.recording.work,
             "recording": self.recording.path,
             "similarity": round(self.similarity, 4),
             "probability": round(self.probability, 4),
-            "title": self.recording.title,
-            "artist": self.recording.artist,
+            **self.recording.facts,
             "id": self.recording.id,
             "same_recording": self.is_same,
             "score": round(self.score, 3),
@@ -154,6 +164,8 @@ class Match:
             "recording_end": round(self.recording_end, 2),
             "transposition": self.transposition,
             "tempo_ratio": self.tempo_ratio and round(self.tempo_ratio, 3),
+            "relation": kind and kind.kind,
+            "relation_probability": kind and round(kind.probability, 4),
         }
 
 
@@ -226,6 +238,7 @@ def identify(
 
     paths = list(paths)
     with ThreadPoolExecutor(workers or usable_cores()) as pool:
+        pool.submit(prepare)
         for path, query in zip(paths, pool.map(attempt, paths), strict=True):
             if isinstance(query, str):
                 yield Answer(str(path), error=query)
@@ -249,6 +262,7 @@ class Comparison:
     Attributes:
         query: what was compared.
         recordings: the candidates.
+        chroma: uint8 (12 * parts, m) of each.
         alignments: of the query with each.
         pairs: what was measured of each.
         frame_seconds: duration of a frame of chroma.
@@ -256,6 +270,7 @@ class Comparison:
 
     query: Query
     recordings: Sequence[Recording]
+    chroma: Sequence[np.ndarray]
     alignments: Sequence[Alignment]
     pairs: Pairs
     frame_seconds: float
@@ -284,7 +299,7 @@ class Comparison:
         """
         alignments = align_many(query.chroma, chroma, workers)
         pairs = Pairs.of(query.chroma, chroma, alignments, similarity, among)
-        return cls(query, recordings, alignments, pairs, frame_seconds)
+        return cls(query, recordings, chroma, alignments, pairs, frame_seconds)
 
     def matches(self, calibration: Calibration) -> list[Match]:
         """Return the candidates, the most probable first."""
@@ -292,6 +307,7 @@ class Comparison:
             self._match(*parts)
             for parts in zip(
                 self.recordings,
+                self.chroma,
                 self.alignments,
                 self.pairs.similarity.tolist(),
                 calibration.probability(self.pairs).tolist(),
@@ -305,12 +321,18 @@ class Comparison:
     def _match(
         self,
         recording: Recording,
+        chroma: np.ndarray,
         alignment: Alignment,
         similarity: float,
         probability: float,
     ) -> Match:
         ratio = 1 / alignment.tempo_ratio
         is_same = recording.content == self.query.content
+        kind = None
+        if is_same or probability >= _LIKELY:
+            straight = straightness(self.query.chroma, chroma, alignment)
+            artists = self.query.artist, recording.artist
+            kind = relation(straight, is_same, *artists)
         return Match(
             recording,
             similarity,
@@ -323,6 +345,7 @@ class Comparison:
             alignment.transposition,
             None if math.isnan(ratio) else ratio,
             is_same,
+            kind,
         )
 
 
@@ -389,6 +412,7 @@ def compare(first: Query, second: Query, encoder: Encoder) -> Comparison:
     seconds = seconds_per_frame(encoder.frontend)
     duration = second.chroma.shape[1] * seconds
     recording = Recording.of_content(second.content, second.name, duration)
+    recording = replace(recording, artist=second.artist)
     return Comparison.of(first, [recording], [second.chroma], similarity, 1, seconds)
 
 

@@ -11,6 +11,7 @@ from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.matching.alignment import Alignment, frame_similarities
 from bytecover_tf.matching.calibration import Calibration
+from bytecover_tf.matching.compiling import compiled
 from bytecover_tf.terminal import clock
 
 _COLOUR = "#d62728"
@@ -41,7 +42,7 @@ class Pictured:
 def plot_comparison(
     first: Pictured, second: Pictured, alignment: Alignment, title: str, path: Path
 ) -> None:
-    """Draw two transforms, the similarity of their chroma, and the path they match by.
+    """Draw two transforms, the similarity of their chroma, and the path of the match.
 
     Args:
         first: drawn along the top, its time to the right.
@@ -154,16 +155,41 @@ def match_path(similarity: np.ndarray, alignment: Alignment) -> np.ndarray:
     Returns:
         Frame of the first and of the second, rising: (steps, 2).
     """
-    import librosa
-
     rows = slice(alignment.query_start, alignment.query_end)
     columns = slice(alignment.reference_start, alignment.reference_end)
-    _, path = librosa.sequence.dtw(
-        C=1 - similarity[rows, columns],
-        step_sizes_sigma=np.array([[1, 1], [1, 2], [2, 1]]),
-    )
-    start = np.array([alignment.query_start, alignment.reference_start])
-    return path[::-1] + start
+    path = _warping_path(1 - similarity[rows, columns])
+    return path + np.array([alignment.query_start, alignment.reference_start])
+
+
+@compiled
+def _warping_path(cost):
+    """Return the cheapest way through a matrix, (steps, 2), from corner to corner.
+
+    Each step goes on by one row and one column, or by two of the one. A matrix more
+    than twice as long as wide has no such way; what is returned then begins where the
+    steps from the end end.
+
+    Args:
+        cost: (n, m), of each cell on the way.
+    """
+    rows, columns = cost.shape
+    total = np.full((rows, columns), np.inf)
+    total[0, 0] = cost[0, 0]
+    step = np.zeros((rows, columns), np.int64)
+    for i in range(1, rows):
+        for j in range(1, columns):
+            for number, (down, right) in enumerate(((1, 1), (1, 2), (2, 1))):
+                if i >= down and j >= right:
+                    reached = total[i - down, j - right] + cost[i, j]
+                    if reached < total[i, j]:
+                        total[i, j] = reached
+                        step[i, j] = number
+    path = [(rows - 1, columns - 1)]
+    while path[-1][0] > 0 and path[-1][1] > 0:
+        i, j = path[-1]
+        down, right = ((1, 1), (1, 2), (2, 1))[step[i, j]]
+        path.append((i - down, j - right))
+    return np.array(path[::-1])
 
 
 def _levels(features: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Qmax as published, the yardstick that alignment is compared with.
+"""Qmax as published; benchmarks compare alignment with it.
 
 After Serra, Serra and Andrzejak, "Cross recurrence quantification for cover song
 identification", New Journal of Physics 11, 2009, with the parameters found there.
@@ -16,8 +16,8 @@ def cross_recurrence(
 ) -> np.ndarray:
     """Return where two recordings are in the same state.
 
-    The query is transposed to where the sums of both recordings' chroma agree best
-    (the optimal transposition index).
+    The query is transposed so that the summed chroma of both recordings agree best (the
+    optimal transposition index).
 
     Args:
         query: chroma (12, n).
@@ -26,8 +26,8 @@ def cross_recurrence(
         nearest: share of the other recording's states that count as neighbours.
 
     Returns:
-        Boolean (n - stack + 1, m - stack + 1), true where each state is among the
-        nearest of the other.
+        Boolean (n - stack + 1, m - stack + 1), true where two states are each among the
+        nearest neighbours of the other.
     """
     query, reference = query.astype(float), reference.astype(float)
     profile = reference.sum(axis=1)

@@ -64,15 +64,10 @@ class Question:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON says of a question."""
-        names = ("id", "path", "work", "title", "artist", "album", "duration")
-        first, second = (
-            {name: getattr(recording, name) for name in names}
-            for recording in (self.first, self.second)
-        )
         return {
             "number": self.number,
-            "first": first,
-            "second": second,
+            "first": self.first.to_dict(),
+            "second": self.second.to_dict(),
             "reason": self.reason,
             **self.evidence,
             "verdict": self.verdict,
@@ -168,6 +163,24 @@ def queue(
         facts = (entry["number"], first, second, entry["reason"], entry["evidence"])
         questions.append(Question(*facts, verdict))
     return questions
+
+
+def known_pairs(
+    catalogue: Catalogue, record: Record | None
+) -> tuple[set[Pair], set[Pair]]:
+    """Return what a calibration learns from a review.
+
+    Args:
+        catalogue: what the questions are about.
+        record: the decisions about it; None if there are none.
+
+    Returns:
+        The pairs that are versions by a person's word, and those still asked about.
+    """
+    if record is None:
+        return set(), set()
+    asked = {question.pair for question in queue(catalogue, record)}
+    return record.verdicts().accepted, asked
 
 
 def find_question(

@@ -13,7 +13,7 @@ from bytecover_tf.settings import check_choices, check_counts, check_positive
 class Architecture:
     """The settings of an embedding network; the defaults are the paper's.
 
-    The settings from `input_power` on say what stands in front of the backbone, see
+    The settings from `input_power` on describe the layers in front of the backbone, see
     `models.front`.
 
     Attributes:
@@ -33,8 +33,12 @@ class Architecture:
             data must have; None, as in the paper, for none.
         pitch_classes: whether the backbone reads the 12 pitch classes on a ring, in
             place of the paper's 84 bins; embeddings are then the same in every key.
-        registers: number of registers of these, folded by a layer that learns nothing;
-            None, as in the paper, for none.
+        registers: number of registers of pitch classes, folded by a layer that learns
+            nothing; None, as in the paper, for none.
+        heard: filters of a trained network that hears notes in 36 bins an octave; the
+            backbone reads the notes, their octaves as channels. None for none.
+        semitones: for features of 36 bins an octave, how many of their frames a
+            network of 12 bins averages into one; None for features of 12 bins.
 
     Raises:
         ConfigError: a value is impossible.
@@ -51,6 +55,8 @@ class Architecture:
     salience: int | None = None
     pitch_classes: bool = False
     registers: int | None = None
+    heard: int | None = None
+    semitones: int | None = None
 
     def __post_init__(self) -> None:
         # JSON has lists.
@@ -62,6 +68,19 @@ class Architecture:
             not self.pitch_classes or self.salience is not None
         ):
             raise ConfigError("registers needs pitch_classes=True and salience=None")
+        others = (self.salience, self.registers, self.semitones)
+        if self.heard is not None and (
+            not self.pitch_classes or self.input_power != 1 or any(others)
+        ):
+            raise ConfigError(
+                "heard needs pitch_classes=True, input_power=1 and no other layer "
+                "(salience, registers, semitones) in front"
+            )
+
+    @property
+    def bins_per_octave(self) -> int:
+        """Of the features that the network reads."""
+        return 12 if self.heard is None and self.semitones is None else 36
 
     def differences(self, other: Architecture) -> dict[str, tuple[Any, Any]]:
         """Return the settings that differ: this one's value and the other's."""

@@ -15,6 +15,7 @@ from bytecover_tf.layers.salience import Salience
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.cqtnet import CQTNet
 from bytecover_tf.models.front import front_layers
+from bytecover_tf.models.heard_notes import HeardNotes
 from bytecover_tf.models.kicnn import KiCNN
 from bytecover_tf.models.move import MOVE
 from bytecover_tf.models.resnet_ibn import ResNetIBN
@@ -22,10 +23,10 @@ from bytecover_tf.models.tppnet import TPPNet
 from bytecover_tf.settings import take
 
 OTHER_NETWORKS = {"cqtnet": CQTNet, "kicnn": KiCNN, "move": MOVE, "tppnet": TPPNet}
-"""What the paper compares itself with: from features to embeddings, (batch, dim)."""
+"""The networks that the paper compares ByteCover with: features to (batch, dim)."""
 
-# What makes an embedding, in order.
-PARTS = ("salience", "backbone", "pool", "projection", "neck")
+# The parts that make an embedding, in order.
+PARTS = ("heard", "salience", "backbone", "pool", "projection", "neck")
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
@@ -54,6 +55,7 @@ class ByteCover(keras.Model):
         TensorShape([2, 256])
     """
 
+    heard: HeardNotes | None = None
     salience: Salience | None = None
 
     def __init__(self, architecture: Architecture | None = None, **kwargs: Any) -> None:
@@ -61,7 +63,8 @@ class ByteCover(keras.Model):
         self.architecture = architecture = architecture or Architecture()
         policy = {"dtype": self.dtype_policy}
         front = front_layers(architecture, **policy)
-        # Each is an attribute of its own: files of weights know `salience` as such.
+        # Each layer is an attribute of its own, because files of weights name
+        # `salience`.
         self._front = tuple(front)
         for name, layer in front.items():
             setattr(self, name, layer)
@@ -79,7 +82,7 @@ class ByteCover(keras.Model):
                 name="backbone",
                 **policy,
             )
-            # All that follows the backbone is small and is kept in float32.
+            # Everything after the backbone is small and stays in float32.
             self.pool = (
                 GeM(name="pool", dtype="float32")
                 if architecture.pooling == "gem"
@@ -132,7 +135,7 @@ class ByteCover(keras.Model):
     def hear(
         self, features: Any, training: bool | None = False, logits: bool = False
     ) -> Any:
-        """Return what the salience layer hears: shares of the frames, 0 to 1.
+        """Return the notes that the salience layer hears: shares of the frames, 0 to 1.
 
         Args:
             features: `(batch, bins, frames, 1)`. The model must have `salience`.
@@ -203,7 +206,7 @@ class ByteCover(keras.Model):
         """
         copy = earlier or self.fresh()
         for theirs, ours in zip(copy.variables, self.variables, strict=True):
-            # By way of NumPy: JAX would share the buffer, and training frees it.
+            # Copy through NumPy: JAX would share the buffer, which training frees.
             theirs.assign(ops.convert_to_numpy(ours))
         return copy
 
@@ -218,6 +221,16 @@ class ByteCover(keras.Model):
             if getattr(self, part) is not None:
                 getattr(self, part).set_weights(getattr(source, part).get_weights())
 
+    def take_extractor(self, source: ByteCover) -> None:
+        """Copy the weights of another MOVE, but for those of its embedding space.
+
+        Args:
+            source: the other, of the same width and any `dim`.
+        """
+        ours, theirs = self.backbone.extractor(), source.backbone.extractor()
+        for mine, other in zip(ours, theirs, strict=True):
+            mine.set_weights(other.get_weights())
+
     # -- persistence ------------------------------------------------------------
 
     def build_from_config(self, config: dict[str, Any]) -> None:
@@ -228,7 +241,7 @@ class ByteCover(keras.Model):
         self.build(config["input_shape"])
 
     def load_own_variables(self, store: Any) -> None:
-        """Load nothing; earlier files have the weight of the triplet loss here."""
+        """Load nothing; earlier files store the weight of the triplet loss here."""
 
     def get_config(self) -> dict[str, Any]:
         """Return the settings of the architecture, each by its name."""
@@ -240,8 +253,8 @@ class ByteCover(keras.Model):
     ) -> ByteCover:
         """Return a model of new weights.
 
-        Files from before there was a setting have its default. Earlier files also name
-        what the model was trained by, which is passed over.
+        Settings that an older file lacks get their defaults. Older files also name the
+        losses, which are ignored.
         """
         own = {name: config[name] for name in ("name", "trainable", "dtype")}
         return cls(take(Architecture, config), **own)

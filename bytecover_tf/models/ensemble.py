@@ -16,9 +16,8 @@ from bytecover_tf.models.bytecover import ByteCover
 class Ensemble(keras.Model):
     """Models of the same features whose embeddings are put side by side.
 
-    Each member's f_c counts at unit norm, so that the cosine of two embeddings is the
-    mean of the members' cosines: encoders that make different mistakes correct each
-    other.
+    Each member's f_c has unit norm, so the cosine of two embeddings is the mean of the
+    members' cosines. Encoders that make different mistakes correct each other.
 
     Args:
         members: two or more trained models; their weights are shared, not copied.
@@ -105,7 +104,7 @@ class Ensemble(keras.Model):
 
 
 def side_by_side(embeddings: Sequence[Any], shares: Sequence[float]) -> Any:
-    """Return (batch, sum of dims), each part's square norm being its share."""
+    """Return (batch, sum of dims); the squared norm of each part is its share."""
     parts = [
         math.sqrt(share) * ops.normalize(embedding, axis=-1)
         for embedding, share in zip(embeddings, shares, strict=True)

@@ -1,4 +1,4 @@
-"""What stands in front of the backbone."""
+"""The layers in front of the backbone."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Any
 
 from keras import layers
 
-from bytecover_tf.layers.octaves import Octaves
+from bytecover_tf.layers.octaves import OctaveChannels, Octaves
 from bytecover_tf.layers.power import Power
 from bytecover_tf.layers.registers import Registers
 from bytecover_tf.layers.salience import Salience
+from bytecover_tf.layers.semitones import Semitones
 from bytecover_tf.models.architecture import Architecture
+from bytecover_tf.models.heard_notes import HeardNotes
 
 
 def front_layers(architecture: Architecture, dtype: Any) -> dict[str, layers.Layer]:
@@ -28,6 +30,14 @@ def front_layers(architecture: Architecture, dtype: Any) -> dict[str, layers.Lay
         New layers by name, in order.
     """
     front: dict[str, layers.Layer] = {}
+    if architecture.heard is not None:
+        front["heard"] = HeardNotes(architecture.heard, name="heard", dtype="float32")
+        front["octaves"] = OctaveChannels(name="octaves", dtype=dtype)
+        return front
+    if architecture.semitones is not None:
+        front["semitones"] = Semitones(
+            architecture.semitones, name="semitones", dtype="float32"
+        )
     if architecture.input_power != 1:
         front["power"] = Power(architecture.input_power, name="power", dtype=dtype)
     if architecture.salience is not None:

@@ -18,10 +18,10 @@ class KiCNN(BaselineNetwork):
 
     As published: a kernel that covers the twelve pitch classes moves over them in a
     circle, and the maximum over its twelve places does not depend on the key; what
-    follows convolves over time alone. Different here: the pitch classes are folded
-    from the constant-Q transform instead of harmonic pitch class profiles, time is
-    padded, and the sizes of kernels and channels are those of `TPPNet`, by the same
-    authors a year later, as those of Ki-CNN could not be looked up.
+    follows convolves over time alone. Different here: the pitch classes are folded from
+    the constant-Q transform instead of harmonic pitch class profiles, time is padded,
+    and the sizes of kernels and channels are those of `TPPNet`, published by the same
+    authors a year later, because those of Ki-CNN were not available to us.
 
     Args:
         width: channels of the first convolution.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import keras
@@ -10,7 +11,9 @@ from keras import ops
 
 from bytecover_tf.layers.collective import agree_on_finite, gather, share_of_mean
 from bytecover_tf.losses.contrastive import supervised_contrastive
+from bytecover_tf.losses.distance_distillation import distance_distillation
 from bytecover_tf.losses.distillation import distillation
+from bytecover_tf.losses.normalized_softmax import cosine_logits
 from bytecover_tf.losses.triplet import batch_hard_triplet
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.objective import Objective
@@ -23,12 +26,14 @@ class Learner(keras.Model):
     Args:
         network: what is trained.
         objective: the losses; by default the paper's.
-        num_works: classes of the classifier; None for none, as a contrastive loss does
-            not need it.
-        teacher: a trained model with `salience` and of the same `dim`. Telling tunes
-            apart by scores is easy to learn, and a model that has learned it can show
-            another where to embed recordings. So its embedding of a score becomes the
-            target for the recording. It is neither trained nor saved.
+        num_works: classes of the classifier; None if there is none, because a
+            contrastive loss needs no classifier.
+        teacher: a trained model, neither trained nor saved. If the objective teaches
+            `scores`, it has `salience` and the same `dim`: telling tunes apart by
+            scores is easy to learn, and a model that has learned it can show another
+            where to embed recordings. So its embedding of a score becomes the target
+            for the recording. If the objective teaches `distances`, it reads the same
+            features, and how far apart it holds two recordings is what is learned.
         **kwargs: as for any Keras model.
 
     Input:
@@ -43,7 +48,7 @@ class Learner(keras.Model):
         `heard`.
 
     Raises:
-        ValueError: the teacher embeds in another number of values.
+        ValueError: a teacher of scores embeds in another number of values.
 
     Example:
         >>> network = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=8))
@@ -62,16 +67,21 @@ class Learner(keras.Model):
     ) -> None:
         # Under mixed precision, Keras scales the loss by the policy of this model.
         super().__init__(**{"dtype": network.dtype_policy, **kwargs})
-        if teacher is not None and teacher.dim != network.dim:
-            raise ValueError(
-                f"the teacher embeds in {teacher.dim} values, "
-                f"the network in {network.dim}"
-            )
-        self.network = network
         self.objective = objective = objective or Objective()
+        # Keep the teacher's methods, not the model: Keras would train and save the
+        # model.
+        self._embed_score = self._embed_taught = None
+        if teacher is not None and objective.teaching == "scores":
+            if teacher.dim != network.dim:
+                raise ValueError(
+                    f"the teacher embeds in {teacher.dim} values, "
+                    f"the network in {network.dim}"
+                )
+            self._embed_score = teacher.embed_notes
+        elif teacher is not None:
+            self._embed_taught = partial(teacher.__call__, training=False)
+        self.network = network
         self.num_works = num_works
-        # Its method, as Keras would train and save a model.
-        self._embed_score = None if teacher is None else teacher.embed_notes
         by_the_paper = num_works is not None and objective.temperature is None
         self.classifier = (
             keras.layers.Dense(
@@ -176,6 +186,14 @@ class Learner(keras.Model):
             distilled = distillation(y_pred["f_c"], target, y)
             self.trackers["distillation"].update_state(distilled)
             loss = loss + distilled
+        if self._embed_taught is not None:
+            features = x["features"] if isinstance(x, dict) else x
+            target = ops.stop_gradient(self._embed_taught(features)["f_t"])
+            ours, _ = self._candidates(y_pred["f_t"], y)
+            theirs, _ = self._candidates(target, y)
+            distilled = distance_distillation(ours, theirs)
+            self.trackers["distillation"].update_state(distilled)
+            loss = loss + distilled
         self.trackers["loss"].update_state(loss)
         return loss
 
@@ -188,7 +206,12 @@ class Learner(keras.Model):
             )
         triplet, loss = ops.zeros(()), ops.zeros(())
         if self.classifier is not None:
-            loss = self._classification_loss(y, self.classifier(y_pred["f_c"]))
+            logits = (
+                cosine_logits(y_pred["f_c"], self.classifier.kernel)
+                if self.objective.classifier == "cosine"
+                else self.classifier(y_pred["f_c"])
+            )
+            loss = self._classification_loss(y, logits)
         if self.objective.margin is not None:
             triplet = batch_hard_triplet(
                 *self._candidates(y_pred["f_t"], y), self.objective.margin

@@ -20,13 +20,13 @@ _DILATIONS = (1, 20, 1, 13)
 class MOVE(BaselineNetwork):
     """Pitch classes, the maximum over keys, attention over time, a standard space.
 
-    As published: a first kernel of the twelve pitch classes and 180 frames, the
-    maximum over its twelve places, four convolutions over time, of which two are
-    dilated, with as many channels and twice as many in the last; half of its channels
-    say, by a softmax over time, how much each frame of the other half counts; then a
-    linear layer without bias, and each dimension standardised over the batch. The
-    result is divided by the root of its size, so that the squared distance of two
-    embeddings is a mean over the dimensions.
+    As published: a first kernel of the twelve pitch classes and 180 frames, the maximum
+    over its twelve places, four convolutions over time, of which two are dilated, with
+    as many channels and twice as many in the last; through a softmax over time, half of
+    its channels weight the frames of the other half; then a linear layer without bias,
+    and each dimension standardised over the batch. The result is divided by the root of
+    its size, so that the squared distance of two embeddings is a mean over the
+    dimensions.
 
     Different here: the pitch classes are folded from the constant-Q transform instead
     of estimated by a network (crema), and time is padded. The sizes are as the paper
@@ -69,7 +69,8 @@ class MOVE(BaselineNetwork):
             for number, dilation in enumerate(_DILATIONS, 1)
         ]
         self.dense = layers.Dense(dim, use_bias=False, name="dense", **policy)
-        # At first recordings differ by little, which a larger epsilon would drown.
+        # At first, recordings differ by little; a larger epsilon would drown the
+        # difference.
         self.standardise = BatchNorm(
             center=False,
             scale=False,
@@ -79,10 +80,14 @@ class MOVE(BaselineNetwork):
             **policy,
         )
 
+    def extractor(self) -> tuple[ConvBlock, ...]:
+        """Return the layers before the linear one, which a space of any size needs."""
+        return (self.over_pitch, *self.over_time)
+
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights."""
         shape: tuple[int | None, ...] = (None, 23, None, input_shape[-1])
-        build_chain((self.over_pitch, *self.over_time), shape)
+        build_chain(self.extractor(), shape)
         self.dense.build((None, self.width))
         self.standardise.build((None, self.dim))
 

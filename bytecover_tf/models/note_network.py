@@ -10,13 +10,12 @@ from keras import layers, ops
 
 from bytecover_tf.audio.chroma import HEARD
 from bytecover_tf.layers.salience import HARMONICS, stack_harmonics
-
-BINS_PER_SEMITONE = 3
+from bytecover_tf.layers.semitones import BINS_PER_SEMITONE, check_fine_bins
 
 # A note's surroundings, two octaves, a second, three seconds.
 KERNELS = ((5, 5), (25, 1), (3, 7), (1, 15))
-# Amplitude, in means of the recording, above which the logarithm compresses.
-_KNEE = 0.1
+# The logarithm compresses amplitudes above this multiple of the recording's mean.
+KNEE = 0.1
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
@@ -24,19 +23,19 @@ class NoteNetwork(keras.Model):
     """Hears which notes sound, which begin, and which are the melody.
 
     As in `layers.Salience`, copies of the transform are shifted so that the harmonics
-    of a note lie on top of each other. Three bins a semitone tell a note from its
-    neighbours and from vibrato, and frames of a tenth of a second when it begins. A
-    first convolution leaves one bin a semitone, a second halves the rate; the others
-    add to what they read.
+    of a note lie on top of each other. Three bins per semitone tell a note from its
+    neighbours and from vibrato; frames of a tenth of a second tell when it begins. The
+    first convolution leaves one bin per semitone and the second halves the frame rate.
+    The others are residual.
 
     Training minimises the cross-entropy of all three, with soft labels. Few recordings
-    are labelled with their melody, and some with nothing else; a recording adds nothing
-    to the loss of what it is not labelled with, which is a mean over the batch all the
-    same.
+    are labelled with their melody, and some with nothing else. A recording adds nothing
+    to the loss of an output that it has no labels for; each loss is still a mean over
+    the whole batch.
 
     Args:
         filters: channels of the hidden convolutions.
-        kernels: sizes of those that add to what they read, (semitones, frames).
+        kernels: sizes of the residual convolutions, (semitones, frames).
         melody_weight: factor of the melody's loss.
         **kwargs: as for any Keras model.
 
@@ -75,7 +74,8 @@ class NoteNetwork(keras.Model):
         self.filters = filters
         self.kernels = tuple(map(tuple, kernels))
         self.melody_weight = melody_weight
-        convolution = {"padding": "same", "use_bias": False}
+        policy = {"dtype": self.dtype_policy}
+        convolution = {"padding": "same", "use_bias": False, **policy}
         self.convolutions = [
             layers.Conv2D(
                 filters,
@@ -93,26 +93,17 @@ class NoteNetwork(keras.Model):
             ),
         ]
         self.norms = [
-            layers.BatchNormalization(momentum=0.95, name=f"{one.name}_norm")
+            layers.BatchNormalization(momentum=0.95, name=f"{one.name}_norm", **policy)
             for one in self.convolutions
         ]
-        self.heard = layers.Conv2D(len(HEARD), 1, name="heard")
+        self.heard = layers.Conv2D(len(HEARD), 1, name="heard", **policy)
         self.trackers = {
             name: keras.metrics.Mean(name=name) for name in ("loss", *HEARD)
         }
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights."""
-        if len(input_shape) != 4 or input_shape[-1] != 1:
-            raise ValueError(
-                "NoteNetwork needs input of shape (batch, bins, frames, 1). "
-                f"Received: input_shape={input_shape}"
-            )
-        if not input_shape[1] or input_shape[1] % BINS_PER_SEMITONE:
-            raise ValueError(
-                f"NoteNetwork needs {BINS_PER_SEMITONE} bins a semitone. "
-                f"Received: input_shape={input_shape}"
-            )
+        check_fine_bins("NoteNetwork", input_shape)
         channels = len(HARMONICS)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             convolution.build((None, None, None, channels))
@@ -122,8 +113,8 @@ class NoteNetwork(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the logits of what is heard."""
-        # ONNX has no log1p; what it keeps apart from this is far below any note.
-        x = stack_harmonics(ops.log(1.0 + inputs / _KNEE), BINS_PER_SEMITONE)
+        # ONNX has no log1p. The two differ only far below any note.
+        x = stack_harmonics(ops.log(1.0 + inputs / KNEE), BINS_PER_SEMITONE)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             y = ops.relu(norm(convolution(x), training=training))
             x = x + y if convolution.name.startswith("added") else y

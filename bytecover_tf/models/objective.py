@@ -1,4 +1,4 @@
-"""What a network is trained by."""
+"""The losses that train a network."""
 
 from __future__ import annotations
 
@@ -17,14 +17,19 @@ class Objective:
     term on f_t (paper, equations 2 and 3).
 
     Attributes:
-        temperature: of a supervised contrastive loss on f_c that takes the place of
-            the paper's two losses; None for those.
+        temperature: of a supervised contrastive loss on f_c that replaces the paper's
+            two losses; None to use the paper's.
         mining: where the pairs of the triplet or contrastive loss come from when a
             batch is spread over several devices: `global`, the whole batch, or
             `replica`, each device's share alone.
         classification: False trains by the triplet loss alone.
         margin: margin of the triplet loss, or None for classification alone.
         label_smoothing: share of the target spread over all works.
+        classifier: `linear`, the paper's, or `cosine` for a normalised softmax.
+        teaching: what a teacher shows: where to embed the `scores` of recordings, or
+            the `distances` between recordings, in a space of any size.
+        reconfigure: whether to start from the teacher's weights, but for the last
+            linear layer, which makes a space of another size.
 
     Raises:
         ConfigError: a value is impossible, or no loss is left.
@@ -35,6 +40,9 @@ class Objective:
     classification: bool = True
     margin: float | None = 0.3
     label_smoothing: float = 0.0
+    classifier: Literal["linear", "cosine"] = "linear"
+    teaching: Literal["scores", "distances"] = "scores"
+    reconfigure: bool = False
 
     def __post_init__(self) -> None:
         check_choices(self)

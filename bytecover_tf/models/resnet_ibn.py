@@ -14,7 +14,7 @@ from bytecover_tf.layers.ring import pad_ring
 
 _EPSILON = 1e-5
 _MOMENTUM = 0.9
-# The widest odd kernel that does not meet itself on a ring of 12.
+# The widest odd kernel that does not overlap itself on a ring of 12.
 _RING_STEM = 11
 
 

@@ -17,6 +17,7 @@ from bytecover_tf.files import content_hash, is_unchanged, modified_ns
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
 from bytecover_tf.stores.process_map import ProcessMap
+from bytecover_tf.stores.published_features import read_published
 from bytecover_tf.terminal import warn
 
 
@@ -26,10 +27,11 @@ class ExtractionReport:
 
     Attributes:
         extracted: number of recordings added.
-        present: number that the store had already.
+        present: number of recordings that were in the store already.
         failed: reason by path, for each recording that was skipped.
-        damaged: paths of the recordings that the store had damaged, if it was asked
-            to look; those of them that were to be extracted are extracted anew.
+        damaged: paths of the recordings that were found damaged in the store, if
+            `verify` was asked for. Those among the files to extract were extracted
+            again.
     """
 
     extracted: int = 0
@@ -68,9 +70,9 @@ def extract_features(
 ) -> ExtractionReport:
     """Add the features of files to a store.
 
-    A file that the store has, with the same size and time of change, is not read
-    again. Files that cannot be used are reported and skipped. What was extracted
-    is on disk at once, so that an interrupted extraction continues where it was.
+    A file that the store has, with the same size and time of change, is not read again.
+    Files that cannot be used are reported and skipped. Each recording is on disk as
+    soon as it is extracted, so an interrupted extraction continues where it stopped.
 
     Args:
         paths: audio files, or `.npy` files with |CQT| of shape (n_bins, frames).
@@ -79,8 +81,8 @@ def extract_features(
         workers: processes; by default one a core.
         source_pool: how many frames a column of the `.npy` files averages.
         allow_truncated: whether to take what is there of truncated files.
-        verify: whether to read what the store has, and to extract what is damaged
-            anew.
+        verify: whether to check everything in the store, and to extract damaged
+            recordings again.
 
     Returns:
         What was done and what failed.
@@ -140,7 +142,7 @@ def _is_present(writer: FeatureStoreWriter, path: str) -> bool:
 
 @dataclass(frozen=True)
 class Reader:
-    """Turns a path into what a file holds, in any process of any machine.
+    """Reads the file at a path, in any process of any machine.
 
     Attributes:
         frontend: parameters of the features.
@@ -186,7 +188,8 @@ def read_file(
     """Read one recording.
 
     Args:
-        path: an audio file, or a `.npy` file with |CQT| of shape (n_bins, frames).
+        path: an audio file, a `.npy` file with |CQT| of shape (n_bins, frames), or a
+            `.h5` file of published features.
         frontend: parameters of the features.
         source_pool: how many frames a column of a `.npy` file averages.
         known: content that needs no features.
@@ -223,14 +226,17 @@ def _transform(
     hearing: Hearing | None,
     allow_truncated: bool,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    if not path.endswith(".npy"):
+    if path.endswith(".h5"):
+        magnitudes, source_pool = read_published(path, frontend), 1
+    elif path.endswith(".npy"):
+        try:
+            magnitudes = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise AudioError(f"{path}: not a readable .npy array ({error})") from None
+    else:
         if with_chroma:
             return frontend.extract_with_chroma(path, hearing, allow_truncated)
         return frontend.extract(path, allow_truncated), None
-    try:
-        magnitudes = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise AudioError(f"{path}: not a readable .npy array ({error})") from None
     features = frontend.from_cqt(magnitudes, source_pool, path)
     if not with_chroma:
         return features, None

@@ -6,9 +6,12 @@
     index.jsonl     one line a recording: where it came from, the SHA-256 of that
                     file, which rows are its own, and their SHA-256
 
-A crop in time is one contiguous read. Data is on disk before the line that names
-it, so a writer killed at any moment leaves a valid store: the next one drops the line
-that was begun, and writes behind the rows that no line names.
+A store that comes with a package has `features.f16.xz` in place of `features.f16`. It
+is read into memory as a whole, and nothing can be added to it.
+
+A crop in time is one contiguous read. Data is on disk before the line that names it, so
+a writer killed at any moment leaves a valid store. The next writer drops an unfinished
+line, and writes behind rows that no line names.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +37,14 @@ from bytecover_tf.files import (
     naming,
     write_atomically,
 )
+from bytecover_tf.stores.compressed import compress_rows, decompress_rows
 
 _FORMAT = 1
+_COMPRESSED = "features.f16.xz"
 # How every line of the index begins.
 _LINE_START = b'{"source": "'
-# Seconds of the longest recording that a killed writer may have left without its line.
+# A killed writer may leave rows without a line, of a recording up to this long in
+# seconds.
 _LONGEST = 4 * 3600.0
 
 
@@ -84,16 +90,12 @@ class FeatureStore:
         entries, _ = _read_index(self.path)
         self._by_source = {entry.source: entry for entry in entries}
         self._by_key = {entry.key: entry for entry in entries}
-        data = self.path / "features.f16"
-        rows = data.stat().st_size // (2 * self.frontend.n_bins)
+        self._rows = _open_rows(self.path, self.frontend.n_bins)
         end = max((entry.start + entry.frames for entry in entries), default=0)
-        if rows < end:
-            raise StoreError(f"{data}: holds {rows} frames, but the index names {end}")
-        self._rows = (
-            np.memmap(data, np.float16, "r", shape=(rows, self.frontend.n_bins))
-            if rows
-            else np.empty((0, self.frontend.n_bins), np.float16)
-        )
+        if len(self._rows) < end:
+            raise StoreError(
+                f"{self.path}: the index names {end} frames, found {len(self._rows)}"
+            )
 
     def __len__(self) -> int:
         """Return the number of sources."""
@@ -162,7 +164,7 @@ class FeatureStore:
         return self.rows(entry).T.astype(np.float32)
 
     def damaged(self) -> list[Entry]:
-        """Read everything; return the recordings that are not as they were stored."""
+        """Read everything; return the recordings that have changed on disk."""
         return [entry for entry in self if not self._is_as_stored(entry)]
 
     def _is_as_stored(self, entry: Entry) -> bool:
@@ -188,6 +190,11 @@ class FeatureStoreWriter(Closing):
         self.path = Path(path)
         self.frontend = frontend
         self.path.mkdir(parents=True, exist_ok=True)
+        if (self.path / _COMPRESSED).exists():
+            raise StoreError(
+                f"{self.path}: is compressed, so nothing can be added to it; name "
+                "another store"
+            )
         try:
             self._lock = lock(self.path / "lock")
         except BlockingIOError:
@@ -216,11 +223,12 @@ class FeatureStoreWriter(Closing):
                 f"{self.path}: features.f16 is shorter than the index says"
             )
         self._check_unfinished(frames - end, len(entries))
-        # A line that a killed writer began. Its rows stay: none tells whose they are.
+        # Drop the line that a killed writer began. Its rows stay, as nothing tells
+        # whose they are.
         self._index.truncate(index_size)
 
     def _check_unfinished(self, frames: int, recordings: int) -> None:
-        """Refuse to go on if a killed writer cannot have left so much."""
+        """Refuse to continue if there is more than a killed writer can have left."""
         if frames * self.frontend.seconds_per_frame > _LONGEST:
             self.close()
             raise StoreError(
@@ -247,7 +255,7 @@ class FeatureStoreWriter(Closing):
         return self._by_source.get(str(source))
 
     def forget(self, entries: Iterable[Entry]) -> None:
-        """Have recordings that are damaged stored anew, when they are added again."""
+        """Forget damaged recordings, so that adding them again stores them anew."""
         for entry in entries:
             self._by_source.pop(entry.source, None)
             self._by_key.pop(entry.key, None)
@@ -311,10 +319,46 @@ class FeatureStoreWriter(Closing):
 
     def close(self) -> None:
         """Release the files and the lock."""
-        # What is left to write may not fit either; the lock is released all the same.
+        # Flushing may fail on a full disk too; release the lock in any case.
         with naming(self.path), ExitStack() as closing:
             for file in (self._lock, self._data, self._index):
                 closing.callback(file.close)
+
+
+def compress_store(path: Path, dropped_bits: int) -> None:
+    """Round and compress a finished store, which can then only be read.
+
+    A store that is killed meanwhile is of no use: compress a copy.
+
+    Args:
+        path: the store's folder.
+        dropped_bits: how many bits of each mantissa are lost, 0 to 8.
+    """
+    store = FeatureStore(path)
+    data = compress_rows(store._rows, dropped_bits)
+    rows = decompress_rows(data, store.frontend.n_bins)
+    lines = []
+    for entry in store:
+        own = rows[entry.start : entry.start + entry.frames]
+        lines.append(json.dumps(asdict(replace(entry, digest=_digest(own)))) + "\n")
+    write_atomically(path / _COMPRESSED, data)
+    write_atomically(path / "index.jsonl", "".join(lines))
+    (path / "features.f16").unlink()
+
+
+def _open_rows(folder: Path, n_bins: int) -> np.ndarray:
+    """Return all rows (frames, n_bins), mapped into memory unless compressed."""
+    compressed = folder / _COMPRESSED
+    if compressed.exists():
+        try:
+            return decompress_rows(compressed.read_bytes(), n_bins)
+        except ValueError as error:
+            raise StoreError(f"{compressed}: damaged ({error})") from None
+    data = folder / "features.f16"
+    rows = data.stat().st_size // (2 * n_bins)
+    if not rows:
+        return np.empty((0, n_bins), np.float16)
+    return np.memmap(data, np.float16, "r", shape=(rows, n_bins))
 
 
 def _digest(rows: np.ndarray) -> str:

@@ -41,7 +41,7 @@ FRONTENDS = {
 """Parameters of the two transforms."""
 PITCHES = 88
 HEARD_PITCHES = slice(3, 87)
-"""Of the pitches that are labelled, A0 to C8, those that are heard: C1 to B7."""
+"""The pitches that the network hears, C1 to B7, among the labelled ones, A0 to C8."""
 
 _ROWS = {name: frontend.n_bins for name, frontend in FRONTENDS.items()}
 _LABELS = ("notes", "onsets", "melody")
@@ -52,7 +52,7 @@ _ID = re.compile(r"[0-9A-Za-z_-]+")
 
 @dataclass(frozen=True)
 class LabelledRecording:
-    """What is known of a recording: one line of `recordings.csv`.
+    """Facts about a recording: one line of `recordings.csv`.
 
     Attributes:
         id: names its file; letters, digits, `-` and `_`.
@@ -255,7 +255,7 @@ class LabelledStoreWriter(Closing):
         Raises:
             StoreError: the id is no name of a file, the length is not finite, or an
                 array has the wrong type or shape or is not finite.
-            OSError: it cannot be written; what stood there is as it was.
+            OSError: it cannot be written; the store is unchanged.
         """
         self.add_all([(recording, features)])
 
@@ -266,7 +266,8 @@ class LabelledStoreWriter(Closing):
 
         Raises:
             StoreError: as of `add`, before anything is written.
-            OSError: one cannot be written; what the list named is as it was.
+            OSError: one cannot be written; the recordings already in the list are
+                unchanged.
         """
         stored = []
         for recording, features in pairs:
@@ -287,7 +288,7 @@ class LabelledStoreWriter(Closing):
         lines.writerows(
             [_text(value) for value in astuple(row)] for row in recordings.values()
         )
-        # As the system gave it: a name need not be valid UTF-8.
+        # Keep the name as the system gave it: it need not be valid UTF-8.
         content = text.getvalue().encode(errors="surrogateescape")
         write_atomically(self.path / _LIST, content)
         self._recordings = recordings

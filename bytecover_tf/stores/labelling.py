@@ -30,7 +30,7 @@ class LabellingReport:
 
     Attributes:
         labelled: number of recordings added.
-        present: number whose content the store had already.
+        present: number of files whose content was in the store already.
         failed: reason by path, for each recording that was skipped.
     """
 
@@ -51,8 +51,8 @@ def label_files(
 
     A recording's id is made from its content, so content that the store has is not
     labelled again, whatever its file is called. Files that cannot be used are reported
-    and skipped. What was labelled is on disk at once, so that an interrupted labelling
-    continues where it was.
+    and skipped. Each recording is on disk as soon as it is labelled, so an interrupted
+    labelling continues where it stopped.
 
     Args:
         paths: audio files.
@@ -69,7 +69,7 @@ def label_files(
         ConfigError: the teacher is not installed.
         StoreError: another process is writing to the store, or it is damaged.
     """
-    teacher_file()  # absent, it would fail for every file
+    teacher_file()  # without it, every file would fail
     report = LabellingReport()
     todo = list(dict.fromkeys(os.path.abspath(path) for path in paths))
     with (
@@ -172,5 +172,5 @@ def label_samples(
 
 @cache
 def _teacher() -> Teacher:
-    # The processes share the cores among them.
+    # One thread each: the processes already use all cores.
     return Teacher(threads=1)

@@ -1,8 +1,8 @@
-"""What is played in each frame of a feature store's drawn recordings.
+"""The notes played in each frame of the drawn recordings in a feature store.
 
-`scores.u8` lies in the store's folder: for each row of `features.f16` one row of
-2 x n_bins bytes, the share of the frame in which each pitch sounds, of the melody and
-of all notes together, in 255ths.
+`scores.u8` lies in the store's folder: for each row of `features.f16` it has one row of
+2 x n_bins bytes. They say for which share of the frame each pitch sounds, in 255ths:
+first in the melody, then in all notes together.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FILE = "scores.u8"
 
 
 def has_notes(store: FeatureStore | FeatureStoreWriter) -> bool:
-    """Tell whether a feature store knows what is played in its recordings."""
+    """Tell whether a feature store has the notes of its recordings."""
     return (store.path / _FILE).exists()
 
 
@@ -63,7 +63,7 @@ def add_with_notes(
     features: np.ndarray,
     score: np.ndarray,
 ) -> None:
-    """Write the features of a made recording, unless they are there, and its score.
+    """Write the score of a synthetic recording, and its features unless they are there.
 
     Args:
         writer: of the store.

@@ -1,4 +1,4 @@
-"""A function of files on all cores, which survives the crash of a decoder."""
+"""Applies a function to files on all cores, and survives the crash of a decoder."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class ProcessMap:
     """Runs a reader of files over processes, surviving the death of one.
 
     Attributes:
-        read: what each process does with a path; text that it returns is the reason
-            why nothing came of it. The content that a `Reader` knows is that of the
-            start; what is added since only saves work for doubles within a run.
+        read: the function that each process applies to a path. It returns a result, or
+            text that says why there is none. A `Reader` knows only the content that was
+            known at the start, so a file that occurs twice in a run may be read twice.
         workers: processes; by default as many as `usable_cores`.
 
     Raises (of `map`):
@@ -44,8 +44,8 @@ class ProcessMap:
                 yield from self._map(waiting, pending)
                 return
             except BrokenProcessPool:
-                # A decoder crashed, and which of the files in work it was is not
-                # known: try those alone, then go on with the others.
+                # A decoder crashed, but nobody knows on which of the files in progress.
+                # Try those one by one, then continue with the others.
                 for path in list(pending.values()):
                     yield path, self._alone(path)
 
@@ -59,7 +59,7 @@ class ProcessMap:
                 while waiting and len(pending) < 2 * count:
                     with _no_interrupts():
                         future = pool.submit(_read, waiting[0])
-                    # Only now, as a broken pool raises at submission too.
+                    # Count it only now: a broken pool raises at submission too.
                     pending[future] = waiting.popleft()
                 done, _ = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -83,8 +83,8 @@ class ProcessMap:
                 return f"{path}: the decoder crashed"
 
     def _executor(self, count: int) -> ProcessPoolExecutor:
-        # Not forked: the parent may have TensorFlow's threads. The reader is sent once
-        # a process and not with each file, as it knows all content of a catalogue.
+        # Do not fork: the parent may run TensorFlow's threads. Send the reader once per
+        # process and not with each file, because it knows all content of a catalogue.
         context = multiprocessing.get_context("spawn")
         return ProcessPoolExecutor(
             count, context, initializer=_begin, initargs=(self.read,)
@@ -93,10 +93,10 @@ class ProcessMap:
 
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
-    """Have processes that are started here not interrupted by Ctrl-C.
+    """Protect processes that are started in this block from Ctrl-C.
 
-    The terminal sends it to all; the main process ends the others. What is blocked is
-    passed on to a new process, and comes through here afterwards.
+    The terminal sends the interrupt to all processes, and the main one ends the others.
+    A new process inherits the blocked signal; afterwards this process receives it.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
@@ -113,7 +113,7 @@ _reader: Callable[[str], Any]
 
 @contextmanager
 def _ended_if_left() -> Iterator[None]:
-    """End the processes that are started meanwhile if an error ends it."""
+    """If the block ends with an error, end the processes that it started."""
     others = set(multiprocessing.active_children())
     try:
         yield
@@ -135,7 +135,7 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
-    # At once: a decoder may be at work for minutes, and nobody waits for it.
+    # Exit at once: a decoder may work for minutes, and nobody waits for it.
     os._exit(1)
 
 

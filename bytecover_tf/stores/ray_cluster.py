@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 _ADDRESS = re.compile(r"(ray://)?(?P<host>[^/\s]+):(?P<port>\d+)|auto")
 _CONNECT_TIMEOUT = 10  # seconds
-# Times that a file is tried again after the worker or machine that had it died.
+# How often a file is tried again after its worker or machine died.
 _RETRIES = 3
 
 
@@ -25,9 +25,9 @@ def map_on_cluster(
 ) -> Iterator[tuple[str, Result | str]]:
     """Apply a function to paths on a Ray cluster.
 
-    Every machine needs this package, and the files at the same paths. What a dead
-    worker or machine had in work is done again elsewhere; a path that has cost
-    several workers is given up.
+    Every machine needs this package, and the files at the same paths. If a worker or
+    machine dies, its paths are done again elsewhere. A path that has killed several
+    workers is given up.
 
     Args:
         address: `host:port` of the cluster that this machine belongs to, `auto` for
@@ -69,7 +69,7 @@ def _result(ray: Any, reference: Any, path: str) -> Any:
     try:
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
-        # Reading raises nothing, so the worker could not even begin.
+        # `read` raises nothing, so the worker could not even start.
         return f"{path}: cannot be read on the cluster ({error.cause})"
     except ray.exceptions.RayError as error:
         kind = type(error).__name__
@@ -101,7 +101,7 @@ def _connected(address: str) -> Iterator[Any]:
 
 
 def _check_listening(address: str) -> None:
-    """Fail at once where Ray would try again for many minutes."""
+    """Fail at once in cases where Ray would retry for many minutes."""
     match = _ADDRESS.fullmatch(address)
     if not match:
         raise ClusterError(f"{address}: expected host:port, ray://host:port or auto")

@@ -30,7 +30,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.tunes import STORE, TEST_STORE
 from bytecover_tf.errors import ByteCoverError
 from bytecover_tf.files import write_atomically
-from bytecover_tf.stores.feature_store import FeatureStoreWriter
+from bytecover_tf.stores.feature_store import FeatureStoreWriter, compress_store
 from bytecover_tf.synth.scores.corpora import LIEDER
 from bytecover_tf.synth.scores.library import read_scores
 from bytecover_tf.synth.scores.score import Score
@@ -40,6 +40,8 @@ from bytecover_tf.synth.sound.render import SAMPLE_RATE
 from bytecover_tf.synth.sound.versions import Version, list_versions, perform
 
 RENDER_POOL = 20
+# Of each mantissa, so that the set is half as large; values change by 1.6 % at most.
+DROPPED_BITS = 5
 LIEDER_SAMPLE = 300
 SPLITS = (("train", 0.7), ("validation", 0.1), ("test", 0.2))
 # Share of works by the collection of their first score.
@@ -52,13 +54,13 @@ SHARES = {
     LIEDER: 0.22,
 }
 EXCERPT_WORKS, EXCERPT_VERSIONS, EXCERPT_SECONDS = 4, 4, 17.0
-# Recordings that are handed on use only soundfonts under the MIT licence.
+# Recordings that we distribute use only soundfonts under the MIT licence.
 MIT_SOUNDFONTS = ("FluidR3_GM", "FluidR3Mono_GM", "MuseScore_General_Lite")
 PROCESSES = 2
 
 
 def select_works(scores: Sequence[Score], count: int, seed: int) -> list[Work]:
-    """Choose works that are surely different, and split them.
+    """Choose works that are certainly different, and split them.
 
     Works with several scores come first, up to half of a collection's share.
 
@@ -108,7 +110,7 @@ def _label(title: str, taken: Iterable[str]) -> str:
 
 
 def make_features(work_dir: Path, version: Version) -> str | None:
-    """Leave a version's features and facts in the working folder.
+    """Write a version's features and facts into the working folder.
 
     Args:
         work_dir: gets `pool20/<id>.npy`, the |CQT| of shape (84, T) averaged
@@ -116,7 +118,7 @@ def make_features(work_dir: Path, version: Version) -> str | None:
         version: what to render; nothing is done if both files are there.
 
     Returns:
-        What went wrong, or None.
+        The error, or None.
     """
     facts_path = work_dir / "facts" / f"{version.id}.json"
     if facts_path.exists():
@@ -174,7 +176,7 @@ def pack_store(
     """Write a store of rendered versions, in place of an earlier one.
 
     Args:
-        versions: that have features in the working folder.
+        versions: those that have features in the working folder.
         work_dir: holds the features at pool 20.
         store: its folder.
         pool: frames averaged into one, a multiple of 20.
@@ -188,6 +190,7 @@ def pack_store(
             features = frontend.from_cqt(cqt, RENDER_POOL, version.id)
             writer.add(version.id, _facts(work_dir, version)["key"], features)
     (beside / "lock").unlink(missing_ok=True)
+    compress_store(beside, DROPPED_BITS)
     shutil.rmtree(store, ignore_errors=True)
     beside.rename(store)
 

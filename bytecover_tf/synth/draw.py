@@ -37,22 +37,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add_repertoire_options(parser, "work", "all random choices")
     parser.add_argument(
+        "--bins-per-octave",
+        type=int,
+        choices=(12, 36),
+        default=12,
+        help="of the features; 36 are for networks that read heard notes (default: 12)",
+    )
+    parser.add_argument(
         "--pool",
         type=cli.positive_int,
-        default=20,
-        help="frames of the transform in one of the features, a multiple of 5",
+        help="frames of the transform in one of the features, a multiple of 5 "
+        "(default: 20, or 5 for 36 bins an octave)",
     )
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "music21", "mido")
 
     works = read_works(options, options.out)
-    draw(works, options.out, options.versions, options.pool, options.workers)
+    octave = options.bins_per_octave
+    frontend = Frontend(
+        n_bins=7 * octave,
+        bins_per_octave=octave,
+        pool=options.pool or (20 if octave == 12 else 5),
+        estimated=octave == 36,
+    )
+    draw(works, options.out, options.versions, frontend, options.workers)
     print(f"{len(works)} works, {options.versions} versions each: {options.out}")
     return cli.OK
 
 
 def draw(
-    works: Sequence[Work], out: Path, versions: int, pool: int, workers: int
+    works: Sequence[Work], out: Path, versions: int, frontend: Frontend, workers: int
 ) -> None:
     """Write the data set: store with scores, `tracks.csv` and `sources.csv`.
 
@@ -60,10 +74,9 @@ def draw(
         works: what is played.
         out: the data set's folder.
         versions: number of versions of each work; a work's scores take turns.
-        pool: frames averaged into one.
+        frontend: parameters of the features.
         workers: processes.
     """
-    frontend = Frontend(pool=pool)
     store = out / "store"
     with (
         FeatureStoreWriter(store, frontend) as writer,

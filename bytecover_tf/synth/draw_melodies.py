@@ -102,7 +102,7 @@ class FromScores:
         return f"score-{self.work.id}"
 
     def perform(self, number: int) -> tuple[Performance, np.random.Generator]:
-        """Return a version, and the source of what is still to be drawn of it."""
+        """Return a version, and the generator for the rest of its random choices."""
         return cover(self.work, number)
 
     def described(self, number: int) -> dict[str, str]:
@@ -132,7 +132,7 @@ class FromRecording:
         return f"heard-{self.recording.id}"
 
     def perform(self, number: int) -> tuple[Performance, np.random.Generator]:
-        """Return a version, and the source of what is still to be drawn of it."""
+        """Return a version, and the generator for the rest of its random choices."""
         seed = f"{self.seed}/{self.recording.id}/{number}".encode()
         rng = np.random.default_rng(zlib.crc32(seed))
         return reperform(self._transcription, rng), rng

@@ -63,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "music21", "mido", "pedalboard")
+    cli.require_extra("plots", "matplotlib")
 
     options.out.mkdir(parents=True, exist_ok=True)
     scores = read_scores(

@@ -97,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "pedalboard")
+    cli.require_extra("train", "keras", "tensorflow")
     if options.versions < 2:
         parser.error(f"--versions: expected at least 2, received {options.versions}")
 
@@ -259,7 +260,7 @@ def _music(folder: Path) -> list[Path]:
 
 
 def _usable(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Return those that can be read; name the others."""
+    """Return the files that can be read; name the others."""
     usable = []
     for path in paths:
         try:
@@ -330,7 +331,7 @@ class Rerecorder:
         first = int(rng.integers(len(samples) - length + 1))
         passage = samples[first : first + length]
         for number in range(self.versions):
-            # The first stays as it is: no other is as real.
+            # The first version stays as it is, because it is the most real one.
             played = play(passage, draw_take(rng)) if number else passage
             heard = self._recorded(played, rng) if number else passage
             if self.sound:
@@ -369,7 +370,7 @@ class Take:
 
 
 def draw_take(rng: np.random.Generator) -> Take:
-    """Return a way to play a passage, drawn at random."""
+    """Draw how another take plays the passage."""
     tempo = float(np.exp(rng.uniform(*np.log(TEMPO))))
     if rng.random() < SPEED_CHANGED:
         tempo = float(np.clip(tempo, *SPEED))

@@ -23,8 +23,8 @@ class Augment:
         stretch: probability of a change of tempo.
         stretch_range: factors of duration, drawn evenly on a logarithmic scale.
         transpose: probability of a change of key.
-        transpose_bins: largest shift in bins, up or down; the bins that come in
-            from beyond the edge are empty.
+        transpose_bins: largest shift in bins, up or down; bins that enter at the edge
+            are empty.
         mask_bins: probability of silencing a band of bins; drawn twice.
         mask_bins_max: widest band.
         mask_frames: probability of silencing a stretch of frames; drawn twice.
@@ -33,8 +33,8 @@ class Augment:
         tilt_knots: frequencies at which the gain is drawn; between them it is a
             straight line in decibels. Two make a plain tilt.
         tilt_decibels: largest gain or loss at a knot.
-        noise: probability of additive noise, coloured as by another such gain.
-        noise_level: its largest standard deviation before that, as a share of the
+        noise: probability of additive noise, coloured by another gain of this kind.
+        noise_level: its largest standard deviation before colouring, as a share of the
             crop's maximum.
 
     Raises:
@@ -91,8 +91,8 @@ class Augment:
     def __call__(self, crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return a changed copy of a crop.
 
-        The tempo is not changed here: it decides how much of the recording a crop
-        takes, see `draw_stretch`.
+        The tempo is not changed here, because it decides how much of the recording a
+        crop covers; see `draw_stretch`.
 
         Args:
             crop: float32 (bins, frames).

@@ -1,8 +1,8 @@
 """From recordings to training batches.
 
-A batch is a pure function of its number, the seed and the settings, and so is each
-of its rows, so that a replica makes its own share alone. tf.data runs that function
-ahead of the training step in several threads; other backends can call it directly.
+A batch, and each of its rows, is a pure function of its number, the seed and the
+settings. So each replica can make its own share. tf.data runs that function ahead of
+the training step in several threads; other backends can call it directly.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Shape = tuple[int | None, ...]
-# Shape and type of each array of a batch: the inputs, one or by name, and the works.
+# Shape and type of each array of a batch: the inputs (one array, or several by name)
+# and the works.
 Spec = tuple[tuple[Shape, str] | dict[str, tuple[Shape, str]], tuple[Shape, str]]
 
 ALL_ROWS = slice(None)
@@ -66,8 +67,8 @@ class StoreReader:
 class WaveformReader:
     """Computes the features of a random stretch of audio, without any store.
 
-    Each crop has the transform's own edges and its own maximum, and every batch
-    decodes again, so this is for small sets.
+    Each crop shows the transform's edge effects and has its own maximum. Every batch
+    decodes again, so this is for small sets only.
 
     Args:
         frontend: makes the features.
@@ -87,7 +88,7 @@ class WaveformReader:
         from bytecover_tf.audio.decoding import load_audio
 
         path = self._paths[index]
-        # Whether to take a truncated file was decided when its features were extracted.
+        # Truncated files were accepted or refused when their features were extracted.
         samples = load_audio(path, self._frontend.sample_rate, allow_truncated=True)
         wanted = frames * self._frontend.pool * self._frontend.hop_length
         start = int(rng.integers(max(len(samples) - wanted, 0) + 1))
@@ -136,7 +137,7 @@ class CropBatches:
         return self._crops(number, rows, frames, self.augment)
 
     def _begin(self, number: int) -> tuple[int, np.random.Generator]:
-        """Return the frames of a batch, and what draws for the whole of it."""
+        """Return the number of frames of a batch, and its random generator."""
         rng = np.random.default_rng([self.seed, 2, number])
         return int(rng.choice(self.crop_frames)), rng
 
@@ -157,8 +158,9 @@ class CropBatches:
     ) -> np.ndarray:
         """Return a crop (n_bins, frames, layers), changed at random.
 
-        A recording that is shorter is repeated. Silence would change the statistics of
-        instance normalisation and pooling, and is not what the network embeds later.
+        A recording that is shorter is repeated. Padding with silence would change the
+        statistics of instance normalisation and pooling, and the network never embeds
+        padding later.
         """
         wanted = max(round(frames / augment.draw_stretch(rng)), 1)
         crop = self.reader.crop(index, wanted, rng).astype(np.float32)
@@ -175,7 +177,7 @@ class CropBatches:
 def row_generators(
     seed: int, number: int, rows: slice, batch_size: int
 ) -> list[np.random.Generator]:
-    """Return what draws each of some rows of batch `number`, whoever makes it."""
+    """Return the random generators of some rows of batch `number`."""
     return [
         np.random.default_rng([seed, 3, number, row]) for row in range(batch_size)[rows]
     ]
@@ -205,8 +207,8 @@ def tf_dataset(
         batches: makes each batch.
         start: number of the first.
         count: how many.
-        shares: rows that each replica of this process takes, as many for each; every
-            batch then comes as so many elements.
+        shares: the rows that each replica of this process takes, equally many for each.
+            Every batch then comes as one element per replica.
 
     Returns:
         Elements as `batches` makes them, made ahead in parallel; the order and

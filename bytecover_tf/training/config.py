@@ -1,4 +1,4 @@
-"""What defines an experiment.
+"""The settings that define an experiment.
 
 An experiment is a Python file with a `config`, in `bytecover_tf/configs` or
 anywhere else. Such a file is code and is run only when its name is given.
@@ -35,8 +35,8 @@ class Config(Objective, Architecture):
 
     Attributes:
         frontend: parameters of the features.
-        score_share: share of the crops of which the backbone reads the score itself,
-            reached after `easy_steps`; before, there are more.
+        score_share: share of the crops for which the backbone reads the score itself.
+            It starts at 1 and falls to this value over `easy_steps`.
         easy_steps: steps in which training with scores goes from easy to hard.
         triplet_from_epoch: first epoch, counted from 0, in which the triplet loss
             takes part.
@@ -88,9 +88,13 @@ class Config(Objective, Architecture):
         )
         check_counts(self, "crop_frames")
         octave, bins = self.frontend.bins_per_octave, self.frontend.n_bins
-        if self.pitch_classes and (octave != 12 or bins % 12):
+        is_fine = self.bins_per_octave != 12
+        if (self.pitch_classes or is_fine) and (
+            octave != self.bins_per_octave or bins % octave
+        ):
+            name = "heard and semitones need" if is_fine else "pitch_classes needs"
             raise ConfigError(
-                "pitch_classes needs whole octaves of 12 bins, not "
+                f"{name} whole octaves of {self.bins_per_octave} bins, not "
                 f"{bins} bins, {octave} an octave"
             )
 
@@ -190,7 +194,7 @@ def _as_tuple(value: Any, name: str) -> tuple[Any, ...]:
 
 
 def _fits(value: Any, old: Any) -> bool:
-    """Whether `value` is of the kind that the setting has now."""
+    """Whether `value` is of the same kind as the setting's present value."""
     if isinstance(old, bool) or isinstance(value, bool):
         return isinstance(old, bool) and isinstance(value, bool)
     if isinstance(old, str):

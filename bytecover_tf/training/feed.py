@@ -42,7 +42,7 @@ def make_batches(
         store: features of the tracks.
         seed: seed of the batches and of changes to crops.
         waveforms: crop audio files instead of the features in the store.
-        taught: whether there is a teacher, which reads scores.
+        taught: whether there is a teacher, which needs scores.
 
     Raises:
         ConfigError: the settings do not fit the data.
@@ -82,7 +82,7 @@ def make_batches(
 
 
 def stream(batches: Batches, start: int, stop: int, shares: Sequence[slice]) -> Any:
-    """Return what the replicas of this process train on, in turns."""
+    """Return batches `start` to `stop` as this process's replicas take them."""
     if keras.backend.backend() == "tensorflow":
         return tf_dataset(batches, start, stop - start, shares)
 

@@ -1,8 +1,8 @@
 """One training of the network that hears notes: resumable, with its record.
 
-A run's folder holds `run.json`, the request; `backup.keras`, the last hundred steps
-with the optimiser's state, to continue from; and at the end `hearing.keras` in its
-place.
+A run's folder holds `run.json`, the request, and `backup.keras`, the network and the
+optimiser's state after the last hundred steps, to continue from. At the end
+`hearing.keras` takes the place of the backup.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from bytecover_tf.training.note_table import FRAMES, NoteTable
 FILE_NAME = "hearing.keras"
 _BACKUP = "backup.keras"
 _STEPS_PER_EPOCH = 100
-# One recording of so many is kept for validation, by its id.
+# One in this many recordings, chosen by its id, is kept for validation.
 _HELD_OUT = 20
 
 
@@ -87,8 +87,8 @@ def train_hearing(
 ) -> Path:
     """Train a network that hears notes.
 
-    Killed at any moment, the same call continues at the last hundred steps; one that
-    has finished is not trained again.
+    After a kill at any moment, the same call continues from the last hundred steps. A
+    finished run is not trained again.
 
     Args:
         request: what to train.
@@ -135,7 +135,7 @@ def train_hearing(
         crops,
         initial_epoch=done,
         epochs=request.steps // _STEPS_PER_EPOCH,
-        # Keras would draw the order of batches from a state that no backup keeps.
+        # Keras would shuffle batches by a random state that no backup keeps.
         shuffle=False,
         validation_data=(inputs, targets),
         validation_batch_size=request.batch,
@@ -176,7 +176,7 @@ class _TrainedOnTable(keras.Model):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Those of the network."""
+        """The network's metrics."""
         return self.network.metrics
 
     def compute_loss(
@@ -235,7 +235,7 @@ def _claim(run_dir: Path, request: HearingRequest) -> None:
 def _read(
     stores: Sequence[str],
 ) -> tuple[list[LabelledFeatures], list[LabelledFeatures], dict[str, dict[str, float]]]:
-    """Return recordings to train on, those held out, and what each set gives."""
+    """Return recordings to train on, those held out, and counts for each set."""
     training: list[LabelledFeatures] = []
     held_out: list[LabelledFeatures] = []
     recordings: Counter[str] = Counter()

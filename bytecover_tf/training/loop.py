@@ -42,7 +42,7 @@ from bytecover_tf.training.optimizer import learning_rate, make_optimizer
 from bytecover_tf.training.recorder import Recorder, State
 from bytecover_tf.training.replicas import Replicas, join
 from bytecover_tf.training.splits import Splits, warn_of_copies
-from bytecover_tf.training.warm_start import load_teacher, take_weights
+from bytecover_tf.training.warm_start import load_teacher, take_hearing, take_weights
 
 
 def train(
@@ -72,8 +72,8 @@ def train(
         init: an encoder whose weights to start from, as a run directory or a
             `.keras` file, or an ensemble with such a member; without it they are
             random. A continued run has its own.
-        teacher: an encoder with `salience`, named likewise; the new encoder learns to
-            embed recordings where the teacher embeds their scores.
+        teacher: an encoder, named likewise. With `salience` it shows where to embed
+            the scores of recordings; by `config.teaching` it shows their distances.
         replicas: the replicas that train; without it, those that `join` returns.
 
     Returns:
@@ -97,9 +97,10 @@ def train(
         warn_of_copies(splits, store)
     works = sorted({track.work for track in splits.train})
     checkpoint = run_dir / "checkpoint.keras"
-    batches = make_batches(
-        config, splits.train, works, store, seed, waveforms, teacher is not None
-    )
+    scored = teacher is not None and config.teaching == "scores"
+    if teacher is None and config.teaching == "distances":
+        raise ConfigError("teaching=distances needs a teacher; name it by --teacher")
+    batches = make_batches(config, splits.train, works, store, seed, waveforms, scored)
     shares = [batches.sampler.share(number, replicas.count) for number in replicas.here]
     teaching, origin = None, None
     if teacher is not None:
@@ -196,7 +197,10 @@ def _new(
         network = ByteCover(config.architecture, dtype=config.precision)
         model = Learner(network, config.objective, num_works, teacher)
         model.build((None, store.frontend.n_bins, None, 1))
+        take_hearing(network)
         model.compile(make_optimizer(config), jit_compile=False)
+    if teacher is not None and config.reconfigure:
+        network.take_extractor(teacher)
     origin = None
     if init is not None:
         origin = take_weights(network, init, splits, store, data)

@@ -1,8 +1,8 @@
 """Training batches of recordings whose score is known.
 
-Beside the features a batch holds what is played, and for which recordings the
-backbone is to read that instead of what the salience layer hears. Training begins
-with the score alone and without changes to the crops, and becomes harder step by step.
+Besides the features, a batch holds the score, and says for which recordings the
+backbone reads the score instead of the salience layer's output. Training begins with
+scores only and unchanged crops, and becomes harder step by step.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class NoteReader:
 class NoteBatches(CropBatches):
     """Makes training batches by number, with what is played in each crop.
 
-    Stretching and transposing move the score along; other changes are to the features
-    alone. Changes have their full rate from step `easy_steps` on.
+    Stretching and transposing also change the score; other changes affect only the
+    features. Changes reach their full rate at step `easy_steps`.
 
     Attributes:
-        score_share: share of crops of which the backbone reads the score, from step
+        score_share: share of crops for which the backbone reads the score from step
             `easy_steps` on; in the first step it is all of them.
-        easy_steps: length of the way from easy to hard.
+        easy_steps: number of steps from easy to hard.
     """
 
     score_share: float = 0.15

@@ -1,4 +1,4 @@
-"""Which crops of labelled recordings to train hearing on, and how they are changed."""
+"""Chooses crops of labelled recordings to train hearing on, and how to change them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bytecover_tf.errors import DataError
 from bytecover_tf.models.note_network import BINS_PER_SEMITONE
 from bytecover_tf.training.note_table import FRAMES, KNOTS, NOISE_FRAMES, Place
 
-# Of a batch, the share that has its melody labelled, where recordings have; and of
-# these, the share that has nothing else labelled, where there are both kinds.
+# The share of a batch whose melody is labelled, if the data has such recordings; and
+# the share of these that have no other labels, if there are both kinds.
 _MELODY_SHARE = 1 / 3
 _ALONE_SHARE = 0.6
-# Recordings longer than this, in frames, are not drawn from more often.
+# A recording is drawn in proportion to its length, up to this many frames.
 _LONG = 2000
 
 Batch = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
@@ -34,8 +34,8 @@ class Augmentation:
         noisy: share of crops with noise.
         noise: its largest level, in means of the recording.
         semitones: largest change of key, either way.
-        detuned: share of crops that are a third of a semitone out of tune, which their
-            labels are not.
+        detuned: share of crops that are put a third of a semitone out of tune; their
+            labels stay.
     """
 
     gains: tuple[float, float] = (0.6, 1.5)
@@ -110,7 +110,7 @@ class NoteCrops(keras.utils.PyDataset):
 
 
 class EpochClock(keras.callbacks.Callback):
-    """Tells crops which epoch it is, so that a resumed run draws what it would have."""
+    """Tells the crops the epoch, so that a resumed run draws the same batches."""
 
     def __init__(self, crops: NoteCrops) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class EpochClock(keras.callbacks.Callback):
 
 
 def middles(places: Sequence[Place]) -> Batch:
-    """Return one crop of each recording, from its middle and as it is."""
+    """Return one unchanged crop from the middle of each recording."""
     return _cut(places, [(one.frames - FRAMES) // 2 for one in places])
 
 
@@ -150,7 +150,7 @@ def _cut(places: Sequence[Place], starts: Sequence[int]) -> Batch:
 def _changes(
     count: int, how: Augmentation, rng: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """Draw what is done to so many crops."""
+    """Draw the changes of so many crops."""
     gains = 20 * np.log10(rng.uniform(*how.gains, (count, 1)))
     curves = rng.normal(0, how.decibels, (count, KNOTS))
     levels = rng.uniform(0, how.noise, count)

@@ -1,4 +1,4 @@
-"""Labelled recordings where the network is trained, cut and augmented there."""
+"""Labelled recordings on the training device, which cuts and augments them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FRAMES = 128
 KNOTS = 8
 """Points of an equaliser's curve, evenly spaced over the bins."""
 NOISE_FRAMES = 4096
-"""Frames of the noise that crops take theirs from."""
+"""Length of the noise, in frames, that crops take theirs from."""
 
 _SEMITONES = 84
 _BINS = BINS_PER_SEMITONE * _SEMITONES
-# What stands for 1 in each kind of label.
+# The value that stands for 1 in each kind of label.
 _LABELS = {"notes": 255, "onsets": 255, "melody": 1}
 
 
@@ -48,9 +48,9 @@ class Place:
 class NoteTable(keras.layers.Layer):
     """Recordings as bytes in the memory of the device that trains; returns crops.
 
-    The host names places and random numbers only, so that an accelerator need not wait
-    for it. A crop is first made louder or softer by the equaliser's curve, then noise
-    is added, then it is moved to another key; what comes in at the edge is empty.
+    The host sends only places and random numbers, so an accelerator need not wait for
+    it. A crop is first made louder or softer by the equaliser's curve, then noise is
+    added, then it is moved to another key; what comes in at the edge is empty.
 
     Args:
         recordings: what the table holds, in this order; half a kilobyte a frame.

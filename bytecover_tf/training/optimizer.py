@@ -18,7 +18,7 @@ def make_optimizer(config: Config) -> keras.optimizers.Optimizer:
 def learning_rate(config: Config) -> keras.optimizers.schedules.CosineDecay:
     """Return the learning rate by step: a warm-up, then constant or a cosine."""
     warmup = config.warmup_steps
-    # A cosine that ends where it begins is a constant after its warm-up.
+    # With equal start and end, the cosine is a constant after the warm-up.
     return keras.optimizers.schedules.CosineDecay(
         0.0 if warmup else config.learning_rate,
         max(config.total_steps - warmup, 1),

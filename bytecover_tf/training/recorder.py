@@ -1,4 +1,4 @@
-"""What is written of a training after each epoch, and what a checkpoint remembers."""
+"""Records a training after each epoch, and the state that a checkpoint keeps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bytecover_tf.training.replicas import Replicas
 
 @dataclass
 class State:
-    """What a checkpoint holds beside weights and optimiser.
+    """The part of a checkpoint besides weights and optimiser.
 
     Attributes:
         before: figures on unseen works before the first step.
@@ -53,7 +53,7 @@ class Recorder(keras.callbacks.Callback):
         facts: what is recorded with every model.
         validation: tracks that choose the best epoch.
         store: their features.
-        state: is brought up to date.
+        state: updated after each epoch.
         replicas: the replicas that train.
     """
 

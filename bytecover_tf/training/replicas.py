@@ -1,12 +1,12 @@
 """Training in several copies of the model, on the devices of one host or of several.
 
-TensorFlow's strategies do the work: `MultiWorkerMirroredStrategy` where the variable
-`TF_CONFIG` names the hosts, `MirroredStrategy` on several devices of one. Each replica
-takes its share of every batch, and gradients are summed before each step, so that the
-replicas stay equal. The first host is the chief, which alone writes.
+TensorFlow's strategies do the work: `MultiWorkerMirroredStrategy` if the variable
+`TF_CONFIG` names several hosts, `MirroredStrategy` for several devices of one host.
+Each replica takes its share of every batch, and gradients are summed before each step,
+so the replicas stay equal. The first host is the chief; only the chief writes.
 
-Keras's `fit` fails with several hosts (keras issue 20585, still so in 3.15.1), so for
-several replicas `Replicas.fit` is a loop of its own.
+Keras's `fit` fails with several hosts (keras issue 20585, still open in 3.15.1). So
+`Replicas.fit` has a loop of its own for several replicas.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _lost_host() -> Iterator[None]:
-    """Turn TensorFlow's errors of a lost host into one that says so."""
+    """Turn TensorFlow's errors about a lost host into one clear error."""
     import tensorflow as tf
 
     errors = tf.errors
@@ -57,8 +57,8 @@ class Replicas:
 
     Attributes:
         count: copies on all hosts together.
-        here: numbers of those in this process.
-        is_chief: whether this process writes what lasts.
+        here: numbers of the copies in this process.
+        is_chief: whether this process writes the results.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy | None = None) -> None:
@@ -92,7 +92,7 @@ class Replicas:
 
     @contextmanager
     def chief_first(self) -> Iterator[None]:
-        """Let the chief go first, so that the others find what it has made."""
+        """Let the chief go first, so that the others find its files."""
         if not self.is_chief:
             self.wait()
         yield
@@ -100,7 +100,7 @@ class Replicas:
             self.wait()
 
     def check_same(self, facts: dict[str, Any]) -> None:
-        """Compare what the hosts are about to do.
+        """Check that all hosts are about to do the same.
 
         Args:
             facts: what must be equal, by name, nested or not, ready for JSON.
@@ -148,7 +148,7 @@ class Replicas:
         callbacks: Sequence[keras.callbacks.Callback],
         verbose: int,
     ) -> None:
-        """Train as `keras.Model.fit` does; a single replica is trained by that.
+        """Train as `keras.Model.fit` does; a single replica uses that method.
 
         Args:
             model: made and compiled in `scope`.
@@ -245,7 +245,7 @@ def join() -> Replicas:
         count = sum(len(hosts) for hosts in cluster.values())
         print(f"waiting until {count} hosts of TF_CONFIG are there", file=sys.stderr)
         return Replicas(tf.distribute.MultiWorkerMirroredStrategy())
-    # Processors count only where they have been divided, as tests do.
+    # CPUs count as devices only if they have been divided, as tests do.
     devices = [
         device.name
         for device in tf.config.list_logical_devices("GPU")

@@ -1,6 +1,7 @@
-"""A training as it was asked for: kept in its run directory, and continued from there.
+"""The request for a training: saved in its run directory, and continued from there.
 
-`run.json` in the run directory holds the request. `training.loop` says what else does.
+`run.json` in the run directory holds the request. `training.loop` lists the other
+files.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from bytecover_tf.training.loop import train
 from bytecover_tf.training.replicas import join
 
 REQUEST = "run.json"
-# Later than the other names in a request, so that earlier runs lack them.
+# Runs of older versions lack these names.
 _LATER = ("init", "teacher")
 _PATHS = ("data_root", "features", "without_datacos")
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What is trained, on which data.
+    """What to train, on which data.
 
     Paths are made absolute, so that a run can be continued from another folder.
 
@@ -117,6 +118,16 @@ class TrainingRun:
         run_dir.mkdir(parents=True, exist_ok=True)
         write_atomically(run_dir / REQUEST, json.dumps(request, indent=1) + "\n")
 
+    def free_dir(self) -> Path:
+        """Return a run directory below `runs` whose name is not taken yet."""
+        name = "-".join(dict.fromkeys([self.data, self.config_name]))
+        path = Path("runs") / name
+        number = 1
+        while path.exists():
+            number += 1
+            path = path.with_name(f"{name}-{number}")
+        return path
+
     def tracks(self) -> list[Track]:
         """Return the recordings of the data set."""
         tracks = read_tracks(self.data, self.data_root, self.split_seed)
@@ -189,7 +200,7 @@ class TrainingRun:
         return Outcome(figures, len(tracks) - len(usable))
 
     def finish(self, run_dir: Path) -> dict[str, Any]:
-        """Train, go on with what was begun, or take what is done.
+        """Train; continue a run that was begun; or read the figures of a finished one.
 
         Args:
             run_dir: where the results are written.
@@ -220,7 +231,7 @@ class TrainingRun:
     def _fingerprint(
         self, tracks: Sequence[Track], store: FeatureStore, checkpoint: Path | None
     ) -> dict[str, Any]:
-        """Return what hosts that train together must have in common, by name.
+        """Return the facts that all hosts of a training must share, by name.
 
         Args:
             tracks: recordings with their splits; their paths may differ.
@@ -248,7 +259,7 @@ class TrainingRun:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training has come to.
+    """The result of a training.
 
     Attributes:
         figures: what `metrics.json` holds; nothing on a host that is not the chief.

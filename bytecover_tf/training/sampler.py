@@ -13,8 +13,8 @@ from bytecover_tf.errors import ConfigError
 class PKSampler:
     """Draws batches of P works with K versions each.
 
-    A batch depends on the seed and its number alone, so training continues after
-    an interruption, and runs on several readers, with the same batches.
+    A batch depends only on the seed and its number. So an interrupted training
+    continues with the same batches, and several readers make the same ones.
 
     Args:
         works: integer label of each recording.
@@ -64,7 +64,7 @@ class PKSampler:
 
     @property
     def batches_per_pass(self) -> int:
-        """Batches in which every work can appear once, a rest left out."""
+        """Number of batches that take every work once; a remainder is dropped."""
         return len(self._labels) // self._p
 
     @property
@@ -115,7 +115,7 @@ class PKSampler:
         return order[position * self._p : (position + 1) * self._p]
 
     def _order(self, turn: int) -> np.ndarray:
-        # One assignment, as several threads may read batches at once.
+        # A single assignment, because several threads may read batches at once.
         kept = self._pass
         if kept is None or kept[0] != turn:
             rng = np.random.default_rng([self._seed, 0, turn])

@@ -1,4 +1,4 @@
-"""What of a data set is trained on, and what must not be."""
+"""The tracks of a data set by their part in a training."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Splits:
     Attributes:
         train: seen by the optimiser.
         validation: choose the best epoch.
-        test: measured before and after; the validation tracks if the data has no
-            others.
+        test: measured before and after the training; the validation tracks if the data
+            has no test split.
     """
 
     train: list[Track]
@@ -65,7 +65,7 @@ class Splits:
 
 
 def warn_of_copies(splits: Splits, store: FeatureStore) -> None:
-    """Name recordings that seem to be in training and in test in two encodings.
+    """Warn of recordings that seem to be in training and in test in two encodings.
 
     Similarity is no proof, so this does not stop the training.
     """

@@ -1,4 +1,4 @@
-"""What a training takes from trained encoders: weights to start from, or a teacher."""
+"""Starting from a trained encoder: its weights, or the encoder as a teacher."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Any
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.encoder import Encoder, KerasNetwork
-from bytecover_tf.encoders.model_file import encoder_file, load_model, load_single
+from bytecover_tf.encoders.model_file import (
+    encoder_file,
+    load_hearing_model,
+    load_model,
+    load_single,
+)
+from bytecover_tf.encoders.pretrained import WEIGHTS
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.evaluation.protocol import check_unseen
 from bytecover_tf.models.bytecover import ByteCover
@@ -16,18 +22,21 @@ from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.training.config import Config
 from bytecover_tf.training.splits import Splits
 
+# Settings of other networks, and those of what follows MOVE's convolutions.
+_BESIDE_MOVE = {"blocks", "ibn", "pooling", "bnneck", "embedding_dim"}
+
 
 def take_weights(
     model: ByteCover, init: Path, splits: Splits, store: FeatureStore, data: str
 ) -> dict[str, Any]:
     """Copy an encoder's weights; return what to record about it.
 
-    Of an ensemble it is the member that fits.
+    An ensemble provides the member that fits.
 
     Args:
         model: the network to be trained.
         init: a run directory, a `.keras` file or the name of an encoder.
-        splits: works that the encoder must not have been trained on are in them.
+        splits: hold the works that the encoder must not have been trained on.
         store: the features that the network reads.
         data: name of the data set.
 
@@ -61,6 +70,28 @@ def take_weights(
     return _unseen(model, info, init, splits, store, data)
 
 
+def take_hearing(model: ByteCover) -> None:
+    """Give a network that reads heard notes the ears that come with the package.
+
+    Args:
+        model: the network to be trained; one that reads something else is left alone.
+
+    Raises:
+        ConfigError: its `heard` is not the size of these.
+        EncoderError: they cannot be read.
+    """
+    if model.heard is None:
+        return
+    path = WEIGHTS / "hearing" / "hearing.keras"
+    hearing, _ = load_hearing_model(path)
+    if hearing.filters != model.heard.filters:
+        raise ConfigError(
+            f"heard={model.heard.filters}: expected {hearing.filters}, the filters of "
+            "the network that comes with the package"
+        )
+    model.heard.network.set_weights(hearing.get_weights())
+
+
 def load_teacher(
     path: Path, config: Config, splits: Splits, store: FeatureStore, data: str
 ) -> tuple[ByteCover, dict[str, Any]]:
@@ -69,12 +100,13 @@ def load_teacher(
     Args:
         path: a run directory, a `.keras` file or the name of an encoder.
         config: all settings.
-        splits: works that the teacher must not have been trained on are in them.
+        splits: hold the works that the teacher must not have been trained on.
         store: the features that the network reads.
         data: name of the data set.
 
     Raises:
-        ConfigError: the teacher reads no scores, or embeds in another number of values.
+        ConfigError: a teacher of scores reads none, or embeds in another number of
+            values; or what it teaches otherwise is not for its network.
         DataError: it was trained on unseen works.
         EncoderError: it cannot be read.
         FrontendMismatch: it reads other features.
@@ -83,6 +115,9 @@ def load_teacher(
     teacher, info = load_single(file)
     Frontend.from_dict(info["frontend"]).check_same(store.frontend, str(store.path))
     origin = _unseen(teacher, info, path, splits, store, data)
+    if config.teaching == "distances":
+        _check_extractor(teacher, file, config)
+        return teacher, origin
     if teacher.salience is None:
         raise ConfigError(f"{file}: reads no scores, as a teacher must (no salience)")
     wanted = ByteCover(config.architecture).dim
@@ -92,6 +127,30 @@ def load_teacher(
             f"learn from it, add --set embedding_dim={teacher.dim}"
         )
     return teacher, origin
+
+
+def _check_extractor(teacher: ByteCover, file: Path, config: Config) -> None:
+    """Make sure that the network can start from a teacher of distances.
+
+    Raises:
+        ConfigError: the teacher is another network than MOVE; or it has another
+            architecture, sizes of embeddings aside, and is to be started from.
+    """
+    if {teacher.architecture.network, config.network} != {"move"}:
+        raise ConfigError(
+            f"{file}: teaching=distances needs network=move in the teacher and in the "
+            f"settings, not {teacher.architecture.network} and {config.network}"
+        )
+    different = {
+        name: pair
+        for name, pair in teacher.architecture.differences(config.architecture).items()
+        if name not in _BESIDE_MOVE
+    }
+    if different and config.reconfigure:
+        raise ConfigError(
+            f"{file}: reconfigure=True needs its architecture; add "
+            + " ".join(f"--set '{name}={one}'" for name, (one, _) in different.items())
+        )
 
 
 def _unseen(

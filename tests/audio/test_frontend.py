@@ -7,6 +7,7 @@ import soundfile
 
 from bytecover_tf.audio import chroma, streaming
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.audio.hearing import DEFAULT_HEARING
 from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
 
 
@@ -141,6 +142,7 @@ def test_json_round_trip_and_hash():
         ("window", "hamming"),
         ("pool", 20),
         ("normalization", "none"),
+        ("estimated", True),
     ]:
         assert dataclasses.replace(Frontend(), **{field: value}).hash != Frontend().hash
 
@@ -181,3 +183,41 @@ def test_a_transform_that_overflows_is_refused():
     pooled = np.full((84, 3), np.inf, np.float32)
     with pytest.raises(AudioError, match="query: its .CQT. is not finite"):
         frontend._normalize(pooled, "query")
+
+
+def test_estimated_features_are_near_the_exact_ones(music):
+    exact = Frontend(n_bins=252, bins_per_octave=36, pool=5, normalization="none")
+    estimated = dataclasses.replace(exact, estimated=True)
+    samples = music(8)
+    expected, found = exact.features(samples), estimated.features(samples)
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).mean() < 0.02 * expected.mean()
+    assert not np.array_equal(found, expected)
+
+
+def test_what_is_not_estimated_is_named_as_before():
+    assert "estimated" not in Frontend().to_dict()
+    estimated = Frontend(estimated=True)
+    assert Frontend.from_dict(estimated.to_dict()) == estimated
+    with pytest.raises(FrontendMismatch, match="estimated: expected False, found True"):
+        Frontend().check_same(estimated, "store")
+
+
+def test_features_and_hearing_that_read_the_same_share_a_transform(music, monkeypatch):
+    fine = Frontend(n_bins=252, bins_per_octave=36, pool=5, estimated=True)
+    samples = music(8)
+    apart = (
+        fine.features(samples),
+        Frontend().features_with_chroma(samples, hearing=DEFAULT_HEARING)[1],
+    )
+    calls = []
+    original = streaming.estimated_means
+    monkeypatch.setattr(
+        streaming,
+        "estimated_means",
+        lambda *arguments: calls.append(1) or original(*arguments),
+    )
+    features, folded = fine.features_with_chroma(samples, hearing=DEFAULT_HEARING)
+    assert len(calls) == 1
+    np.testing.assert_array_equal(features, apart[0])
+    np.testing.assert_array_equal(folded, apart[1])

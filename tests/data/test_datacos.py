@@ -53,6 +53,14 @@ def test_roles_and_labels(tmp_path):
     ]
 
 
+def test_published_features_count_as_recordings(tmp_path):
+    audio = write(tmp_path, cliques(), ["W_15/P_22.h5", "W_15/P_23.h5"]) / "audio"
+    assert [track.path for track in datacos.load(tmp_path)] == [
+        str(audio / "W_15" / "P_22.h5"),
+        str(audio / "W_15" / "P_23.h5"),
+    ]
+
+
 def test_accents_may_be_written_otherwise_on_disk(tmp_path):
     listed, stored = (
         unicodedata.normalize(form, "P_caf\u00e9") for form in ("NFC", "NFD")

@@ -15,9 +15,13 @@ def test_names():
         "tunes",
         "packed",
         "shs100k",
+        "shs100k2",
         "covers80",
         "datacos",
         "youtube350",
+        "discogs_vi",
+        "lyriccovers",
+        "coversbr",
         "folder",
         "manifest",
     ]

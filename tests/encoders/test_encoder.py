@@ -64,6 +64,18 @@ def test_batches_are_bounded_and_change_nothing(path, rng, monkeypatch):
     assert sizes == [2, 2, 2, 2, 1]
 
 
+def test_a_recording_of_hours_is_the_mean_of_its_parts(model, path, rng, monkeypatch):
+    features = rng.random((84, 90)).astype(np.float32)
+    features /= features.max()
+    monkeypatch.setattr(bytecover_tf.encoders.encoder, "_BATCH_FRAMES", 40)
+    short, long = load_encoder(path).embed_features([features[:, :40], features])
+    np.testing.assert_allclose(short, embedding(model, features[:, :40]), atol=1e-5)
+    parts = [features[:, start : start + 30] for start in (0, 30, 60)]
+    f_c = [np.asarray(model(part[None, ..., None])["f_c"])[0] for part in parts]
+    mean = np.mean(f_c, axis=0)
+    np.testing.assert_allclose(long, mean / np.linalg.norm(mean), atol=1e-5)
+
+
 def test_inputs_are_taken_up_some_at_a_time(path, rng, monkeypatch):
     features = [rng.random((84, n)) for n in (10, 5, 10, 10, 5, 10, 8)]
     features[3] = np.ones((80, 10))

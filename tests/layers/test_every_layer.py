@@ -12,12 +12,14 @@ from bytecover_tf import layers, models
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.layers import CQT, IBN, BNNeck, GeM
 from bytecover_tf.layers.batch_norm import BatchNorm
-from bytecover_tf.layers.octaves import Octaves
+from bytecover_tf.layers.octaves import OctaveChannels, Octaves
 from bytecover_tf.layers.power import Power
 from bytecover_tf.layers.registers import Registers
 from bytecover_tf.layers.salience import Salience
+from bytecover_tf.layers.semitones import Semitones
 from bytecover_tf.models.convolution import ConvBlock
 from bytecover_tf.models.cqtnet import CQTNet
+from bytecover_tf.models.heard_notes import HeardNotes
 from bytecover_tf.models.kicnn import KiCNN
 from bytecover_tf.models.move import MOVE
 from bytecover_tf.models.resnet_ibn import Bottleneck, ResNetIBN
@@ -25,6 +27,7 @@ from bytecover_tf.models.tppnet import TPPNet
 
 MAPS = ((3, 12, 7, 6), (2, 12, 10, 6))
 BINS = ((2, 84, 7, 1), (3, 84, 33, 1))
+FINE_BINS = ((2, 72, 7, 1), (3, 72, 34, 1))
 PITCH_CLASSES = ((2, 12, 7, 2), (3, 12, 33, 2))
 SMALL = {"width": 4, "dim": 7}
 
@@ -39,10 +42,13 @@ CASES = {
     ),
     "GeM": (GeM, {"p": 2.0, "epsilon": 1e-4}, MAPS),
     "IBN": (IBN, {"instance_fraction": 0.4, "epsilon": 1e-3, "momentum": 0.8}, MAPS),
+    "HeardNotes": (HeardNotes, {"filters": 3}, FINE_BINS),
+    "OctaveChannels": (OctaveChannels, {}, BINS),
     "Octaves": (Octaves, {}, BINS),
     "Power": (Power, {"exponent": 0.5}, MAPS),
     "Registers": (Registers, {"count": 3}, BINS),
     "Salience": (Salience, {"filters": 3, "kernels": ((3, 3), (5, 1), (1, 3))}, BINS),
+    "Semitones": (Semitones, {"frames": 3}, FINE_BINS),
     "ConvBlock": (
         ConvBlock,
         {"filters": 3, "size": (5, 3), "stride": 2, "pad_bins": 1},

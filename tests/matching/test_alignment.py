@@ -7,6 +7,7 @@ import pytest
 from bytecover_tf.errors import DataError
 from bytecover_tf.matching import compiling
 from bytecover_tf.matching.alignment import Alignment, align, align_many
+from bytecover_tf.matching.best_paths import _STRIP
 
 
 def melody(frames, seed):
@@ -91,10 +92,11 @@ def reference_path(query, reference, threshold):
             options = [(0, None)]
             if i >= 1 and j >= 1:
                 options.append((scores[i - 1, j - 1], (i - 1, j - 1)))
-            if i >= 1:
-                skipped = 0.5 * weights[i, j - 1] if j >= 1 else 0
-                score = scores[i - 1, j - 2] if j >= 2 else 0
+            if j >= 1:
+                skipped = 0.5 * weights[i, j - 1]
+                score = scores[i - 1, j - 2] if i >= 1 and j >= 2 else 0
                 options.append((score + skipped, (i - 1, j - 2)))
+            if i >= 1:
                 skipped = 0.5 * weights[i - 1, j]
                 score = scores[i - 2, j - 1] if i >= 2 and j >= 1 else 0
                 options.append((score + skipped, (i - 2, j - 1)))
@@ -111,11 +113,24 @@ def reference_path(query, reference, threshold):
     return scores.max(), (start[0], end[0] + 1, start[1], end[1] + 1)
 
 
-@pytest.mark.parametrize(("seed", "parts"), [(0, 1), (1, 1), (2, 2), (3, 5)])
-def test_scores_and_places_equal_plain_loops(seed, parts):
+@pytest.mark.parametrize(
+    ("seed", "parts", "length", "start"),
+    [
+        (0, 1, 50, 15),
+        (1, 1, 50, 15),
+        (2, 2, 50, 15),
+        (3, 5, 50, 15),
+        # Where strips of columns meet, and where they end with the recording.
+        (4, 1, _STRIP + 1, _STRIP - 19),
+        (5, 3, 2 * _STRIP, _STRIP - 10),
+        (6, 5, 2 * _STRIP + 30, 2 * _STRIP - 7),
+    ],
+)
+def test_scores_and_places_equal_plain_loops(seed, parts, length, start):
     query = parts_of(*(melody(40, seed + 10 * part) for part in range(parts)))
-    reference = parts_of(*(melody(50, seed + 10 * part + 5) for part in range(parts)))
-    reference[:, 15:35] = raised(query[:, 10:30], 4)
+    seeds = [seed + 10 * part + 5 for part in range(parts)]
+    reference = parts_of(*(melody(length, seed) for seed in seeds))
+    reference[:, start : start + 20] = raised(query[:, 10:30], 4)
     best = {}
     for semitones in range(-5, 7):
         best[semitones], _ = reference_path(raised(query, semitones), reference, 1.1)
@@ -125,7 +140,9 @@ def test_scores_and_places_equal_plain_loops(seed, parts):
     _, places = reference_path(raised(query, transposition), reference, 1.4)
     found = align(query, reference)
     assert found.transposition == transposition
-    assert found.score == pytest.approx((score - chance) / (40 * 50) ** 0.25, rel=1e-3)
+    assert found.score == pytest.approx(
+        (score - chance) / (40 * length) ** 0.25, rel=1e-3
+    )
     assert found == Alignment(found.score, transposition, *places)
 
 

@@ -10,10 +10,11 @@ from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogues import open_catalogue
 from bytecover_tf.errors import ConfigError, DataError
-from bytecover_tf.matching import decisions, review
+from bytecover_tf.matching import calibration_fit, decisions, review
 from bytecover_tf.matching.calibration import Calibration
 from bytecover_tf.matching.decisions import Record
 from bytecover_tf.matching.grouping import find_groups, merge
+from bytecover_tf.matching.identification import Query, align_hits, nearest
 
 # Random chroma matches itself with a score above 3, other random chroma with less
 # than 2.
@@ -245,6 +246,30 @@ def test_a_file_with_new_tags_is_known_again(catalogue, record, ids):
     catalogue.add([replace(row, recording=other, digest="")])
     catalogue.remove([ids[4]])
     assert record.verdicts().rejected == set()
+
+
+def test_a_calibration_knows_what_was_said(catalogue, record, ids, monkeypatch):
+    def align(catalogue, encoder, query, *_):
+        hits = nearest(catalogue, query.features, 99)
+        return align_hits(catalogue, query, hits, 6)
+
+    monkeypatch.setattr(calibration_fit, "align_candidates", align)
+    fill_queue(catalogue, record)
+    review.decide(catalogue, ids[:2], True, record=record)
+    review.decide(catalogue, (ids[0], ids[2]), False, record=record)
+    accepted, undecided = review.known_pairs(catalogue, record)
+    assert (accepted, undecided) == ({tuple(ids[:2])}, {tuple(ids[3:5])})
+    # No work has a name; that of two recordings is known all the same.
+    chosen = calibration_fit._versions(catalogue, accepted)
+    assert [item.id for item in chosen] == ids[:2]
+    assert calibration_fit._versions(catalogue, ()) == []
+    rows = sorted(catalogue.rows(), key=lambda row: row.key)
+    queries = [
+        (row.recording, Query("", row.embedding[None], row.chroma)) for row in rows
+    ]
+    _, labels = calibration_fit.measure(catalogue, None, queries, undecided=undecided)
+    # Six with five others each, but one pair in both directions; one is of versions.
+    assert (len(labels.query), labels.is_version.sum()) == (28, 2)
 
 
 class _Killed(BaseException):

@@ -236,3 +236,40 @@ def test_a_model_learns_from_a_teacher(teacher, scored, tmp_path):
 def test_a_teacher_of_another_size_is_refused(teacher):
     with pytest.raises(ValueError, match="64 values, the network in 128"):
         built(None, temperature=0.1, teacher=teacher)
+
+
+def test_distances_of_a_teacher_are_compared_pair_by_pair(rng):
+    small, large = (
+        ByteCover(
+            Architecture(network="move", width=4, embedding_dim=dim, bnneck=False)
+        )
+        for dim in (8, 64)
+    )
+    for model in (small, large):
+        model.build((None, 84, None, 1))
+    objective = Objective(classification=False, margin=1.0, teaching="distances")
+    learner = Learner(small, objective, num_works=2, teacher=large)
+    features = rng.random((6, 84, 12, 1)).astype(np.float32)
+    # As if trained: a space of the size that training makes.
+    large.backbone.standardise.momentum = 0.0
+    large(features, training=True)
+    output = learner(features, training=True)
+    loss = learner.compute_loss(
+        x=features, y=np.array([0, 0, 0, 1, 1, 1]), y_pred=output
+    )
+    ours, theirs = np.asarray(output["f_t"]), np.asarray(large(features)["f_t"])
+    expected = np.mean(
+        [
+            abs(np.sum((ours[a] - ours[b]) ** 2) - np.sum((theirs[a] - theirs[b]) ** 2))
+            for a in range(6)
+            for b in range(6)
+            if a != b
+        ]
+    )
+    assert expected > 0.05
+    figures = {name: float(one.result()) for name, one in learner.trackers.items()}
+    assert figures["distillation"] == pytest.approx(expected, rel=1e-3)
+    assert float(loss) == pytest.approx(
+        figures["distillation"] + figures["triplet"], rel=1e-4
+    )
+    assert not any("64" in str(weight.shape) for weight in learner.trainable_weights)

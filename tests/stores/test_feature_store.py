@@ -5,7 +5,12 @@ import pytest
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import FrontendMismatch, StoreError
-from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
+from bytecover_tf.stores.compressed import compress_rows, decompress_rows
+from bytecover_tf.stores.feature_store import (
+    FeatureStore,
+    FeatureStoreWriter,
+    compress_store,
+)
 
 
 @pytest.fixture
@@ -241,3 +246,50 @@ def test_many_features_without_a_line_are_not_dropped(tmp_path, arrays):
         fill(tmp_path, {})
     assert data.read_bytes() == kept
     assert index.read_bytes() == b""
+
+
+def test_a_compressed_store_is_read_and_rounded(tmp_path, arrays):
+    arrays["/a/0.wav"][:, 0] = 0.0
+    arrays["/a/0.wav"][0, 0] = 1.0
+    fill(tmp_path, arrays)
+    size = (tmp_path / "features.f16").stat().st_size
+    before = {entry.source: entry for entry in FeatureStore(tmp_path)}
+    compress_store(tmp_path, 5)
+    assert not (tmp_path / "features.f16").exists()
+    assert (tmp_path / "features.f16.xz").stat().st_size < 0.8 * size
+    store = FeatureStore(tmp_path)
+    assert not store.damaged()
+    for source, features in arrays.items():
+        exact = features.astype(np.float16).astype(np.float32)
+        found = store.features(source)
+        np.testing.assert_allclose(found, exact, rtol=2.0**-6, atol=1e-7)
+        np.testing.assert_array_equal(found == 0, exact == 0)
+        assert store.entry(source).key == before[source].key
+    with pytest.raises(StoreError, match="is compressed"):
+        FeatureStoreWriter(tmp_path, Frontend())
+
+
+def test_compressing_loses_no_more_than_it_is_told(rng):
+    rows = np.abs(rng.normal(size=(30, 84))).astype(np.float16)
+    rows[0, :4] = [0, 1, 65504, 6e-8]
+    for dropped in (0, 3, 8):
+        found = decompress_rows(compress_rows(rows, dropped), 84)
+        assert found.dtype == np.float16
+        np.testing.assert_allclose(
+            found.astype(float),
+            rows.astype(float),
+            rtol=2.0 ** (dropped - 11) if dropped else 0,
+            atol=2.0 ** (dropped - 25) if dropped else 0,
+        )
+    with pytest.raises(ValueError, match="not negative"):
+        compress_rows(-rows, 0)
+
+
+@pytest.mark.parametrize("damage", [slice(0, 40), slice(40, None)])
+def test_a_damaged_compressed_store_is_named(tmp_path, arrays, damage):
+    fill(tmp_path, arrays)
+    compress_store(tmp_path, 5)
+    file = tmp_path / "features.f16.xz"
+    file.write_bytes(file.read_bytes()[damage])
+    with pytest.raises(StoreError, match=r"features\.f16\.xz: damaged"):
+        FeatureStore(tmp_path)

@@ -6,6 +6,7 @@ import pytest
 from random_tunes import tune
 from store_contents import contents
 
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import load_dataset
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.stores.note_store import NoteStore
@@ -21,7 +22,7 @@ def read_csv(path):
 @pytest.fixture
 def drawn(tmp_path):
     works = choose_works([tune(i) for i in range(50)], seed=0)[:3]
-    draw.draw(works, tmp_path, versions=2, pool=20, workers=1)
+    draw.draw(works, tmp_path, versions=2, frontend=Frontend(pool=20), workers=1)
     return works, tmp_path
 
 
@@ -66,11 +67,11 @@ def test_a_second_run_draws_nothing_and_a_killed_one_goes_on(drawn, monkeypatch)
     index = folder / "store" / "index.jsonl"
     lines = index.read_text().splitlines(keepends=True)
     index.write_text("".join(lines[:3]))
-    draw.draw(works, folder, versions=2, pool=20, workers=1)
+    draw.draw(works, folder, versions=2, frontend=Frontend(pool=20), workers=1)
     assert contents(folder) == expected
     rows = (folder / "store" / "features.f16").read_bytes()
     monkeypatch.setattr(draw, "_draw_work", None)
-    draw.draw(works, folder, versions=2, pool=20, workers=1)
+    draw.draw(works, folder, versions=2, frontend=Frontend(pool=20), workers=1)
     assert (folder / "store" / "features.f16").read_bytes() == rows
 
 
@@ -81,7 +82,9 @@ def test_it_trains_by_the_readmes_command(tmp_path):
     # Two of ten to validate with.
     works = [replace(w, split="validation" if i < 2 else "train")
              for i, w in enumerate(works)]  # fmt: skip
-    draw.draw(works, tmp_path / "drawn", versions=2, pool=20, workers=1)
+    draw.draw(
+        works, tmp_path / "drawn", versions=2, frontend=Frontend(pool=20), workers=1
+    )
     settings = ["blocks=(1,1,1,1)", "width=4", "salience=2", "crop_frames=(32,)",
                 "works_per_batch=4", "versions_per_work=2", "steps_per_epoch=3",
                 "epochs=1"]  # fmt: skip

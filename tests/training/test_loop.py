@@ -1,5 +1,6 @@
 import json
 
+import keras
 import numpy as np
 import pytest
 from small_run import SMALL, given_encoder
@@ -362,3 +363,86 @@ def test_teachers_that_cannot_teach_are_refused(small_set, scored_set, tmp_path)
     with pytest.raises(ConfigError, match="has no scores, which a teacher reads"):
         train(config, tracks, store, run, teacher=teacher)
     assert not (run / "checkpoint.keras").exists()
+
+
+MOVES = override(
+    SMALL,
+    ["network=move", "width=4", "bnneck=False", "classification=False", "margin=1.0",
+     "teaching=distances", "reconfigure=True", "learning_rate=0.01"],
+)  # fmt: skip
+
+
+def new_move(path, tracks, store, width=4):
+    # Not the seed of the training, which would draw the same weights.
+    keras.utils.set_random_seed(5)
+    model = ByteCover(
+        Architecture(network="move", width=width, embedding_dim=64, bnneck=False)
+    )
+    model.build((None, 84, None, 1))
+    # A trained one knows by what to standardise.
+    features = np.stack([store.features(one.path)[:, :20, None] for one in tracks])
+    model.backbone.standardise.momentum = 0.0
+    model(features, training=True)
+    model.backbone.standardise.momentum = 0.9
+    save_model(model, path, Frontend(), {"trained_on": None})
+    return path
+
+
+def test_a_small_move_is_taught_by_a_large_one_and_resumes(small_set, tmp_path):
+    tracks, store = small_set
+    teacher = new_move(tmp_path / "move.keras", tracks, store)
+    config = override(MOVES, ["embedding_dim=8"])
+    run = tmp_path / "run"
+    train(override(config, ["epochs=2"]), tracks, store, run, teacher=teacher)
+    train(config, tracks, store, run, resume=True, teacher=teacher)
+    rows = (run / "log.csv").read_text().splitlines()
+    column = rows[0].split(",").index("distillation")
+    losses = [float(row.split(",")[column]) for row in rows[1:]]
+    assert len(losses) == config.epochs
+    assert all(loss > 0 for loss in losses)
+    assert load_encoder(run).dim == 8
+    assert read_info(run / "encoder.keras")["teacher"]["path"] == str(teacher)
+
+
+def test_the_latent_space_alone_is_new(small_set, tmp_path):
+    tracks, store = small_set
+    teacher = new_move(tmp_path / "move.keras", tracks, store)
+    # At a rate that leaves weights as they were.
+    still = override(MOVES, ["embedding_dim=8", "epochs=1", "learning_rate=1e-12"])
+    train(still, tracks, store, tmp_path / "a", teacher=teacher)
+    fresh = override(still, ["reconfigure=False"])
+    train(fresh, tracks, store, tmp_path / "b", teacher=teacher)
+    theirs, ours, others = (
+        load_model(path)[0].backbone.over_time[1].get_weights()[0]
+        for path in (
+            teacher,
+            tmp_path / "a" / "encoder.keras",
+            tmp_path / "b" / "encoder.keras",
+        )
+    )
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert np.abs(others - theirs).max() > 1e-3
+
+
+def test_the_cosine_classifier_learns(small_set, tmp_path):
+    tracks, store = small_set
+    teacher = new_move(tmp_path / "move.keras", tracks, store)
+    more = ["embedding_dim=8", "classification=True", "classifier=cosine"]
+    train(override(MOVES, more), tracks, store, tmp_path / "run", teacher=teacher)
+    rows = (tmp_path / "run" / "log.csv").read_text().splitlines()
+    column = rows[0].split(",").index("classification")
+    losses = [float(row.split(",")[column]) for row in rows[1:]]
+    assert losses[-1] < losses[0]
+
+
+def test_teachers_of_distances_must_fit(small_set, tmp_path):
+    tracks, store = small_set
+    run = tmp_path / "run"
+    with pytest.raises(ConfigError, match="needs a teacher"):
+        train(MOVES, tracks, store, run)
+    wider = new_move(tmp_path / "wider.keras", tracks, store, width=6)
+    with pytest.raises(ConfigError, match="--set 'width=6'"):
+        train(MOVES, tracks, store, run, teacher=wider)
+    other = new_teacher(tmp_path / "other.keras")
+    with pytest.raises(ConfigError, match="not resnet and move"):
+        train(MOVES, tracks, store, run, teacher=other)

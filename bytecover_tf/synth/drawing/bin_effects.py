@@ -1,7 +1,7 @@
-"""What lies between players and drawn features: a room, a crowd, loudness, a medium.
+"""Effects on drawn features: a room, a crowd, loudness, a medium.
 
-The counterpart of `synth.sound.sound_effects` for energies in constant-Q bins, by
-steps of time, in place of samples.
+This is the counterpart of `synth.sound.sound_effects`: it changes energies in
+constant-Q bins and steps of time, not samples.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import numpy as np
 
 from bytecover_tf.audio.frontend import Frontend
 
-# The fewer, the more partials that share a bin strengthen and cancel each other.
+# The smaller this is, the more partials that share a bin strengthen and cancel each
+# other.
 BEATING = 2.5
 # Below the loudest bin of all, in decibels.
 NOISE_RANGE = (-62.0, -34.0)
-# By how many decibels a bin noise may fall: there is most of it at the bottom.
+# How many decibels noise may lose per bin; it is strongest at the bottom.
 NOISE_SLOPE = 0.25
-# Shares of the recordings, and decibels under the loudest bin of all.
+# Shares of the recordings that have an effect, and its decibels below the loudest bin.
 CROWDED, CROWD_RANGE = 0.15, (-38.0, -16.0)
 COMPRESSED = 0.5
 WORN, RUMBLE_RANGE, CRACKLE_RANGE = 0.15, (-30.0, -8.0), (-42.0, -18.0)

@@ -1,8 +1,8 @@
 """The sound of a performance's players, in constant-Q bins.
 
-A note becomes harmonics at their places among the bins. Spectrum and decay are drawn at
-random, those of an instrument or of a singer, who changes the vowel from note to note
-and slides between some. Drums are bands of noise.
+A note becomes harmonics in their bins. Spectrum and decay are drawn at random, as those
+of an instrument or of a singer, who changes the vowel from note to note and slides
+between some notes. Drums are bands of noise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bytecover_tf.synth.playing.accompany import CLOSED_HAT, KICK, SNARE
 from bytecover_tf.synth.playing.arrange import Part
 
 HARMONICS = np.arange(1, 17)
-# Quieter than the lead by so many decibels, by role.
+# How many decibels each role is quieter than the lead.
 ROLE_DECIBELS = {"melody": 2.0, "doubling": -3.0, "drums": 0.0}
 ACCOMPANIMENT_DECIBELS = 0.0
 # Semitones: the largest standard deviation of a player's pitches.
@@ -36,14 +36,14 @@ FORMANTS = np.array(
     ]
 )
 FORMANT_SEMITONES = 3.0
-# Seconds that a consonant before a note may take of it.
+# Seconds that a consonant may take from the beginning of a note.
 CONSONANT = 0.12
-# Singers slide into notes no more than this many semitones away, for as many seconds,
-# in steps; after a longer gap they begin anew.
+# Singers slide into a note that is at most this many semitones away, for so many
+# seconds and in so many steps. After a longer gap they start a note without sliding.
 SLIDE_SEMITONES, SLIDE_SECONDS, SLIDE_STEPS, SLIDE_GAP = 7, (0.05, 0.25), 3, 0.15
 # The share of players whose pitches waver.
 WAVERING = 0.6
-# Pitches are told apart as finely as this.
+# How many pitches are told apart within a semitone.
 PITCHES_A_SEMITONE = 4
 # The share of players through an overdriven amplifier, if they may have one.
 OVERDRIVEN = 0.15
@@ -54,13 +54,13 @@ DRUMS = {
     SNARE: ((150.0, 600.0), (12.0, 36.0), (-18.0, -4.0), (0.04, 0.15)),
     CLOSED_HAT: ((4000.0, 9000.0), (8.0, 24.0), (-18.0, -2.0), (0.01, 0.08)),
 }
-# Part of the players of a bass also play an octave lower, this loud in decibels.
+# Some bass players double an octave lower, at this level in decibels.
 BASS_OCTAVE = (-12.0, 6.0)
 
 
 @dataclass
 class Sounds:
-    """What one player makes of a part.
+    """The sounds that one player makes of a part.
 
     Attributes:
         starts: starts of the sounds, in seconds.
@@ -99,7 +99,7 @@ def play(
     if part.role == "drums":
         used, kinds = np.unique(pitches, return_inverse=True)
         return Sounds(starts, lengths, energies, kinds, *_drums(used, frontend, rng))
-    # Struck and plucked strings decay, winds, bows and voices do not.
+    # Struck and plucked strings decay; winds, bowed strings and voices do not.
     decay = rng.uniform(0.3, 2.0) if rng.random() < 0.5 else np.inf
     vowels = np.zeros(len(pitches), int)
     bodies = np.zeros((1, frontend.n_bins))
@@ -110,7 +110,7 @@ def play(
         starts, lengths = starts + consonants, lengths - consonants
         note, pitches, starts, lengths = _slide(pitches, starts, lengths, rng)
         vowels, energies = vowels[note], energies[note]
-    # A player makes the same sound of a pitch and vowel whenever it comes.
+    # A player makes the same sound for the same pitch and vowel every time.
     both = np.rint(PITCHES_A_SEMITONE * pitches).astype(int) * len(bodies) + vowels
     both, kinds = np.unique(both, return_inverse=True)
     used, vowels = np.divmod(both, len(bodies))
@@ -126,7 +126,7 @@ def play(
 
 
 def overdrive(energy: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return what an overdriven amplifier makes of one player's energy.
+    """Return one player's energy after an overdriven amplifier.
 
     Soft notes become as loud as loud ones, and sums and differences of the partials
     fill the spectrum around them.
@@ -148,7 +148,7 @@ def _slide(
     lengths: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Begin some notes on the way from the note before.
+    """Let some notes slide in from the note before.
 
     Returns:
         The note that each sound is of, and the sounds' pitches, starts and lengths.
@@ -179,7 +179,7 @@ def _vowels(frontend: Frontend, rng: np.random.Generator) -> np.ndarray:
     places = octave * np.log2(hertz / frontend.fmin)
     away = (np.arange(frontend.n_bins) - places[..., None]) * 12 / octave
     peaks = np.exp(-((away / FORMANT_SEMITONES) ** 2) / 2)
-    # As much is taken between the formants as is added at them.
+    # Subtract as much between the formants as is added at them.
     return rng.uniform(8.0, 20.0) * (peaks.max(axis=1) - 0.5)
 
 

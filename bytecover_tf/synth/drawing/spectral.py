@@ -1,9 +1,9 @@
 """Draw the features of a performance, without rendering any sound.
 
-What each player sounds like is drawn at random (`synth.drawing.players`); notes
-and drums add up as energies in constant-Q bins, and `synth.drawing.bin_effects` makes a
-recording of the sum. That takes some hundredths of a second where rendering and
-transforming audio takes a second, so thousands of works can be had in minutes. It is an
+What each player sounds like is drawn at random (`synth.drawing.players`); notes and
+drums add up as energies in constant-Q bins, and `synth.drawing.bin_effects` makes a
+recording of the sum. That takes a few hundredths of a second, while rendering and
+transforming audio takes a second, so thousands of works take minutes. It is an
 approximation: phases, attacks and the long windows of the low bins are left out.
 """
 
@@ -50,7 +50,7 @@ def draw_features(
     step = STEP_FRAMES * frontend.hop_length / frontend.sample_rate
     lead_out = rng.uniform(0.0, 2.0)
     steps = math.ceil((lead_in + performance.duration + lead_out) / step)
-    # Old and amateur recordings are out of tune further than players are.
+    # Old and amateur recordings are further out of tune than players.
     cents = performance.cents + float(np.clip(rng.normal(0.0, 15.0), -40.0, 40.0))
     energy = np.zeros((frontend.n_bins, steps))
     for part in performance.parts:
@@ -113,7 +113,8 @@ def _draw_part(
     sounds = play(part, cents, frontend, rng)
     starts = sounds.starts + lead_in
     ends = starts + sounds.lengths
-    # Each sound's energy in each step: how much of the step it fills, decayed.
+    # Each sound's energy in each step: the share of the step that it fills, after
+    # decay.
     sound, at, shares = _covered(starts / step, ends / step, steps)
     since = np.maximum(at * step - starts[sound], 0.0)
     kinds = sounds.kinds[sound]
@@ -129,7 +130,7 @@ def _draw_part(
 def _covered(
     starts: np.ndarray, ends: np.ndarray, steps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return each pair of a span and a step that it touches, and its share of it."""
+    """Return each pair of a span and a step that it touches, and the share it fills."""
     first = np.clip(starts.astype(int), 0, steps)
     counts = np.maximum(np.minimum(ends.astype(int) + 1, steps) - first, 0)
     span = np.repeat(np.arange(len(starts)), counts)

@@ -1,1 +1,1 @@
-"""Performances that are made of scores."""
+"""Performances made from scores."""

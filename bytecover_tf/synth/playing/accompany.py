@@ -1,7 +1,7 @@
 """Accompaniments made from chords.
 
-Each pattern maps chords to notes in beats; which patterns sound together, and
-on which instruments, is the arranger's choice.
+Each pattern maps chords to notes in beats. The arranger chooses which patterns sound
+together, and on which instruments.
 """
 
 from collections.abc import Callable, Sequence
@@ -90,7 +90,7 @@ def drums(chords: Sequence[Chord], beat: float) -> list[Note]:
     return notes
 
 
-# What else a drummer may play: the beats, of each two, that a drum is struck on.
+# Other drum grooves: for each drum, the beats within two beats on which it is struck.
 GROOVES: dict[str, dict[int, tuple[float, ...]]] = {
     "disco": {KICK: (0, 1), SNARE: (1,), CLOSED_HAT: (0.5, 1.5)},
     "rock": {KICK: (0, 0.5), SNARE: (1,), CLOSED_HAT: (0, 0.5, 1, 1.5)},

@@ -1,10 +1,9 @@
 """Arrange a score as one of many performances, as players of covers do.
 
-What differs from version to version: key, tempo and its freedom, swing,
-instruments, the melody's octave and who doubles it, the accompaniment and who
-falls silent when, the order and number of sections, an introduction and an
-ending, ornaments and simplification, the melody's freedom of the beat, and
-the tuning. The melody stays audible.
+Versions differ in key, tempo and its freedom, swing, instruments, the melody's octave
+and doubling, the accompaniment and its rests, the order and number of sections, an
+introduction and an ending, ornaments and simplification, the melody's freedom of the
+beat, and the tuning. The melody always stays audible.
 """
 
 from collections.abc import Sequence
@@ -240,7 +239,8 @@ def arrange(score: Score, style: Style, rng: np.random.Generator) -> Performance
         The performance. Equal arguments give equal performances.
     """
     if style.reharmonise:
-        # Of the score, so that a section has the same chords when it comes again.
+        # Change the chords of the score, so that a repeated section has the same
+        # chords.
         chords = reharmonise(score.chords, score.melody, style.reharmonise, rng)
         score = replace(score, chords=chords)
     if style.extended:

@@ -1,7 +1,7 @@
 """Versions of works, as varied as covers are.
 
-They differ by more than the embedded set's versions do: fuller bands, other chords,
-grooves, rests and a melody that is free of the beat.
+They differ more than the versions of the embedded set: they have fuller bands, other
+chords, grooves, rests and a melody that is free of the beat.
 """
 
 from __future__ import annotations
@@ -18,20 +18,22 @@ from bytecover_tf.synth.scores.works import Work
 
 # Covers often keep the accompaniment of the version that they cover.
 SAME_ARRANGEMENT = 0.4
-# Of the versions that play the score's own accompaniment, those with drums as well.
+# Share of the versions with the score's own accompaniment that also have drums.
 WITH_DRUMS = 0.3
-# Versions that more players join, and what these play: bands and orchestras are fuller
-# than the usual arrangements. Their sound is drawn later, so a program says nothing.
+# Share of the versions with additional players, and what these play: bands and
+# orchestras are fuller than the usual arrangements. Their sound is drawn later, so
+# their programs do not matter.
 FULLER = 0.7
 JOINING = ("bass", "pad", "strum", "arpeggio", "block", "drums")
-# Of those, the versions in which others play the melody too.
+# Share of those versions in which other players also play the melody.
 DOUBLED = 0.4
-# Versions with other chords, and of these the largest share of chords.
+# Share of the versions with other chords, and the largest share of chords changed.
 REHARMONISED, OTHER_CHORDS = 0.25, 0.6
-# Versions with chords of four notes, and of these the fewest of the triads.
+# Share of the versions with chords of four notes, and the least share of triads so
+# extended.
 EXTENDED, FEWEST_EXTENDED = 0.35, 0.3
-# Versions in which players fall silent for sections, and how readily; those whose
-# melody is free of the beat, and by how many beats.
+# Share of the versions in which players rest for sections, and how often they do; share
+# of the versions whose melody is free of the beat, and by how many beats.
 WITH_RESTS, RESTS = 0.4, (0.1, 0.4)
 FREE, FREEDOM = 0.3, (0.02, 0.15)
 
@@ -44,7 +46,7 @@ def cover(work: Work, number: int) -> tuple[Performance, np.random.Generator]:
         number: of the version; the same number gives the same performance.
 
     Returns:
-        The performance, and the source of what is still to be drawn of it.
+        The performance, and the generator for the rest of its random choices.
     """
     score = work.scores[number % len(work.scores)]
     rng = _source(score, number)

@@ -7,7 +7,7 @@ TICKS_PER_QUARTER = 480
 TICKS_PER_SECOND = 2 * TICKS_PER_QUARTER
 DRUM_CHANNEL = 9
 BEND_RANGE_CENTS = 200
-# Before the first note, so that it already finds its program.
+# Set programs before the first note.
 FIRST_TICK = 10
 
 

@@ -1,7 +1,8 @@
 """Perform what was heard in a recording as one of its covers might.
 
-What differs from the recording: key, tempo, the order of passages, the melody's octave,
-what accompanies it, and players. The melody is what was heard as such.
+The cover differs from the recording in key, tempo, the order of passages, the melody's
+octave, its accompaniment, and the players. Its melody consists of the notes that were
+heard as melody.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ FEWEST_NOTES = 20
 
 # Seconds of a recording that are performed.
 _PASSAGE = (35.0, 85.0)
-# Versions in another order, and seconds that are left out in half of them.
+# Share of the versions in another order, and the seconds left out in half of these.
 _REORDERED, _LEFT_OUT = 0.35, (6.0, 16.0)
-# Notes are the melody from here on. If fewer notes than this share are, and in some
-# other versions too, the highest notes are played as the melody.
+# From this likelihood on, a note is melody. If fewer than this share of the notes are,
+# and in some other versions too, the highest notes are played as the melody.
 _MELODY, _FEWEST_MELODY, _HIGHEST = 0.35, 0.04, 0.1
-# The highest notes count if they are stronger and higher than this, the lowest are the
-# bass if they are lower than that.
+# The highest notes count if they are stronger and higher than these values; the lowest
+# are the bass if they are lower than the third.
 _AUDIBLE, _LOWEST_MELODY, _HIGHEST_BASS = 0.24, 52, 54
 _SHORTEST_NOTE = 0.03
-# What accompanies the melody, and how often: the other notes as they are or some of
-# them, chords of them, the bass alone, or nothing.
+# The kinds of accompaniment, and how often each is chosen: the other notes, or some of
+# them; chords made of them; the bass alone; or nothing.
 _ACCOMPANIMENTS = {"all": 0.35, "some": 0.2, "chords": 0.3, "bass": 0.08, "none": 0.07}
 _CHORD_ROLES = ("block", "pad", "strum", "arpeggio")
 
@@ -181,7 +182,7 @@ def _accompaniment(
 def _chords(
     heard: Transcription, role: str, seconds: float, rng: np.random.Generator
 ) -> Transcription:
-    """Play what sounds most within each beat, or two or four of them, as a chord."""
+    """Play the notes that sound longest in each beat, or in two or four, as a chord."""
     length = rng.uniform(0.35, 0.7) * rng.choice([1, 2, 4])
     base = 60 if role == "pad" else int(rng.choice([48, 60, 60, 72]))
     lasting = 0.95 if role in ("pad", "block") else 0.6

@@ -1,4 +1,4 @@
-"""Choose the works of which versions are drawn, and what a command asks about that."""
+"""Chooses the works to draw versions of, with the options of commands that do."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from bytecover_tf.synth.scores.works import Work, drawn_split
 
 # Two tunes that share more melody than this are not both drawn.
 ALIKE = 0.3
-# What is played of a long score, at its usual tempo: versions then overlap.
+# A long score is cut to this many seconds at its usual tempo, so that versions overlap.
 EXCERPT_SECONDS = 85.0
 
 
@@ -41,8 +41,8 @@ def add_repertoire_options(
 
     Args:
         parser: parser of the command.
-        played: what there are versions of, for the help.
-        seeded: what the seed draws, likewise.
+        played: the thing that versions are made of, for the help.
+        seeded: the things that the seed decides, for the help.
     """
     add_archive_options(parser, "drawn")
     parser.add_argument(
@@ -127,7 +127,7 @@ def excerpt(score: Score) -> Score:
     kept = int(np.searchsorted(np.cumsum(seconds), EXCERPT_SECONDS, side="right"))
     sections = score.sections[: max(kept, 1)]
     spans = [(score.bars[first], score.bars[last]) for first, last in sections]
-    # The usual tempo follows from the notes, so those beyond must go.
+    # The usual tempo depends on the notes, so remove those beyond the end.
     melody = tuple(
         note
         for note in score.melody

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-# A pitch sounds above this; a note begins anew at a peak of the onsets above that.
+# A pitch sounds above the first value; a new note begins at a peak of the onsets above
+# the second.
 _SOUNDS = 0.3
 _BEGINS = 0.45
 
@@ -57,7 +58,7 @@ def transcribe(
         lowest: MIDI number of the first pitch.
 
     Returns:
-        The notes, pitch by pitch. One lasts as long as its pitch sounds without a
+        The notes, pitch by pitch. A note lasts while its pitch sounds, up to the next
         peak of the onsets.
     """
     found = [
@@ -85,7 +86,7 @@ def _spans(sounding: np.ndarray, onsets: np.ndarray) -> list[tuple[int, int]]:
     )
     spans: list[tuple[int, int]] = []
     for start, end in zip(starts, ends, strict=True):
-        # A peak at the border is that of the note itself.
+        # A peak right at the start belongs to the note itself.
         inside = peaks[(peaks >= start + 2) & (peaks < end - 1)]
         cuts = [int(start), *map(int, inside), int(end)]
         spans += pairwise(cuts)

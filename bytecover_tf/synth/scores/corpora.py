@@ -76,13 +76,13 @@ def music21_corpus() -> Path:
 
 
 def list_files(collection: Collection, archive: Path | None) -> list[str]:
-    """Files of a collection, as `read_file` takes them, in alphabetical order.
+    """Return the files of a collection, as `read_file` takes them, in order.
 
     Their names are relative to music21's corpus or to the archive.
 
     Args:
         collection: one of `COLLECTIONS`.
-        archive: where the collection lies if it is an archive, or None to go without.
+        archive: the archive, if the collection is one; None to leave it out.
     """
     if collection.pattern:
         corpus = music21_corpus()

@@ -14,7 +14,7 @@ from bytecover_tf.synth.scores.note import Note
 MAJOR_PROFILE = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 MINOR_PROFILE = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 
-# How willingly a chord is chosen: (steps above the tonic, minor) -> bonus.
+# Preference for a chord: (steps above the tonic, minor) -> bonus.
 MAJOR_CHORDS = {
     (0, False): 0.20,
     (7, False): 0.20,
@@ -42,7 +42,7 @@ STAY, FALLING_FIFTH = 0.04, 0.06
 
 @dataclass(frozen=True)
 class Chord:
-    """A triad that holds for a while, with a further note or not.
+    """A triad that holds for a while, possibly with a fourth note.
 
     Attributes:
         onset: start in beats (quarter notes).
@@ -68,7 +68,7 @@ class Chord:
 
 
 def estimate_key(notes: Iterable[Note], sharps: int | None = None) -> tuple[int, bool]:
-    """Key whose probe-tone profile correlates best with the notes' durations.
+    """Return the key whose probe-tone profile correlates best with the durations.
 
     Args:
         notes: all notes of the score.
@@ -98,11 +98,11 @@ def estimate_key(notes: Iterable[Note], sharps: int | None = None) -> tuple[int,
 def infer_chords(
     notes: Iterable[Note], bars: Sequence[float], tonic: int, minor: bool
 ) -> tuple[Chord, ...]:
-    """Most likely triads under the notes, one per bar or half bar.
+    """Return the most likely triads under the notes, one per bar or half bar.
 
-    A path of best total score (Viterbi) over the 24 triads: each span rewards
-    chords that hold its notes and are usual in the key, each step rewards
-    staying and falling by a fifth.
+    The result is the best path (Viterbi) over the 24 triads. Each span rewards chords
+    that contain its notes and are usual in the key; each step rewards staying and
+    falling by a fifth.
 
     Args:
         notes: melody, or melody and accompaniment.
@@ -179,7 +179,7 @@ def extend(
 ) -> tuple[Chord, ...]:
     """Add a sixth, seventh or ninth to some of the triads.
 
-    The same triad has the same addition wherever it comes, as players keep to their
+    The same triad has the same addition everywhere, because players keep to their
     grips.
 
     Args:

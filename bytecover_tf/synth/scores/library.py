@@ -28,7 +28,8 @@ def add_archive_options(parser: argparse.ArgumentParser, done: str) -> None:
 
     Args:
         parser: parser of a command.
-        done: what the command does with scores, for the help, as in `drawn`.
+        done: the verb for what the command does with scores, such as `drawn`, for the
+            help.
     """
     for collection in COLLECTIONS:
         if collection.option:
@@ -73,12 +74,12 @@ def read_scores(
     samples: Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> list[Score]:
-    """Read all collections, but for what an earlier call has read.
+    """Read all collections, except files that an earlier call has read.
 
     Args:
-        cache: JSON lines, one for each file. It grows as files are read, so a call
-            that was killed goes on where it stopped, and one with another archive
-            reads that alone. A file is known by its name within its collection.
+        cache: JSON lines, one for each file. It grows as files are read, so a call that
+            was killed continues where it stopped, and a call with a new archive reads
+            only the new files. A file is known by its name within its collection.
         archives: file of each collection that is not part of music21, by its name;
             the others are left out.
         workers: processes.

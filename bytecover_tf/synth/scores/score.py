@@ -1,4 +1,4 @@
-"""Scores: a melody, what accompanies it, and the harmony, in beats.
+"""Scores: a melody, its accompaniment and the harmony, in beats.
 
 Scores are read with music21 (extra `synth`) from ABC and MusicXML. Beats are
 quarter notes throughout, pitches are MIDI numbers, pitch classes count from
@@ -64,7 +64,7 @@ def make_score(
     beat: float = 1.0,
     sharps: int | None = None,
 ) -> Score:
-    """Complete a score with its key, harmony and sections.
+    """Build a score, and find its key, harmony and sections.
 
     Args:
         title: name of the piece.

@@ -17,11 +17,11 @@ from bytecover_tf.synth.scores.note import Note
 from bytecover_tf.synth.scores.score import Score
 
 NGRAM = 6
-# Equal titles and this similarity: two versions of one tune.
+# With equal titles, scores from this similarity on are versions of one tune.
 SAME_TITLE = 0.2
-# So similar are only versions of one tune, whatever their titles.
+# From here on, scores are versions of one tune whatever their titles.
 SAME_TUNE = 0.5
-# So similar, two works cannot both be in a data set: they may be one tune.
+# From here on, two works may be one tune, so a data set cannot have both.
 DOUBTFUL = 0.15
 # Melodies with fewer distinct n-grams resemble others by chance.
 FEWEST_NGRAMS = 30
@@ -54,8 +54,8 @@ def similar_pairs(
 ) -> dict[tuple[int, int], float]:
     """Pairs that share many n-grams.
 
-    An n-gram weighs the logarithm of its inverse frequency among the scores, so
-    that scale runs, which every second tune has, say little.
+    The weight of an n-gram is the logarithm of its inverse frequency among the scores,
+    so scale runs, which every second tune has, count little.
 
     Args:
         ngrams: one set per score.
@@ -85,7 +85,7 @@ def similar_pairs(
 
 
 def plain_title(title: str) -> str:
-    """Reduce a title to what its spellings share: letters, no article, no genre."""
+    """Reduce a title to plain letters, without its article and genre."""
     text = unicodedata.normalize("NFKD", title.lower().split(" -- ")[0])
     text = "".join(c for c in text if not unicodedata.combining(c))
     text = re.sub(r"['\u2019`.]", "", text)

@@ -26,7 +26,7 @@ class Work:
 
 
 def drawn_split(number: int) -> str:
-    """Return the split of a work of a training set, by its number or any other."""
+    """Return the split of a work in a training set, by its number."""
     return "train" if number % round(1 / VALIDATION_SHARE) else "validation"
 
 

@@ -14,7 +14,7 @@ from bytecover_tf.synth.playing.midi import midi_bytes
 SAMPLE_RATE = 22050
 GAIN = 0.4
 AUDIBLE = 1e-4
-# Far beyond what a minute of music takes; some notes of some soundfonts hang.
+# Far longer than a minute of music takes, because some notes of some soundfonts hang.
 TIMEOUT_SECONDS = 60.0
 
 # Debian's packages: fluid-soundfont-gm, fluidr3mono-gm-soundfont,
@@ -73,7 +73,7 @@ def render(performance: Performance, soundfont: Path) -> np.ndarray:
 
 
 def _check_soundfont(path: Path) -> None:
-    # FluidSynth takes another soundfont, without an error, if it cannot read one.
+    # If FluidSynth cannot read a soundfont, it uses another one without an error.
     if not path.is_file():
         raise AudioError(f"{path}: no such soundfont")
     with open(path, "rb") as file:

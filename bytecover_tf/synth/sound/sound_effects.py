@@ -6,7 +6,6 @@ The counterpart of `synth.drawing.bin_effects` for samples in place of energies.
 from pathlib import Path
 
 import numpy as np
-from scipy import signal
 
 from bytecover_tf.synth.drawing.bin_effects import COMPRESSED, CROWDED, WORN, curve
 
@@ -121,6 +120,8 @@ def lay_under(
 
 def play_worn(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return a sound as from a worn record that turns unevenly."""
+    from scipy import signal
+
     time = np.arange(len(sound)) / SAMPLE_RATE
     # An eccentric hole at 33 or 78 turns a minute, as a share of the speed.
     turns = rng.choice((33.3, 78.0)) / 60
@@ -166,6 +167,8 @@ def _loudness(sound: np.ndarray) -> float:
 
 def _audience(length: int, rng: np.random.Generator) -> np.ndarray:
     """Return the noise of many voices, which swells and sinks."""
+    from scipy import signal
+
     band = [rng.uniform(150.0, 400.0), rng.uniform(1500.0, 4000.0)]
     sections = signal.butter(1, band, "bandpass", fs=SAMPLE_RATE, output="sos")
     voices = signal.sosfilt(sections, rng.standard_normal(length))
@@ -189,6 +192,8 @@ def _equaliser(rng: np.random.Generator) -> list:
 
 
 def _reverberate(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    from scipy import signal
+
     decay = rng.uniform(0.2, 1.6)
     wet = rng.uniform(0.05, 0.35)
     time = np.arange(int(decay * SAMPLE_RATE)) / SAMPLE_RATE
@@ -200,6 +205,8 @@ def _reverberate(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _limit_band(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    from scipy import signal
+
     low = np.exp(rng.uniform(np.log(25.0), np.log(150.0)))
     high = np.exp(rng.uniform(np.log(4000.0), np.log(10000.0)))
     sections = signal.butter(

@@ -16,7 +16,7 @@ from bytecover_tf.synth.sound.render import SOUNDFONTS, render
 from bytecover_tf.synth.sound.sound_effects import record
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 45.0, 120.0
-# MuseScore's is compressed and takes longest to load.
+# MuseScore's soundfont is compressed and takes longest to load.
 SOUNDFONT_WEIGHTS = {
     "FluidR3_GM": 0.35,
     "FluidR3Mono_GM": 0.15,
@@ -27,7 +27,7 @@ SOUNDFONT_WEIGHTS = {
 
 @dataclass(frozen=True)
 class Version:
-    """One version to be rendered: everything about it follows from these."""
+    """A version to be rendered; these fields determine everything about it."""
 
     id: str
     work: str

@@ -192,7 +192,7 @@ def test_each_command_writes_its_section(options, monkeypatch, tmp_path):
     monkeypatch.setattr(tables, "read_tunes", lambda: some)
     names = []
 
-    def trained(name, config_name, options, seed=0, changes=()):
+    def trained(name, config_name, options, seed=0, changes=(), teacher=None):
         names.append(f"{name}-{seed}")
         return Trained()
 
@@ -216,12 +216,14 @@ def test_each_command_writes_its_section(options, monkeypatch, tmp_path):
             in text
         )
     assert str(tmp_path) not in text
-    assert text.count("| unseen works |") == (5 + 1) + 4 + 6 + 2 + len(
+    assert text.count("| unseen works |") == (5 + 1) + 6 + 6 + 2 + len(
         pretrained_names()
     )
     assert "- human variants: The paper's order" in text
     assert "128 (no projection)" in text
     assert "| MOVE | .507 / - |" in text
+    assert "| MOVE, 16000 | 62.5 KiB | .507 |" in text
+    assert "| Re-MOVE, 256 | 1 KiB | .524 |" in text
     assert "a frame lasts 5 times as long here" in text
     # ByteCover is trained once for all three.
     assert names.count("bytecover-pitch-classes-0") == 3

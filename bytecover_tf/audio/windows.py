@@ -1,0 +1,130 @@
+"""Features and chroma of the overlapping windows of a long recording or a stream.
+
+Memory holds a window and what has been decoded beyond it, however long the recording.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bytecover_tf.audio.chroma import chroma_of_cqt, frames_per_chroma
+from bytecover_tf.audio.streaming import Average, StreamedTransform
+from bytecover_tf.errors import AudioError
+
+if TYPE_CHECKING:
+    from bytecover_tf.audio.frontend import Frontend
+    from bytecover_tf.audio.hearing import Hearing
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of a recording.
+
+    Attributes:
+        first: its first frame of chroma, counted from the start of the recording.
+        chroma: uint8 (12 * parts, n), of the window as if it were a recording.
+        features: float32 (n_bins, T), likewise; None where the window is silent.
+    """
+
+    first: int
+    chroma: np.ndarray
+    features: np.ndarray | None
+
+    @property
+    def end(self) -> int:
+        """The frame of chroma after its last."""
+        return self.first + self.chroma.shape[1]
+
+
+def iter_windows(
+    blocks: Iterable[np.ndarray],
+    frontend: Frontend,
+    hearing: Hearing | None,
+    seconds: float,
+    hop: float,
+    chunk_frames: int | None = None,
+) -> Iterator[Window]:
+    """Cut a signal into windows.
+
+    Args:
+        blocks: consecutive samples, float32 (n,) each, at the frontend's rate.
+        frontend: of the features.
+        hearing: what hears the notes for the chroma; None for the transform alone.
+        seconds: length of a window, rounded to whole frames of features and chroma.
+        hop: seconds from the start of one window to that of the next, likewise.
+        chunk_frames: as of `StreamedTransform`; fewer give out a window sooner.
+
+    Yields:
+        The windows in order. The last one ends where the signal does and is shorter;
+        a signal that is shorter than one frame has none.
+
+    Raises:
+        ConfigError: `hearing` needs another sample rate or hop.
+    """
+    size = frames_per_chroma(frontend)
+    if hearing is None:
+        folded = Average(frontend, size)
+    else:
+        hearing.check_rate(frontend)
+        folded = hearing.average
+    averages = Average(frontend, frontend.pool), folded
+    frame = size * frontend.hop_length  # of chroma, in samples
+    step = math.lcm(frame, *(average.samples for average in averages))
+    # Of a window and a hop, in steps; of a step, in frames of each average.
+    hop_steps = max(round(hop * frontend.sample_rate / step), 1)
+    length = max(round(seconds * frontend.sample_rate / step), hop_steps)
+    widths = [step // average.samples for average in averages]
+    held = [np.empty((one.transform.n_bins, 0), np.float32) for one in averages]
+    first = 0
+
+    def cut(steps: int) -> Window:
+        parts = [
+            means[:, : steps * width] for means, width in zip(held, widths, strict=True)
+        ]
+        pooled, means = parts
+        try:
+            features = frontend.from_cqt(pooled, frontend.pool)
+        except AudioError:
+            features = None
+        if hearing is None:
+            chroma = chroma_of_cqt(means, size, frontend)
+        else:
+            chroma = hearing.chroma(means)
+        return Window(first * step // frame, chroma, features)
+
+    for new in _averages(
+        blocks, StreamedTransform(*averages, chunk_frames=chunk_frames)
+    ):
+        held = [np.concatenate(pair, axis=1) for pair in zip(held, new, strict=True)]
+        while min(map(_steps, held, widths)) >= length:
+            yield cut(length)
+            held = [
+                means[:, hop_steps * width :]
+                for means, width in zip(held, widths, strict=True)
+            ]
+            first += hop_steps
+    rest = min(map(_steps, held, widths))
+    seen = length - hop_steps if first else 0
+    if rest > seen:
+        yield cut(rest)
+
+
+def _steps(means: np.ndarray, width: int) -> int:
+    return means.shape[1] // width
+
+
+def _averages(
+    blocks: Iterable[np.ndarray], stream: StreamedTransform
+) -> Iterator[tuple[np.ndarray, ...]]:
+    is_empty = True
+    for block in blocks:
+        stream.add(block)
+        is_empty = False
+        yield stream.take()
+    if not is_empty:
+        yield stream.finish()

@@ -1,0 +1,42 @@
+"""Looking recordings up by what is known of them."""
+
+from __future__ import annotations
+
+from bytecover_tf.catalogues.catalogue import Catalogue
+from bytecover_tf.catalogues.identifiers import EXPECTED, canonical
+from bytecover_tf.catalogues.rows import Recording
+from bytecover_tf.catalogues.tags import TAG_NAMES
+
+_SEARCHED = (*TAG_NAMES, "work", "id", "path")
+
+
+def find_recordings(catalogue: Catalogue, text: str = "") -> list[Recording]:
+    """Return the recordings that fit a search, by artist, album, title and path.
+
+    Args:
+        catalogue: what to search.
+        text: words that must all occur in title, artist, album, composer, year, work,
+            path or an identifier, in any case. An ISRC or ISWC may be written with or
+            without hyphens and dots. Empty text fits all.
+
+    Raises:
+        CatalogueError: the catalogue cannot be read.
+    """
+    words = [_as_stored(word) for word in text.split()]
+    found = [
+        recording for recording in catalogue.recordings() if _fits(recording, words)
+    ]
+    return sorted(
+        found, key=lambda each: (each.artist, each.album, each.title, each.path)
+    )
+
+
+def _as_stored(word: str) -> str:
+    """Return a word of a search in lower case, an identifier as it is stored."""
+    forms = (canonical(kind, word) for kind in EXPECTED)
+    return next(filter(None, forms), word).casefold()
+
+
+def _fits(recording: Recording, words: list[str]) -> bool:
+    known = "\n".join(getattr(recording, name) for name in _SEARCHED).casefold()
+    return all(word in known for word in words)

@@ -1,0 +1,321 @@
+"""Writing what a catalogue knows into the tags of files, and taking it back.
+
+Two fields are written: `work`, the title of the composition, where each format keeps
+it, and `versions`, the other recordings of it, as BYTECOVER_VERSIONS. All other tags
+stay as they are, and so does the sound: a copy of the file is changed, its packets of
+sound are compared with those of the file, and only then does it take the file's place.
+
+An undo file holds a line of JSON per file: what the fields were and what they become.
+It is written before the first file is changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bytecover_tf.audio.decoding import iter_packets
+from bytecover_tf.catalogues.catalogue import Catalogue
+from bytecover_tf.catalogues.identifiers import SEPARATOR, is_work_identifier
+from bytecover_tf.catalogues.rows import Recording
+from bytecover_tf.catalogues.tags import texts_of
+from bytecover_tf.errors import AudioError, DataError, explain
+from bytecover_tf.files import (
+    content_hash,
+    json_object,
+    modified_ns,
+    replacing,
+    write_atomically,
+)
+
+FIELDS = ("work", "versions")
+
+Fields = Mapping[str, Sequence[str]]
+"""The values of each field; none if the tags lack it."""
+
+# Where formats keep a field; all but these by its name in FIELDS or as BYTECOVER_...
+_OWN_NAME = {"work": "WORK", "versions": "BYTECOVER_VERSIONS"}
+
+
+@dataclass(frozen=True)
+class TagChange:
+    """What one file's tags are to become.
+
+    Attributes:
+        path: the file.
+        before: the fields as they are.
+        after: the fields as they will be.
+        had_tags: whether the file has tags of any kind before.
+    """
+
+    path: str
+    before: Fields
+    after: Fields
+    had_tags: bool
+
+    @property
+    def back(self) -> TagChange:
+        """What takes this change back."""
+        return TagChange(self.path, self.after, self.before, self.had_tags)
+
+
+def plan_tags(
+    catalogue: Catalogue, paths: Iterable[str] = (), overwrite: bool = False
+) -> tuple[list[TagChange], dict[str, str]]:
+    """Compare the tags of files with what a catalogue knows.
+
+    The title of a work is written if it has a name; the versions of a recording are
+    those of the same work. A field of which nothing is known is left alone.
+
+    Args:
+        catalogue: what is known.
+        paths: files or folders; by default all in the catalogue.
+        overwrite: whether to change the title of a work that a file has already.
+
+    Returns:
+        The changes that are needed, by path, and the reasons by path why some files
+        cannot be tagged.
+    """
+    versions: dict[str, list[Recording]] = defaultdict(list)
+    for recording in catalogue.recordings():
+        versions[recording.work].append(recording)
+    tops = tuple(os.path.abspath(path) for path in paths)
+    changes: list[TagChange] = []
+    failed: dict[str, str] = {}
+    everything = (each for works in versions.values() for each in works)
+    for recording in sorted(everything, key=lambda each: each.path):
+        path = recording.path
+        if tops and not _is_below(path, tops):
+            continue
+        wanted = _wanted(recording, versions[recording.work])
+        if not wanted:
+            continue
+        try:
+            file, had_tags = _open(path)
+            before = _read(file)
+        except Exception as error:  # a parser fed with anything
+            failed[path] = explain(error, path)
+            continue
+        if any(before["work"]) and not overwrite:
+            wanted.pop("work", None)
+        after = {**before, **wanted}
+        if after != before:
+            changes.append(TagChange(path, before, after, had_tags))
+    return changes, failed
+
+
+def write_tags(
+    catalogue: Catalogue, changes: Sequence[TagChange], undo_file: Path
+) -> dict[str, str]:
+    """Change the tags of files, each at once or not at all.
+
+    The catalogue follows: it knows the files with their new content.
+
+    Args:
+        catalogue: holds the recordings.
+        changes: as `plan_tags` returned them.
+        undo_file: a new file, for `undo_tags`; written first.
+
+    Returns:
+        The reasons by path why some files were left as they were.
+
+    Raises:
+        DataError: there is an undo file already.
+        OSError: it cannot be written; no file was changed.
+    """
+    if undo_file.exists():
+        raise DataError(f"{undo_file}: expected a new file, found one; undo it first")
+    lines = [json.dumps(vars(change)) + "\n" for change in changes]
+    write_atomically(undo_file, "".join(lines))
+    return _apply(catalogue, changes)
+
+
+def undo_tags(catalogue: Catalogue, undo_file: Path) -> tuple[int, dict[str, str]]:
+    """Take back what `write_tags` wrote.
+
+    A field that somebody has changed since is left alone.
+
+    Args:
+        catalogue: follows, as in `write_tags`.
+        undo_file: what `write_tags` wrote.
+
+    Returns:
+        The number of files with their tags again, and the reasons by path why others
+        were left as they were.
+
+    Raises:
+        DataError: the file is something else.
+    """
+    changes = [change.back for change in _read_changes(undo_file)]
+    failed = _apply(catalogue, changes)
+    return len(changes) - len(failed), failed
+
+
+def _apply(catalogue: Catalogue, changes: Sequence[TagChange]) -> dict[str, str]:
+    known = {each.path: each for each in catalogue.recordings()}
+    failed = {}
+    for change in changes:
+        try:
+            before = content_hash(change.path)
+            _change_file(change)
+            recording = known.get(change.path)
+            if recording is not None and recording.content == before:
+                _follow(catalogue, recording)
+        except Exception as error:  # one bad file must not stop the batch
+            failed[change.path] = explain(error, change.path)
+    return failed
+
+
+def _change_file(change: TagChange) -> None:
+    """Change the fields of a file, if they are what they were."""
+    # Where links lead, or the file would take the place of a link.
+    path = Path(change.path).resolve(strict=True)
+    present = _read(_open(path)[0])
+    if present == change.after:
+        return
+    if present != change.before:
+        raise DataError(f"{path}: its tags have been changed since; left as they are")
+    with replacing(path) as beside:
+        shutil.copy2(path, beside)
+        file, _ = _open(beside)
+        for field in FIELDS:
+            _set(file.tags, field, change.after[field])
+        if not change.had_tags and not file.tags:
+            file.delete()
+        else:
+            _save(file)
+        if _sound(beside) != _sound(path):
+            raise AudioError(f"{path}: tags cannot be written without changing sound")
+
+
+def _follow(catalogue: Catalogue, recording: Recording) -> None:
+    """Have a catalogue know a file by the content that it has now."""
+    content = content_hash(recording.path)
+    status = os.stat(recording.path)
+    new = replace(
+        recording,
+        id=content[:16],
+        content=content,
+        size=status.st_size,
+        mtime_ns=modified_ns(status),
+    )
+    rows = list(catalogue.rows([recording.id]))
+    # The digest of a damaged row stays, so that it does not seem to be sound.
+    catalogue.add(
+        [
+            replace(row, recording=new, digest="" if row.is_as_stored else row.digest)
+            for row in rows
+        ]
+    )
+    if new.id != recording.id:
+        catalogue.remove([recording.id])
+
+
+def _is_below(path: str, tops: Iterable[str]) -> bool:
+    return any(path == top or path.startswith(os.path.join(top, "")) for top in tops)
+
+
+def _wanted(
+    recording: Recording, versions: Sequence[Recording]
+) -> dict[str, list[str]]:
+    wanted = {}
+    if recording.has_named_work and not is_work_identifier(recording.work):
+        wanted["work"] = [recording.work]
+    others = sorted({each.label for each in versions if each.id != recording.id})
+    if others:
+        # As one text: ID3 of version 2.3 has no several ones.
+        wanted["versions"] = [SEPARATOR.join(others)]
+    return wanted
+
+
+def _open(path: str | Path) -> tuple[Any, bool]:
+    """Open a file to write tags, and tell whether it has any.
+
+    Raises:
+        DataError: its format has none that mutagen writes.
+    """
+    import mutagen
+
+    file = mutagen.File(path)
+    try:
+        had_tags = file.tags is not None
+        if not had_tags:
+            file.add_tags()
+    except (AttributeError, NotImplementedError):
+        raise DataError(
+            f"{path}: tags cannot be written in files of this format"
+        ) from None
+    return file, had_tags
+
+
+def _read(file: Any) -> dict[str, list[str]]:
+    return {field: _get(file.tags, field) for field in FIELDS}
+
+
+def _key(tags: Any, field: str) -> str:
+    """Return what a field is called in tags of this kind."""
+    kind = type(tags).__name__
+    name = _OWN_NAME[field]
+    if kind == "MP4Tags":
+        return "©wrk" if field == "work" else f"----:com.apple.iTunes:{name}"
+    if kind == "ASFTags":
+        return "WM/Work" if field == "work" else name
+    return f"TXXX:{name}" if _is_id3(tags) else name
+
+
+def _is_id3(tags: Any) -> bool:
+    return hasattr(tags, "getall")
+
+
+def _get(tags: Any, field: str) -> list[str]:
+    key = _key(tags, field)
+    return texts_of(tags[key]) if key in tags else []
+
+
+def _set(tags: Any, field: str, values: Sequence[str]) -> None:
+    key = _key(tags, field)
+    if not values:
+        if key in tags:
+            del tags[key]
+    elif _is_id3(tags):
+        from mutagen.id3 import TXXX
+
+        tags.add(TXXX(encoding=3, desc=_OWN_NAME[field], text=list(values)))
+    elif key.startswith("----"):
+        tags[key] = [value.encode() for value in values]
+    else:
+        tags[key] = list(values)
+
+
+def _save(file: Any) -> None:
+    """Save tags, ID3 in the version that the file has."""
+    if _is_id3(file.tags) and file.tags.version[:2] == (2, 3):
+        file.tags.update_to_v23()
+        file.save(v2_version=3)
+    else:
+        file.save()
+
+
+def _sound(path: Path) -> str:
+    """Return a digest of the packets of sound of a file."""
+    digest = hashlib.sha256()
+    for packet in iter_packets(path):
+        digest.update(packet)
+    return digest.hexdigest()
+
+
+def _read_changes(path: Path) -> Iterator[TagChange]:
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        where = f"{path}:{number}"
+        values = json_object(line, where, DataError)
+        try:
+            yield TagChange(**values)
+        except TypeError:
+            raise DataError(f"{where}: expected the undo file of `tag`") from None

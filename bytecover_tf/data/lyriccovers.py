@@ -1,0 +1,108 @@
+"""LyricCovers 2.0: originals and covers of Genius.com, with lyrics.
+
+Balluff, Mandl and Wolff, "LyricCovers: a comprehensive large-scale dataset of cover
+songs with lyrics", 2025; lists at github.com/Maxl94/LyricCovers2.0. The audio is not
+published: the videos are to be downloaded.
+
+    data_train.parquet    here or in data/, as published: a row a recording, with the
+    data_val.parquet      columns `id`, `original_id` (the id of the original, which
+    data_test.parquet     is what all its covers perform) and `youtube_url`
+    audio/    recordings or `.npy` features, in subfolders or not, named <id>.<ext> or
+              <YouTube id>.<ext>
+
+The split, 6:2:2, is by original. The test searches all recordings among all. Lyrics
+are not read.
+"""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+from bytecover_tf.data import files
+from bytecover_tf.data.track import Split, Track
+from bytecover_tf.errors import DataError
+
+_SPLITS: dict[str, Split] = {
+    "data_train.parquet": "train",
+    "data_val.parquet": "validation",
+    "data_test.parquet": "test",
+}
+_YOUTUBE_ID = re.compile(r"(?:[?&]v=|youtu\.be/)([\w-]{11})")
+
+_log = logging.getLogger(__name__)
+
+
+def load(root: Path, audio: Path | None = None) -> list[Track]:
+    """Read the recordings that have a file; how many have none is logged.
+
+    Args:
+        root: the folder with the three lists, or with `data`.
+        audio: the folder with the recordings or features; `root/audio` by default.
+
+    Returns:
+        Tracks with the id of the recording, and that of its original as work.
+
+    Raises:
+        DataError: if a list is missing or malformed, pyarrow is not installed, or no
+            recording has a file.
+    """
+    root = files.existing_folder(root)
+    audio = root / "audio" if audio is None else Path(audio)
+    listed = [
+        (split, row)
+        for name, split in _SPLITS.items()
+        for row in _read(
+            root / name if (root / name).is_file() else root / "data" / name
+        )
+    ]
+    found = files.recordings_by(lambda path: path.stem, audio)
+    tracks: list[Track] = []
+    seen: set[str] = set()
+    for split, row in listed:
+        name = str(row["id"])
+        if name in seen:
+            raise DataError(f"{root}: the recording {name} is listed twice")
+        seen.add(name)
+        video = _YOUTUBE_ID.search(row["youtube_url"] or "")
+        path = found.get(name) or (found.get(video[1]) if video else None)
+        if path is not None:
+            tracks.append(Track(name, str(row["original_id"]), str(path), split))
+    if not tracks:
+        raise DataError(
+            f"{audio}: expected files named by id or by YouTube id, found none of them"
+        )
+    if missing := len(listed) - len(tracks):
+        _log.warning(
+            "LyricCovers: %d of %d recordings have no file in %s and are left out",
+            missing,
+            len(listed),
+            audio,
+        )
+    return tracks
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise DataError(
+            f"{path}: Parquet needs pyarrow (pip install pyarrow)"
+        ) from None
+    columns = ["id", "original_id", "youtube_url"]
+    try:
+        names = parquet.read_schema(path).names
+        if missing := [column for column in columns if column not in names]:
+            raise DataError(
+                f"{path}: expected the columns {', '.join(columns)}, found no "
+                + ", ".join(missing)
+            )
+        rows: list[dict[str, Any]] = parquet.read_table(
+            path, columns=columns
+        ).to_pylist()
+    except (OSError, ArrowException) as error:
+        raise DataError(f"{path}: expected a Parquet file ({error})") from error
+    for number, row in enumerate(rows, 1):
+        if row["id"] is None or row["original_id"] is None:
+            raise DataError(f"{path}: row {number}: expected an id and an original_id")
+    return rows

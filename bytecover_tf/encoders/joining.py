@@ -1,0 +1,93 @@
+"""Several encoders joined into one, with the facts that its file keeps of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.data.provenance import Provenance
+from bytecover_tf.encoders.model_file import encoder_file, load_model
+from bytecover_tf.errors import ConfigError
+from bytecover_tf.layers.semitones import BINS_PER_SEMITONE
+from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.ensemble import Ensemble
+
+
+def join(
+    members: Sequence[str], shares: Sequence[float] | None = None
+) -> tuple[Ensemble, Frontend, dict[str, Any]]:
+    """Join trained encoders into one.
+
+    The members of an ensemble join one by one, and divide its share. Where some read 36
+    bins an octave, those of 12 read the same features through a layer that folds them.
+
+    Args:
+        members: two or more encoders that read the same features: names that come
+            with the package, run directories or `.keras` files.
+        shares: how much the similarity of each counts; None for all alike.
+
+    Returns:
+        The ensemble, the frontend that its members share, and the facts about it, as
+        `save_model` takes them.
+
+    Raises:
+        ConfigError: there are fewer than two members, or not one share for each.
+        EncoderError: a member cannot be read.
+        FrontendMismatch: they read different features; the message names the file.
+    """
+    if len(members) < 2:
+        raise ConfigError("an ensemble needs two encoders or more, not one")
+    if shares and len(shares) != len(members):
+        raise ConfigError(
+            f"--shares must be {len(members)} numbers, one for each "
+            f"encoder, not {' '.join(f'{share:g}' for share in shares)}"
+        )
+    paths = [encoder_file(member) for member in members]
+    found, infos = zip(*map(load_model, paths), strict=True)
+    frontends = [Frontend.from_dict(info["frontend"]) for info in infos]
+    finest = max(frontends, key=lambda frontend: frontend.bins_per_octave)
+    models: list[ByteCover] = []
+    parts: list[float] = []
+    for path, model, frontend, share in zip(
+        paths, found, frontends, shares or [1.0] * len(paths), strict=True
+    ):
+        frames = _frames_folded(frontend, finest)
+        if frames is None:
+            finest.check_same(frontend, str(path))
+        inner = model.members if isinstance(model, Ensemble) else [model]
+        models += [
+            one.encoder() if frames is None else _folding(one, finest, frames)
+            for one in inner
+        ]
+        weights = model.shares if isinstance(model, Ensemble) else [1.0]
+        parts += [share * weight / sum(weights) for weight in weights]
+    joined = Ensemble(models, parts)
+    joined.build((None, finest.n_bins, None, 1))
+    seen = [info["trained_on"] for info in infos if info.get("trained_on")]
+    merged = Provenance().merge(*map(Provenance.from_dict, seen))
+    trained_on = merged.to_dict() if seen else None
+    kept = [one for info in infos for one in info.get("members") or [info]]
+    return joined, finest, {"members": kept, "trained_on": trained_on}
+
+
+def _frames_folded(frontend: Frontend, finest: Frontend) -> int | None:
+    """Return how many of the finest frames fold into one; None if they do not."""
+    folded = replace(
+        finest,
+        bins_per_octave=finest.bins_per_octave // BINS_PER_SEMITONE,
+        n_bins=finest.n_bins // BINS_PER_SEMITONE,
+        pool=frontend.pool,
+        estimated=False,
+    )
+    is_whole = frontend.pool % finest.pool == 0
+    return frontend.pool // finest.pool if is_whole and folded == frontend else None
+
+
+def _folding(model: ByteCover, finest: Frontend, frames: int) -> ByteCover:
+    """Return a copy that folds finer features into those that the model reads."""
+    copy = ByteCover(replace(model.architecture, semitones=frames))
+    copy.build((None, finest.n_bins, None, 1))
+    copy.take_weights(model)
+    return copy

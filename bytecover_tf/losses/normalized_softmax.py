@@ -1,0 +1,31 @@
+"""Classification by the cosine of embeddings and of a proxy for each work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+TEMPERATURE = 0.05
+
+
+def cosine_logits(
+    embeddings: Any, proxies: Any, temperature: float = TEMPERATURE
+) -> Any:
+    """Return the logits of the normalised softmax.
+
+    Args:
+        embeddings: (batch, dim), of any norm.
+        proxies: (dim, works), of any norm; one column stands for a work.
+        temperature: what cosines are divided by.
+
+    Returns:
+        float32 (batch, works).
+
+    Reference:
+        - Zhai and Wu, "Classification is a strong baseline for deep metric learning",
+          BMVC 2019; temperature as in Re-MOVE (`configs/remove.py`)
+    """
+    embeddings = ops.normalize(ops.cast(embeddings, "float32"), axis=-1)
+    proxies = ops.normalize(ops.cast(proxies, "float32"), axis=0)
+    return ops.matmul(embeddings, proxies) / temperature

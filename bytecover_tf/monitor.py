@@ -1,0 +1,112 @@
+"""The command line that follows a stream; the work is in `matching.monitoring`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bytecover_tf import cli
+from bytecover_tf.cli.webhook import Webhook
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Follow a stream; return the exit status."""
+    parser = cli.parser("monitor", DESCRIPTION)
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="an address, a device or a file, as FFmpeg takes it",
+    )
+    cli.add_catalogue_argument(parser)
+    cli.add_encoder_argument(
+        parser, " (default: the one that the catalogue was made with)"
+    )
+    cli.add_hearing_argument(parser)
+    cli.add_calibration_argument(parser)
+    parser.add_argument(
+        "--format",
+        metavar="NAME",
+        help="FFmpeg's name of the input format, such as pulse, alsa, avfoundation or "
+        "dshow for a microphone",
+    )
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="wait at the end of a file for more, as it is written",
+    )
+    parser.add_argument(
+        "--attempts",
+        type=cli.positive_int,
+        metavar="N",
+        help="give up after so many attempts in vain (default: try for ever)",
+    )
+    parser.add_argument(
+        "--webhook",
+        type=Webhook,
+        metavar="URL",
+        help="POST each change to this http or https address instead of printing it",
+    )
+    parser.add_argument(
+        "--workers",
+        type=cli.positive_int,
+        metavar="N",
+        help="number of threads (default: one per core)",
+    )
+    options = parser.parse_args(arguments)
+
+    from bytecover_tf.audio.live import iter_live
+    from bytecover_tf.catalogues.opening import open_with_encoder
+    from bytecover_tf.matching.calibration import choose_calibration
+    from bytecover_tf.matching.monitoring import changes
+
+    catalogue, encoder = open_with_encoder(
+        options.catalogue, options.encoder, cli.hearing_of(options.hearing)
+    )
+    with catalogue:
+        made_with = catalogue.identity
+        calibration = choose_calibration(
+            made_with.encoder,
+            options.encoder or made_with.encoder_path,
+            options.calibration,
+            made_with.parts,
+        )
+        blocks = iter_live(
+            options.source,
+            encoder.frontend.sample_rate,
+            options.format,
+            options.follow,
+            options.attempts,
+            cli.warn,
+        )
+        failed = 0
+        try:
+            for change in changes(
+                catalogue, encoder, blocks, calibration, workers=options.workers
+            ):
+                if options.webhook is None:
+                    cli.show_json(change.to_dict())
+                elif reason := options.webhook.post(change.to_dict()):
+                    cli.warn(f"failed: {reason}")
+                    failed += 1
+        except KeyboardInterrupt:  # as one ends it
+            pass
+        finally:
+            blocks.close()
+    return cli.SOME_FAILED if failed else cli.OK
+
+
+DESCRIPTION = """\
+Follow a stream, a microphone or a file that grows, and tell when the song changes.
+
+Each change is a line of JSON, {"time", "start", "at", "work", "probability",
+"recording", ...}: `start` and `at` are the seconds of the stream where the song began
+and that had been heard when it was told. `work` is null where none of the catalogue is
+played. A source that breaks is opened again. Ctrl-C ends the command.
+
+examples:
+  python -m bytecover_tf.monitor --catalogue music.catalogue http://radio.example/live
+  python -m bytecover_tf.monitor --catalogue music.catalogue --format pulse default
+"""
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,96 @@
+"""The command line that writes tags; the work is in `catalogues.tag_writing`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bytecover_tf import cli
+
+if TYPE_CHECKING:
+    from bytecover_tf.catalogues.tag_writing import TagChange
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write works and versions into tags, or show what would be; return the status."""
+    parser = cli.parser("tag", DESCRIPTION)
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help="files or folders (default: all)"
+    )
+    cli.add_catalogue_argument(parser)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--write",
+        type=Path,
+        metavar="UNDO_FILE",
+        help="change the files, and keep what they were in this new file",
+    )
+    what.add_argument(
+        "--undo", type=Path, metavar="UNDO_FILE", help="take back what --write wrote"
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="also change the title of a work that a file has already",
+    )
+    options = cli.parse_paths(parser, arguments)
+    cli.require_extra("catalogue", "mutagen")
+
+    from bytecover_tf.catalogues import open_catalogue
+    from bytecover_tf.catalogues.tag_writing import plan_tags, undo_tags, write_tags
+
+    with open_catalogue(options.catalogue) as catalogue:
+        if options.undo:
+            count, failed = undo_tags(catalogue, options.undo)
+            return _end(f"{count} files have their tags again", count, failed)
+        changes, failed = plan_tags(catalogue, options.paths, options.overwrite)
+        for change in changes:
+            _print(change)
+        count = len(changes)
+        if options.write is None:
+            return _end(f"{count} files would change; --write does it", count, failed)
+        unwritten = write_tags(catalogue, changes, options.write)
+    count -= len(unwritten)
+    told = f"{count} files changed; --undo {options.write} takes that back"
+    return _end(told, count, {**failed, **unwritten})
+
+
+def _print(change: TagChange) -> None:
+    cli.show(change.path)
+    for field, after in change.after.items():
+        before = change.before[field]
+        if list(after) != list(before):
+            was = f"{'; '.join(before)!r} -> " if before else ""
+            cli.show(f"  {field}: {was}{'; '.join(after)!r}")
+
+
+def _end(told: str, count: int, failed: Mapping[str, str]) -> int:
+    for reason in failed.values():
+        cli.warn(f"skipped: {reason}")
+    cli.show(told)
+    if not failed:
+        return cli.OK
+    return cli.SOME_FAILED if count else cli.NOTHING_DONE
+
+
+DESCRIPTION = """\
+Write what a catalogue knows into the tags of its files.
+
+The title of the work goes where the format keeps it (WORK, in MP4 and WMA under their
+own names) if the work has a name; the other recordings of the same work go into
+BYTECOVER_VERSIONS. Without --write nothing is changed: what would be is shown.
+
+Each file is changed in a copy, of which the sound is compared, before the copy takes
+its place. The catalogue follows. mp3, m4a, flac, ogg, opus, wma, wav, aiff, ape and
+wavpack can be tagged; others are named and left as they are.
+
+examples:
+  python -m bytecover_tf.tag --catalogue music.catalogue
+  python -m bytecover_tf.tag --catalogue music.catalogue --write undo.jsonl
+  python -m bytecover_tf.tag --catalogue music.catalogue --undo undo.jsonl
+"""
+
+
+if __name__ == "__main__":
+    cli.run(main)

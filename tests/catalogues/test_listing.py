@@ -1,0 +1,71 @@
+import json
+
+import pytest
+from catalogue_rows import DIM, whole
+
+from bytecover_tf.catalogue import main
+from bytecover_tf.catalogues.listing import find_recordings
+
+
+@pytest.fixture
+def filled(catalogue, rng):
+    known = [
+        {
+            "title": "Ça ira",
+            "artist": "Édith Piaf",
+            "album": "B",
+            "isrc": "FRZ199800212",
+        },
+        {"title": "Yesterday", "artist": "Édith Piaf", "album": "A", "year": "1965"},
+        {"title": "Yesterday", "artist": "Ä", "iswc": "T-034.524.680-1", "isrc": "odd"},
+    ]
+    catalogue.add(
+        [
+            whole(number, rng.standard_normal(DIM), **changes)
+            for number, changes in enumerate(known)
+        ]
+    )
+    return catalogue
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", [1, 0, 2]),
+        ("YESTERDAY", [1, 2]),
+        ("édith yesterday", [1]),
+        ("fr-z19-98-00212", [0]),
+        ("t0345246801", [2]),
+        ("1965", [1]),
+        ("music/2", [2]),
+        ("0000000000000002", [2]),
+        ("work piaf", [1, 0]),
+        ("nothing", []),
+    ],
+)
+def test_all_words_must_occur(filled, text, expected):
+    # By artist, album and title: É is after Ä, A before B.
+    order = [int(item.id, 16) for item in find_recordings(filled, text)]
+    assert sorted(order) == sorted(expected)
+    if len(expected) > 1 and 2 not in expected:
+        assert order == expected
+
+
+def test_the_command_lists(filled, address, capsys):
+    options = ["list", "--catalogue", address]
+    assert main([*options, "yesterday"]) == 0
+    told = capsys.readouterr().out
+    assert "Édith Piaf - Yesterday" in told
+    assert "odd?" in told
+    assert "2 recordings" in told
+    assert main([*options, "--json", "t-034.524.680-1"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    found = json.loads(line)
+    assert (found["iswc"], found["isrc"]) == ("T-034.524.680-1", "odd")
+    assert found["malformed"] == ["isrc"]
+    assert main([*options, "--csv", "ça ira"]) == 0
+    head, line = capsys.readouterr().out.splitlines()
+    assert dict(zip(head.split(","), line.split(","), strict=True))["isrc"] == (
+        "FRZ199800212"
+    )
+    assert main([*options, "nothing"]) == 2

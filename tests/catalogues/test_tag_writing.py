@@ -1,0 +1,234 @@
+"""Tags are written and taken back without touching the sound or other tags."""
+
+import json
+import os
+from dataclasses import replace
+
+import mutagen
+import numpy as np
+import pytest
+from catalogue_rows import DIM, whole
+from test_tags import WRITTEN, write, write_all
+
+from bytecover_tf.audio.decoding import load_audio
+from bytecover_tf.catalogues import open_catalogue, tag_writing
+from bytecover_tf.catalogues.tag_writing import plan_tags, undo_tags, write_tags
+from bytecover_tf.catalogues.tags import read_tags
+from bytecover_tf.errors import DataError
+from bytecover_tf.files import content_hash, modified_ns
+from bytecover_tf.tag import main
+
+FORMATS = sorted(suffix for suffix, kind in WRITTEN.items() if kind != "ffmpeg")
+CODECS = {
+    **{"mp3": "libmp3lame", "flac": "flac", "m4a": "aac", "wma": "wmav2"},
+    **{"ogg": "libopus", "opus": "libopus", "wav": "pcm_s16le", "aiff": "pcm_s16be"},
+    "wv": "wavpack",
+}
+
+
+def add(catalogue, paths, work="Greensleeves"):
+    rng = np.random.default_rng(0)
+    rows = []
+    for number, path in enumerate(paths):
+        content, status = content_hash(path), os.stat(path)
+        changes = {
+            **{"id": content[:16], "content": content, "size": status.st_size},
+            **{"mtime_ns": modified_ns(status), "path": str(path), "work": work},
+            **{"title": path.stem, "artist": "Ä"},
+        }
+        rows.append(whole(number, rng.standard_normal(DIM), **changes))
+    catalogue.add(rows)
+    return rows
+
+
+def all_tags(path):
+    file = mutagen.File(path)
+    tags = file.tags or {}
+    return {key: str(tags[key]) for key in tags.keys()}  # noqa: SIM118
+
+
+@pytest.mark.parametrize("has_tags", [True, False])
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_sound_and_other_tags_stay(catalogue, tmp_path, suffix, has_tags):
+    path = tmp_path / f"one.{suffix}"
+    write(path, CODECS[suffix], {})
+    if has_tags:
+        write_all(path, WRITTEN[suffix])
+    elif suffix in ("mp3", "m4a", "wma"):
+        # FFmpeg leaves its name.
+        mutagen.File(path).delete()
+    path.chmod(0o640)
+    before, samples, known = all_tags(path), load_audio(path), read_tags(path)
+    add(catalogue, [path])
+    changes, failed = plan_tags(catalogue)
+    assert not failed
+    assert not write_tags(catalogue, changes, tmp_path / "undo")
+    assert path.stat().st_mode & 0o777 == 0o640
+    (recording,) = catalogue.recordings()
+
+    tags = all_tags(path)
+    (new,) = {*tags} - {*before}
+    assert "Greensleeves" in tags[new]
+    assert {key: tags[key] for key in before} == before
+    np.testing.assert_array_equal(load_audio(path), samples)
+    assert read_tags(path) == known
+    # The catalogue has followed, with what it knew.
+    assert recording.content == content_hash(path)
+    assert recording.is_unchanged
+    assert catalogue.verify().is_sound
+    assert plan_tags(catalogue) == ([], {})
+
+    assert undo_tags(catalogue, tmp_path / "undo") == (1, {})
+    assert all_tags(path) == before
+    np.testing.assert_array_equal(load_audio(path), samples)
+    assert catalogue.verify().is_sound
+
+
+def test_id3_keeps_its_version(catalogue, tmp_path):
+    from mutagen import id3
+
+    path = tmp_path / "one.mp3"
+    write(path, "libmp3lame", {})
+    mutagen.File(path).delete()
+    tags = id3.ID3()
+    tags.add(id3.TIT2(encoding=1, text="Ça ira"))
+    tags.add(id3.TYER(encoding=0, text="1951"))
+    tags.save(path, v2_version=3)
+    whole_file = path.read_bytes()
+    add(catalogue, [path])
+    write_tags(catalogue, plan_tags(catalogue)[0], tmp_path / "undo")
+    assert path.read_bytes()[:4] == b"ID3\x03"
+    assert read_tags(path).year == "1951"
+    undo_tags(catalogue, tmp_path / "undo")
+    assert path.read_bytes() == whole_file
+
+
+@pytest.fixture
+def flacs(catalogue, tmp_path):
+    """Three recordings of a work, which have different tags."""
+    paths = [tmp_path / f"{number}.flac" for number in range(3)]
+    for path in paths:
+        write(
+            path,
+            "flac",
+            {"TITLE": path.stem, **({"WORK": "kept"} if path == paths[0] else {})},
+        )
+    add(catalogue, paths)
+    return paths
+
+
+def test_what_is_written(catalogue, flacs, tmp_path):
+    changes, _ = plan_tags(catalogue, [str(flacs[0]), str(tmp_path / "none")])
+    assert [change.path for change in changes] == [str(flacs[0])]
+    # A title that is there stays, unless it is to be changed.
+    assert changes[0].after == {"work": ["kept"], "versions": ["Ä - 1; Ä - 2"]}
+    (change,) = plan_tags(catalogue, [str(flacs[0])], overwrite=True)[0]
+    assert change.after["work"] == ["Greensleeves"]
+    # What has no name is not written; nor is an identifier.
+    for label in ("0" * 16, "T-034.524.680-1"):
+        catalogue.update([replace(item, work=label) for item in catalogue.recordings()])
+        afters = [change.after["work"] for change in plan_tags(catalogue)[0]]
+        assert afters == [["kept"], [], []]
+
+
+def test_one_bad_file_stops_nothing(catalogue, flacs, tmp_path, monkeypatch):
+    changes, _ = plan_tags(catalogue)
+    flacs[1].write_bytes(b"fLaC, no more")
+    before = flacs[2].read_bytes()
+    save = tag_writing._save
+
+    def fail(file):
+        if "2" in file.filename:
+            raise OSError(28, "No space left on device")
+        save(file)
+
+    monkeypatch.setattr(tag_writing, "_save", fail)
+    failed = write_tags(catalogue, changes, tmp_path / "undo")
+    assert failed.keys() == {str(flacs[1]), str(flacs[2])}
+    assert "No space left" in failed[str(flacs[2])]
+    assert flacs[2].read_bytes() == before
+    assert sorted(path.name for path in tmp_path.glob("*.flac")) == [
+        *("0.flac", "1.flac", "2.flac")
+    ]
+    assert not list(tmp_path.glob(".*.flac"))
+    assert mutagen.File(flacs[0])["bytecover_versions"] == ["Ä - 1; Ä - 2"]
+    # Nothing is lost by another run: the first record has to be undone.
+    with pytest.raises(DataError, match="expected a new file"):
+        write_tags(catalogue, changes, tmp_path / "undo")
+    monkeypatch.setattr(tag_writing, "_save", save)
+    count, failed = undo_tags(catalogue, tmp_path / "undo")
+    assert (count, failed.keys()) == (2, {str(flacs[1])})
+
+
+def test_a_change_of_sound_is_refused(catalogue, flacs, tmp_path, monkeypatch):
+    changes, _ = plan_tags(catalogue)
+    before = [path.read_bytes() for path in flacs]
+    sounds = iter(range(99))
+    monkeypatch.setattr(tag_writing, "_sound", lambda path: next(sounds))
+    failed = write_tags(catalogue, changes, tmp_path / "undo")
+    assert len(failed) == 3
+    assert "without changing sound" in failed[str(flacs[0])]
+    assert [path.read_bytes() for path in flacs] == before
+
+
+def test_tags_changed_since_are_left_alone(catalogue, flacs, tmp_path):
+    write_tags(catalogue, plan_tags(catalogue)[0], tmp_path / "undo")
+    file = mutagen.File(flacs[1])
+    file["work"] = "mine"
+    file["comment"] = "new"
+    file.save()
+    count, failed = undo_tags(catalogue, tmp_path / "undo")
+    assert count == 2
+    assert "changed since" in failed[str(flacs[1])]
+    assert mutagen.File(flacs[1])["work"] == ["mine"]
+    assert "work" not in mutagen.File(flacs[2])
+
+
+def test_where_a_link_leads_is_changed(catalogue, flacs, tmp_path):
+    link = tmp_path / "link.flac"
+    link.symlink_to(flacs[2])
+    catalogue.update(
+        [
+            replace(item, path=str(link))
+            for item in catalogue.recordings()
+            if item.path == str(flacs[2])
+        ]
+    )
+    write_tags(catalogue, plan_tags(catalogue)[0], tmp_path / "undo")
+    assert link.is_symlink()
+    assert mutagen.File(flacs[2])["work"] == ["Greensleeves"]
+
+
+def test_formats_without_tags_to_write_are_named(catalogue, tmp_path):
+    paths = [tmp_path / "one.mka", tmp_path / "two.aac"]
+    for path, codec in zip(paths, ("libopus", "aac"), strict=True):
+        write(path, codec, {})
+    add(catalogue, paths)
+    changes, failed = plan_tags(catalogue)
+    assert changes == []
+    assert failed.keys() == {str(path) for path in paths}
+
+
+def test_the_command_changes_nothing_unless_told(
+    catalogue, address, flacs, tmp_path, capsys
+):
+    before = [path.read_bytes() for path in flacs]
+    options = ["--catalogue", address]
+    assert main(options) == 0
+    told = capsys.readouterr().out
+    assert f"{flacs[1]}\n  work: 'Greensleeves'\n  versions: 'Ä - 0; Ä - 2'" in told
+    assert "3 files would change; --write does it" in told
+    assert [path.read_bytes() for path in flacs] == before
+    undo = str(tmp_path / "undo.jsonl")
+    assert main([*options, "--write", undo, "--overwrite"]) == 0
+    assert "3 files changed; --undo" in capsys.readouterr().out
+    assert len([json.loads(line) for line in open(undo)]) == 3
+    assert mutagen.File(flacs[0])["work"] == ["Greensleeves"]
+    assert main([*options, "--undo", undo]) == 0
+    assert "3 files have their tags again" in capsys.readouterr().out
+    assert mutagen.File(flacs[0])["work"] == ["kept"]
+    with open_catalogue(address) as opened:
+        assert opened.verify().is_sound
+    (tmp_path / "undo.jsonl").write_text('{"path": 1}\n')
+    with pytest.raises(DataError, match=r"undo\.jsonl:1: expected the undo file"):
+        main([*options, "--undo", undo])

@@ -1,0 +1,52 @@
+import argparse
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from bytecover_tf.cli.webhook import Webhook
+
+
+@pytest.fixture
+def listener():
+    """A server that keeps what is posted to it, and its address."""
+    posted = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_POST(self):
+            length = int(self.headers["Content-Length"])
+            kind = self.headers["Content-Type"]
+            posted.append((kind, json.loads(self.rfile.read(length))))
+            self.send_response(500 if self.path == "/bad" else 204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Listener)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", posted
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_value_is_posted(listener):
+    address, posted = listener
+    assert Webhook(f"{address}/hook").post({"work": "é", "at": 1.5}) == ""
+    assert posted == [("application/json", {"work": "é", "at": 1.5})]
+
+
+def test_why_it_failed_is_told(listener):
+    address, _ = listener
+    assert "500" in Webhook(f"{address}/bad").post({})
+    secret = address.replace("://", "://name:word@").rsplit(":", 1)[0] + ":1/"
+    reason = Webhook(secret).post({})
+    assert reason
+    assert "word" not in reason
+
+
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "hook", "http://", ""])
+def test_other_addresses_are_refused(address):
+    with pytest.raises(argparse.ArgumentTypeError, match="http"):
+        Webhook(address)

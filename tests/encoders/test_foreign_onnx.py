@@ -1,0 +1,105 @@
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.encoders.encoder import load_encoder
+from bytecover_tf.errors import EncoderError
+
+FRONTEND = {"pool": 20, "normalization": "none"}
+
+
+def write_graph(path, shape, reduced, name="cqt"):
+    """A graph that means over some axes, with a useless first output."""
+    x = helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+    nodes = [
+        helper.make_node("Shape", [name], ["size"]),
+        helper.make_node("ReduceMean", [name], ["vector"], axes=reduced, keepdims=0),
+    ]
+    outputs = [
+        helper.make_tensor_value_info("size", TensorProto.INT64, [len(shape)]),
+        helper.make_tensor_value_info("vector", TensorProto.FLOAT, None),
+    ]
+    graph = helper.make_graph(nodes, "foreign", [x], outputs)
+    opset = [helper.make_opsetid("", 13)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+
+
+def describe(path, **facts):
+    path.with_suffix(".json").write_text(json.dumps(facts))
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "reduced"),
+    [
+        (["n", 1, 84, "t"], None, [1, 3]),
+        (["n", 84, "t"], None, [2]),
+        (["n", "t", 84], ["batch", "frames", "bins"], [1]),
+        (["n", "t", 84, 1], ["batch", "frames", "bins", "channel"], [1, 3]),
+    ],
+)
+def test_features_reach_the_network_in_its_order(tmp_path, rng, shape, axes, reduced):
+    path = tmp_path / "system.onnx"
+    write_graph(path, shape, reduced)
+    facts = {} if axes is None else {"axes": axes}
+    describe(path, frontend=FRONTEND, output="vector", **facts)
+    encoder = load_encoder(path)
+    assert encoder.frontend == Frontend(**FRONTEND)
+    assert encoder.dim == 84
+    features = [rng.random((84, frames)) for frames in (30, 41)]
+    found = encoder.embed_features(features)
+    expected = np.stack([array.mean(axis=1) for array in features])
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_network_of_waveforms(tmp_path, music):
+    path = tmp_path / "system.onnx"
+    x = helper.make_tensor_value_info("audio", TensorProto.FLOAT, ["n", "s"])
+    y = helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n", 2])
+    nodes = [
+        helper.make_node("ReduceL1", ["audio"], ["a"], axes=[1], keepdims=1),
+        helper.make_node("ReduceL2", ["audio"], ["b"], axes=[1], keepdims=1),
+        helper.make_node("Concat", ["a", "b"], ["z"], axis=1),
+    ]
+    graph = helper.make_graph(nodes, "foreign", [x], [y])
+    opset = [helper.make_opsetid("", 13)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    describe(path, input="waveform")
+    samples = music(5)
+    (found,) = load_encoder(path).embed_waveforms([samples])
+    expected = np.array([np.abs(samples).sum(), np.linalg.norm(samples)])
+    np.testing.assert_allclose(found, expected / np.linalg.norm(expected), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"fronted": {}}, "expected axes, frontend, input, output, found fronted"),
+        ({"frontend": {"pools": 3}}, "frontend: Frontend: unknown parameters"),
+        ({"input": "audio"}, "features or waveform, found 'audio'"),
+        ({"axes": ["batch", "bins"]}, "axes for an input of rank 4"),
+        ({"output": "embedding"}, "one of size, vector, found 'embedding'"),
+        ({"axes": ["bins", "batch", "channel", "frames"]}, "does not run"),
+        ({}, "an embedding of shape"),
+    ],
+)
+def test_descriptions_that_do_not_fit(tmp_path, facts, message):
+    path = tmp_path / "system.onnx"
+    write_graph(path, ["n", 1, 84, "t"], [1, 3])
+    describe(path, **facts)
+    with pytest.raises(EncoderError, match=message):
+        load_encoder(path)
+
+
+def test_without_a_description_it_is_refused(tmp_path):
+    path = tmp_path / "system.onnx"
+    write_graph(path, ["n", 1, 84, "t"], [1, 3])
+    with pytest.raises(EncoderError, match="not exported by this package"):
+        load_encoder(path)
+    path.with_suffix(".json").write_text("{")
+    with pytest.raises(EncoderError, match=r"system\.json"):
+        load_encoder(path)

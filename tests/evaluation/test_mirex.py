@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+
+from bytecover_tf.data.track import Track
+from bytecover_tf.errors import DataError
+from bytecover_tf.evaluation.mirex import (
+    read_distances,
+    write_distances,
+    write_evaluation,
+)
+from bytecover_tf.evaluation.protocol import search
+
+# As the task's pages show it.
+EXAMPLE = """\
+Example distance matrix 0.1
+1\t/path/to/audio/file/track1.wav
+2\t/path/to/audio/file/track2.wav
+3\t/path/to/audio/file/track3.wav
+Q/R\t1\t2\t3
+1\t0.00000\t1.24100\t0.2e-4
+3\t50.2678\tinf\t0.05
+"""
+
+
+def test_the_published_layout(tmp_path):
+    path = tmp_path / "answers.txt"
+    path.write_text(EXAMPLE)
+    found = read_distances(path)
+    names = [f"/path/to/audio/file/track{number}.wav" for number in (1, 2, 3)]
+    assert found.references == names
+    assert found.queries == [names[0], names[2]]
+    np.testing.assert_allclose(
+        found.distances, [[0, 1.241, 2e-5], [50.2678, np.inf, 0.05]], rtol=1e-6
+    )
+
+
+def test_what_is_written_is_read(tmp_path, rng):
+    path = tmp_path / "answers.txt"
+    distances = rng.random((2, 4)).astype(np.float32)
+    names = [f"/music/{number} é.wav" for number in range(4)]
+    write_distances(path, "mine", names, [(3, distances[0]), (1, distances[1])])
+    assert path.read_text(encoding="utf-8").splitlines()[0] == "mine"
+    found = read_distances(path)
+    assert found.references == names
+    assert found.queries == [names[3], names[1]]
+    np.testing.assert_allclose(found.distances, distances, rtol=1e-6)
+
+
+def test_queries_that_are_not_searched_are_far_from_all(tmp_path, rng):
+    tracks = [
+        Track("q", "a", "/q", role="query"),
+        Track("r", "a", "/r", role="reference"),
+        Track("b", "b", "/b"),
+        Track("c", "b", "/c"),
+    ]
+    vectors = rng.normal(size=(4, 3))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    path = tmp_path / "answers.txt"
+    write_evaluation(path, search(tracks, vectors))
+    found = read_distances(path)
+    assert found.references == ["/r", "/b", "/c", "/q"]
+    assert found.queries == ["/q", "/b", "/c"]
+    q, r, b, c = vectors
+    expected = [
+        [1 - q @ r, 1 - q @ b, 1 - q @ c, 0],
+        [1 - b @ r, 0, 1 - b @ c, np.inf],
+        [1 - c @ r, 1 - c @ b, 0, np.inf],
+    ]
+    np.testing.assert_allclose(found.distances, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("2\t/path", "4\t/path", ":3: expected 2, a tab and a path"),
+        ("Q/R\t1\t2\t3", "Q/R\t1\t2", ":5: expected Q/R and the numbers 1 to 3"),
+        ("3\t50", "7\t50", ":7: expected a query's number from 1 to 3, found '7'"),
+        ("\tinf", "", ":7: expected 3 distances, found 2"),
+        ("inf", "far", ":7: expected numbers"),
+        ("Q/R", "R/Q", ":5: expected 4, a tab and a path, or Q/R"),
+    ],
+)
+def test_malformed_lines_are_named(tmp_path, old, new, message):
+    path = tmp_path / "answers.txt"
+    path.write_text(EXAMPLE.replace(old, new, 1))
+    with pytest.raises(DataError, match=message):
+        read_distances(path)
+
+
+def test_missing_rows_and_files(tmp_path):
+    path = tmp_path / "answers.txt"
+    with pytest.raises(DataError, match="expected a file of distances"):
+        read_distances(path)
+    path.write_text("system\n1\t/a\n")
+    with pytest.raises(DataError, match="begins with Q/R and rows"):
+        read_distances(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match="UTF-8"):
+        read_distances(path)
+
+
+def test_names_that_would_break_lines_are_refused(tmp_path):
+    path = tmp_path / "answers.txt"
+    with pytest.raises(DataError, match="holds a tab"):
+        write_distances(path, "mine", ["a\tb"], [])
+    assert not path.exists()

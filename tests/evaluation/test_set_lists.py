@@ -1,0 +1,114 @@
+from functools import cache
+
+import numpy as np
+import pytest
+
+from bytecover_tf.errors import DataError
+from bytecover_tf.evaluation.set_lists import (
+    Played,
+    boundary_deviation,
+    edit_distance,
+    read_set_list,
+    time_found,
+    write_set_list,
+)
+
+CONCERT = [
+    Played("Help!", 0.0, 121.5),
+    Played("Yesterday", 130.25, 250.0),
+    Played("Help!", 250.0, 371.0),
+]
+
+
+def test_lists_are_read_as_written(tmp_path):
+    path = tmp_path / "concert.txt"
+    write_set_list(path, CONCERT)
+    assert path.read_text() == (
+        "0.000\t121.500\tHelp!\n130.250\t250.000\tYesterday\n250.000\t371.000\tHelp!\n"
+    )
+    assert read_set_list(path) == CONCERT
+    sequence = [Played(one.song) for one in CONCERT]
+    write_set_list(path, sequence)
+    assert path.read_text() == "Help!\nYesterday\nHelp!\n"
+    assert read_set_list(path) == sequence
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected a line for each song"),
+        ("1\t2\n", ":1: expected a song, or start, end and song .* found 2 fields"),
+        ("1\t2\t \n", ":1: expected a song, or start"),
+        ("2\t1\ta\n", ":1: expected seconds with the end after the start"),
+        ("x\t1\ta\n", "found 'x' and '1'"),
+        ("0\tnan\ta\n", "found '0' and 'nan'"),
+        ("0\t1\ta\nb\n", ":2: expected times on every line"),
+        ("5\t6\ta\n0\t1\tb\n", ":2: expected songs in the order of their starts"),
+    ],
+)
+def test_malformed_lists(tmp_path, text, message):
+    path = tmp_path / "concert.txt"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_set_list(path)
+
+
+def test_names_that_would_break_lines_are_refused(tmp_path):
+    for name in ("a\tb", "a\nb", " "):
+        with pytest.raises(DataError, match="on one line"):
+            write_set_list(tmp_path / "concert.txt", [Played(name)])
+    assert not list(tmp_path.iterdir())
+
+
+def test_edit_distance_equals_the_definition(rng):
+    def slow(a, b):
+        @cache
+        def distance(i, j):
+            if i == len(a) or j == len(b):
+                return len(a) - i + len(b) - j
+            if a[i] == b[j]:
+                return distance(i + 1, j + 1)
+            return 1 + min(
+                distance(i + 1, j), distance(i, j + 1), distance(i + 1, j + 1)
+            )
+
+        return distance(0, 0)
+
+    for _ in range(50):
+        a, b = (rng.choice(list("abcd"), rng.integers(0, 8)) for _ in range(2))
+        lists = [[Played(song) for song in songs] for songs in (a, b)]
+        assert edit_distance(*lists) == slow(tuple(a), tuple(b))
+
+
+def test_boundaries_are_off_by_the_mean_of_both_ends():
+    found = [
+        Played("Help!", 2.0, 121.5),
+        Played("Yesterday", 130.25, 247.0),
+        Played("Help!", 250.0, 371.0),
+    ]
+    assert boundary_deviation(found, CONCERT) == pytest.approx((2 + 3) / 6)
+    with pytest.raises(DataError, match="found 2 for 3"):
+        boundary_deviation(found[:2], CONCERT)
+    with pytest.raises(DataError, match="'Help!' has no times"):
+        boundary_deviation([Played(one.song) for one in CONCERT], CONCERT)
+
+
+def test_time_found_equals_a_count_of_instants():
+    found = [
+        Played("Yesterday", 100.0, 200.0),
+        Played("Help!", 0.0, 90.0),
+        Played("Help!", 300.0, 400.0),
+    ]
+
+    def at(songs, instant):
+        return {one.song for one in songs if one.start <= instant < one.end}
+
+    instants = np.arange(0, 400, 0.25)
+    playing = [instant for instant in instants if at(CONCERT, instant)]
+    right = [at(CONCERT, i) == at(found, i) for i in playing]
+    assert time_found(found, CONCERT) == pytest.approx(np.mean(right))
+    assert time_found(CONCERT, CONCERT) == 1
+    faded = [Played("a", 0, 120), Played("b", 100, 130)]
+    assert time_found(faded, faded) == 1
+    with pytest.raises(DataError, match="'a' is played twice at 100 s"):
+        time_found([Played("a", 0, 120), Played("a", 100, 130)], CONCERT)

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.audio.hearing import DEFAULT_HEARING
+from bytecover_tf.configs import load_config
+from bytecover_tf.errors import ConfigError
+from bytecover_tf.models.architecture import Architecture
+from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.training.config import Config
+from bytecover_tf.training.warm_start import take_hearing
+
+
+@pytest.fixture(scope="module")
+def network():
+    """The network of the config, with small backbone and the package's ears."""
+    settings = load_config("notes").architecture
+    network = ByteCover(Architecture(**{**vars(settings), "width": 2}))
+    network.build((None, 252, None, 1))
+    take_hearing(network)
+    return network
+
+
+@pytest.mark.parametrize("frames", [1, 2, 41, 130])
+def test_it_hears_what_the_package_hears(network, frames, rng):
+    amplitudes = rng.gamma(0.3, 3.0, (252, frames)).astype(np.float32)
+    found = np.asarray(network.heard(amplitudes[None, ..., None] / 100))[0]
+    assert found.shape == (84, -(-frames // 2), 4)
+    whole = frames // 2
+    heard = DEFAULT_HEARING.hear(amplitudes)
+    # The end of the hearing's context is silence here and there.
+    if frames % 2 == 0:
+        np.testing.assert_allclose(found[..., :3], heard.transpose(1, 2, 0), atol=1e-4)
+    relative = np.log1p(10 * amplitudes / amplitudes.mean())
+    loud = relative.reshape(84, 3, -1).max(axis=1)
+    loud = np.pad(loud, ((0, 0), (0, frames % 2))).reshape(84, -1, 2).mean(axis=2) / 4
+    expected = np.maximum(loud - loud.mean(axis=1, keepdims=True), 0)
+    np.testing.assert_allclose(found[..., 3], expected, atol=1e-5)
+    assert found.shape[1] - whole == frames % 2
+
+
+def test_its_ears_do_not_learn(network):
+    assert network.heard.network.weights
+    assert not network.heard.trainable_variables
+    assert not any("heard" in one.path for one in network.trainable_variables)
+
+
+def test_in_another_key_a_recording_has_nearly_the_same_embedding(network, rng):
+    fine = np.zeros((1, 252, 120, 1), np.float32)
+    for pitch, start in zip(rng.integers(20, 60, 30), range(0, 120, 4), strict=True):
+        fine[0, 3 * pitch, start : start + 6] = rng.uniform(0.5, 1)
+    one, other = (
+        np.asarray(network(moved)["f_c"])[0]
+        for moved in (fine, np.roll(fine, 3 * 2, axis=1))
+    )
+    assert one @ other / np.linalg.norm(one) / np.linalg.norm(other) > 0.9
+
+
+def test_settings_that_do_not_fit_are_refused():
+    with pytest.raises(ConfigError, match="heard needs pitch_classes"):
+        Architecture(heard=24)
+    with pytest.raises(ConfigError, match="no other layer"):
+        Architecture(heard=24, pitch_classes=True, registers=4)
+    with pytest.raises(ConfigError, match="whole octaves of 36 bins"):
+        Config(heard=24, pitch_classes=True)
+    with pytest.raises(ConfigError, match="whole octaves of 36 bins"):
+        Config(semitones=4, frontend=Frontend(pool=5))
+    with pytest.raises(ConfigError, match="whole octaves of 12 bins"):
+        Config(pitch_classes=True, frontend=Frontend(n_bins=252, bins_per_octave=36))
+    other = ByteCover(Architecture(width=2, heard=3, pitch_classes=True))
+    other.build((None, 252, None, 1))
+    with pytest.raises(ConfigError, match="heard=3: expected 24"):
+        take_hearing(other)
