@@ -122,10 +122,13 @@ async def setlist(request: Request) -> dict[str, Any]:
         )
         arguments = {"path": source.path, "name": source.name}
         task = Task("setlist", arguments, service.limits.job_seconds, is_long=True)
-        begun = begin(service, Job("setlist", source.name, task), stack.close)
         # From here on the file is the job's.
-        stack.pop_all()
-        return begun
+        held = stack.pop_all()
+        try:
+            return begin(service, Job("setlist", source.name, task), held.close)
+        except BaseException:
+            held.close()
+            raise
 
 
 async def _picture(request: Request, **arguments: Any) -> Response:
