@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser, " (default: the one that the catalogue was made with)"
     )
     cli.add_calibration_argument(parser)
+    cli.add_record_argument(parser)
     bounds = parser.add_argument_group("bounds")
     bounds.add_argument(
         "--workers",
@@ -83,7 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     threads = max(usable_cores() // options.workers, 1)
     service = Service.of(
         EngineSettings(
-            options.catalogue, options.encoder, options.calibration, threads
+            options.catalogue,
+            options.encoder,
+            options.calibration,
+            options.record,
+            threads,
         ),
         options.workers,
         Limits(

@@ -23,11 +23,17 @@ from bytecover_tf.errors import (
     ConfigError,
     DataError,
 )
+from bytecover_tf.server import (
+    identify_routes,
+    job_routes,
+    library_routes,
+    operation_routes,
+    review_routes,
+)
 from bytecover_tf.server.access import Guard, with_nonce
 from bytecover_tf.server.jobs import Busy
 from bytecover_tf.server.metrics import Measured
 from bytecover_tf.server.pool import TooLarge, TooSlow, WorkerLost
-from bytecover_tf.server.routes import router
 from bytecover_tf.server.service import Service
 
 STATIC = Path(__file__).parent / "static"
@@ -68,7 +74,14 @@ def make_app(service: Service) -> ASGIApp:
     )
     app.description = "Tells which works of a catalogue a recording is a version of."
     app.state.service = service
-    app.include_router(router)
+    for routes in (
+        identify_routes,
+        library_routes,
+        review_routes,
+        job_routes,
+        operation_routes,
+    ):
+        app.include_router(routes.router)
     app.add_api_route("/", _page, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))
     app.add_exception_handler(HTTPException, _told)

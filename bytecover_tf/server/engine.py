@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +16,12 @@ from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.decoding import iter_audio
 from bytecover_tf.catalogues.indexing import find_files, index_files
 from bytecover_tf.catalogues.opening import open_with_encoder
-from bytecover_tf.errors import AudioError, ByteCoverError, CatalogueError
+from bytecover_tf.errors import AudioError, CatalogueError
 from bytecover_tf.matching.alignment import align, frame_similarities
 from bytecover_tf.matching.calibration import choose_calibration
+from bytecover_tf.matching.decisions import Record
+from bytecover_tf.matching.grouping import find_groups
+from bytecover_tf.matching.grouping import merge as merge_groups
 from bytecover_tf.matching.identification import (
     Match,
     Query,
@@ -25,6 +30,7 @@ from bytecover_tf.matching.identification import (
     compare,
 )
 from bytecover_tf.matching.picture import match_path
+from bytecover_tf.matching.review import keep_queue, queue
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -50,12 +56,14 @@ class EngineSettings:
         address: of the catalogue.
         encoder: what `load_encoder` takes; None for the one of the catalogue.
         calibration: a file; None for what `choose_calibration` finds.
+        record: what keeps decisions about works; None for the catalogue's folder.
         threads: that one request may use.
     """
 
     address: str
     encoder: str | None = None
     calibration: str | None = None
+    record: Path | None = None
     threads: int = 1
 
     def __call__(self) -> Engine:
@@ -78,6 +86,7 @@ class Engine:
     """
 
     def __init__(self, settings: EngineSettings) -> None:
+        self._settings = settings
         self._threads = settings.threads
         self._catalogue, self._encoder = open_with_encoder(
             settings.address, settings.encoder
@@ -222,6 +231,62 @@ class Engine:
         peaks = np.maximum.reduceat(levels, starts)
         return [round(peak, 3) for peak in (peaks / max(peaks.max(), 1e-9)).tolist()]
 
+    def setlist(self, emit: Emit, path: str, name: str) -> dict[str, Any]:
+        """Tell which works a long recording plays, and when.
+
+        Args:
+            emit: takes `done` and `of`, in seconds; `of` is 0 if it is not known.
+            path: the file.
+            name: what errors call it.
+        """
+        from bytecover_tf.matching.setlist import timeline
+
+        with _renamed(path, name):
+            songs = timeline(
+                self._catalogue,
+                self._encoder,
+                path,
+                self._calibration,
+                workers=self._threads,
+                allow_truncated=True,
+                progress=lambda done, of: emit({"done": round(done), "of": round(of)}),
+            )
+        return {
+            "query": name,
+            "duration": round(songs[-1].end, 1),
+            "songs": [
+                {**song.to_dict(), **(self._match(song.match) if song.match else {})}
+                for song in songs
+            ],
+        }
+
+    def group(self, emit: Emit, threshold: float, merge: bool) -> dict[str, int]:
+        """Look for versions inside the catalogue; put what is unsure into the queue.
+
+        Args:
+            emit: not called.
+            threshold: two recordings are linked from this probability on.
+            merge: whether to give the recordings of a group the same work.
+
+        Raises:
+            ConfigError: there is nothing to keep decisions in.
+        """
+        record = Record(self._catalogue, self._settings.record)
+        found = find_groups(
+            self._catalogue,
+            self._calibration,
+            threshold,
+            workers=self._threads,
+            verdicts=record.verdicts(),
+        )
+        changed = merge_groups(self._catalogue, found.groups, record) if merge else 0
+        keep_queue(record, found.open)
+        return {
+            "groups": len(found.groups),
+            "changed": changed,
+            "questions": len(queue(self._catalogue, record)),
+        }
+
     def index(self, emit: Emit, paths: list[str]) -> dict[str, Any]:
         """Add files, or all files of folders, to the catalogue.
 
@@ -247,11 +312,10 @@ class Engine:
         return {**counts, "copies": copies, "failed": failed}
 
     def _read(self, path: str, name: str) -> Query:
-        frontend = self._encoder.frontend
-        try:
-            query = Query.read(path, frontend, self._hearing, allow_truncated=True)
-        except ByteCoverError as error:
-            raise AudioError(str(error).replace(path, name)) from None
+        with _renamed(path, name):
+            query = Query.read(
+                path, self._encoder.frontend, self._hearing, allow_truncated=True
+            )
         return replace(query, name=name)
 
     def _match(self, match: Match) -> dict[str, Any]:
@@ -287,6 +351,15 @@ class Engine:
             )
             steps = match_path(similarity, alignment)
         return steps[:: ceil(len(steps) / _POINTS)] * self._frame_seconds
+
+
+@contextmanager
+def _renamed(path: str, name: str) -> Iterator[None]:
+    """Call a file in errors by the name that its owner knows."""
+    try:
+        yield
+    except AudioError as error:
+        raise AudioError(str(error).replace(path, name)) from None
 
 
 def _shrunk(chroma: np.ndarray) -> np.ndarray:

@@ -117,7 +117,7 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
 
     def begin(
-        self, job: Job, submit: Callable[[Task], Task], after: Callable[[], None]
+        self, job: Job, submit: Callable[[Task], Task], after: Callable[[], object]
     ) -> Job:
         """Begin a job.
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from starlette.exceptions import HTTPException
+
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Recording
 
@@ -51,6 +53,17 @@ class Library:
         """Return the recording with this id."""
         return self._fresh().by_id.get(name)
 
+    def find(self, name: str) -> Recording:
+        """Return the recording with this id.
+
+        Raises:
+            HTTPException: 404, there is none.
+        """
+        found = self.get(name)
+        if found is None:
+            raise HTTPException(404, f"{name}: there is no such recording")
+        return found
+
     def versions(self, recording: Recording) -> list[Recording]:
         """Return all recordings of the same work."""
         return self._fresh().by_work[recording.work]
@@ -78,13 +91,14 @@ class Library:
             "works": [work_facts(versions) for versions in part],
         }
 
-    def remove(self, name: str) -> bool:
-        """Take a recording out of the catalogue; tell whether it was there."""
-        if self.get(name) is None:
-            return False
-        self._catalogue.remove([name])
+    def remove(self, name: str) -> None:
+        """Take a recording out of the catalogue.
+
+        Raises:
+            HTTPException: 404, there is none.
+        """
+        self._catalogue.remove([self.find(name).id])
         self.forget()
-        return True
 
     def forget(self) -> None:
         """Read the catalogue again before the next answer."""

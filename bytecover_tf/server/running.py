@@ -32,6 +32,8 @@ def listen(host: str, port: int) -> socket.socket:
         found = socket.socket(family, kind, protocol)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)
+        # Who asks before the server is ready waits, and is not refused.
+        found.listen()
     except OSError as error:
         raise OSError(error.errno, error.strerror, f"{host}:{port}") from None
     return found
@@ -47,22 +49,28 @@ def serve(service: Service, place: socket.socket) -> None:
     Raises:
         ByteCoverError: no worker can be started.
     """
-    # uvicorn raises the signal again once it has stopped; by then all is done.
+    config = uvicorn.Config(
+        make_app(service),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    server = uvicorn.Server(config)
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # While it runs, uvicorn has its own, and raises the signal again once it has
+    # stopped; by then all is done.
     before = {
-        number: signal.signal(number, lambda *_: None)
+        number: signal.signal(number, stop)
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
         service.pool.start()
-        config = uvicorn.Config(
-            make_app(service),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE,
-        )
         show(f"serving {service.library.count} recordings at {_address(place)}")
-        uvicorn.Server(config).run(sockets=[place])
+        server.run(sockets=[place])
     finally:
         service.close()
         for number, handler in before.items():

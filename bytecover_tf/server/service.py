@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.opening import open_catalogue
+from bytecover_tf.matching.decisions import Record, find_record
 from bytecover_tf.server.answers import Answers
 from bytecover_tf.server.engine import EngineSettings
 from bytecover_tf.server.jobs import Gate, Jobs
@@ -29,6 +30,7 @@ class Service:
         folders: from which files may be read by their path.
         token: what a request must bring; empty if nothing.
         is_local: whether this machine alone can ask.
+        record: what is decided about works; None for that in the catalogue's folder.
     """
 
     catalogue: Catalogue
@@ -37,6 +39,7 @@ class Service:
     folders: Folders
     token: str = ""
     is_local: bool = True
+    record: Record | None = None
     library: Library = field(init=False)
     metrics: Metrics = field(init=False)
     jobs: Jobs = field(init=False)
@@ -75,7 +78,9 @@ class Service:
         """
         pool = Pool(settings, workers, limits.memory_bytes)
         catalogue = open_catalogue(settings.address)
-        return cls(catalogue, pool, limits, Folders(folders), token, is_local)
+        record = find_record(catalogue, settings.record)
+        places = Folders(folders)
+        return cls(catalogue, pool, limits, places, token, is_local, record)
 
     def close(self) -> None:
         """End the workers and release the catalogue."""

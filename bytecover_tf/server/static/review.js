@@ -1,5 +1,157 @@
-import { make } from "./dom.js";
+// Questions that a person decides: are these two recordings versions of one work?
 
+import { get, post, watch } from "./api.js";
+import { count, icon, isForPage, make, notice, ring } from "./dom.js";
+import { relation } from "./identify.js";
+import { Listening, catalogued } from "./listening.js";
+
+const REASONS = {
+  unsure: "They may be versions, but that is not sure.",
+  part: "They match over a part of one alone, as a track and its album do.",
+  outvoted: "They match, but most of the other recordings of the two works do not.",
+  "several works": "They match, but have works with different names.",
+};
+
+/** Show the view. */
 export function reviewView(main) {
-  main.append(make("h1", {}, "review"));
+  const leaving = new AbortController();
+  let questions = [];
+  let number = 0;
+  let listening = null;
+  const status = make("p.soft", { role: "status" });
+  const place = make("div.stack");
+  main.append(
+    make(
+      "div.stack",
+      {},
+      make("div.row.between", {}, make("h1", {}, "Review"), status),
+      place,
+    ),
+  );
+
+  async function load() {
+    try {
+      questions = await get("api/review", { signal: leaving.signal });
+      number = Math.min(number, Math.max(questions.length - 1, 0));
+      show();
+    } catch (error) {
+      if (error.name !== "AbortError") place.replaceChildren(make("p.problem", { role: "alert" }, error.message));
+    }
+  }
+
+  function show() {
+    listening?.close();
+    listening = null;
+    status.textContent = questions.length ? `${number + 1} of ${count(questions.length, "question")}` : "";
+    if (!questions.length) {
+      place.replaceChildren(empty());
+      return;
+    }
+    const question = questions[number];
+    const { first, second } = question;
+    const picture = get(`api/picture?first=${first.id}&second=${second.id}`, { signal: leaving.signal });
+    listening = new Listening(catalogued(first), catalogued(second), question, picture);
+    const button = (kind, name, key, symbol, action) =>
+      make(`button${kind}`, { type: "button", on: { click: action }, "aria-keyshortcuts": key }, icon(symbol), name, make("kbd", {}, key));
+    place.replaceChildren(
+      make(
+        "section.card.stack",
+        {},
+        make(
+          "div.row",
+          {},
+          ring(question.probability, "unsure"),
+          make("div.grow", {}, make("h2", {}, "Is this the same work?"), make("p.soft.small", {}, REASONS[question.reason] ?? question.reason), relation(question)),
+        ),
+        listening.element,
+        make(
+          "div.decide",
+          {},
+          button(".main", "Same work", "A", "check", () => decide("accept")),
+          button("", "Not the same", "R", "cross", () => decide("reject")),
+          button(".quiet", "Later", "S", "next", skip),
+          button(".quiet", "Undo", "U", "undo", undo),
+        ),
+      ),
+      search(),
+    );
+  }
+
+  function empty() {
+    return make(
+      "section.card.empty",
+      {},
+      icon("check"),
+      make("h2", {}, "Nothing is waiting for you."),
+      make("p.soft", {}, "Compare the recordings of the library with each other to find versions among them."),
+      search(),
+      make("button.quiet", { type: "button", on: { click: undo } }, icon("undo"), "Undo the latest decision"),
+    );
+  }
+
+  function search() {
+    const told = make("p.soft.small", { role: "status" });
+    const button = make("button", { type: "button", on: { click: run } }, icon("search"), "Look for versions");
+    async function run() {
+      button.disabled = true;
+      try {
+        const job = await post("api/review/search", { merge: true });
+        const ended = await watch(job, ({ state }) => { told.textContent = state === "running" ? "Comparing all recordings …" : "Waiting …"; }, leaving.signal);
+        const { groups, changed, questions: open } = ended.result;
+        notice(`${count(groups, "group")} of versions; ${count(changed, "recording")} got another work; ${count(open, "question")} for you.`);
+        dispatchEvent(new Event("librarychange"));
+        await load();
+      } catch (error) {
+        if (error.name !== "AbortError") told.textContent = error.message;
+      }
+      button.disabled = false;
+    }
+    return make("div.row", {}, button, make("span.soft.small", {}, "What is sure becomes one work, which Undo takes back. The rest is asked here."), told);
+  }
+
+  async function decide(verdict) {
+    const question = questions[number];
+    if (!question) return;
+    try {
+      await post("api/review", { first: question.first.id, second: question.second.id, verdict });
+      notice(verdict === "accept" ? "They are one work now." : "They stay apart.");
+      dispatchEvent(new Event("librarychange"));
+      await load();
+    } catch (error) {
+      notice(error.message);
+    }
+  }
+
+  function skip() {
+    if (!questions.length) return;
+    number = (number + 1) % questions.length;
+    show();
+  }
+
+  async function undo() {
+    try {
+      const { action } = await post("api/review/undo");
+      notice(`Undone: ${action}.`);
+      dispatchEvent(new Event("librarychange"));
+      await load();
+    } catch (error) {
+      notice(error.message);
+    }
+  }
+
+  const onKey = (event) => {
+    if (!isForPage(event)) return;
+    const actions = { a: () => decide("accept"), r: () => decide("reject"), s: skip, u: undo };
+    const action = actions[event.key.toLowerCase()];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  };
+  addEventListener("keydown", onKey);
+  load();
+  return () => {
+    removeEventListener("keydown", onKey);
+    leaving.abort();
+    listening?.close();
+  };
 }
