@@ -10,6 +10,8 @@ import soundfile
 
 pytest.importorskip("beets")
 pytest.importorskip("lancedb")
+# Each question starts beets anew.
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 

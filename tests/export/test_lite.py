@@ -17,6 +17,8 @@ from bytecover_tf.models.ensemble import Ensemble
 from export.bundle import export
 
 interpreter = pytest.importorskip("ai_edge_litert.interpreter")
+# Each conversion takes a minute.
+pytestmark = pytest.mark.slow
 
 EXAMPLE = Path(__file__).parents[2] / "export/examples/python/compare_litert.py"
 SIGNATURES = {"features": "features", "waveform": "serving_default"}
