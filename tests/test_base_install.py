@@ -89,8 +89,8 @@ def test_features_are_extracted_and_an_encoder_is_measured(bytecover, tmp_path):
     ("command", "extra"),
     [
         ("bytecover_tf.train", "train"),
-        ("bytecover_tf.whiten --encoder e --data folder --out out", "train"),
-        ("bytecover_tf.ensemble a b --out out", "train"),
+        ("bytecover_tf.whiten --encoder e --data folder --out o.keras", "train"),
+        ("bytecover_tf.ensemble a b --out o.keras", "train"),
         ("bytecover_tf.train_hearing --labelled l --run-dir out", "train"),
         ("bytecover_tf.calibrate --catalogue c --out out", "train"),
         ("bytecover_tf.evaluate --encoder e --data tunes --plots out", "plots"),

@@ -124,10 +124,7 @@ class Config(Objective, Architecture):
         Raises:
             ConfigError: a name is unknown or a value impossible.
         """
-        config = cls()
-        for name, value in _flat(settings):
-            config = _replaced(config, name.split("."), value, name)
-        return config
+        return _changed(cls(), settings)
 
 
 def override(config: Config, assignments: Sequence[str]) -> Config:
@@ -141,12 +138,19 @@ def override(config: Config, assignments: Sequence[str]) -> Config:
     Raises:
         ConfigError: a text is no assignment, a name unknown or a value impossible.
     """
+    changes: dict[str, Any] = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
             raise ConfigError(f"{assignment!r}: expected key=value")
-        config = _replaced(config, name.strip().split("."), _value(text), name.strip())
-    return config
+        *parts, last = name.strip().split(".")
+        inner = changes
+        for part in parts:
+            if not isinstance(inner.setdefault(part, {}), dict):
+                raise ConfigError(f"{name.strip()}: {part} has no parts")
+            inner = inner[part]
+        inner[last] = _value(text)
+    return _changed(config, changes)
 
 
 def _value(text: str) -> Any:
@@ -156,34 +160,32 @@ def _value(text: str) -> Any:
         return text.strip()
 
 
-def _flat(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    pairs = []
-    for name, value in settings.items():
+def _changed(settings: Any, changes: dict[str, Any], prefix: str = "") -> Any:
+    """Return dataclass `settings` with some values changed; a dictionary changes parts.
+
+    All change at once, as some settings are possible only together.
+    """
+    known = [item.name for item in dataclasses.fields(settings)]
+    new = {}
+    for key, value in changes.items():
+        name = prefix + key
+        if key not in known:
+            raise ConfigError(
+                f"{name}: unknown setting; expected one of {', '.join(known)}"
+            )
+        old = getattr(settings, key)
         if isinstance(value, dict):
-            pairs += _flat(value, f"{prefix}{name}.")
-        else:
-            pairs.append((prefix + name, value))
-    return pairs
-
-
-def _replaced(settings: Any, path: list[str], value: Any, name: str) -> Any:
-    """Return dataclass `settings` with the value at `path` changed."""
-    first, *rest = path
-    if first not in {item.name for item in dataclasses.fields(settings)}:
-        known = ", ".join(item.name for item in dataclasses.fields(settings))
-        raise ConfigError(f"{name}: unknown setting; expected one of {known}")
-    old = getattr(settings, first)
-    if rest:
-        if not dataclasses.is_dataclass(old):
-            raise ConfigError(f"{name}: {first} has no parts")
-        value = _replaced(old, rest, value, name)
-    elif isinstance(old, tuple):
-        value = _as_tuple(value, name)
-    elif value is None and can_be_none(settings, first):
-        pass
-    elif not _fits(value, old):
-        raise ConfigError(f"{name}: expected a value like {old!r}, not {value!r}")
-    return dataclasses.replace(settings, **{first: value})
+            if not dataclasses.is_dataclass(old):
+                raise ConfigError(f"{name}: {key} has no parts")
+            value = _changed(old, value, f"{name}.")
+        elif isinstance(old, tuple):
+            value = _as_tuple(value, name)
+        elif value is None and can_be_none(settings, key):
+            pass
+        elif not _fits(value, old):
+            raise ConfigError(f"{name}: expected a value like {old!r}, not {value!r}")
+        new[key] = value
+    return dataclasses.replace(settings, **new)
 
 
 def _as_tuple(value: Any, name: str) -> tuple[Any, ...]:
