@@ -65,7 +65,7 @@ export function drawPicture(facts, onChoose) {
       {},
       make("div.axes", {}, make("span", {}, make("b", {}, "A"), " →"), make("span.b", {}, make("b.b", {}, "B"), " ↓")),
       canvas,
-      make("p.soft.small", {}, "Dark: moments that sound alike. The line is where A and B match. Click to listen there."),
+      make("p.soft.small", {}, "Dots: moments that sound alike. Line: where A and B match. Click to listen there."),
     ),
     show(first, second) {
       at = [first, second];

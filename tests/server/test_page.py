@@ -1,0 +1,136 @@
+"""The page in a real browser; skipped where there is no Chromium."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bytecover_tf.data import tunes
+
+for package in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
+    pytest.importorskip(package)
+pytest.importorskip("lancedb")
+playwright = pytest.importorskip("playwright.sync_api")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+# `npm install axe-core` brings it.
+AXE = Path(os.environ.get("AXE", "node_modules/axe-core/axe.min.js"))
+LIMIT = 120_000
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """A server of the recordings that come with the package but the last."""
+    from bytecover_tf import index
+
+    folder = tmp_path_factory.mktemp("music")
+    for file in tunes.audio_files()[:-1]:
+        (folder / file.name).write_bytes(file.read_bytes())
+    catalogue = str(folder.parent / "page.catalogue")
+    assert index.main(["--catalogue", catalogue, str(folder)]) == 0
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "bytecover_tf.serve", "--catalogue", catalogue),
+            *("--port", "0", "--workers", "1"),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        yield process.stdout.readline().split()[-1]
+        process.terminate()
+        assert process.wait(60) == 0
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with (
+        playwright.sync_playwright() as driver,
+        driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"]
+        ) as found,
+    ):
+        yield found
+
+
+@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desk", "phone"])
+def page(request, browser, address):
+    """The page, which may ask its own server only and must make no error."""
+    width, height = request.param
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(LIMIT)
+    errors, asked = [], []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    page.wait_for_selector("h1")
+    yield page
+    page.close()
+    assert not errors
+    assert all(url.startswith((address, "blob:", "data:")) for url in asked)
+
+
+def is_within_its_width(page):
+    return page.evaluate(
+        "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    )
+
+
+def problems(page):
+    """What axe finds against the page's accessibility; nothing without axe."""
+    if not AXE.exists():
+        return []
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("async () => (await axe.run()).violations")
+    return [(one["id"], one["nodes"][0]["html"]) for one in found]
+
+
+def test_a_file_is_identified_and_both_can_be_heard(page):
+    query = tunes.audio_files()[-1]
+    page.set_input_files("input[type=file]", str(query))
+    page.wait_for_selector("canvas[role=img]")
+    work = query.stem.rsplit("-", 1)[0]
+    assert page.inner_text(".match .title >> nth=0").startswith(work)
+    assert page.locator(".deck").count() == 2
+    assert "A version was found" in page.inner_text(".verdict")
+    page.keyboard.press("x")
+    assert page.inner_text(".transport button >> nth=0") == "Play B"
+    assert is_within_its_width(page)
+    assert not problems(page)
+
+
+def test_the_library_is_searched(page, address):
+    page.goto(f"{address}/#/library")
+    page.wait_for_selector(".recording")
+    every = page.locator(".recording").count()
+    work = tunes.audio_files()[0].stem.rsplit("-", 1)[0]
+    page.fill("input[type=search]", work)
+    playwright.expect(page.locator(".recording")).not_to_have_count(every)
+    assert all(
+        title.startswith(work)
+        for title in page.locator(".recording p.cut >> nth=0").all_inner_texts()
+    )
+    assert is_within_its_width(page)
+    assert not problems(page)
+
+
+@pytest.mark.parametrize("view", ["setlist", "review"])
+def test_the_other_views_are_shown(page, address, view):
+    page.goto(f"{address}/#/{view}")
+    page.wait_for_selector(f'nav a[href="#/{view}"][aria-current]')
+    page.wait_for_selector("main button")
+    assert is_within_its_width(page)
+    assert not problems(page)
+
+
+def test_what_is_no_music_is_told(page, tmp_path):
+    words = tmp_path / "words.mp3"
+    words.write_text("no music")
+    page.set_input_files("input[type=file]", str(words))
+    page.wait_for_selector("[role=alert]")
+    assert "words.mp3: cannot be decoded" in page.inner_text("[role=alert]")

@@ -1,0 +1,105 @@
+"""Processes that die, hang or take too much, and the requests that they were at."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from bytecover_tf.errors import AudioError
+from bytecover_tf.server.pool import Pool, Task, TooLarge, TooSlow, WorkerLost
+
+LIMIT = 60
+
+
+class Engine:
+    """Does what a test asks it to."""
+
+    def process(self, emit):
+        return os.getpid()
+
+    def die(self, emit):
+        emit({"stage": "begun"})
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def hang(self, emit):
+        emit({"stage": "begun"})
+        time.sleep(LIMIT)
+
+    def swell(self, emit):
+        held = bytearray(600 * 2**20)
+        time.sleep(LIMIT)
+        return len(held)
+
+    def refuse(self, emit):
+        raise AudioError("that is no music")
+
+
+@pytest.fixture
+def pool():
+    made = Pool(Engine, 1, 500 * 2**20)
+    made.start()
+    yield made
+    made.close()
+
+
+def ask(pool, name, seconds=LIMIT):
+    return pool.submit(Task(name, {}, seconds)).result
+
+
+def test_a_process_that_dies_is_replaced_and_its_task_fails(pool):
+    first = ask(pool, "process").result(LIMIT)
+    with pytest.raises(WorkerLost):
+        ask(pool, "die").result(LIMIT)
+    assert ask(pool, "process").result(LIMIT) != first
+    assert pool.restarts == 1
+
+
+def test_a_process_that_is_killed_from_outside_is_replaced(pool):
+    task = pool.submit(Task("hang", {}, LIMIT))
+    while not task.result.running():
+        time.sleep(0.01)
+    os.kill(pool.process_ids[0], signal.SIGKILL)
+    with pytest.raises(WorkerLost):
+        task.result.result(LIMIT)
+    assert ask(pool, "process").result(LIMIT)
+
+
+def test_a_task_may_not_take_too_long(pool):
+    with pytest.raises(TooSlow, match="longer than the 1 s"):
+        ask(pool, "hang", seconds=1).result(LIMIT)
+    assert ask(pool, "process").result(LIMIT)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="no Linux")
+def test_a_task_may_not_take_too_much_memory(pool):
+    with pytest.raises(TooLarge, match="more memory"):
+        ask(pool, "swell").result(LIMIT)
+    assert ask(pool, "process").result(LIMIT)
+
+
+def test_an_error_of_a_task_leaves_its_process(pool):
+    first = ask(pool, "process").result(LIMIT)
+    with pytest.raises(AudioError, match="that is no music"):
+        ask(pool, "refuse").result(LIMIT)
+    assert ask(pool, "process").result(LIMIT) == first
+
+
+def test_what_is_given_up_is_not_begun_or_is_ended(pool):
+    at_work = pool.submit(Task("hang", {}, LIMIT))
+    waiting = pool.submit(Task("die", {}, LIMIT))
+    waiting.give_up()
+    assert waiting.result.cancelled()
+    at_work.give_up()
+    # The one that waited would have killed this process.
+    assert ask(pool, "process").result(LIMIT)
+    assert pool.restarts <= 1
+
+
+def test_a_closed_pool_takes_nothing(pool):
+    task = pool.submit(Task("hang", {}, LIMIT))
+    pool.close()
+    with pytest.raises(WorkerLost, match="stopping"):
+        task.result.result(LIMIT)
+    with pytest.raises(WorkerLost, match="stopping"):
+        ask(pool, "process")
