@@ -257,6 +257,7 @@ class _Keeper(threading.Thread):
         """Hand on tasks until the process has to be replaced or the pool is closed."""
         while (task := self._idle()) is not None:
             try:
+                self._revive()
                 value, error = self._do(task), None
             except ByteCoverError as reason:
                 value, error = None, reason
@@ -265,6 +266,13 @@ class _Keeper(threading.Thread):
             _settle(task, value, error)
             if isinstance(error, (WorkerLost, TooSlow, TooLarge, GivenUp)):
                 return
+
+    def _revive(self) -> None:
+        """Replace a process that died while it had nothing to do."""
+        if self._process is None or not self._process.is_alive():
+            self._end()
+            self._begin()
+            self._pool.restarts += 1
 
     def _idle(self) -> Task | None:
         return self._pool._next(self._takes_long)

@@ -65,6 +65,14 @@ def test_a_process_that_is_killed_from_outside_is_replaced(pool):
     assert ask(pool, "process").result(LIMIT)
 
 
+def test_a_process_that_dies_without_a_task_costs_no_task(pool):
+    first = ask(pool, "process").result(LIMIT)
+    os.kill(first, signal.SIGKILL)
+    time.sleep(0.2)
+    assert ask(pool, "process").result(LIMIT) != first
+    assert pool.restarts == 1
+
+
 def test_a_task_may_not_take_too_long(pool):
     with pytest.raises(TooSlow, match="longer than the 1 s"):
         ask(pool, "hang", seconds=1).result(LIMIT)
