@@ -27,7 +27,7 @@ from bytecover_tf.audio.chroma import PITCH_CLASSES, part_weights
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.errors import DataError
 
-# Chosen by MAP on train and validation splits, see benchmarks/alignment.py.
+# Chosen by MAP on train and validation splits, see benchmarks/accuracy/alignment.py.
 # Standard deviations by which a similarity must stand out to count for a match. What
 # the whole of a pair has in common tells versions best; to tell where a match begins
 # and ends takes a stricter measure.
