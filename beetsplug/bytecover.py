@@ -131,7 +131,7 @@ class BytecoverPlugin(BeetsPlugin):
             )
 
     def _group(self, lib: Library, arguments: Sequence[str]) -> None:
-        from bytecover_tf.matching.calibration import choose_calibration
+        from bytecover_tf.matching.calibration import calibration_for
         from bytecover_tf.matching.decisions import find_record
         from bytecover_tf.matching.grouping import find_groups, merge
         from bytecover_tf.matching.review import keep_queue
@@ -139,10 +139,7 @@ class BytecoverPlugin(BeetsPlugin):
         if arguments:
             raise ui.UserError("group takes no query: it compares the whole catalogue")
         with open_catalogue(self._address) as catalogue:
-            made_with = catalogue.identity
-            calibration = choose_calibration(
-                made_with.encoder, made_with.encoder_path, parts=made_with.parts
-            )
+            calibration = calibration_for(catalogue.identity)
             record = find_record(catalogue, self._record)
             assert record is not None
             found = find_groups(
@@ -171,15 +168,14 @@ class BytecoverPlugin(BeetsPlugin):
 
     def _ask(self, lib: Library, arguments: Sequence[str]) -> None:
         from bytecover_tf.catalogues.opening import open_with_encoder
-        from bytecover_tf.cli.answers import write_table
+        from bytecover_tf.cli.answers import write_answers
         from bytecover_tf.matching.identification import identify
 
         if not arguments:
             raise ui.UserError("ask takes files to identify")
         catalogue, encoder = open_with_encoder(self._address)
         with catalogue:
-            for number, answer in enumerate(identify(catalogue, encoder, arguments)):
-                write_table(answer, number == 0)
+            write_answers(identify(catalogue, encoder, arguments), "table")
 
 
 def _path(item: Item) -> str:

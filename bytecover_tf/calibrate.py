@@ -14,9 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cli.add_catalogue_argument(
         parser, " of known works and recordings that the encoder was not trained on"
     )
-    cli.add_encoder_argument(
-        parser, " (default: the one that the catalogue was made with)"
-    )
+    cli.add_encoder_argument(parser, cli.MADE_WITH)
     cli.add_hearing_argument(parser)
     cli.add_record_argument(parser)
     parser.add_argument(
@@ -40,12 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="FILE",
         help="draw how often each probability was right, as PNG",
     )
-    parser.add_argument(
-        "--workers",
-        type=cli.positive_int,
-        metavar="N",
-        help="number of threads (default: one per core)",
-    )
+    cli.add_threads_argument(parser)
     options = parser.parse_args(arguments)
     cli.require_extra("train", "scipy")
     if options.plot:

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.audio.hearing import hearing_for
     from bytecover_tf.catalogues.identity import Identity
     from bytecover_tf.encoders.encoder import load_encoder
-    from bytecover_tf.matching.calibration import choose_calibration
+    from bytecover_tf.matching.calibration import calibration_for
     from bytecover_tf.matching.identification import compare
 
     encoder = load_encoder(options.encoder)
@@ -61,9 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         hearing = hearing_for(encoder.frontend, files)
     identity = Identity.of(encoder, options.encoder, hearing=hearing)
-    calibration = choose_calibration(
-        identity.encoder, options.encoder, options.calibration, identity.parts
-    )
+    calibration = calibration_for(identity, options.calibration, options.encoder)
     (first, first_picture), (second, second_picture) = (
         _read(path, encoder.frontend, hearing, options.allow_truncated)
         for path in files

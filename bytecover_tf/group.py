@@ -49,18 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="take the latest --merge back, and do nothing else",
     )
     cli.add_record_argument(parser)
-    parser.add_argument(
-        "--workers",
-        type=cli.positive_int,
-        metavar="N",
-        help="number of threads (default: one per core)",
-    )
+    cli.add_threads_argument(parser)
     options = parser.parse_args(arguments)
     if not 0 < options.threshold <= 1:
         parser.error("--threshold is a probability: above 0, at most 1")
 
     from bytecover_tf.catalogues import open_catalogue
-    from bytecover_tf.matching.calibration import choose_calibration
+    from bytecover_tf.matching.calibration import calibration_for
     from bytecover_tf.matching.decisions import find_record
     from bytecover_tf.matching.grouping import find_groups, merge
     from bytecover_tf.matching.review import keep_queue, queue
@@ -74,13 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _, count = record.undo("group")
             cli.show(f"{catalogue.address}: {count} recordings have their work again")
             return cli.OK
-        made_with = catalogue.identity
-        calibration = choose_calibration(
-            made_with.encoder,
-            made_with.encoder_path,
-            options.calibration,
-            made_with.parts,
-        )
+        calibration = calibration_for(catalogue.identity, options.calibration)
         found = find_groups(
             catalogue,
             calibration,

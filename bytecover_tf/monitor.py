@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 
 from bytecover_tf import cli
-from bytecover_tf.cli.webhook import Webhook
+from bytecover_tf.cli.webhook import Webhook, tell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,12 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="SOURCE",
         help="an address, a device or a file, as FFmpeg takes it",
     )
-    cli.add_catalogue_argument(parser)
-    cli.add_encoder_argument(
-        parser, " (default: the one that the catalogue was made with)"
-    )
-    cli.add_hearing_argument(parser)
-    cli.add_calibration_argument(parser)
+    cli.add_search_arguments(parser)
     parser.add_argument(
         "--format",
         metavar="NAME",
@@ -45,29 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="URL",
         help="POST each change to this http or https address instead of printing it",
     )
-    parser.add_argument(
-        "--workers",
-        type=cli.positive_int,
-        metavar="N",
-        help="number of threads (default: one per core)",
-    )
+    cli.add_threads_argument(parser)
     options = parser.parse_args(arguments)
 
     from bytecover_tf.audio.live import iter_live
     from bytecover_tf.catalogues.opening import open_with_encoder
-    from bytecover_tf.matching.calibration import choose_calibration
+    from bytecover_tf.matching.calibration import calibration_for
     from bytecover_tf.matching.monitoring import changes
 
     catalogue, encoder = open_with_encoder(
         options.catalogue, options.encoder, cli.hearing_of(options.hearing)
     )
     with catalogue:
-        made_with = catalogue.identity
-        calibration = choose_calibration(
-            made_with.encoder,
-            options.encoder or made_with.encoder_path,
-            options.calibration,
-            made_with.parts,
+        calibration = calibration_for(
+            catalogue.identity, options.calibration, options.encoder
         )
         blocks = iter_live(
             options.source,
@@ -77,20 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.attempts,
             cli.warn,
         )
-        failed = 0
-        try:
-            for change in changes(
+        with closing(blocks):
+            found = changes(
                 catalogue, encoder, blocks, calibration, workers=options.workers
-            ):
-                if options.webhook is None:
-                    cli.show_json(change.to_dict())
-                elif reason := options.webhook.post(change.to_dict()):
-                    cli.warn(f"failed: {reason}")
-                    failed += 1
-        except KeyboardInterrupt:  # as one ends it
-            pass
-        finally:
-            blocks.close()
+            )
+            failed = tell((change.to_dict() for change in found), options.webhook)
     return cli.SOME_FAILED if failed else cli.OK
 
 

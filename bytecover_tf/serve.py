@@ -36,9 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="its first line is what requests must bring (default: the environment "
         "variable BYTECOVER_TOKEN, if it is set)",
     )
-    cli.add_encoder_argument(
-        parser, " (default: the one that the catalogue was made with)"
-    )
+    cli.add_encoder_argument(parser, cli.MADE_WITH)
     cli.add_calibration_argument(parser)
     cli.add_record_argument(parser)
     bounds = parser.add_argument_group("bounds")

@@ -17,7 +17,7 @@ from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.catalogues.segments import embed_rows
 from bytecover_tf.catalogues.tags import TAG_NAMES, TAGS_READ, read_tags
 from bytecover_tf.data import manifest as manifests
-from bytecover_tf.data.files import Found, existing_folder, search
+from bytecover_tf.data.files import Found, existing_folder, search_all
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import CatalogueError, DataError
 from bytecover_tf.files import is_gone
@@ -461,13 +461,11 @@ def find_files(folders: Iterable[str | Path], manifest: Path | None = None) -> F
             works[os.path.abspath(track.path)] = track.work
         columns = manifests.load_columns(manifest, TAG_NAMES)
         facts = {os.path.abspath(path): told for path, told in columns.items()}
-    found = Found()
     folders = list(folders)
     for folder in folders:
-        if os.path.isfile(folder):
-            found.recordings.append(Path(folder))
-        else:
-            found.add(search(existing_folder(folder)))
+        if not os.path.isfile(folder):
+            existing_folder(folder)
+    found = search_all(folders)
     paths = [*works, *(os.path.abspath(path) for path in found.recordings)]
     if not paths:
         reasons = [f"{path}: {reason}" for path, reason in found.unreadable.items()]

@@ -1,6 +1,7 @@
 """What the command lines share."""
 
 from bytecover_tf.cli.arguments import (
+    MADE_WITH,
     HelpFormatter,
     add_again_argument,
     add_calibration_argument,
@@ -10,7 +11,10 @@ from bytecover_tf.cli.arguments import (
     add_hearing_argument,
     add_out_argument,
     add_record_argument,
+    add_search_arguments,
+    add_threads_argument,
     add_truncated_argument,
+    find_recordings,
     hearing_of,
     natural_int,
     open_features,
@@ -20,11 +24,19 @@ from bytecover_tf.cli.arguments import (
     positive_int,
     read_tracks,
 )
-from bytecover_tf.cli.status import NOTHING_DONE, OK, SOME_FAILED, run, run_safely
+from bytecover_tf.cli.status import (
+    NOTHING_DONE,
+    OK,
+    SOME_FAILED,
+    run,
+    run_safely,
+    status_of,
+)
 from bytecover_tf.extras import require_extra
 from bytecover_tf.terminal import csv_cell, printable, show, show_json, warn
 
 __all__ = [
+    "MADE_WITH",
     "NOTHING_DONE",
     "OK",
     "SOME_FAILED",
@@ -37,8 +49,11 @@ __all__ = [
     "add_hearing_argument",
     "add_out_argument",
     "add_record_argument",
+    "add_search_arguments",
+    "add_threads_argument",
     "add_truncated_argument",
     "csv_cell",
+    "find_recordings",
     "hearing_of",
     "natural_int",
     "open_features",
@@ -53,5 +68,6 @@ __all__ = [
     "run_safely",
     "show",
     "show_json",
+    "status_of",
     "warn",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from bytecover_tf.cli.tables import place, print_columns
@@ -11,6 +12,24 @@ from bytecover_tf.terminal import csv_cell, show, show_json, warn
 
 if TYPE_CHECKING:
     from bytecover_tf.matching.identification import Answer, Match
+
+
+def write_answers(answers: Iterable[Answer], form: str) -> int:
+    """Print answers as they come.
+
+    Args:
+        answers: of the queries.
+        form: `table`, `json` or `csv`.
+
+    Returns:
+        How many queries could not be read.
+    """
+    write = {"table": write_table, "json": write_json, "csv": write_csv}[form]
+    failed = 0
+    for number, answer in enumerate(answers):
+        write(answer, number == 0)
+        failed += bool(answer.error)
+    return failed
 
 
 def write_json(answer: Answer, is_first: bool) -> None:

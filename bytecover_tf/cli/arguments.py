@@ -9,13 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bytecover_tf.errors import ConfigError
+from bytecover_tf.errors import ConfigError, DataError
+from bytecover_tf.terminal import warn
 
 if TYPE_CHECKING:
     from bytecover_tf.audio.frontend import Frontend
     from bytecover_tf.audio.hearing import Hearing
+    from bytecover_tf.data.files import Found
     from bytecover_tf.data.track import Track
     from bytecover_tf.stores.feature_store import FeatureStore
+
+# What the help of --encoder says where there is a catalogue.
+MADE_WITH = " (default: the one that the catalogue was made with)"
 
 
 class HelpFormatter(
@@ -173,6 +178,24 @@ def add_catalogue_argument(arguments: argparse.ArgumentParser, more: str = "") -
     )
 
 
+def add_search_arguments(arguments: argparse.ArgumentParser) -> None:
+    """Add the options that name a catalogue and what it was made with."""
+    add_catalogue_argument(arguments)
+    add_encoder_argument(arguments, MADE_WITH)
+    add_hearing_argument(arguments)
+    add_calibration_argument(arguments)
+
+
+def add_threads_argument(arguments: argparse.ArgumentParser) -> None:
+    """Add the option that tells how many threads to use."""
+    arguments.add_argument(
+        "--workers",
+        type=positive_int,
+        metavar="N",
+        help="number of threads (default: one per core)",
+    )
+
+
 def add_record_argument(arguments: argparse.ArgumentParser) -> None:
     """Add the option that names what keeps decisions about works."""
     arguments.add_argument(
@@ -227,6 +250,22 @@ def add_calibration_argument(arguments: argparse.ArgumentParser) -> None:
         help="what `calibrate` wrote (default: calibration.json beside the "
         "encoder, else one that comes with the package and heeds alignment alone)",
     )
+
+
+def find_recordings(paths: Sequence[str]) -> Found:
+    """Return the recordings that paths name, and tell what is left out of folders.
+
+    Raises:
+        DataError: there are none.
+    """
+    from bytecover_tf.data.files import search_all
+
+    found = search_all(paths)
+    for line in found.left_out():
+        warn(line)
+    if not found.recordings:
+        raise DataError(f"{', '.join(paths)}: expected recordings, found none")
+    return found
 
 
 def read_tracks(options: argparse.Namespace) -> list[Track]:

@@ -35,21 +35,21 @@ _COLUMNS = (
 
 
 def write_timelines(
-    paths: Sequence[str],
-    form: str,
     catalogue: Catalogue,
     encoder: Encoder,
+    paths: Sequence[str],
     calibration: Calibration,
+    form: str,
     **options: Any,
 ) -> int:
     """Find and print the timelines of recordings, with a bar of the progress of each.
 
     Args:
-        paths: of the recordings.
-        form: one of `FORMS`.
         catalogue: what to search.
         encoder: the one that made the catalogue.
+        paths: of the recordings.
         calibration: gives the probabilities.
+        form: one of `FORMS`.
         **options: further arguments of `matching.setlist.timeline`.
 
     Returns:

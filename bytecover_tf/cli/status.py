@@ -14,6 +14,18 @@ from bytecover_tf.terminal import open_streams, warn
 OK, SOME_FAILED, NOTHING_DONE = 0, 1, 2
 
 
+def status_of(failed: int, done: int) -> int:
+    """Return the exit status of a batch.
+
+    Args:
+        failed: how many inputs failed.
+        done: how many did not.
+    """
+    if not failed:
+        return OK
+    return SOME_FAILED if done else NOTHING_DONE
+
+
 def run(main: Callable[[Sequence[str] | None], int]) -> None:
     """Run a command and end the process with its exit status.
 

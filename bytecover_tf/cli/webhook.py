@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from http.client import HTTPException
 from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from bytecover_tf.terminal import without_password
+from bytecover_tf.terminal import show_json, warn, without_password
 
 _TIMEOUT = 10.0
 
@@ -46,3 +47,26 @@ class Webhook:
                 return ""
         except (URLError, HTTPException, OSError) as error:
             return f"{without_password(self._address)}: {error}"
+
+
+def tell(values: Iterable[Any], webhook: Webhook | None) -> int:
+    """Print each value as a line of JSON, or post it, until Ctrl-C.
+
+    Args:
+        values: as they come.
+        webhook: takes them; None prints them.
+
+    Returns:
+        How many could not be posted; why is told on standard error.
+    """
+    failed = 0
+    try:
+        for value in values:
+            if webhook is None:
+                show_json(value)
+            elif reason := webhook.post(value):
+                warn(f"failed: {reason}")
+                failed += 1
+    except KeyboardInterrupt:
+        pass
+    return failed

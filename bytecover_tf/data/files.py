@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -150,6 +150,21 @@ def search(folder: Path) -> Found:
                 found.recordings.append(path)
             elif not _is_rubbish(name):
                 found.others.append(path)
+    return found
+
+
+def search_all(paths: Iterable[str | Path]) -> Found:
+    """Gather files, and the recordings in folders.
+
+    Args:
+        paths: folders, and files of any name, which need not exist.
+    """
+    found = Found()
+    for path in map(Path, paths):
+        if path.is_dir():
+            found.add(search(path))
+        else:
+            found.recordings.append(path)
     return found
 
 

@@ -37,6 +37,7 @@ from bytecover_tf.errors import DataError, EncoderError
 from bytecover_tf.files import json_object, write_atomically
 
 if TYPE_CHECKING:
+    from bytecover_tf.catalogues.identity import Identity
     from bytecover_tf.matching.alignment import Alignment
 
 FILE_NAMES = ("calibration.json", "calibration-notes.json")
@@ -309,6 +310,26 @@ def choose_calibration(
     found = _read(beside)
     is_its_own = found.encoder in ("", encoder) and found.parts == parts
     return found if is_its_own else default_calibration(parts)
+
+
+def calibration_for(
+    identity: Identity,
+    path: str | Path | None = None,
+    encoder_path: str | Path | None = None,
+) -> Calibration:
+    """Return the calibration for a catalogue, as `choose_calibration` does.
+
+    Args:
+        identity: of the catalogue.
+        path: a calibration's file, if one is named.
+        encoder_path: where the encoder of the catalogue is, if no longer where it was.
+
+    Raises:
+        EncoderError: see `choose_calibration`.
+    """
+    return choose_calibration(
+        identity.encoder, encoder_path or identity.encoder_path, path, identity.parts
+    )
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from bytecover_tf.matching.calibration import (
     LEAST,
     Calibration,
     Pairs,
-    choose_calibration,
+    calibration_for,
 )
 from bytecover_tf.matching.relation import Relation, relation, straightness
 from bytecover_tf.stores.extraction import read_file
@@ -209,8 +209,8 @@ def identify(
         catalogue: what to search.
         encoder: the one that made the catalogue.
         paths: audio files of any length.
-        calibration: gives the probabilities; by default what `choose_calibration`
-            finds for the encoder of the catalogue.
+        calibration: gives the probabilities; by default what `calibration_for`
+            finds for the catalogue.
         top: how many matches to return of each.
         candidates: how many recordings to align each with; by default `CANDIDATES`,
             more for queries under four minutes.
@@ -225,9 +225,7 @@ def identify(
     """
     identity = catalogue.identity
     hearing = identity.load_hearing(catalogue.address)
-    calibration = calibration or choose_calibration(
-        identity.encoder, identity.encoder_path, parts=identity.parts
-    )
+    calibration = calibration or calibration_for(identity)
     among = catalogue.count()
 
     def attempt(path: str | Path) -> Query | str:

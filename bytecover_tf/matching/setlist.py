@@ -22,7 +22,7 @@ from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.decoding import declared_duration, iter_audio
 from bytecover_tf.audio.windows import Window, iter_windows
 from bytecover_tf.errors import AudioError
-from bytecover_tf.matching.calibration import LEAST, Calibration, choose_calibration
+from bytecover_tf.matching.calibration import LEAST, Calibration, calibration_for
 from bytecover_tf.matching.identification import (
     Comparison,
     Match,
@@ -157,8 +157,8 @@ def timeline(
         catalogue: what to search.
         encoder: the one that made the catalogue.
         path: an audio or video file of any length.
-        calibration: gives the probabilities; by default what `choose_calibration`
-            finds for the encoder of the catalogue.
+        calibration: gives the probabilities; by default what `calibration_for`
+            finds for the catalogue.
         least: songs of a lower probability are unknown; by default from where the
             calibration calls a match `unsure`.
         candidates: how many recordings to align each window with; by default
@@ -179,9 +179,7 @@ def timeline(
     """
     identity = catalogue.identity
     hearing = identity.load_hearing(catalogue.address)
-    calibration = calibration or choose_calibration(
-        identity.encoder, identity.encoder_path, parts=identity.parts
-    )
+    calibration = calibration or calibration_for(identity)
     frontend = encoder.frontend
     blocks = iter_audio(path, frontend.sample_rate, allow_truncated)
     windows = iter_windows(blocks, frontend, hearing, WINDOW_SECONDS, HOP_SECONDS)

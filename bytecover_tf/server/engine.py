@@ -18,7 +18,7 @@ from bytecover_tf.catalogues.indexing import find_files, index_files
 from bytecover_tf.catalogues.opening import open_with_encoder
 from bytecover_tf.errors import AudioError, CatalogueError
 from bytecover_tf.matching.alignment import align, frame_similarities
-from bytecover_tf.matching.calibration import choose_calibration
+from bytecover_tf.matching.calibration import calibration_for
 from bytecover_tf.matching.decisions import Record
 from bytecover_tf.matching.grouping import find_groups
 from bytecover_tf.matching.grouping import merge as merge_groups
@@ -55,7 +55,7 @@ class EngineSettings:
     Attributes:
         address: of the catalogue.
         encoder: what `load_encoder` takes; None for the one of the catalogue.
-        calibration: a file; None for what `choose_calibration` finds.
+        calibration: a file; None for what `calibration_for` finds.
         record: what keeps decisions about works; None for the catalogue's folder.
         threads: that one request may use.
     """
@@ -93,11 +93,8 @@ class Engine:
         )
         identity = self._catalogue.identity
         self._hearing = identity.load_hearing(settings.address)
-        self._calibration = choose_calibration(
-            identity.encoder,
-            settings.encoder or identity.encoder_path,
-            settings.calibration,
-            identity.parts,
+        self._calibration = calibration_for(
+            identity, settings.calibration, settings.encoder
         )
         self._frame_seconds = seconds_per_frame(identity.frontend)
         # Its loops are compiled or loaded now and not in the first request.

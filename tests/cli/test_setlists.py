@@ -94,7 +94,7 @@ def reading(monkeypatch):
 @pytest.mark.parametrize("form", setlists.FORMS)
 def test_a_bad_file_costs_only_its_timeline(reading, capsys, form):
     reading |= {"a": SONGS, "bad": AudioError("bad: is silent"), "b": SONGS}
-    assert write_timelines(["a", "bad", "b"], form, None, None, None) == 1
+    assert write_timelines(None, None, ["a", "bad", "b"], None, form) == 1
     out, err = capsys.readouterr()
     assert "failed: bad: is silent" in err
     if form == "json":
@@ -108,4 +108,4 @@ def test_a_bad_file_costs_only_its_timeline(reading, capsys, form):
 def test_a_catalogue_that_is_lost_ends_all(reading):
     reading["a"] = CatalogueError("gone")
     with pytest.raises(CatalogueError):
-        write_timelines(["a"], "json", None, None, None)
+        write_timelines(None, None, ["a"], None, "json")
