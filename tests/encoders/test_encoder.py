@@ -6,7 +6,9 @@ import pytest
 import soundfile
 
 import bytecover_tf
+from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.encoders.model_file import read_info, save_model
 from bytecover_tf.errors import EncoderError
@@ -64,16 +66,55 @@ def test_batches_are_bounded_and_change_nothing(path, rng, monkeypatch):
     assert sizes == [2, 2, 2, 2, 1]
 
 
-def test_a_recording_of_hours_is_the_mean_of_its_parts(model, path, rng, monkeypatch):
-    features = rng.random((84, 90)).astype(np.float32)
+def test_a_long_recording_is_the_mean_of_its_parts(model, path, rng, monkeypatch):
+    features = rng.random((84, 95)).astype(np.float32)
+    features[:, 30:60] = 0
+    features[:, 40] = 1e-3  # a quiet part counts as much as a loud one
     features /= features.max()
-    monkeypatch.setattr(bytecover_tf.encoders.encoder, "_BATCH_FRAMES", 40)
+    frame = FRONTEND.seconds_per_frame
+    monkeypatch.setattr(bytecover_tf.encoders.encoder, "_LONGEST_WORK", 40.4 * frame)
+    monkeypatch.setattr(bytecover_tf.encoders.encoder, "_PART", 30 * frame)
     short, long = load_encoder(path).embed_features([features[:, :40], features])
     np.testing.assert_allclose(short, embedding(model, features[:, :40]), atol=1e-5)
-    parts = [features[:, start : start + 30] for start in (0, 30, 60)]
-    f_c = [np.asarray(model(part[None, ..., None])["f_c"])[0] for part in parts]
-    mean = np.mean(f_c, axis=0)
+    parts = [features[:, start : start + 30] for start in (0, 30, 60, 65)]
+    mean = np.mean([embedding(model, part / part.max()) for part in parts], axis=0)
     np.testing.assert_allclose(long, mean / np.linalg.norm(mean), atol=1e-5)
+
+
+def test_silent_parts_of_a_long_recording_have_no_say(path, rng, monkeypatch):
+    features = rng.random((84, 90)).astype(np.float32)
+    features[:, 30:60] = 0
+    frame = FRONTEND.seconds_per_frame
+    monkeypatch.setattr(bytecover_tf.encoders.encoder, "_LONGEST_WORK", 60.4 * frame)
+    monkeypatch.setattr(bytecover_tf.encoders.encoder, "_PART", 30 * frame)
+    encoder = load_encoder(path)
+    first, last, long = encoder.embed_features(
+        [features[:, :30], features[:, 60:], features]
+    )
+    mean = first + last
+    np.testing.assert_allclose(long, mean / np.linalg.norm(mean), atol=1e-5)
+
+
+def test_versions_are_near_an_album_with_their_tunes(monkeypatch):
+    sounds = [load_audio(str(file)) for file in tunes.audio_files()]
+    album = np.concatenate([sounds[number] for number in (0, 4, 8, 12)] * 3)
+    encoder = load_encoder("bytecover-small")
+    single = encoder.embed_waveforms(sounds)
+    (whole,) = encoder.embed_waveforms([album])
+    monkeypatch.setattr(bytecover_tf.encoders.encoder, "_LONGEST_WORK", 60.0)
+    (parts,) = encoder.embed_waveforms([album])
+
+    def found(vector):
+        """How many of the other versions are nearer to it than to any other tune."""
+        queries = [number for number in range(16) if number % 4]
+        others = np.arange(16) // 4
+        return sum(
+            single[number] @ vector
+            > (single[others != number // 4] @ single[number]).max()
+            for number in queries
+        )
+
+    assert found(parts) >= 6 > found(whole)
 
 
 def test_inputs_are_taken_up_some_at_a_time(path, rng, monkeypatch):
