@@ -1,4 +1,16 @@
-"""The command line of calibration; the work is in `matching.calibration_fit`."""
+r"""Fit the probabilities of an encoder on recordings whose works are known.
+
+Without this, probabilities use the alignment alone, by a fit that comes with the
+package. First index a manifest of works that the encoder was not trained on, for
+example its validation split. This command then queries its recordings, whole and as
+clips, and fits how similarity and alignment together tell versions from other pairs.
+Some hundred recordings are enough. The printed figures are those of the fit itself.
+
+Examples:
+  python -m bytecover_tf.index --catalogue known.catalogue --encoder bundle \
+      --manifest validation.csv
+  python -m bytecover_tf.calibrate --catalogue known.catalogue
+"""
 
 from __future__ import annotations
 
@@ -10,7 +22,7 @@ from bytecover_tf import cli
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fit an encoder's calibration; return the exit status."""
-    parser = cli.parser("calibrate", DESCRIPTION)
+    parser = cli.parser("calibrate", __doc__)
     cli.add_catalogue_argument(
         parser, " of known works and recordings that the encoder was not trained on"
     )
@@ -89,22 +101,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"noticed, {figures['false_alarms']:.0%} false alarms"
     )
     return cli.SOME_FAILED if failed else cli.OK
-
-
-DESCRIPTION = """\
-Fit the probabilities of an encoder on recordings whose works are known.
-
-Without this, probabilities use the alignment alone, by a fit that comes with the
-package. First index a manifest of works that the encoder was not trained on, for
-example its validation split. This command then queries its recordings, whole and as
-clips, and fits how similarity and alignment together tell versions from other pairs.
-Some hundred recordings are enough. The printed figures are those of the fit itself.
-
-examples:
-  python -m bytecover_tf.index --catalogue known.catalogue --encoder bundle \\
-      --manifest validation.csv
-  python -m bytecover_tf.calibrate --catalogue known.catalogue
-"""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,17 @@
-"""The command line of a catalogue's upkeep; the work is in `catalogues`."""
+"""Look after a catalogue of recordings.
+
+  info    show what it holds, and which encoder made it
+  list    show its recordings, or those in which all words occur: in title, artist,
+          album, composer, year, work, path or an identifier
+  verify  compare it with the files: which are gone, changed or not in it; and with
+          its own checksums: which recordings are damaged
+  remove  take recordings out of it; their files stay
+
+Examples:
+  python -m bytecover_tf.catalogue list --catalogue music.catalogue hallelujah cohen
+  python -m bytecover_tf.catalogue info --catalogue music.catalogue
+  python -m bytecover_tf.catalogue verify --catalogue music.catalogue ~/Music
+"""
 
 from __future__ import annotations
 
@@ -22,7 +35,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show, verify or change a catalogue; return the exit status."""
-    parser = cli.parser("catalogue", DESCRIPTION)
+    parser = cli.parser("catalogue", __doc__)
     parser.add_argument("action", choices=_ACTIONS, help="what to do")
     parser.add_argument(
         "names",
@@ -94,23 +107,6 @@ def _remove(catalogue: Catalogue, options: argparse.Namespace) -> int:
 
 
 _ACTIONS = {"info": _info, "list": _list, "verify": _verify, "remove": _remove}
-
-DESCRIPTION = """\
-Look after a catalogue of recordings.
-
-  info    show what it holds, and which encoder made it
-  list    show its recordings, or those in which all words occur: in title, artist,
-          album, composer, year, work, path or an identifier
-  verify  compare it with the files: which are gone, changed or not in it; and with
-          its own checksums: which recordings are damaged
-  remove  take recordings out of it; their files stay
-
-examples:
-  python -m bytecover_tf.catalogue list --catalogue music.catalogue hallelujah cohen
-  python -m bytecover_tf.catalogue info --catalogue music.catalogue
-  python -m bytecover_tf.catalogue verify --catalogue music.catalogue ~/Music
-"""
-
 
 if __name__ == "__main__":
     cli.run(main)

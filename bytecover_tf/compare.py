@@ -1,4 +1,15 @@
-"""The command line that compares two recordings."""
+"""Compare two recordings: do they perform the same work, and where do they match?
+
+Chroma is aligned in all keys, and the embeddings are compared. The probability takes
+the two, before they are heard, to be as likely versions as not. Key and tempo are those
+of B relative to A.
+
+The picture shows both transforms, how alike each two moments are once A is raised to
+the key of B, and the path along which they match.
+
+Examples:
+  python -m bytecover_tf.compare original.flac cover.mp3 --plot match.png
+"""
 
 from __future__ import annotations
 
@@ -24,7 +35,7 @@ _POOL = 5
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compare two recordings; return the exit status."""
-    parser = cli.parser("compare", DESCRIPTION)
+    parser = cli.parser("compare", __doc__)
     parser.add_argument("first", metavar="A", help="a recording of any format")
     parser.add_argument("second", metavar="B", help="another one")
     cli.add_encoder_argument(
@@ -144,21 +155,6 @@ def _lines(facts: dict[str, Any], match: Match) -> tuple[str, str]:
             kind = match.relation
             found += f"; {kind.kind} (probability {kind.probability:.2f})"
     return _figures(facts), found
-
-
-DESCRIPTION = """\
-Compare two recordings: do they perform the same work, and where do they match?
-
-Chroma is aligned in all keys, and the embeddings are compared. The probability takes
-the two, before they are heard, to be as likely versions as not. Key and tempo are those
-of B relative to A.
-
-The picture shows both transforms, how alike each two moments are once A is raised to
-the key of B, and the path along which they match.
-
-examples:
-  python -m bytecover_tf.compare original.flac cover.mp3 --plot match.png
-"""
 
 
 if __name__ == "__main__":

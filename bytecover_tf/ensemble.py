@@ -1,4 +1,19 @@
-"""The command line that joins encoders; the work is in `encoders.joining`."""
+r"""Join trained encoders into one that finds more, at the cost of all of them.
+
+Their embeddings are put side by side. The similarity of two recordings becomes the mean
+of the members' similarities, weighted by --shares. Join encoders that make different
+mistakes, because they were trained separately, on other data, or on another input. An
+ensemble gives its members. Where one reads 36 bins an octave (--config notes), those
+that read 12 have these folded out of the 36.
+Nothing is trained. You can evaluate, index, calibrate and export the result like any
+other encoder, but you cannot train it further.
+
+Examples:
+  python -m bytecover_tf.ensemble runs/first runs/second --out both.keras
+  python -m bytecover_tf.ensemble bytecover-small runs/second --shares 2 1 \
+      --out weighted.keras
+  python -m bytecover_tf.ensemble bytecover-base runs/packed-notes --out three.keras
+"""
 
 from __future__ import annotations
 
@@ -9,7 +24,7 @@ from bytecover_tf import cli
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Join encoders; return the exit status."""
-    parser = cli.parser("ensemble", DESCRIPTION)
+    parser = cli.parser("ensemble", __doc__)
     parser.add_argument(
         "members",
         nargs="+",
@@ -36,25 +51,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     save_model(model, options.out, frontend, facts)
     print(f"{len(model.members)} encoders, {model.dim} values; written: {options.out}")
     return cli.OK
-
-
-DESCRIPTION = """\
-Join trained encoders into one that finds more, at the cost of all of them.
-
-Their embeddings are put side by side. The similarity of two recordings becomes the mean
-of the members' similarities, weighted by --shares. Join encoders that make different
-mistakes, because they were trained separately, on other data, or on another input. An
-ensemble gives its members. Where one reads 36 bins an octave (--config notes), those
-that read 12 have these folded out of the 36.
-Nothing is trained. You can evaluate, index, calibrate and export the result like any
-other encoder, but you cannot train it further.
-
-examples:
-  python -m bytecover_tf.ensemble runs/first runs/second --out both.keras
-  python -m bytecover_tf.ensemble bytecover-small runs/second --shares 2 1 \\
-      --out weighted.keras
-  python -m bytecover_tf.ensemble bytecover-base runs/packed-notes --out three.keras
-"""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,18 @@
-"""The command line of evaluation; the work is in `bytecover_tf.evaluation.protocol`."""
+r"""Measure an encoder, or another system, by a data set's protocol.
+
+Covers80 and SHS100K-TEST search all recordings among all, Da-TACOS 13 000 queries among
+15 000 recordings, and YouTube350 250 queries among 100. Works or recordings that the
+encoder was trained on are refused. Missing features are extracted first. What another
+system was trained on is not known here.
+
+Examples:
+  python -m bytecover_tf.evaluate --encoder bytecover-small --align 100
+  python -m bytecover_tf.evaluate --encoder runs/tunes
+  python -m bytecover_tf.evaluate --encoder encoder.keras --data covers80 \
+      --data-root covers80 --json covers80.json --plots plots
+  python -m bytecover_tf.evaluate --embeddings clews.npz --data covers80 \
+      --data-root covers80
+"""
 
 from __future__ import annotations
 
@@ -18,7 +32,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate an encoder or another system; return the exit status."""
-    parser = cli.parser("evaluate", DESCRIPTION)
+    parser = cli.parser("evaluate", __doc__)
     systems = parser.add_mutually_exclusive_group(required=True)
     cli.add_encoder_argument(systems, "")
     systems.add_argument(
@@ -161,24 +175,6 @@ def _measure_file(options: argparse.Namespace, tracks: list[Track]) -> _Measured
         cli.warn(f"skipped: {name}: {reason}")
     facts = {"file": str(path), "leakage_checked": False}
     return _Measured(result, None, len(failed), facts)
-
-
-DESCRIPTION = """\
-Measure an encoder, or another system, by a data set's protocol.
-
-Covers80 and SHS100K-TEST search all recordings among all, Da-TACOS 13 000 queries among
-15 000 recordings, and YouTube350 250 queries among 100. Works or recordings that the
-encoder was trained on are refused. Missing features are extracted first. What another
-system was trained on is not known here.
-
-examples:
-  python -m bytecover_tf.evaluate --encoder bytecover-small --align 100
-  python -m bytecover_tf.evaluate --encoder runs/tunes
-  python -m bytecover_tf.evaluate --encoder encoder.keras --data covers80 \\
-      --data-root covers80 --json covers80.json --plots plots
-  python -m bytecover_tf.evaluate --embeddings clews.npz --data covers80 \\
-      --data-root covers80
-"""
 
 
 if __name__ == "__main__":

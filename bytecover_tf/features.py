@@ -1,4 +1,13 @@
-"""The command line of feature extraction; the work is in `stores.extraction`."""
+"""Extract the features of a data set into a feature store.
+
+Files are decoded and transformed in parallel. A file that cannot be used is named and
+skipped. If the command was killed, run it again and it continues. Later runs add only
+what is new or changed.
+
+Examples:
+  python -m bytecover_tf.features --data folder --data-root my-covers
+  python -m bytecover_tf.features --data shs100k --data-root SHS100K --out store
+"""
 
 from __future__ import annotations
 
@@ -11,7 +20,7 @@ from bytecover_tf import cli
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Extract a data set's features; return the exit status."""
-    parser = cli.parser("features", DESCRIPTION)
+    parser = cli.parser("features", __doc__)
     cli.add_data_arguments(parser, default=None)
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="the same as --features"
@@ -62,19 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return cli.OK
     done = report.extracted + report.present
     return cli.SOME_FAILED if done else cli.NOTHING_DONE
-
-
-DESCRIPTION = """\
-Extract the features of a data set into a feature store.
-
-Files are decoded and transformed in parallel. A file that cannot be used is named and
-skipped. If the command was killed, run it again and it continues. Later runs add only
-what is new or changed.
-
-examples:
-  python -m bytecover_tf.features --data folder --data-root my-covers
-  python -m bytecover_tf.features --data shs100k --data-root SHS100K --out store
-"""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,22 @@
-"""The command line of grouping; the work is in `matching.grouping`."""
+"""Find the groups of versions inside a catalogue.
+
+Each recording is compared with its nearest neighbours; two are linked from a threshold
+of probability on. Links join recordings into groups, the most probable first, unless
+most of the pairs between the two groups say no; what has the same work already is a
+group from the start. Every link is shown with its evidence: the stretches that match,
+by how many semitones the second is higher, and its tempo over the first's.
+
+Two recordings that match over half of one of them or less are not joined: an album in
+one file and a medley are no versions of their tracks.
+
+--merge gives the recordings of a group one work: the named one if there is one, else
+the id of a recording. Groups that hold several named works are left as they are. The
+same command again changes nothing; --undo takes the latest merge back.
+
+Examples:
+  python -m bytecover_tf.group --catalogue music.catalogue --csv links.csv
+  python -m bytecover_tf.group --catalogue music.catalogue --threshold 0.95 --merge
+"""
 
 from __future__ import annotations
 
@@ -15,7 +33,7 @@ from bytecover_tf.cli.group_reports import (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Find groups of versions; return the exit status."""
-    parser = cli.parser("group", DESCRIPTION)
+    parser = cli.parser("group", __doc__)
     cli.add_catalogue_argument(parser)
     parser.add_argument(
         "--threshold",
@@ -98,28 +116,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             count = len(queue(catalogue, record))
             print(f"{count} links are for a person to decide; see `bytecover review`")
     return cli.OK
-
-
-DESCRIPTION = """\
-Find the groups of versions inside a catalogue.
-
-Each recording is compared with its nearest neighbours; two are linked from a threshold
-of probability on. Links join recordings into groups, the most probable first, unless
-most of the pairs between the two groups say no; what has the same work already is a
-group from the start. Every link is shown with its evidence: the stretches that match,
-by how many semitones the second is higher, and its tempo over the first's.
-
-Two recordings that match over half of one of them or less are not joined: an album in
-one file and a medley are no versions of their tracks.
-
---merge gives the recordings of a group one work: the named one if there is one, else
-the id of a recording. Groups that hold several named works are left as they are. The
-same command again changes nothing; --undo takes the latest merge back.
-
-examples:
-  python -m bytecover_tf.group --catalogue music.catalogue --csv links.csv
-  python -m bytecover_tf.group --catalogue music.catalogue --threshold 0.95 --merge
-"""
 
 
 if __name__ == "__main__":

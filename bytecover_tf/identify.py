@@ -1,4 +1,28 @@
-"""The command line of identification; the work is in `matching.identification`."""
+"""Tell which recordings of a catalogue a recording is a version of, and how surely.
+
+A query may be a whole track, a clip of some seconds, or a long set. Its embedding
+chooses candidates, alignment of the chroma compares them and says where they match.
+
+The table names for each match its probability, the similarity of the embeddings, the
+stretches that match (of the query = of the recording), by how many semitones the
+recording is higher, and its tempo over the query's. The verdict is `version` from a
+probability of 0.5 that hardly any stranger reaches (1 in 100 of the queries without a
+version that the probabilities were fitted on), `unsure` from one that few reach (5 in
+100), else `none`.
+
+--json prints {"query", "verdict", "matches": [{"work", "recording", "similarity",
+"probability", ...}]}, the most probable first, or {"query", "error"}.
+
+--setlist divides each QUERY among works and the unknown. The table names for each
+stretch its start and end, the probability, and where it matches the recording; --json
+prints a line for each: {"query", "start", "end", "work", "probability", ...}, `work`
+null where it is unknown.
+
+Examples:
+  python -m bytecover_tf.identify --catalogue music.catalogue unknown.mp3
+  python -m bytecover_tf.identify --catalogue music.catalogue clips --json > found.jsonl
+  python -m bytecover_tf.identify --catalogue music.catalogue --setlist concert.mp3
+"""
 
 from __future__ import annotations
 
@@ -12,7 +36,7 @@ from bytecover_tf.cli.setlists import write_timelines
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Identify recordings; return the exit status."""
-    parser = cli.parser("identify", DESCRIPTION)
+    parser = cli.parser("identify", __doc__)
     parser.add_argument(
         "queries",
         nargs="+",
@@ -66,34 +90,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             answers = identify(*search, top=options.top, **how)
             failed = write_answers(answers, options.form)
     return cli.status_of(failed + len(files.unreadable), len(paths) - failed)
-
-
-DESCRIPTION = """\
-Tell which recordings of a catalogue a recording is a version of, and how sure that is.
-
-A query may be a whole track, a clip of some seconds, or a long set. Its embedding
-chooses candidates, alignment of the chroma compares them and says where they match.
-
-The table names for each match its probability, the similarity of the embeddings, the
-stretches that match (of the query = of the recording), by how many semitones the
-recording is higher, and its tempo over the query's. The verdict is `version` from a
-probability of 0.5 that hardly any stranger reaches (1 in 100 of the queries without a
-version that the probabilities were fitted on), `unsure` from one that few reach (5 in
-100), else `none`.
-
---json prints {"query", "verdict", "matches": [{"work", "recording", "similarity",
-"probability", ...}]}, the most probable first, or {"query", "error"}.
-
---setlist divides each QUERY among works and the unknown. The table names for each
-stretch its start and end, the probability, and where it matches the recording; --json
-prints a line for each: {"query", "start", "end", "work", "probability", ...}, `work`
-null where it is unknown.
-
-examples:
-  python -m bytecover_tf.identify --catalogue music.catalogue unknown.mp3
-  python -m bytecover_tf.identify --catalogue music.catalogue clips --json > found.jsonl
-  python -m bytecover_tf.identify --catalogue music.catalogue --setlist concert.mp3
-"""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,16 @@
-"""The command line of indexing; the work is in `bytecover_tf.catalogues.indexing`."""
+r"""Put a music library into a catalogue, to identify covers among its recordings.
+
+Files are decoded, transformed and embedded in parallel. Run again, it adds what is
+new, replaces what has changed and follows what has moved; killed at any moment, the
+same command continues. A file that cannot be used is named and skipped. Works come
+from the manifest; without one, each recording is its own work, unless its tags name
+the work by an ISWC or a MusicBrainz id.
+
+Examples:
+  python -m bytecover_tf.index --catalogue music.catalogue ~/Music
+  python -m bytecover_tf.index --catalogue milvus://db:19530/music --manifest all.csv \
+      --encoder encoder.keras
+"""
 
 from __future__ import annotations
 
@@ -13,7 +25,7 @@ from bytecover_tf.errors import CatalogueError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Index folders or a manifest; return the exit status."""
-    parser = cli.parser("index", DESCRIPTION)
+    parser = cli.parser("index", __doc__)
     parser.add_argument(
         "folders", nargs="*", metavar="FOLDER", help="music, subfolders included"
     )
@@ -116,22 +128,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return cli.NOTHING_DONE
     is_whole = not (report.failed or files.found.unreadable or refusal)
     return cli.OK if is_whole else cli.SOME_FAILED
-
-
-DESCRIPTION = """\
-Put the recordings of a music library into a catalogue, to identify covers among them.
-
-Files are decoded, transformed and embedded in parallel. Run again, it adds what is
-new, replaces what has changed and follows what has moved; killed at any moment, the
-same command continues. A file that cannot be used is named and skipped. Works come
-from the manifest; without one, each recording is its own work, unless its tags name
-the work by an ISWC or a MusicBrainz id.
-
-examples:
-  python -m bytecover_tf.index --catalogue music.catalogue ~/Music
-  python -m bytecover_tf.index --catalogue milvus://db:19530/music --manifest all.csv \\
-      --encoder encoder.keras
-"""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,15 @@
-"""The command line of labelling; the work is in `stores.labelling`."""
+"""Label recordings with the notes that Basic Pitch hears in them, to train hearing on.
+
+Features, notes and onsets of each file go into one folder. Files are decoded and heard
+in parallel. A file that cannot be used is named and skipped. Killed at any moment, the
+same command continues; run again, it adds only what is new.
+
+Basic Pitch is needed here and nowhere else:
+  pip install --no-deps basic-pitch==0.4.0
+
+Examples:
+  python -m bytecover_tf.label --recordings ~/Music --out labelled
+"""
 
 from __future__ import annotations
 
@@ -11,7 +22,7 @@ from bytecover_tf import cli
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Label a folder's recordings; return the exit status."""
-    parser = cli.parser("label", DESCRIPTION)
+    parser = cli.parser("label", __doc__)
     parser.add_argument(
         "--recordings",
         type=Path,
@@ -70,21 +81,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return cli.OK
     done = report.labelled + report.present
     return cli.SOME_FAILED if done else cli.NOTHING_DONE
-
-
-DESCRIPTION = """\
-Label recordings with the notes that Basic Pitch hears in them, to train hearing on.
-
-Features, notes and onsets of each file go into one folder. Files are decoded and heard
-in parallel. A file that cannot be used is named and skipped. Killed at any moment, the
-same command continues; run again, it adds only what is new.
-
-Basic Pitch is needed here and nowhere else:
-  pip install --no-deps basic-pitch==0.4.0
-
-examples:
-  python -m bytecover_tf.label --recordings ~/Music --out labelled
-"""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,14 @@
-"""The command line that follows a stream; the work is in `matching.monitoring`."""
+"""Follow a stream, a microphone or a file that grows, and tell when the song changes.
+
+Each change is a line of JSON, {"time", "start", "at", "work", "probability",
+"recording", ...}: `start` and `at` are the seconds of the stream where the song began
+and that had been heard when it was told. `work` is null where none of the catalogue is
+played. A source that breaks is opened again. Ctrl-C ends the command.
+
+Examples:
+  python -m bytecover_tf.monitor --catalogue music.catalogue http://radio.example/live
+  python -m bytecover_tf.monitor --catalogue music.catalogue --format pulse default
+"""
 
 from __future__ import annotations
 
@@ -11,7 +21,7 @@ from bytecover_tf.cli.webhook import Webhook, tell
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Follow a stream; return the exit status."""
-    parser = cli.parser("monitor", DESCRIPTION)
+    parser = cli.parser("monitor", __doc__)
     parser.add_argument(
         "source",
         metavar="SOURCE",
@@ -70,20 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
             failed = tell((change.to_dict() for change in found), options.webhook)
     return cli.SOME_FAILED if failed else cli.OK
-
-
-DESCRIPTION = """\
-Follow a stream, a microphone or a file that grows, and tell when the song changes.
-
-Each change is a line of JSON, {"time", "start", "at", "work", "probability",
-"recording", ...}: `start` and `at` are the seconds of the stream where the song began
-and that had been heard when it was told. `work` is null where none of the catalogue is
-played. A source that breaks is opened again. Ctrl-C ends the command.
-
-examples:
-  python -m bytecover_tf.monitor --catalogue music.catalogue http://radio.example/live
-  python -m bytecover_tf.monitor --catalogue music.catalogue --format pulse default
-"""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,24 @@
-"""The command line of review; the work is in `matching.review`."""
+"""Decide what `group` could not: are two recordings versions of one work?
+
+`group` puts links into a queue that are not sure enough to join works, that match over
+a part of a recording, that other pairs speak against, or that join named works. On a
+terminal, this command asks about one after the other. Or one by one:
+
+  list             show the questions
+  show N           show one; --plot draws where the two match
+  accept N         they are versions: their works become one (--work names it)
+  reject N         they are not, whatever `group` finds later
+  merge NAME ...   make one work of those of several recordings
+  split NAME ...   take recordings out of their work, as a work of their own
+  undo             take the latest decision back
+
+Decisions are kept in the catalogue. Later runs of `group` respect them, and `calibrate`
+counts them as known.
+
+Examples:
+  python -m bytecover_tf.review --catalogue music.catalogue
+  python -m bytecover_tf.review --catalogue music.catalogue accept 12 --work Yesterday
+"""
 
 from __future__ import annotations
 
@@ -20,7 +40,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show or decide questions; return the exit status."""
-    parser = cli.parser("review", DESCRIPTION)
+    parser = cli.parser("review", __doc__)
     actions = ("ask", "list", "show", "accept", "reject", "merge", "split", "undo")
     parser.add_argument(
         "action",
@@ -119,30 +139,6 @@ def _number(options: argparse.Namespace) -> int:
             f"{options.action}: expected the number of a question, found "
             f"{' '.join(options.names) or 'none'}"
         ) from None
-
-
-DESCRIPTION = """\
-Decide what `group` could not: are two recordings versions of one work?
-
-`group` puts links into a queue that are not sure enough to join works, that match over
-a part of a recording, that other pairs speak against, or that join named works. On a
-terminal, this command asks about one after the other. Or one by one:
-
-  list             show the questions
-  show N           show one; --plot draws where the two match
-  accept N         they are versions: their works become one (--work names it)
-  reject N         they are not, whatever `group` finds later
-  merge NAME ...   make one work of those of several recordings
-  split NAME ...   take recordings out of their work, as a work of their own
-  undo             take the latest decision back
-
-Decisions are kept in the catalogue. Later runs of `group` respect them, and `calibrate`
-counts them as known.
-
-examples:
-  python -m bytecover_tf.review --catalogue music.catalogue
-  python -m bytecover_tf.review --catalogue music.catalogue accept 12 --work Yesterday
-"""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,17 @@
-"""The command line of the server; the work is in `bytecover_tf.server`."""
+r"""Serve a catalogue over HTTP, with a page to use it by.
+
+The page, and whatever asks over HTTP, can identify recordings, compare two, search the
+catalogue, change it, and decide what is unsure. /api/openapi.json describes all
+requests, /metrics is for Prometheus.
+
+Only this machine can ask, unless --host says otherwise; others need the token. SIGTERM
+or Ctrl-C stops the server once the requests at work are done.
+
+Examples:
+  bytecover serve --catalogue music.catalogue
+  BYTECOVER_TOKEN=$(openssl rand -hex 32) bytecover serve --catalogue music.catalogue \
+      --host 0.0.0.0
+"""
 
 from __future__ import annotations
 
@@ -10,7 +23,7 @@ from bytecover_tf import cli
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve a catalogue until told to stop; return the exit status."""
-    parser = cli.parser("serve", DESCRIPTION)
+    parser = cli.parser("serve", __doc__)
     cli.add_catalogue_argument(parser)
     parser.add_argument(
         "--host",
@@ -104,23 +117,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     serve(service, listen(options.host, options.port))
     return cli.OK
-
-
-DESCRIPTION = """\
-Serve a catalogue over HTTP, with a page to use it by.
-
-The page, and whatever asks over HTTP, can identify recordings, compare two, search the
-catalogue, change it, and decide what is unsure. /api/openapi.json describes all
-requests, /metrics is for Prometheus.
-
-Only this machine can ask, unless --host says otherwise; others need the token. SIGTERM
-or Ctrl-C stops the server once the requests at work are done.
-
-examples:
-  bytecover serve --catalogue music.catalogue
-  BYTECOVER_TOKEN=$(openssl rand -hex 32) bytecover serve --catalogue music.catalogue \\
-      --host 0.0.0.0
-"""
 
 
 if __name__ == "__main__":

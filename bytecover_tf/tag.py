@@ -1,4 +1,18 @@
-"""The command line that writes tags; the work is in `catalogues.tag_writing`."""
+"""Write what a catalogue knows into the tags of its files.
+
+The title of the work goes where the format keeps it (WORK, in MP4 and WMA under their
+own names) if the work has a name; the other recordings of the same work go into
+BYTECOVER_VERSIONS. Without --write nothing is changed: what would be is shown.
+
+Each file is changed in a copy, of which the sound is compared, before the copy takes
+its place. The catalogue follows. mp3, m4a, flac, ogg, opus, wma, wav, aiff, ape and
+wavpack can be tagged; others are named and left as they are.
+
+Examples:
+  python -m bytecover_tf.tag --catalogue music.catalogue
+  python -m bytecover_tf.tag --catalogue music.catalogue --write undo.jsonl
+  python -m bytecover_tf.tag --catalogue music.catalogue --undo undo.jsonl
+"""
 
 from __future__ import annotations
 
@@ -14,7 +28,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write works and versions into tags, or show what would be; return the status."""
-    parser = cli.parser("tag", DESCRIPTION)
+    parser = cli.parser("tag", __doc__)
     parser.add_argument(
         "paths", nargs="*", metavar="PATH", help="files or folders (default: all)"
     )
@@ -72,24 +86,6 @@ def _end(told: str, count: int, failed: Mapping[str, str]) -> int:
     if not failed:
         return cli.OK
     return cli.SOME_FAILED if count else cli.NOTHING_DONE
-
-
-DESCRIPTION = """\
-Write what a catalogue knows into the tags of its files.
-
-The title of the work goes where the format keeps it (WORK, in MP4 and WMA under their
-own names) if the work has a name; the other recordings of the same work go into
-BYTECOVER_VERSIONS. Without --write nothing is changed: what would be is shown.
-
-Each file is changed in a copy, of which the sound is compared, before the copy takes
-its place. The catalogue follows. mp3, m4a, flac, ogg, opus, wma, wav, aiff, ape and
-wavpack can be tagged; others are named and left as they are.
-
-examples:
-  python -m bytecover_tf.tag --catalogue music.catalogue
-  python -m bytecover_tf.tag --catalogue music.catalogue --write undo.jsonl
-  python -m bytecover_tf.tag --catalogue music.catalogue --undo undo.jsonl
-"""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,18 @@
-"""The command line of training; the work is in `bytecover_tf.training.run`."""
+r"""Train an encoder and measure it on works that it has not seen.
+
+Without arguments, the command trains a small network in some minutes on `tunes`, a data
+set that comes with the package. The epoch with the best MAP on the validation works
+becomes encoder.keras; metrics.json holds the figures on unseen works before and after.
+All GPUs of the host are used, and those of other hosts if TF_CONFIG names them.
+
+Examples:
+  python -m bytecover_tf.train
+  python -m bytecover_tf.train --config bytecover --data shs100k --data-root SHS100K
+  python -m bytecover_tf.train --set epochs=3 --set augment.noise=0.5
+  python -m bytecover_tf.train --data folder --data-root MY --split-seed 0 \
+      --config tunes --init runs/tunes --set learning_rate=5e-4
+  python -m bytecover_tf.train --resume --run-dir runs/tunes
+"""
 
 from __future__ import annotations
 
@@ -14,7 +28,7 @@ from bytecover_tf.training.config import override
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train; return the exit status."""
-    parser = cli.parser("train", DESCRIPTION)
+    parser = cli.parser("train", __doc__)
     parser.add_argument(
         "--config",
         metavar="NAME|FILE",
@@ -110,24 +124,6 @@ def _next_steps(run_dir: Path) -> str:
         "  python -m bytecover_tf.train --data folder --data-root MY_COVERS "
         "--split-seed 0\n(with your recordings as MY_COVERS/work/recording.mp3)"
     )
-
-
-DESCRIPTION = """\
-Train an encoder and measure it on works that it has not seen.
-
-Without arguments, the command trains a small network in some minutes on `tunes`, a data
-set that comes with the package. The epoch with the best MAP on the validation works
-becomes encoder.keras; metrics.json holds the figures on unseen works before and after.
-All GPUs of the host are used, and those of other hosts if TF_CONFIG names them.
-
-examples:
-  python -m bytecover_tf.train
-  python -m bytecover_tf.train --config bytecover --data shs100k --data-root SHS100K
-  python -m bytecover_tf.train --set epochs=3 --set augment.noise=0.5
-  python -m bytecover_tf.train --data folder --data-root MY --split-seed 0 \\
-      --config tunes --init runs/tunes --set learning_rate=5e-4
-  python -m bytecover_tf.train --resume --run-dir runs/tunes
-"""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,19 @@
-"""The command line that trains hearing; the work is in `training.hearing`."""
+"""Train the network that hears notes, on recordings that are labelled with them.
+
+Labels come from a teacher (`python -m bytecover_tf.label`), those of melodies from
+scores (`python -m bytecover_tf.synth.draw_melodies`) or from singers. One recording of
+twenty is held out; how well the network hears these is recorded in its file. Killed at
+any moment, the same command continues.
+
+On two cores 2 600 steps take 20 to 60 minutes. With a GPU, set KERAS_BACKEND=jax, and
+take larger batches and more steps: recordings lie in the GPU's memory, and crops are
+cut and changed there.
+
+Examples:
+  python -m bytecover_tf.train_hearing --labelled labelled --run-dir runs/hearing
+  python -m export --hearing runs/hearing/hearing.keras --out hearing.onnx
+  python -m bytecover_tf.index --catalogue music.catalogue --hearing hearing.onnx music
+"""
 
 from __future__ import annotations
 
@@ -10,7 +25,7 @@ from bytecover_tf import cli
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train a network that hears notes; return the exit status."""
-    parser = cli.parser("train_hearing", DESCRIPTION)
+    parser = cli.parser("train_hearing", __doc__)
     parser.add_argument(
         "--labelled",
         nargs="+",
@@ -76,25 +91,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"written: {path}")
     print(f"export it: python -m export --hearing {path} --out hearing.onnx")
     return cli.OK
-
-
-DESCRIPTION = """\
-Train the network that hears notes, on recordings that are labelled with them.
-
-Labels come from a teacher (`python -m bytecover_tf.label`), those of melodies from
-scores (`python -m bytecover_tf.synth.draw_melodies`) or from singers. One recording of
-twenty is held out; how well the network hears these is recorded in its file. Killed at
-any moment, the same command continues.
-
-On two cores 2 600 steps take 20 to 60 minutes. With a GPU, set KERAS_BACKEND=jax, and
-take larger batches and more steps: recordings lie in the GPU's memory, and crops are
-cut and changed there.
-
-examples:
-  python -m bytecover_tf.train_hearing --labelled labelled --run-dir runs/hearing
-  python -m export --hearing runs/hearing/hearing.keras --out hearing.onnx
-  python -m bytecover_tf.index --catalogue music.catalogue --hearing hearing.onnx music
-"""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,14 @@
-"""The command line of whitening; the work is in `training.whitening`."""
+r"""Add a last linear map to a trained encoder, and shorten its embeddings.
+
+Linear discriminant analysis fits the map on the recordings of a data set's train split:
+directions in which versions of a work differ count less afterwards. The map becomes
+part of the network. The command shows MAP on the validation split without and with it.
+Nothing is trained; the command only embeds all these recordings.
+
+Examples:
+  python -m bytecover_tf.whiten --encoder runs/packed-small --data packed \
+      --data-root drawn --dim 384 --out whitened.keras
+"""
 
 from __future__ import annotations
 
@@ -9,7 +19,7 @@ from bytecover_tf import cli
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Whiten an encoder; return the exit status."""
-    parser = cli.parser("whiten", DESCRIPTION)
+    parser = cli.parser("whiten", __doc__)
     cli.add_encoder_argument(parser, "; an export alone will not do", required=True)
     cli.add_out_argument(parser)
     parser.add_argument(
@@ -45,20 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result.save(options.out)
     print(f"written: {options.out}")
     return cli.OK if len(usable) == len(wanted) else cli.SOME_FAILED
-
-
-DESCRIPTION = """\
-Add a last linear map to a trained encoder, and shorten its embeddings.
-
-Linear discriminant analysis fits the map on the recordings of a data set's train split:
-directions in which versions of a work differ count less afterwards. The map becomes
-part of the network. The command shows MAP on the validation split without and with it.
-Nothing is trained; the command only embeds all these recordings.
-
-examples:
-  python -m bytecover_tf.whiten --encoder runs/packed-small --data packed \\
-      --data-root drawn --dim 384 --out whitened.keras
-"""
 
 
 if __name__ == "__main__":

@@ -65,8 +65,13 @@ def positive_float(text: str) -> float:
     return number
 
 
-def parser(module: str, description: str) -> argparse.ArgumentParser:
-    """Return a parser for `python -m bytecover_tf.<module>`."""
+def parser(module: str, description: str | None) -> argparse.ArgumentParser:
+    """Return a parser for `python -m bytecover_tf.<module>`.
+
+    Args:
+        module: its name.
+        description: what --help says; the docstring of the module.
+    """
     return argparse.ArgumentParser(
         prog=f"python -m bytecover_tf.{module}",
         description=description,
