@@ -14,23 +14,11 @@ Examples:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from math import gcd
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from bytecover_tf import cli
-from bytecover_tf.cli.tables import place
+from bytecover_tf.cli.comparisons import print_comparison
 from bytecover_tf.encoders.pretrained import FINDS_MOST
-
-if TYPE_CHECKING:
-    from bytecover_tf.audio.frontend import Frontend
-    from bytecover_tf.audio.hearing import Hearing
-    from bytecover_tf.matching.identification import Match, Query
-    from bytecover_tf.matching.picture import Pictured
-
-# Frames of the transform in one column of the picture, if that divides the pooling.
-_POOL = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.encoders.encoder import load_encoder
     from bytecover_tf.matching.calibration import calibration_for
     from bytecover_tf.matching.identification import compare
+    from bytecover_tf.matching.picture import plot_comparison, read_with_picture
 
     encoder = load_encoder(options.encoder)
     files = (options.first, options.second)
@@ -74,87 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     identity = Identity.of(encoder, options.encoder, hearing=hearing)
     calibration = calibration_for(identity, options.calibration, options.encoder)
     (first, first_picture), (second, second_picture) = (
-        _read(path, encoder.frontend, hearing, options.allow_truncated)
+        read_with_picture(path, encoder.frontend, hearing, options.allow_truncated)
         for path in files
     )
     compared = compare(first, second, encoder)
     (match,) = compared.matches(calibration)
-    facts = _facts(first, match)
-    if options.json:
-        cli.show_json(facts)
-    else:
-        for line in (f"A: {first.name}", f"B: {second.name}", *_lines(facts, match)):
-            cli.show(line)
+    title = print_comparison(first, match, options.json)
     if options.plot:
-        from bytecover_tf.matching.picture import plot_comparison
-
         (alignment,) = compared.alignments
-        title = "\n".join(_lines(facts, match))
         plot_comparison(first_picture, second_picture, alignment, title, options.plot)
         cli.warn(f"written: {options.plot}")
     return cli.OK
-
-
-def _read(
-    path: str, frontend: Frontend, hearing: Hearing | None, allow_truncated: bool
-) -> tuple[Query, Pictured]:
-    """Read a recording once, to compare it and to draw it."""
-    from bytecover_tf.catalogues.tags import read_tags
-    from bytecover_tf.matching.identification import Query
-    from bytecover_tf.matching.picture import Pictured
-    from bytecover_tf.stores.extraction import read_file
-
-    fine = replace(frontend, pool=gcd(_POOL, frontend.pool), normalization="none")
-    read = read_file(
-        path,
-        fine,
-        with_chroma=True,
-        hearing=hearing,
-        allow_truncated=allow_truncated,
-    )
-    assert read.features is not None
-    assert read.chroma is not None
-    features = frontend.from_cqt(read.features, fine.pool, path)
-    pictured = Pictured(Path(path).name, read.features, fine, read.chroma)
-    artist = read_tags(path).artist
-    return Query(path, features, read.chroma, read.key, artist), pictured
-
-
-def _facts(first: Query, match: Match) -> dict[str, Any]:
-    from bytecover_tf.catalogues.tags import read_tags
-
-    known = match.to_dict()
-    measured = (
-        *("similarity", "probability", "score", "same_recording", "transposition"),
-        *("tempo_ratio", "relation", "relation_probability"),
-        *("query_start", "query_end", "recording_start", "recording_end"),
-    )
-    return {
-        "query": first.name,
-        "recording": known["recording"],
-        **{name: known[name] for name in measured},
-        "query_tags": asdict(read_tags(first.name)),
-        "recording_tags": asdict(read_tags(known["recording"])),
-    }
-
-
-def _figures(facts: dict[str, Any]) -> str:
-    names = ("probability", "score", "similarity")
-    return ", ".join(f"{name} {facts[name]:.2f}" for name in names)
-
-
-def _lines(facts: dict[str, Any], match: Match) -> tuple[str, str]:
-    where, key, tempo = place(match)
-    if match.is_same:
-        found = "the same recording"
-    elif match.tempo_ratio is None:
-        found = "nothing matches"
-    else:
-        found = f"A {where} B; B relative to A: key {key}, tempo {tempo}"
-        if match.relation:
-            kind = match.relation
-            found += f"; {kind.kind} (probability {kind.probability:.2f})"
-    return _figures(facts), found
 
 
 if __name__ == "__main__":

@@ -30,37 +30,13 @@ from collections.abc import Sequence
 
 from bytecover_tf import cli
 from bytecover_tf.cli.answers import write_answers
-from bytecover_tf.cli.forms import add_form_arguments, check_form
+from bytecover_tf.cli.identify_options import check_form, identify_parser
 from bytecover_tf.cli.setlists import write_timelines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Identify recordings; return the exit status."""
-    parser = cli.parser("identify", __doc__)
-    parser.add_argument(
-        "queries",
-        nargs="+",
-        metavar="QUERY",
-        help="a recording of any length and format, or a folder of them",
-    )
-    cli.add_search_arguments(parser)
-    cli.add_truncated_argument(parser)
-    parser.add_argument(
-        "--top",
-        type=cli.positive_int,
-        default=10,
-        metavar="N",
-        help="matches to show of each query",
-    )
-    parser.add_argument(
-        "--candidates",
-        type=cli.positive_int,
-        metavar="N",
-        help="recordings to align a query with (default: 100 for four minutes, more "
-        "for less; with --setlist 50 for each minute)",
-    )
-    add_form_arguments(parser)
-    cli.add_threads_argument(parser)
+    parser = identify_parser(__doc__)
     options = cli.parse_paths(parser, arguments)
 
     from bytecover_tf.catalogues.opening import open_with_encoder

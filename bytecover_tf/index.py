@@ -15,75 +15,16 @@ Examples:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from bytecover_tf import cli
 from bytecover_tf.cli.catalogue_reports import print_indexing, print_quality
-from bytecover_tf.encoders.pretrained import FINDS_MOST
+from bytecover_tf.cli.index_options import index_parser
 from bytecover_tf.errors import CatalogueError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Index folders or a manifest; return the exit status."""
-    parser = cli.parser("index", __doc__)
-    parser.add_argument(
-        "folders", nargs="*", metavar="FOLDER", help="music, subfolders included"
-    )
-    cli.add_catalogue_argument(parser, "; made if there is none")
-    cli.add_encoder_argument(
-        parser,
-        " (default: the one that the catalogue was made with, "
-        f"{FINDS_MOST} for a new one)",
-    )
-    parser.add_argument(
-        "--manifest",
-        type=Path,
-        metavar="FILE",
-        help="a list of recordings with their works, and tags if it has such columns, "
-        ".csv or .jsonl",
-    )
-    parser.add_argument(
-        "--segments",
-        type=cli.positive_float,
-        nargs=2,
-        metavar=("SECONDS", "HOP"),
-        help="for a new catalogue: embed windows of this length too, one every HOP "
-        "seconds",
-    )
-    cli.add_again_argument(parser)
-    cli.add_truncated_argument(parser)
-    parser.add_argument(
-        "--hearing",
-        metavar="FILE|none",
-        help="for a new catalogue: a network that hears the notes, in place of the one "
-        "that comes with the package; none compares the transform alone, which takes "
-        "two thirds of the time, finds fewer versions, and is what .npy files need; "
-        "for one that is there: where its network is now",
-    )
-    parser.add_argument(
-        "--prune",
-        action="store_true",
-        help="remove recordings below the folders whose file is gone; refused if that "
-        "looks as if a disk were not mounted",
-    )
-    parser.add_argument(
-        "--prune-many",
-        action="store_true",
-        help="prune even if a folder is empty now or most recordings are gone",
-    )
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--workers",
-        type=cli.positive_int,
-        metavar="N",
-        help="processes that decode and transform (default: one a core)",
-    )
-    where.add_argument(
-        "--ray",
-        metavar="ADDRESS",
-        help="decode and transform on the machines of a Ray cluster, which need this "
-        "package and the files at the same paths: host:port, ray://host:port or auto",
-    )
+    parser = index_parser(__doc__)
     options = cli.parse_paths(parser, arguments)
     if not options.folders and not options.manifest:
         parser.error("expected a FOLDER or --manifest")

@@ -16,62 +16,14 @@ Examples:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from bytecover_tf import cli
+from bytecover_tf.cli.serve_options import serve_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve a catalogue until told to stop; return the exit status."""
-    parser = cli.parser("serve", __doc__)
-    cli.add_catalogue_argument(parser)
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        help="address to listen at; any but this machine's own needs a token",
-    )
-    parser.add_argument(
-        "--port", type=cli.natural_int, default=8000, help="0 chooses a free one"
-    )
-    parser.add_argument(
-        "--allow",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FOLDER",
-        help="let requests name files in this folder by their path, and add them to "
-        "the catalogue; may be repeated",
-    )
-    parser.add_argument(
-        "--token-file",
-        type=Path,
-        metavar="FILE",
-        help="its first line is what requests must bring (default: the environment "
-        "variable BYTECOVER_TOKEN, if it is set)",
-    )
-    cli.add_encoder_argument(parser, cli.MADE_WITH)
-    cli.add_calibration_argument(parser)
-    cli.add_record_argument(parser)
-    bounds = parser.add_argument_group("bounds")
-    bounds.add_argument(
-        "--workers",
-        type=cli.positive_int,
-        default=2,
-        metavar="N",
-        help="processes that do the work; of two or more, one is kept free of jobs",
-    )
-    for option, default, meaning in (
-        ("--max-upload", 512, "MiB that a request may send"),
-        ("--max-memory", 4096, "MiB that a worker may hold (Linux)"),
-        ("--max-seconds", 120, "seconds that a request may take"),
-        ("--max-job-seconds", 3600, "seconds that a job may take"),
-        ("--max-waiting", 16, "requests that may wait for a worker"),
-        ("--max-jobs", 8, "jobs that may wait or run"),
-        ("--keep", 3600, "seconds for which the result of a job is kept"),
-    ):
-        bounds.add_argument(
-            option, type=cli.positive_int, default=default, metavar="N", help=meaning
-        )
+    parser = serve_parser(__doc__)
     options = parser.parse_args(arguments)
     cli.require_extra(
         "server", "fastapi", "uvicorn", "python_multipart", "prometheus_client"

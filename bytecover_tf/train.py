@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bytecover_tf import cli
-from bytecover_tf.configs import config_names, default_config, load_config
+from bytecover_tf.cli.train_options import train_parser
+from bytecover_tf.configs import default_config, load_config
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.settings import take
 from bytecover_tf.training.config import override
@@ -28,66 +29,7 @@ from bytecover_tf.training.config import override
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train; return the exit status."""
-    parser = cli.parser("train", __doc__)
-    parser.add_argument(
-        "--config",
-        metavar="NAME|FILE",
-        help="the experiment: " + ", ".join(config_names()) + ", or a .py file, "
-        "which is run (default: tunes for the data tunes and packed, else bytecover)",
-    )
-    cli.add_data_arguments(parser, default="tunes")
-    parser.add_argument(
-        "--waveforms",
-        action="store_true",
-        help="compute features of random crops of the audio files in place of stored "
-        "features; for small sets",
-    )
-    parser.add_argument(
-        "--without-datacos",
-        type=Path,
-        metavar="DIR",
-        help="for shs100k: do not train on recordings of the Da-TACOS benchmark, whose "
-        "metadata is in DIR",
-    )
-    parser.add_argument(
-        "--run-dir",
-        type=Path,
-        metavar="DIR",
-        help="folder of the results (default: runs/DATA-CONFIG, numbered if taken)",
-    )
-    parser.add_argument(
-        "--init",
-        type=Path,
-        metavar="PATH",
-        help="start from the weights of this encoder instead of random ones; it must "
-        "have the same architecture; the name of one that comes with the package "
-        "(bytecover-small), a run directory or a .keras file; an ensemble "
-        "(bytecover-base) gives the member that fits; the classifier is new",
-    )
-    parser.add_argument(
-        "--teacher",
-        type=Path,
-        metavar="PATH",
-        help="learn to embed recordings where this encoder embeds their scores; it "
-        "must have a note layer (salience), as bytecover-small has; for drawn data "
-        "sets. With --config remove: a MOVE, whose distances are learned",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a setting of the experiment, such as epochs=3 or "
-        "frontend.pool=20; may be repeated",
-    )
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="continue the run in --run-dir with the settings, data and weights it has",
-    )
-    parser.add_argument(
-        "--seed", type=cli.natural_int, default=0, help="seed of all random choices"
-    )
+    parser = train_parser(__doc__)
     options = parser.parse_args(arguments)
     cli.require_extra("train", "tensorflow", "keras", "librosa")
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import gcd
 from pathlib import Path
 
 import numpy as np
 
 from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.audio.hearing import Hearing
+from bytecover_tf.catalogues.tags import read_tags
 from bytecover_tf.matching.alignment import Alignment, frame_similarities
 from bytecover_tf.matching.calibration import Calibration
 from bytecover_tf.matching.compiling import compiled
+from bytecover_tf.matching.identification import Query
+from bytecover_tf.stores.extraction import read_file
 from bytecover_tf.terminal import clock
 
 _COLOUR = "#d62728"
+# Frames of the transform in one column of a picture, if that divides the pooling.
+_POOL = 5
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,48 @@ class Pictured:
     def seconds(self) -> float:
         """Length of what is shown."""
         return self.features.shape[1] * self.frontend.seconds_per_frame
+
+
+def picture_frontend(frontend: Frontend) -> Frontend:
+    """Return the parameters of the features that a picture shows.
+
+    Args:
+        frontend: of the encoder that compares.
+    """
+    return replace(frontend, pool=gcd(_POOL, frontend.pool), normalization="none")
+
+
+def read_with_picture(
+    path: str,
+    frontend: Frontend,
+    hearing: Hearing | None = None,
+    allow_truncated: bool = False,
+) -> tuple[Query, Pictured]:
+    """Read a recording once, to compare it and to draw it.
+
+    Args:
+        path: as in `Query.read`, and so are the others.
+        frontend: of the encoder.
+        hearing: what hears the notes.
+        allow_truncated: whether to take what is there of a truncated file.
+
+    Raises:
+        AudioError: it cannot be used.
+    """
+    fine = picture_frontend(frontend)
+    read = read_file(
+        path,
+        fine,
+        with_chroma=True,
+        hearing=hearing,
+        allow_truncated=allow_truncated,
+    )
+    assert read.features is not None
+    assert read.chroma is not None
+    features = frontend.from_cqt(read.features, fine.pool, path)
+    pictured = Pictured(Path(path).name, read.features, fine, read.chroma)
+    artist = read_tags(path).artist
+    return Query(path, features, read.chroma, read.key, artist), pictured
 
 
 def plot_comparison(

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import gcd
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,12 @@ from bytecover_tf.files import json_object, write_atomically
 from bytecover_tf.matching.alignment import align
 from bytecover_tf.matching.decisions import Decision, Pair, Record, Verdicts, pair_of
 from bytecover_tf.matching.grouping import OpenLink
-from bytecover_tf.matching.picture import Pictured, plot_comparison
+from bytecover_tf.matching.picture import (
+    Pictured,
+    picture_frontend,
+    plot_comparison,
+)
 from bytecover_tf.stores.extraction import read_file
-
-# Frames of the transform in one column of a picture, if that divides the pooling.
-_POOL = 5
 
 _EVIDENCE = (
     *("similarity", "probability", "score", "transposition", "tempo_ratio"),
@@ -339,8 +339,7 @@ def draw(catalogue: Catalogue, question: Question, path: Path) -> None:
         AudioError: the file of a recording cannot be read.
         DataError: a recording is no longer in the catalogue.
     """
-    frontend = catalogue.identity.frontend
-    fine = replace(frontend, pool=gcd(_POOL, frontend.pool), normalization="none")
+    fine = picture_frontend(catalogue.identity.frontend)
     chroma = catalogue.chroma(question.pair)
     pictured = []
     for recording in (question.first, question.second):

@@ -1,0 +1,70 @@
+"""The options of `evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bytecover_tf.cli import arguments
+
+
+def evaluate_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the parser of the command.
+
+    Args:
+        description: what --help says above the options.
+    """
+    parser = arguments.parser("evaluate", description)
+    systems = parser.add_mutually_exclusive_group(required=True)
+    arguments.add_encoder_argument(systems, "")
+    systems.add_argument(
+        "--embeddings",
+        type=Path,
+        metavar="FILE",
+        help="measure the embeddings of another system, an .npz file with ids and "
+        "vectors",
+    )
+    systems.add_argument(
+        "--similarities",
+        type=Path,
+        metavar="FILE",
+        help="measure the similarities or distances of another system, an .npz file "
+        "or MIREX's file of distances",
+    )
+    arguments.add_data_arguments(parser, default="tunes")
+    parser.add_argument(
+        "--split",
+        choices=("train", "validation", "test", "all"),
+        default="test",
+        help="which tracks to search",
+    )
+    parser.add_argument(
+        "--allow-leakage",
+        action="store_true",
+        help="measure even if the encoder was trained on some works or recordings",
+    )
+    parser.add_argument(
+        "--align",
+        type=arguments.positive_int,
+        metavar="N",
+        help="also align each query with its N nearest references, as identify does "
+        "with 100, and measure that ranking",
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="file for the figures"
+    )
+    parser.add_argument(
+        "--mirex",
+        type=Path,
+        metavar="FILE",
+        help="file for the distances of all pairs, as MIREX's cover song "
+        "identification reads them",
+    )
+    parser.add_argument(
+        "--plots",
+        type=Path,
+        metavar="DIR",
+        help="folder for pictures (PNG): the ranks of first hits, and the similarities "
+        "of versions and of other pairs",
+    )
+    return parser

@@ -1,0 +1,94 @@
+"""The options of `identify`."""
+
+from __future__ import annotations
+
+import argparse
+
+from bytecover_tf.cli import arguments
+from bytecover_tf.cli.setlists import FORMS
+
+# They hold one recording.
+_OF_ONE = ("cue", "labels")
+
+
+def identify_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the parser of the command.
+
+    Args:
+        description: what --help says above the options.
+    """
+    parser = arguments.parser("identify", description)
+    parser.add_argument(
+        "queries",
+        nargs="+",
+        metavar="QUERY",
+        help="a recording of any length and format, or a folder of them",
+    )
+    arguments.add_search_arguments(parser)
+    arguments.add_truncated_argument(parser)
+    parser.add_argument(
+        "--top",
+        type=arguments.positive_int,
+        default=10,
+        metavar="N",
+        help="matches to show of each query",
+    )
+    parser.add_argument(
+        "--candidates",
+        type=arguments.positive_int,
+        metavar="N",
+        help="recordings to align a query with (default: 100 for four minutes, more "
+        "for less; with --setlist 50 for each minute)",
+    )
+    _add_forms(parser)
+    arguments.add_threads_argument(parser)
+    return parser
+
+
+def check_form(
+    parser: argparse.ArgumentParser, options: argparse.Namespace, count: int
+) -> None:
+    """End with an error if the options do not go together.
+
+    Args:
+        parser: the command's parser.
+        options: what it parsed.
+        count: number of recordings to identify.
+    """
+    if not options.setlist and (options.least or options.form in _OF_ONE):
+        parser.error("--cue, --labels and --least need --setlist")
+    if options.form in _OF_ONE and count > 1:
+        parser.error(f"a cue sheet or label track is of one recording, not {count}")
+
+
+def _add_forms(parser: argparse.ArgumentParser) -> None:
+    """Add --setlist, and options that set `form` to one of `cli.setlists.FORMS`."""
+    parser.add_argument(
+        "--setlist",
+        action="store_true",
+        help="write the timeline of each QUERY, a concert, set, broadcast or album: "
+        "which works it plays, and from when to when",
+    )
+    parser.add_argument(
+        "--least",
+        type=arguments.positive_float,
+        metavar="P",
+        help="with --setlist: the least probability of a song (default: that from "
+        "which a verdict is `unsure`)",
+    )
+    parser.set_defaults(form=FORMS[0])
+    group = parser.add_mutually_exclusive_group()
+    for form, meaning in (
+        ("json", "one JSON object per query and line"),
+        ("csv", "one line per match"),
+        ("cue", "with --setlist: a cue sheet of one QUERY"),
+        ("labels", "with --setlist: a label track of one QUERY for Audacity"),
+    ):
+        group.add_argument(
+            f"--{form}",
+            action="store_const",
+            dest="form",
+            const=form,
+            default=argparse.SUPPRESS,
+            help=meaning,
+        )

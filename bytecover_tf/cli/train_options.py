@@ -1,0 +1,81 @@
+"""The options of `train`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bytecover_tf.cli import arguments
+from bytecover_tf.configs import config_names
+
+
+def train_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the parser of the command.
+
+    Args:
+        description: what --help says above the options.
+    """
+    parser = arguments.parser("train", description)
+    parser.add_argument(
+        "--config",
+        metavar="NAME|FILE",
+        help="the experiment: " + ", ".join(config_names()) + ", or a .py file, "
+        "which is run (default: tunes for the data tunes and packed, else bytecover)",
+    )
+    arguments.add_data_arguments(parser, default="tunes")
+    parser.add_argument(
+        "--waveforms",
+        action="store_true",
+        help="compute features of random crops of the audio files in place of stored "
+        "features; for small sets",
+    )
+    parser.add_argument(
+        "--without-datacos",
+        type=Path,
+        metavar="DIR",
+        help="for shs100k: do not train on recordings of the Da-TACOS benchmark, whose "
+        "metadata is in DIR",
+    )
+    parser.add_argument(
+        "--run-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder of the results (default: runs/DATA-CONFIG, numbered if taken)",
+    )
+    parser.add_argument(
+        "--init",
+        type=Path,
+        metavar="PATH",
+        help="start from the weights of this encoder instead of random ones; it must "
+        "have the same architecture; the name of one that comes with the package "
+        "(bytecover-small), a run directory or a .keras file; an ensemble "
+        "(bytecover-base) gives the member that fits; the classifier is new",
+    )
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="PATH",
+        help="learn to embed recordings where this encoder embeds their scores; it "
+        "must have a note layer (salience), as bytecover-small has; for drawn data "
+        "sets. With --config remove: a MOVE, whose distances are learned",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting of the experiment, such as epochs=3 or "
+        "frontend.pool=20; may be repeated",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the run in --run-dir with the settings, data and weights it has",
+    )
+    parser.add_argument(
+        "--seed",
+        type=arguments.natural_int,
+        default=0,
+        help="seed of all random choices",
+    )
+    return parser

@@ -1,0 +1,98 @@
+"""What `evaluate` measures: an encoder, with alignment if asked, or another system."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bytecover_tf.data.track import Track
+from bytecover_tf.encoders.encoder import Encoder
+from bytecover_tf.evaluation.foreign import search_embeddings, search_similarities
+from bytecover_tf.evaluation.protocol import Evaluation, check_unseen, evaluate_tracks
+from bytecover_tf.evaluation.reranking import rerank
+from bytecover_tf.stores.feature_store import FeatureStore
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A search and what to record about it.
+
+    Attributes:
+        result: the search and its figures.
+        facts: what was measured, and whether leakage was checked.
+        aligned: the figures with alignment, and how many `candidates` were aligned;
+            None without alignment.
+        failed: reason by track, for each that another system says nothing of.
+    """
+
+    result: Evaluation
+    facts: dict[str, Any]
+    aligned: dict[str, Any] | None
+    failed: dict[str, str]
+
+
+def measure_encoder(
+    encoder: Encoder,
+    path: str,
+    data: str,
+    tracks: Sequence[Track],
+    store: FeatureStore,
+    align: int | None = None,
+    allow_leakage: bool = False,
+) -> Measured:
+    """Measure an encoder.
+
+    Args:
+        encoder: the encoder to measure.
+        path: where it was loaded from.
+        data: name of the data set.
+        tracks: its recordings, with their roles.
+        store: holds their features.
+        align: how many references to align each query with; None for no alignment.
+        allow_leakage: whether to measure on what the encoder was trained on.
+
+    Raises:
+        DataError: the encoder was trained on a work or recording, or no query has a
+            version among the references.
+        FrontendMismatch: the features were made with another frontend.
+        ConfigError: the features cannot be aligned.
+    """
+    if not allow_leakage:
+        check_unseen(encoder, data, tracks, store)
+    result = evaluate_tracks(encoder, tracks, store)
+    aligned = None
+    if align:
+        figures = rerank(encoder, path, result, store, align)
+        aligned = {"candidates": align, **figures}
+    facts = {
+        "encoder": str(path),
+        "frontend": encoder.frontend.to_dict(),
+        "leakage_checked": not allow_leakage,
+    }
+    return Measured(result, facts, aligned, {})
+
+
+def measure_file(
+    tracks: Sequence[Track],
+    embeddings: Path | None = None,
+    similarities: Path | None = None,
+) -> Measured:
+    """Measure another system by the file that it wrote.
+
+    Args:
+        tracks: the recordings, with their roles.
+        embeddings: its embeddings, see `foreign.search_embeddings`; or
+        similarities: its similarities, see `foreign.search_similarities`.
+
+    Raises:
+        DataError: the file is missing or malformed, or nothing is left to measure.
+    """
+    if embeddings is not None:
+        result, failed = search_embeddings(tracks, embeddings)
+    else:
+        assert similarities is not None
+        result, failed = search_similarities(tracks, similarities)
+    facts = {"file": str(embeddings or similarities), "leakage_checked": False}
+    return Measured(result, facts, None, failed)
