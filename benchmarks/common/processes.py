@@ -6,7 +6,7 @@ import multiprocessing
 import resource
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def measured(function: Callable[..., Any], *arguments: Any) -> Measured:
     assert process.pid is not None
     peak = 0
     while not ours.poll(0.2):
-        peak = max(peak, _memory(_family(process.pid)))
+        peak = max(peak, memory_of(family_of(process.pid)))
     try:
         result, own = ours.recv()
     except EOFError:
@@ -86,17 +86,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def _processor() -> float:
-    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def _serve(pipe: Any, function: Callable[..., Any], arguments: tuple) -> None:
-    result = function(*arguments)
-    pipe.send((result, _own_peak()))
-
-
-def _family(pid: int) -> list[int]:
+def family_of(pid: int) -> list[int]:
     """Return the ids of a process and all that it started."""
     family = [pid]
     for parent in family:
@@ -108,7 +98,7 @@ def _family(pid: int) -> list[int]:
     return family
 
 
-def _memory(pids: list[int]) -> int:
+def memory_of(pids: Sequence[int]) -> int:
     """Return the bytes of processes; what they share counts once."""
     own, shared = [0], [0]
     for pid in pids:
@@ -119,6 +109,16 @@ def _memory(pids: list[int]) -> int:
         own.append(int(resident) - int(common))
         shared.append(int(common))
     return resource.getpagesize() * (sum(own) + max(shared))
+
+
+def _processor() -> float:
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def _serve(pipe: Any, function: Callable[..., Any], arguments: tuple) -> None:
+    result = function(*arguments)
+    pipe.send((result, _own_peak()))
 
 
 def _own_peak() -> int:

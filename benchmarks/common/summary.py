@@ -24,6 +24,7 @@ TOPICS = {
     "audio": "From audio to embeddings",
     "latency": "Latency of the encoders",
     "search": "Search, evaluation and growth",
+    "server": "The server",
     "training": "Speed of training",
     "drawing": "Drawn training data",
     "install": "Installing",
