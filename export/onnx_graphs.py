@@ -143,5 +143,8 @@ def write(
     model.producer_version = str(info.get("version", ""))
     model.doc_string = str(info.get("documentation", ""))
     onnx.helper.set_model_props(model, {key: json.dumps(info)})
+    # Shapes between the ends, which runtimes infer themselves. Stricter ones than ONNX
+    # Runtime, such as tract, take `batch` in them for another number than that asked.
+    model.graph.ClearField("value_info")
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
