@@ -13,9 +13,14 @@ one file and a medley are no versions of their tracks.
 the id of a recording. Groups that hold several named works are left as they are. The
 same command again changes nothing; --undo takes the latest merge back.
 
+--duplicates lists the recordings that are one performance, kept more than once: other
+encodings, masters and edits. The longest comes first, and of those that last as long
+the largest file. Files with the same content are one recording; `index` names them.
+
 Examples:
   python -m bytecover_tf.group --catalogue music.catalogue --csv links.csv
   python -m bytecover_tf.group --catalogue music.catalogue --threshold 0.95 --merge
+  python -m bytecover_tf.group --catalogue music.catalogue --duplicates
 """
 
 from __future__ import annotations
@@ -25,7 +30,8 @@ from pathlib import Path
 
 from bytecover_tf import cli
 from bytecover_tf.cli.group_reports import (
-    print_group,
+    print_duplicates,
+    print_groups,
     write_groups_json,
     write_links_csv,
 )
@@ -57,6 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--csv", type=Path, metavar="FILE", help="file for a line per link"
     )
     parser.add_argument(
+        "--duplicates",
+        action="store_true",
+        help="list the recordings of one performance instead, and change nothing",
+    )
+    parser.add_argument(
         "--merge",
         action="store_true",
         help="give the recordings of a group the same work in the catalogue",
@@ -71,10 +82,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not 0 < options.threshold <= 1:
         parser.error("--threshold is a probability: above 0, at most 1")
+    if options.duplicates and (options.merge or options.undo):
+        parser.error("--duplicates changes nothing; use --merge and --undo without it")
 
     from bytecover_tf.catalogues import open_catalogue
     from bytecover_tf.matching.calibration import calibration_for
     from bytecover_tf.matching.decisions import find_record
+    from bytecover_tf.matching.duplicates import find_duplicates
     from bytecover_tf.matching.grouping import find_groups, merge
     from bytecover_tf.matching.review import keep_queue, queue
 
@@ -88,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             cli.show(f"{catalogue.address}: {count} recordings have their work again")
             return cli.OK
         calibration = calibration_for(catalogue.identity, options.calibration)
-        found = find_groups(
+        search = (
             catalogue,
             calibration,
             options.threshold,
@@ -96,19 +110,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.workers,
             None if record is None else record.verdicts(),
         )
-        for group in found.groups:
-            print_group(group)
+        if options.duplicates:
+            groups = find_duplicates(*search)
+            print_duplicates(groups, catalogue.address)
+        else:
+            found = find_groups(*search)
+            groups = found.groups
+            print_groups(groups, catalogue.address, calibration)
         if options.json:
-            write_groups_json(found.groups, options.json)
+            write_groups_json(groups, options.json)
         if options.csv:
-            write_links_csv(found.groups, options.csv)
-        grouped = sum(len(group.recordings) for group in found.groups)
-        print(
-            f"{catalogue.address}: {len(found.groups)} groups of {grouped} recordings "
-            f"({calibration})"
-        )
+            write_links_csv(groups, options.csv)
+        if options.duplicates:
+            return cli.OK
         if options.merge:
-            count = merge(catalogue, found.groups, record)
+            count = merge(catalogue, groups, record)
             hint = "; --undo takes that back" if count else ""
             print(f"{count} recordings have another work now{hint}")
         if record is not None:

@@ -11,21 +11,48 @@ from typing import TYPE_CHECKING
 
 from bytecover_tf.cli.tables import place, print_columns
 from bytecover_tf.files import write_atomically
-from bytecover_tf.terminal import csv_cell, show
+from bytecover_tf.terminal import clock, csv_cell, show
 
 if TYPE_CHECKING:
+    from bytecover_tf.catalogues.rows import Recording
+    from bytecover_tf.matching.calibration import Calibration
     from bytecover_tf.matching.grouping import Group
 
 
-def print_group(group: Group) -> None:
-    """Print a group with the evidence of its links."""
-    if group.work is None:
-        names = f"several works, which are not merged: {', '.join(group.works)}"
-    else:
-        names = f"work {group.work}"
-    show(f"{names} ({len(group.recordings)} recordings)")
-    for recording in group.recordings:
-        show(f"  {recording.label}  {recording.path}")
+def print_groups(
+    groups: Sequence[Group], address: str, calibration: Calibration
+) -> None:
+    """Print groups of versions with the evidence of their links, and their number."""
+    for group in groups:
+        if group.work is None:
+            names = ", ".join(group.works)
+            name = f"several works, which are not merged: {names}"
+        else:
+            name = f"work {group.work}"
+        show(f"{name} ({len(group.recordings)} recordings)")
+        for recording in group.recordings:
+            show(f"  {recording.label}  {recording.path}")
+        _print_links(group)
+    grouped = sum(len(group.recordings) for group in groups)
+    show(f"{address}: {len(groups)} groups of {grouped} recordings ({calibration})")
+
+
+def print_duplicates(groups: Sequence[Group], address: str) -> None:
+    """Print groups of one performance each, and what the duplicates take."""
+    for group in groups:
+        show(f"one performance ({len(group.recordings)} recordings)")
+        for recording in group.recordings:
+            length, size = clock(recording.duration), _megabytes([recording])
+            show(f"  {length}  {size}  {recording.label}  {recording.path}")
+        _print_links(group)
+    others = [each for group in groups for each in group.recordings[1:]]
+    show(
+        f"{address}: {len(groups)} performances are kept more than once; "
+        f"{len(others)} duplicates take {_megabytes(others)}"
+    )
+
+
+def _print_links(group: Group) -> None:
     print_columns(
         [
             (
@@ -38,6 +65,10 @@ def print_group(group: Group) -> None:
         ]
     )
     print()
+
+
+def _megabytes(recordings: Sequence[Recording]) -> str:
+    return f"{sum(each.size for each in recordings) / 1e6:.1f} MB"
 
 
 def write_groups_json(groups: Sequence[Group], path: Path) -> None:

@@ -198,7 +198,7 @@ def find_groups(
     least = min(threshold, calibration.unsure)
     probability: dict[Pair, float] = {}
     links = []
-    for link in _compared(catalogue, calibration, known, candidates, workers):
+    for link in compared_pairs(catalogue, calibration, known, candidates, workers):
         probability[link.pair] = link.match.probability
         if link.match.probability >= least:
             links.append(link)
@@ -223,12 +223,7 @@ def find_groups(
             reasons[link.pair] = "outvoted"
         else:
             joined.join(*link.pair)
-    groups: dict[int, Group] = {}
-    for recording in sorted(known.values(), key=lambda item: (item.path, item.id)):
-        members = joined.of(recording.id)
-        if len(members) > 1:
-            group = groups.setdefault(id(members), Group([]))
-            group.recordings.append(recording)
+    groups = _groups(joined, known.values())
     open_links = []
     for link in links:
         one, other = map(joined.of, link.pair)
@@ -243,6 +238,34 @@ def find_groups(
             if group.work is None and len(works) > 1:
                 open_links.append(OpenLink(link, "several works"))
     return Grouping(list(groups.values()), open_links)
+
+
+def connect(recordings: Iterable[Recording], links: Iterable[Link]) -> list[Group]:
+    """Return the groups that links make, each with its links, by their first path.
+
+    Args:
+        recordings: those that the links are between, and others.
+        links: all of them count.
+    """
+    recordings, links = list(recordings), list(links)
+    joined = _Partition(recording.id for recording in recordings)
+    for link in links:
+        joined.join(*link.pair)
+    groups = _groups(joined, recordings)
+    for link in links:
+        groups[id(joined.of(link.pair[0]))].links.append(link)
+    return list(groups.values())
+
+
+def _groups(joined: _Partition, recordings: Iterable[Recording]) -> dict[int, Group]:
+    """Return the groups of two or more, by the identity of their set."""
+    groups: dict[int, Group] = {}
+    for recording in sorted(recordings, key=lambda item: (item.path, item.id)):
+        members = joined.of(recording.id)
+        if len(members) > 1:
+            group = groups.setdefault(id(members), Group([]))
+            group.recordings.append(recording)
+    return groups
 
 
 def _same_by_identifier(recordings: Iterable[Recording]) -> Iterator[Pair]:
@@ -304,14 +327,22 @@ def merge(
     return len(record.take(decide).changes)
 
 
-def _compared(
+def compared_pairs(
     catalogue: Catalogue,
     calibration: Calibration,
     known: dict[str, Recording],
     candidates: int,
     workers: int | None,
 ) -> Iterator[Link]:
-    """Yield every pair that is compared, once."""
+    """Compare each recording with those nearest to it; yield every pair once.
+
+    Args:
+        catalogue: to be searched.
+        calibration: gives the probabilities.
+        known: its recordings by id.
+        candidates: how many recordings to compare each with.
+        workers: threads; by default one a core.
+    """
     compared: set[Pair] = set()
     with progress_bar(total=len(known), unit="recording", desc="compare") as bar:
         for row in _whole(catalogue, sorted(known)):

@@ -14,7 +14,7 @@ from bytecover_tf.matching.calibration import Calibration
 from bytecover_tf.matching.decisions import Record
 from bytecover_tf.matching.grouping import (
     Group,
-    _compared,
+    compared_pairs,
     find_groups,
     merge,
 )
@@ -202,7 +202,7 @@ def test_a_medley_as_long_as_its_tracks_makes_no_work_of_them(catalogue, rng, pa
     medley = replace(medley, chroma=np.concatenate(pieces, axis=1))
     catalogue.add([*tracks, medley])
     # All are found in it, and none is a version of it.
-    links = list(_compared(catalogue, CALIBRATION, known(catalogue), 99, 1))
+    links = list(compared_pairs(catalogue, CALIBRATION, known(catalogue), 99, 1))
     sure = [link for link in links if link.match.probability > 0.9]
     assert {link.pair for link in sure} == {
         tuple(sorted((row.recording.id, medley.recording.id))) for row in tracks
