@@ -44,9 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--threshold",
         type=float,
-        default=0.9,
         metavar="P",
-        help="least probability at which two recordings are linked",
+        help="least probability at which two recordings are linked (default: 0.9 that "
+        "they are versions; with --duplicates, 0.5 that they are one performance)",
     )
     parser.add_argument(
         "--candidates",
@@ -80,7 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cli.add_record_argument(parser)
     cli.add_threads_argument(parser)
     options = parser.parse_args(arguments)
-    if not 0 < options.threshold <= 1:
+    threshold = options.threshold
+    if threshold is None:
+        threshold = 0.5 if options.duplicates else 0.9
+    if not 0 < threshold <= 1:
         parser.error("--threshold is a probability: above 0, at most 1")
     if options.duplicates and (options.merge or options.undo):
         parser.error("--duplicates changes nothing; use --merge and --undo without it")
@@ -105,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         search = (
             catalogue,
             calibration,
-            options.threshold,
+            threshold,
             options.candidates,
             options.workers,
             None if record is None else record.verdicts(),

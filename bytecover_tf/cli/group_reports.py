@@ -32,7 +32,7 @@ def print_groups(
         show(f"{name} ({len(group.recordings)} recordings)")
         for recording in group.recordings:
             show(f"  {recording.label}  {recording.path}")
-        _print_links(group)
+        _print_links(group, [link.match.probability for link in group.links])
     grouped = sum(len(group.recordings) for group in groups)
     show(f"{address}: {len(groups)} groups of {grouped} recordings ({calibration})")
 
@@ -44,7 +44,7 @@ def print_duplicates(groups: Sequence[Group], address: str) -> None:
         for recording in group.recordings:
             length, size = clock(recording.duration), _megabytes([recording])
             show(f"  {length}  {size}  {recording.label}  {recording.path}")
-        _print_links(group)
+        _print_links(group, [link.same_performance for link in group.links])
     others = [each for group in groups for each in group.recordings[1:]]
     show(
         f"{address}: {len(groups)} performances are kept more than once; "
@@ -52,16 +52,16 @@ def print_duplicates(groups: Sequence[Group], address: str) -> None:
     )
 
 
-def _print_links(group: Group) -> None:
+def _print_links(group: Group, probabilities: Sequence[float]) -> None:
     print_columns(
         [
             (
-                f"{link.match.probability:.2f}",
+                f"{probability:.2f}",
                 link.recording.label,
                 link.match.recording.label,
                 *place(link.match),
             )
-            for link in group.links
+            for link, probability in zip(group.links, probabilities, strict=True)
         ]
     )
     print()

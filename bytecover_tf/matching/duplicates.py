@@ -11,9 +11,8 @@ from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.matching.calibration import Calibration
 from bytecover_tf.matching.decisions import Verdicts
-from bytecover_tf.matching.grouping import Group, Link, compared_pairs, connect
+from bytecover_tf.matching.grouping import Group, compared_pairs, connect
 from bytecover_tf.matching.identification import CANDIDATES
-from bytecover_tf.matching.relation import SAME_PERFORMANCE, SAME_RECORDING
 
 
 def find_duplicates(
@@ -48,29 +47,15 @@ def find_duplicates(
     links = [
         link
         for link in compared_pairs(catalogue, calibration, known, candidates, workers)
-        if probability_of_duplicate(link) >= threshold
+        if link.same_performance >= threshold
         and not link.is_part
         and link.pair not in rejected
     ]
-    links.sort(key=lambda link: -probability_of_duplicate(link))
+    links.sort(key=lambda link: -link.same_performance)
     groups = connect(known.values(), links)
     for group in groups:
         group.recordings.sort(key=_worth)
     return groups
-
-
-def probability_of_duplicate(link: Link) -> float:
-    """Return how likely two recordings are one performance.
-
-    That is the probability that they are versions at all, times that of versions that
-    match so straight to be one performance.
-    """
-    relation = link.match.relation
-    if relation is None:
-        return 0.0
-    is_same = relation.kind in (SAME_RECORDING, SAME_PERFORMANCE)
-    share = relation.probability if is_same else 1 - relation.probability
-    return link.match.probability * share
 
 
 def _worth(recording: Recording) -> tuple[int, int, str]:

@@ -28,6 +28,7 @@ from bytecover_tf.matching.identification import (
     align_hits,
     nearest,
 )
+from bytecover_tf.matching.relation import SAME_PERFORMANCE, SAME_RECORDING
 from bytecover_tf.progress import progress_bar
 
 # Recordings that are read at once.
@@ -67,6 +68,16 @@ class Link:
             (match.recording_end - match.recording_start) / match.recording.duration,
         )
         return min(shares) <= _WHOLE
+
+    @property
+    def same_performance(self) -> float:
+        """How likely the two are one performance: versions, and this kind of them."""
+        relation = self.match.relation
+        if relation is None:
+            return 0.0
+        is_same = relation.kind in (SAME_RECORDING, SAME_PERFORMANCE)
+        share = relation.probability if is_same else 1 - relation.probability
+        return self.match.probability * share
 
     def to_dict(self) -> dict[str, Any]:
         """Return what JSON and CSV say of a link."""

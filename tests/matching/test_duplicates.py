@@ -85,6 +85,7 @@ def test_the_probability_is_of_a_version_and_of_one_performance(catalogue, libra
     (link,) = group.links
     both = link.match.probability * link.match.relation.probability
     assert 0.5 < both < 1
+    assert link.same_performance == both
     assert find_duplicates(catalogue, CALIBRATION, min(both * 1.01, 1.0)) == []
 
 
