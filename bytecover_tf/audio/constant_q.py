@@ -59,8 +59,11 @@ class Transform:
     def __post_init__(self) -> None:
         for name in ("sample_rate", "hop_length", "n_bins", "bins_per_octave"):
             check_positive(self, name)
-        highest = self.fmin * 2 ** ((self.n_bins - 1) / self.bins_per_octave)
         kind = type(self).__name__
+        try:
+            highest = self.fmin * 2 ** ((self.n_bins - 1) / self.bins_per_octave)
+        except OverflowError:
+            highest = math.inf
         if not self.fmin > 0 or highest >= self.sample_rate / 2:
             raise ConfigError(
                 f"{kind}: n_bins={self.n_bins} from fmin={self.fmin} Hz reach "
@@ -94,10 +97,10 @@ def check_positive(parameters: Transform, name: str) -> None:
         ConfigError: it is not; the message names it.
     """
     value = getattr(parameters, name)
-    if not isinstance(value, int) or value < 1:
+    if not isinstance(value, int) or not 1 <= value < 2**31:
         raise ConfigError(
-            f"{type(parameters).__name__}: {name} must be a positive integer, "
-            f"not {value!r}"
+            f"{type(parameters).__name__}: {name} must be a positive integer "
+            f"below 2**31, not {value!r:.40}"
         )
 
 

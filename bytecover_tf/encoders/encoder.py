@@ -305,6 +305,7 @@ def _from_folder(
         info = {**facts["encoder"], "encoder_sha256": facts["encoder_sha256"]}
         usable = [item for item in facts["files"] if _is_usable(path / item["path"])]
         chosen = min(usable, key=_preference, default=None)
+        expected = chosen and chosen["sha256"]
     except (EncoderError, KeyError, TypeError, ValueError, ConfigError) as error:
         raise EncoderError(f"{manifest}: not a manifest of export ({error})") from None
     if chosen is None:
@@ -312,7 +313,7 @@ def _from_folder(
             f"{path}: none of the files that {MANIFEST} lists is there and can be used"
         )
     file, source = path / chosen["path"], chosen["input"]
-    if content_hash(file) != chosen["sha256"]:
+    if content_hash(file) != expected:
         raise EncoderError(
             f"{file}: damaged, or not the file that {MANIFEST} lists; export the "
             "encoder again"

@@ -22,7 +22,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.former_checkpoint import upgrade
 from bytecover_tf.encoders.pretrained import DEFAULT, locate
 from bytecover_tf.encoders.probe import PROBE, answer, check
-from bytecover_tf.errors import EncoderError
+from bytecover_tf.errors import ConfigError, EncoderError
 from bytecover_tf.extras import require_extra
 from bytecover_tf.files import json_object, replacing
 
@@ -133,6 +133,10 @@ def read_info(path: Path, kinds: Sequence[str] = _ENCODERS) -> dict[str, Any]:
         raise EncoderError(
             f"{path}: format {record.get('format')}; this version reads {_FORMAT}"
         )
+    try:
+        Frontend.from_dict(record.get("frontend"))
+    except (ConfigError, TypeError) as error:
+        raise EncoderError(f"{path}: {_MEMBER}: damaged ({error})") from None
     return record
 
 

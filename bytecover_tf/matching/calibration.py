@@ -54,6 +54,8 @@ _LIKELY = 0.5
 
 _FORMAT = 2
 _CHECKSUM = "sha256"
+# No measurement has a weight like that.
+_LARGEST = 1e9
 # Regularisation, on standardised measurements: few pairs could give infinite weights.
 _RIDGE = 1e-3
 # Bounds on the log-odds that a version is hidden.
@@ -177,7 +179,11 @@ class Calibration:
         return f"probabilities by {basis}, fitted on {data}, {date}"
 
     def _check(self) -> None:
-        """Raise a TypeError if a value is not of the type that it should be."""
+        """Refuse values of other types, and those that give no probability.
+
+        Raises:
+            TypeError, ValueError: there is such a value.
+        """
         for item in fields(self):
             value = getattr(self, item.name)
             kind = {"str": str, "dict[str, Any]": dict}.get(
@@ -185,6 +191,12 @@ class Calibration:
             )
             if not isinstance(value, kind) or value != value:
                 raise TypeError(f"{item.name} is {value!r}")
+        for name in ("bias", "score", "disparity", "hidden", "similarity"):
+            if not abs(getattr(self, name)) < _LARGEST:
+                raise ValueError(f"{name} is {getattr(self, name)!r:.40}")
+        for name in ("hidden", "widest", "version", "unsure"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)!r:.40}, less than 0")
 
     def save(self, path: Path) -> None:
         """Write the calibration as JSON, with a checksum of all that it says."""

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -401,6 +402,29 @@ def _read_queue(record: Record) -> dict[str, Any]:
     if not path.exists():
         return {"next": 1, "links": []}
     values = json_object(path.read_bytes(), path, DataError)
-    if not isinstance(values.get("links"), list) or "next" not in values:
-        raise DataError(f"{path}: expected a queue of questions, found something else")
+    try:
+        entries = values["links"]
+        is_queue = isinstance(values["next"], int) and all(map(_is_entry, entries))
+    except (TypeError, KeyError, ValueError, OverflowError):
+        is_queue = False
+    if not is_queue:
+        raise DataError(
+            f"{path}: expected a queue of questions, found something else; remove the "
+            "file, and `group` writes another"
+        )
     return values
+
+
+def _is_entry(entry: Any) -> bool:
+    """Tell whether this is an entry of the queue, as `keep_queue` writes it."""
+    one, other = entry["pair"]
+    names = (one, other, entry["first"], entry["second"], entry["reason"])
+    facts = {name: entry["evidence"][name] for name in _EVIDENCE}
+    if facts["tempo_ratio"] is None:
+        del facts["tempo_ratio"]
+    return (
+        isinstance(entry["number"], int)
+        and isinstance(facts["transposition"], int)
+        and all(isinstance(name, str) for name in names)
+        and all(map(isfinite, facts.values()))
+    )

@@ -82,6 +82,21 @@ def test_damage_of_any_member_names_the_file(saved, member, content):
         load_model(saved)
 
 
+@pytest.mark.parametrize(
+    "frontend", [None, 5, {"n_bins": "x"}, {"fmin": "x"}, {"pool": 0}, {"other": 1}]
+)
+def test_a_damaged_frontend_names_the_file(saved, frontend):
+    with zipfile.ZipFile(saved) as archive:
+        record = json.loads(archive.read("bytecover.json"))
+    rewrite(saved, "bytecover.json", json.dumps({**record, "frontend": frontend}))
+    with pytest.raises(EncoderError, match=r"encoder\.keras: bytecover\.json: damaged"):
+        load_model(saved)
+    del record["frontend"]
+    rewrite(saved, "bytecover.json", json.dumps(record))
+    with pytest.raises(EncoderError, match=r"encoder\.keras: bytecover\.json: damaged"):
+        load_model(saved)
+
+
 def test_flipped_bytes_of_an_archive_name_the_file(saved):
     content = bytearray(saved.read_bytes())
     for start in range(0, len(content), len(content) // 6):

@@ -109,3 +109,25 @@ def test_it_is_the_default_of_the_commands(tmp_path, capsys):
     assert answer["matches"][0]["similarity"] == pytest.approx(1, abs=1e-3)
     assert compare.main([files[0], files[0], "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["similarity"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda facts: [file.pop("sha256") for file in facts["files"]],
+        lambda facts: [file.update(path=None) for file in facts["files"]],
+        lambda facts: facts.update(files="x"),
+        lambda facts: facts.update(encoder=None),
+        lambda facts: facts["frontend"].update(sample_rate=10**400),
+        lambda facts: facts["frontend"].update(bins_per_octave=10**400),
+        lambda facts: facts["frontend"].update(fmin="x"),
+    ],
+)
+def test_a_damaged_manifest_is_named(tmp_path, change):
+    for name in ("manifest.json", "encoder_features.onnx"):
+        shutil.copy(pretrained.locate(pretrained.DEFAULT) / name, tmp_path)
+    facts = json.loads((tmp_path / "manifest.json").read_text())
+    change(facts)
+    (tmp_path / "manifest.json").write_text(json.dumps(facts))
+    with pytest.raises(EncoderError, match=r"manifest\.json: not a manifest of export"):
+        load_encoder(tmp_path)

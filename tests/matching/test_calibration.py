@@ -215,6 +215,28 @@ def test_damage_is_told(tmp_path, rng):
     assert read_calibration(path, ENCODER).score == values["score"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hidden", -1.0),
+        ("hidden", np.inf),
+        ("bias", np.inf),
+        ("bias", 10**400),
+        ("score", -np.inf),
+        ("widest", -1),
+        ("version", -1),
+    ],
+)
+def test_what_gives_no_probability_is_refused(tmp_path, name, value):
+    path = tmp_path / "calibration.json"
+    Calibration(-6.0, 5.0).save(path)
+    values = json.loads(path.read_text())
+    del values["sha256"]
+    path.write_text(json.dumps({**values, name: value}))
+    with pytest.raises(EncoderError, match=rf"json: not a calibration \({name} is"):
+        read_calibration(path, ENCODER)
+
+
 def test_those_of_the_package_have_a_checksum():
     package = Path(calibration.__file__).parents[1]
     files = list(package.rglob("calibration*.json"))

@@ -1,3 +1,4 @@
+import json
 import threading
 from contextlib import nullcontext
 from dataclasses import replace
@@ -157,6 +158,38 @@ def test_questions_keep_their_numbers(catalogue, record, ids):
     after = {each.pair: each.number for each in review.queue(catalogue, record)}
     assert after == {pair: before[pair] for pair in after}
     assert len(after) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"next": "x"},
+        {"links": 5},
+        {"links": [5]},
+        {"links": [{}]},
+        {"number": "x"},
+        {"pair": 5},
+        {"first": []},
+        {"evidence": {}},
+        {"probability": "x"},
+        {"transposition": 0.5},
+        {"query_start": float("nan")},
+    ],
+)
+def test_a_damaged_queue_names_its_file(catalogue, record, ids, change):
+    fill_queue(catalogue, record)
+    (path,) = record.path.parent.glob("kept-queue.json")
+    values = json.loads(path.read_text())
+    entry = values["links"][0]
+    for part in (values, entry, entry["evidence"]):
+        part.update({name: change[name] for name in part.keys() & change.keys()})
+    path.write_text(json.dumps(values))
+    for read in (
+        lambda: review.queue(catalogue, record),
+        lambda: review.keep_queue(record, []),
+    ):
+        with pytest.raises(DataError, match=r"kept-queue\.json: expected a queue"):
+            read()
 
 
 def test_splitting_takes_recordings_out_for_good(catalogue, record, ids):
