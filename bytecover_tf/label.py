@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--workers",
-        type=int,
+        type=cli.positive_int,
         metavar="N",
         help="processes that decode and listen (default: one a core)",
     )

@@ -42,35 +42,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--steps",
-        type=int,
+        type=cli.positive_int,
         default=2600,
         metavar="N",
         help="how many steps to train, a multiple of 100",
     )
     parser.add_argument(
         "--batch",
-        type=int,
+        type=cli.positive_int,
         default=12,
         metavar="N",
         help="how many crops of 15 s a step takes",
     )
     parser.add_argument(
         "--learning-rate",
-        type=float,
+        type=cli.positive_float,
         default=2e-3,
         metavar="RATE",
         help="its peak, after a hundred steps",
     )
     parser.add_argument(
         "--filters",
-        type=int,
+        type=cli.positive_int,
         default=24,
         metavar="N",
         help="channels of the hidden convolutions",
     )
     parser.add_argument(
         "--seed",
-        type=int,
+        type=cli.natural_int,
         default=0,
         help="seed of the first weights and of the crops",
     )

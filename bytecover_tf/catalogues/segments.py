@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,11 @@ if TYPE_CHECKING:
     from bytecover_tf.stores.extraction import Extracted
 
 
+# Bounds on the length and the hop of windows, in seconds: a tenth is less than a frame
+# of any encoder, and a day more than any recording.
+_SHORTEST, _LONGEST = 0.1, 86_400.0
+
+
 @dataclass(frozen=True)
 class Segmenting:
     """The windows that are embedded beside the whole recording.
@@ -26,7 +30,8 @@ class Segmenting:
         hop: seconds from the start of one window to that of the next.
 
     Raises:
-        ConfigError: a value is negative or not finite, or only one of the two is 0.
+        ConfigError: a value is negative, absurdly small or large, or only one of the
+            two is 0.
     """
 
     seconds: float = 0.0
@@ -34,10 +39,12 @@ class Segmenting:
 
     def __post_init__(self) -> None:
         whole = (self.seconds, self.hop) == (0, 0)
-        if not whole and not (0 < self.seconds < inf and 0 < self.hop < inf):
+        if not whole and not all(
+            _SHORTEST <= each <= _LONGEST for each in (self.seconds, self.hop)
+        ):
             raise ConfigError(
-                "segments need a positive length and a positive hop in seconds, "
-                f"found {self.seconds} and {self.hop}"
+                f"segments need a length and a hop from {_SHORTEST} to {_LONGEST:.0f} "
+                f"seconds, found {self.seconds:g} and {self.hop:g}"
             )
 
     def __str__(self) -> str:

@@ -20,8 +20,10 @@ from bytecover_tf.cli.arguments import (
     open_features,
     parse_paths,
     parser,
+    port,
     positive_float,
     positive_int,
+    probability,
     read_tracks,
 )
 from bytecover_tf.cli.status import (
@@ -59,9 +61,11 @@ __all__ = [
     "open_features",
     "parse_paths",
     "parser",
+    "port",
     "positive_float",
     "positive_int",
     "printable",
+    "probability",
     "read_tracks",
     "require_extra",
     "run",

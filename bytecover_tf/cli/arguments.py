@@ -40,9 +40,9 @@ def positive_int(text: str) -> int:
         number = int(text)
     except ValueError:
         number = 0
-    if number < 1:
+    if not 1 <= number < 2**31:
         raise argparse.ArgumentTypeError(
-            f"expected a whole number from 1 on, found {text!r}"
+            f"expected a whole number from 1 on, of 31 bits at most, found {text!r}"
         )
     return number
 
@@ -61,6 +61,26 @@ def positive_float(text: str) -> float:
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(
             f"expected a finite number above 0, found {text!r}"
+        )
+    return number
+
+
+def probability(text: str) -> float:
+    """Read a number above 0 and at most 1, for argparse."""
+    number = positive_float(text)
+    if number > 1:
+        raise argparse.ArgumentTypeError(
+            f"expected a probability, above 0 and at most 1, found {text!r}"
+        )
+    return number
+
+
+def port(text: str) -> int:
+    """Read the number of a port, 0 for a free one, for argparse."""
+    number = natural_int(text)
+    if number >= 2**16:
+        raise argparse.ArgumentTypeError(
+            f"expected a port, a number below {2**16}, found {text!r}"
         )
     return number
 

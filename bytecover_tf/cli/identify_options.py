@@ -71,7 +71,7 @@ def _add_forms(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--least",
-        type=arguments.positive_float,
+        type=arguments.probability,
         metavar="P",
         help="with --setlist: the least probability of a song (default: that from "
         "which a verdict is `unsure`)",

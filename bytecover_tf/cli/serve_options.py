@@ -22,7 +22,7 @@ def serve_parser(description: str | None) -> argparse.ArgumentParser:
         help="address to listen at; any but this machine's own needs a token",
     )
     parser.add_argument(
-        "--port", type=arguments.natural_int, default=8000, help="0 chooses a free one"
+        "--port", type=arguments.port, default=8000, help="0 chooses a free one"
     )
     parser.add_argument(
         "--allow",

@@ -134,8 +134,8 @@ def read_info(path: Path, kinds: Sequence[str] = _ENCODERS) -> dict[str, Any]:
             f"{path}: format {record.get('format')}; this version reads {_FORMAT}"
         )
     try:
-        Frontend.from_dict(record.get("frontend"))
-    except (ConfigError, TypeError) as error:
+        Frontend.from_dict(record["frontend"])
+    except (ConfigError, KeyError, TypeError) as error:
         raise EncoderError(f"{path}: {_MEMBER}: damaged ({error})") from None
     return record
 

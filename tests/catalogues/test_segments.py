@@ -33,10 +33,14 @@ def test_a_window_has_one_frame_at_least():
 
 
 @pytest.mark.parametrize(
-    "values", [(-1, 1), (1, -1), (0, 1), (1, 0), (np.nan, 1), (9, np.inf)]
+    "values",
+    [
+        *((-1, 1), (1, -1), (0, 1), (1, 0), (np.nan, 1), (9, np.inf)),
+        *((1e308, 1), (1, 1e308), (1e-9, 1), (20, 1e-6)),
+    ],
 )
 def test_impossible_windows_are_refused(values):
-    with pytest.raises(ConfigError, match="positive"):
+    with pytest.raises(ConfigError, match=r"from 0\.1 to 86400 seconds"):
         Segmenting(*values)
 
 

@@ -8,13 +8,19 @@ from bytecover_tf import (
     group,
     identify,
     index,
+    label,
+    monitor,
+    serve,
     train,
+    train_hearing,
 )
 
 CATALOGUE = ["--catalogue", "c"]
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "1.5", "nan", "inf", "many", ""])
+@pytest.mark.parametrize(
+    "value", ["0", "-1", "1.5", "nan", "inf", "many", "", "9" * 20]
+)
 @pytest.mark.parametrize(
     ("main", "arguments", "option"),
     [
@@ -26,6 +32,10 @@ CATALOGUE = ["--catalogue", "c"]
         (calibrate.main, CATALOGUE, "--queries"),
         (features.main, ["--data", "tunes"], "--workers"),
         (evaluate.main, ["--encoder", "e"], "--align"),
+        (label.main, ["music", "--out", "o"], "--workers"),
+        (monitor.main, [*CATALOGUE, "x"], "--attempts"),
+        (serve.main, CATALOGUE, "--max-upload"),
+        (train_hearing.main, ["--labelled", "l", "--run-dir", "r"], "--steps"),
     ],
 )
 def test_a_count_is_a_whole_number_from_one(main, arguments, option, value, capsys):
@@ -43,6 +53,22 @@ def test_seconds_are_finite_and_above_zero(value, capsys):
         index.main([*CATALOGUE, "music", "--segments", "40", value])
     assert stop.value.code == 2
     assert "argument --segments: expected a finite number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["0", "1.5", "nan", "much"])
+def test_a_probability_is_at_most_one(value, capsys):
+    with pytest.raises(SystemExit):
+        identify.main([*CATALOGUE, "x.mp3", "--setlist", f"--least={value}"])
+    assert "argument --least: expected a" in capsys.readouterr().err
+    assert cli.probability("1") == 1
+
+
+def test_a_port_has_sixteen_bits(capsys):
+    # The system would take the lower ones of more.
+    with pytest.raises(SystemExit):
+        serve.main([*CATALOGUE, "--port", "65536"])
+    assert "argument --port: expected a port" in capsys.readouterr().err
+    assert (cli.port("0"), cli.port("65535")) == (0, 65535)
 
 
 def test_a_seed_may_be_zero(capsys):
