@@ -182,7 +182,7 @@ def _head(model: ByteCover) -> Step:
     # A projection is linear, so the neck folds into it.
     kernel, bias = None, shift
     if model.projection is not None:
-        kernel = _float32(_float64(model.projection.kernel) * scale)
+        kernel = _folded(model.projection.kernel, scale)
         bias = _float64(model.projection.bias) * scale + shift
         scale = np.ones(model.dim)
     scale, bias = scale.astype(np.float32), bias.astype(np.float32)
@@ -204,7 +204,7 @@ def _convolution(
 ) -> Step:
     """Return a convolution of padded maps; on a ring the bins go round."""
     scale, shift = affine
-    kernel = _float32(_float64(layer.kernel) * scale)
+    kernel = _folded(layer.kernel, scale)
     bias = shift.astype(np.float32)
     pad = pad_ring if ring else _pad
     bins, frames = (size // 2 for size in kernel.shape[:2])
@@ -213,6 +213,11 @@ def _convolution(
         return ops.conv(pad(x, bins, frames), kernel, strides=layer.strides) + bias
 
     return run
+
+
+def _folded(kernel: Any, scale: np.ndarray) -> np.ndarray:
+    # In float32 throughout, so that `export.compact` can take it apart again.
+    return _float32(kernel) * scale.astype(np.float32)
 
 
 def _pad(x: Any, bins: int, frames: int) -> Any:

@@ -2,9 +2,11 @@
 
     python -m export.publish --encoder RUN --name bytecover-small --card CARD.md
 
-The weights are rounded to float16, which halves the compressed file, then exported and
-compared as `python -m export` does. The result replaces the encoder of that name and
-the checksums in `bytecover_tf/weights`.
+The weights are rounded to float16, which halves the files, then exported and compared
+as `python -m export` does. The result replaces the encoder of that name and the
+checksums in `bytecover_tf/weights`. `--encoder NAME --name NAME` exports an encoder of
+the package anew; it keeps its `encoder.keras`, by which catalogues know it, and what
+was fitted to it.
 """
 
 from __future__ import annotations
@@ -71,23 +73,28 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
     """
     from export.bundle import LICENCE, export
 
-    model, info = load_model(encoder_file(encoder))
-    for variable in model.variables:
-        value = np.asarray(variable)
-        variable.assign(value.astype(np.float16).astype(value.dtype))
-    info = _public(info)
-    folder = pretrained.WEIGHTS / name
+    source, folder = encoder_file(encoder), pretrained.WEIGHTS / name
     with tempfile.TemporaryDirectory() as beside:
         rounded = Path(beside, "encoder.keras")
-        save_model(model, rounded, Frontend.from_dict(info["frontend"]), info)
-        _deflate(rounded)
+        if encoder == name:
+            shutil.copy(source, rounded)
+        else:
+            _write_rounded(source, rounded)
         bundle = Path(beside, name)
-        export(rounded, bundle, ("onnx",), ("features",), report=print, licence=LICENCE)
+        export(
+            rounded,
+            bundle,
+            ("onnx",),
+            ("features",),
+            report=print,
+            licence=LICENCE,
+            compacted=True,
+        )
         shutil.copy(rounded, bundle)
         shutil.copy(card, bundle / "README.md")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(exist_ok=True)
-        shutil.copytree(bundle, folder)
+        if encoder != name:
+            shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(bundle, folder, dirs_exist_ok=True)
     files = sorted(
         path
         for path in pretrained.WEIGHTS.glob("*/*")
@@ -97,6 +104,17 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
     lines = [f"{content_hash(p)}  {p.parent.name}/{p.name}\n" for p in files]
     write_atomically(pretrained.WEIGHTS / SUMS, "".join(lines))
     return folder
+
+
+def _write_rounded(source: Path, path: Path) -> None:
+    """Write an encoder with weights that float16 holds and facts for everybody."""
+    model, info = load_model(source)
+    for variable in model.variables:
+        value = np.asarray(variable)
+        variable.assign(value.astype(np.float16).astype(value.dtype))
+    info = _public(info)
+    save_model(model, path, Frontend.from_dict(info["frontend"]), info)
+    _deflate(path)
 
 
 def _public(info: dict[str, Any]) -> dict[str, Any]:

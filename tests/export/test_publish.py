@@ -1,4 +1,5 @@
 import numpy as np
+import onnx
 import pytest
 
 from bytecover_tf import load_encoder
@@ -46,6 +47,26 @@ def test_a_published_encoder_has_a_name(published, tmp_path, rng):
     np.testing.assert_allclose(again.embed_features(features), found, atol=2e-4)
     assert keras_file.stat().st_size < (tmp_path / "encoder.keras").stat().st_size
     assert Identity.of(encoder, "bytecover-toy") == Identity.of(again, keras_file)
+
+
+def test_its_graph_holds_float16(published):
+    path = published / "encoder_features.onnx"
+    sizes = {onnx.TensorProto.FLOAT16: 0, onnx.TensorProto.FLOAT: 0}
+    for tensor in onnx.load(path).graph.initializer:
+        if tensor.data_type in sizes:
+            sizes[tensor.data_type] += int(np.prod(tensor.dims))
+    half, single = sizes.values()
+    assert half > 3 * single
+
+
+def test_publishing_anew_keeps_identity_and_calibration(published, tmp_path):
+    fitted = published / "calibration.json"
+    fitted.write_text("{}")
+    content = (published / "encoder.keras").read_bytes()
+    publish("bytecover-toy", "bytecover-toy", tmp_path / "card.md")
+    assert (published / "encoder.keras").read_bytes() == content
+    assert fitted.exists()
+    assert load_encoder("bytecover-toy").dim == 256
 
 
 def test_a_damaged_encoder_is_refused_whatever_has_its_name(published, tmp_path):
