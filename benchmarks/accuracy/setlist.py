@@ -1,6 +1,7 @@
 """How well is the timeline of a long recording found?
 
-    python -m benchmarks.accuracy.setlist --catalogue ADDRESS --others DIR --talk DIR
+    python -m benchmarks.accuracy.setlist --catalogue FOLDER --others DIR --talk DIR
+        [--scores pop909.zip]
 
 Sets are made of real recordings. Most songs are of the catalogue, played in another
 key and tempo that drifts, some in another room and on another medium; others are of
@@ -9,6 +10,10 @@ parted by talk or by a noise like applause; there are medleys of short parts, an
 that are played twice. Each set is written as a file and read as
 `identify --setlist` reads it.
 
+With --scores, half of the songs that are known are covers: two versions of each score
+are arranged and rendered, in keys, tempos and instruments of their own. One of them
+joins a copy of the catalogue, the other is played in the sets.
+
 A song counts as found if one of its work covers at least half of what the two cover
 together. The figures of boundaries are of songs that were found.
 """
@@ -16,9 +21,10 @@ together. The figures of boundaries are of songs that were found.
 from __future__ import annotations
 
 import argparse
+import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,13 +37,16 @@ from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.data.files import recordings
 from bytecover_tf.matching.setlist import Song, timeline
 from bytecover_tf.progress import progress_bar
+from bytecover_tf.synth.playing.repertoire import excerpt
 from bytecover_tf.synth.rerecord import Take, play
+from bytecover_tf.synth.scores.pop909 import list_songs, read_song
 from bytecover_tf.synth.sound.sound_effects import (
     SAMPLE_RATE,
     record,
     release,
     write_sound,
 )
+from bytecover_tf.synth.sound.versions import Version, perform
 
 # What a place of a set holds: a song of the catalogue, another one, a medley.
 KINDS, SHARES = ("known", "unknown", "medley"), (0.65, 0.2, 0.15)
@@ -46,6 +55,8 @@ SONG_SECONDS = (60.0, 240.0)
 SEMITONES, TEMPO, DRIFT = 2, (0.9, 1.1), 0.02
 REMADE = 0.5
 AGAIN = 0.15
+# Of the songs of the catalogue outside medleys, how many are covers, if there are any.
+COVERS = 0.5
 # Between two songs: one is faded into the other, talk, applause, or a breath.
 JOINTS, JOINT_SHARES = ("fade", "talk", "applause", "pause"), (0.4, 0.2, 0.2, 0.2)
 FADE_SECONDS, TALK_SECONDS, PAUSE_SECONDS = (3.0, 10.0), (10.0, 40.0), (0.5, 2.0)
@@ -59,11 +70,14 @@ class Played:
         work: its label.
         start: in seconds; of a song that is faded in, where that begins.
         end: in seconds; of one that is faded out, where that ends.
+        kind: what it is: an altered `copy` of a recording of the catalogue, a part of
+            one in a `medley`, or a `cover`.
     """
 
     work: str
     start: float
     end: float
+    kind: str = "copy"
 
 
 @dataclass(frozen=True)
@@ -73,38 +87,32 @@ class Counts:
     Attributes:
         played: songs of the catalogue in it.
         found: songs in the timeline.
-        right: songs that were found.
         in_order: the longest sequence of works that both have in the same order.
+        right: the number in `played` of each song that was found.
         errors: of the boundaries of those found, in seconds: (right, 2).
     """
 
-    played: int
+    played: Sequence[Played]
     found: int
-    right: int
     in_order: int
+    right: Sequence[int]
     errors: np.ndarray
 
 
 def count(played: Sequence[Played], found: Sequence[Song]) -> Counts:
     """Compare a timeline with what was played."""
     songs = [song for song in found if song.match]
-    pairs = []
+    right, errors = [], []
     left = list(songs)
-    for one in played:
+    for number, one in enumerate(played):
         best = max(left, key=lambda song: _shared(one, song), default=None)
         if best is not None and _shared(one, best) >= 0.5:
             left.remove(best)
-            pairs.append((one, best))
-    errors = [
-        (abs(song.start - one.start), abs(song.end - one.end)) for one, song in pairs
-    ]
+            right.append(number)
+            errors.append((abs(best.start - one.start), abs(best.end - one.end)))
     order = _common([one.work for one in played], [str(song.work) for song in songs])
     return Counts(
-        len(played),
-        len(songs),
-        len(pairs),
-        order,
-        np.array(errors).reshape(-1, 2),
+        played, len(songs), order, right, np.array(errors, float).reshape(-1, 2)
     )
 
 
@@ -136,6 +144,7 @@ class Maker:
         others: files that it does not hold.
         talk: samples of speech, float32 (n,).
         rng: source of all random choices.
+        covers: a file that plays a work of the catalogue, by the label of the work.
     """
 
     def __init__(
@@ -144,7 +153,9 @@ class Maker:
         others: Sequence[Path],
         talk: np.ndarray,
         rng: np.random.Generator,
+        covers: Mapping[str, Path] | None = None,
     ) -> None:
+        self._covers = dict(covers or {})
         self._known = known
         self._others = others
         self._talk = talk
@@ -161,6 +172,13 @@ class Maker:
                 path = self._others[int(self._rng.integers(len(self._others)))]
                 sound, _ = self._append(sound, self._song(str(path), SONG_SECONDS))
                 continue
+            if kind == "known" and self._covers and self._rng.random() < COVERS:
+                work = str(self._rng.choice(list(self._covers)))
+                song = load_audio(str(self._covers[work]), SAMPLE_RATE)
+                sound, start = self._append(sound, _drifting(song, self._rng))
+                end = len(sound) / SAMPLE_RATE
+                played.append(Played(work, start / SAMPLE_RATE, end, "cover"))
+                continue
             length = MEDLEY_SECONDS if kind == "medley" else SONG_SECONDS
             for _ in range(MEDLEY if kind == "medley" else 1):
                 if earlier and self._rng.random() < AGAIN:
@@ -172,7 +190,8 @@ class Maker:
                 joint = "fade" if kind == "medley" else ""
                 sound, start = self._append(sound, song, joint)
                 end = len(sound) / SAMPLE_RATE
-                played.append(Played(one.work, start / SAMPLE_RATE, end))
+                label = "medley" if kind == "medley" else "copy"
+                played.append(Played(one.work, start / SAMPLE_RATE, end, label))
         return sound, played
 
     def _between(self, bounds: tuple[float, float]) -> float:
@@ -234,71 +253,143 @@ def _drifting(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.interp(at, np.arange(len(sound)), sound).astype(np.float32)
 
 
+def add_covers(
+    address: str, scores: Path, count: int, folder: Path
+) -> tuple[str, dict[str, Path]]:
+    """Copy a catalogue and add a version of some scores; render another of each.
+
+    Args:
+        address: a catalogue in a folder.
+        scores: the archive of POP909.
+        count: how many of its songs.
+        folder: for the copy and the recordings.
+
+    Returns:
+        The address of the copy, and the other versions by the label of their work.
+
+    Raises:
+        AudioError: FluidSynth or all soundfonts are missing.
+    """
+    from bytecover_tf import index
+
+    copy = str(folder / "copy.catalogue")
+    shutil.copytree(address, copy)
+    known, covers = folder / "known", folder / "covers"
+    for place in (known, covers):
+        place.mkdir()
+    songs = list_songs(scores)[:count]
+    for number, song in enumerate(progress_bar(songs, unit="score")):
+        score = excerpt(read_song(scores, song))
+        name = f"score {number}"
+        for seed, place in enumerate((known, covers)):
+            version = Version(f"{name}-{seed}", name, "", score, 2 * number + seed)
+            write_sound(place / f"{name}.flac", perform(version)[-1])
+    if index.main(["--catalogue", copy, str(known)]):
+        raise SystemExit("some renderings cannot be indexed")
+    with open_with_encoder(copy)[0] as catalogue:
+        works = {Path(one.path): one.work for one in catalogue.recordings()}
+    return copy, {works[known / path.name]: path for path in sorted(covers.iterdir())}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--catalogue", required=True, metavar="ADDRESS")
+    parser.add_argument("--catalogue", required=True, metavar="FOLDER")
     parser.add_argument(
         "--others", type=Path, required=True, help="recordings that it does not hold"
     )
     parser.add_argument("--talk", type=Path, required=True, help="recordings of speech")
+    parser.add_argument("--scores", type=Path, help="archive of POP909, for covers")
+    parser.add_argument("--covers", type=int, default=24, help="number of scores")
     parser.add_argument("--sets", type=int, default=6, help="number of sets")
     parser.add_argument("--minutes", type=float, default=20.0, help="length of each")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     talk = [load_audio(path, SAMPLE_RATE) for path in recordings(options.talk)]
-    catalogue, encoder = open_with_encoder(options.catalogue)
     counts: list[Counts] = []
     total = spent = 0.0
-    with catalogue, tempfile.TemporaryDirectory() as folder:
-        known = sorted(catalogue.recordings(), key=lambda one: one.path)
-        known = [one for one in known if one.duration >= MEDLEY_SECONDS[0]]
-        maker = Maker(known, recordings(options.others), np.concatenate(talk), rng)
-        for number in progress_bar(range(options.sets), unit="set"):
-            sound, played = maker.make(options.minutes * 60)
-            path = Path(folder) / f"{number}.flac"
-            write_sound(path, sound)
-            start = time.perf_counter()
-            found = timeline(catalogue, encoder, path)
-            spent += time.perf_counter() - start
-            total += len(sound) / SAMPLE_RATE
-            counts.append(count(played, found))
-            print(counts[-1], flush=True)
-    print(*row(counts))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        address, covers = options.catalogue, dict[str, Path]()
+        if options.scores:
+            address, covers = add_covers(
+                address, options.scores, options.covers, folder
+            )
+        catalogue, encoder = open_with_encoder(address)
+        with catalogue:
+            held = sorted(catalogue.recordings(), key=lambda one: one.path)
+            known = [
+                one
+                for one in held
+                if one.duration >= MEDLEY_SECONDS[0] and one.work not in covers
+            ]
+            others, speech = recordings(options.others), np.concatenate(talk)
+            maker = Maker(known, others, speech, rng, covers)
+            for number in progress_bar(range(options.sets), unit="set"):
+                sound, played = maker.make(options.minutes * 60)
+                path = folder / f"{number}.flac"
+                write_sound(path, sound)
+                start = time.perf_counter()
+                found = timeline(catalogue, encoder, path)
+                spent += time.perf_counter() - start
+                total += len(sound) / SAMPLE_RATE
+                counts.append(count(played, found))
+                print(*row("all", counts[-1:]), flush=True)
+    kinds = sorted({one.kind for each in counts for one in each.played})
+    rows = [row("all", counts), *(row(kind, counts, kind) for kind in kinds)]
+    command = "python -m benchmarks.accuracy.setlist --catalogue FOLDER --others DIR"
+    command += " --talk DIR" + (" --scores pop909.zip" if covers else "")
     write_section(
         "calibration",
         "Setlists",
-        "python -m benchmarks.accuracy.setlist --catalogue ADDRESS --others DIR "
-        "--talk DIR",
+        command,
         f"{len(counts)} sets of {options.minutes:g} minutes, made of recordings of a "
-        f"library of {len(known)} and of others; reading took one "
-        f"{total / spent:.0f}th of their length, other work beside it.\n\n"
-        + table(HEADER, [row(counts)]),
+        f"library of {len(held)} and of others; reading took one "
+        f"{total / spent:.0f}th of their length, other work beside it. A `copy` is a "
+        "recording of the library in another key and tempo; a `cover` is arranged and "
+        "rendered anew from the score that one of the library was made of.\n\n"
+        + table(HEADER, rows),
     )
 
 
 HEADER = [
-    *("songs played", "precision", "recall", "in order"),
+    *("songs", "played", "precision", "recall", "in order"),
     *("median error of start (s)", "of end (s)", "90 % of boundaries within (s)"),
 ]
 
 
-def row(counts: Sequence[Counts]) -> list[str]:
-    """Return the figures of several sets as cells of a table."""
-    played, found, right, in_order = (
-        sum(getattr(one, name) for one in counts)
-        for name in ("played", "found", "right", "in_order")
+def row(name: str, counts: Sequence[Counts], kind: str = "") -> list[str]:
+    """Return the figures of several sets as cells of a table.
+
+    Args:
+        name: the first cell.
+        counts: of the sets.
+        kind: counts songs of this kind alone. What was found amiss is of no kind, so
+            that there is no precision then, nor order.
+    """
+
+    def is_meant(one: Played) -> bool:
+        return kind in ("", one.kind)
+
+    played = sum(is_meant(one) for each in counts for one in each.played)
+    errors = np.concatenate(
+        [
+            each.errors[[is_meant(each.played[number]) for number in each.right]]
+            for each in counts
+        ]
     )
-    errors = np.concatenate([one.errors for one in counts])
-    start, end = np.median(errors, axis=0)
+    found = sum(each.found for each in counts)
+    in_order = sum(each.in_order for each in counts)
+    start, end = np.median(errors, axis=0) if len(errors) else (np.nan, np.nan)
     return [
+        name,
         str(played),
-        f"{right / max(found, 1):.2f}",
-        f"{right / max(played, 1):.2f}",
-        f"{in_order / max(played, 1):.2f}",
+        "" if kind else f"{len(errors) / max(found, 1):.2f}",
+        f"{len(errors) / max(played, 1):.2f}",
+        "" if kind else f"{in_order / max(played, 1):.2f}",
         f"{start:.1f}",
         f"{end:.1f}",
-        f"{np.quantile(errors, 0.9):.1f}",
+        f"{np.quantile(errors, 0.9):.1f}" if len(errors) else "nan",
     ]
 
 

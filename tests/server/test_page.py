@@ -4,10 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 import pytest
 
+from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.data import tunes
 
 for package in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
@@ -48,12 +50,25 @@ def address(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(tmp_path_factory):
+    """Chromium, whose microphone hears the recording that the catalogue lacks."""
+    heard = tmp_path_factory.mktemp("microphone") / "heard.wav"
+    samples = load_audio(tunes.audio_files()[-1], 48000)
+    with wave.open(str(heard), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(48000)
+        file.writeframes((samples * 32767).astype("<i2").tobytes())
+    options = [
+        *("--no-sandbox", "--use-fake-device-for-media-stream"),
+        *(
+            "--use-fake-ui-for-media-stream",
+            f"--use-file-for-fake-audio-capture={heard}",
+        ),
+    ]
     with (
         playwright.sync_playwright() as driver,
-        driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
-        ) as found,
+        driver.chromium.launch(executable_path=CHROMIUM, args=options) as found,
     ):
         yield found
 
@@ -102,6 +117,27 @@ def test_a_file_is_identified_and_both_can_be_heard(page):
     assert page.inner_text(".transport button >> nth=0") == "Play B"
     assert is_within_its_width(page)
     assert not problems(page)
+
+
+def test_what_the_microphone_hears_is_identified(page):
+    page.click("button:has-text('Record')")
+    page.wait_for_timeout(12_000)
+    page.click("button:has-text('Stop')")
+    # Matches come before the answer does.
+    page.wait_for_selector("ol.matches li")
+    page.wait_for_selector("canvas[role=img]")
+    work = tunes.audio_files()[-1].stem.rsplit("-", 1)[0]
+    assert page.inner_text(".match .title >> nth=0").startswith(work)
+    # Space plays; it does not record again.
+    page.keyboard.press("Space")
+    page.wait_for_selector(".transport button:has-text('Pause')")
+
+
+def test_one_view_follows_another(page):
+    for view in ("Setlist", "Library", "Review", "Identify"):
+        page.click(f"nav a:has-text('{view}')")
+        page.wait_for_selector(f"nav a[aria-current]:has-text('{view}')")
+        page.wait_for_selector("main h1, main h2")
 
 
 def test_the_library_is_searched(page, address):

@@ -24,7 +24,7 @@ export function chooser({ title, text }, onFiles, canRecord) {
     },
   });
   const choose = make("button.main", { type: "button", on: { click: () => input.click() } }, icon("file"), "Choose a file");
-  const record = canRecord && recordButton(onFiles, bars);
+  const record = canRecord ? recordButton(onFiles, bars) : null;
   const heading = make("h1", {}, title);
   const place = make("section.drop", {}, bars, heading, make("p.soft", {}, text), make("div.row", {}, choose, record, input));
 

@@ -105,7 +105,10 @@ export function identifyView(main, id) {
       ),
       list,
     );
-    if (best && best.verdict !== "none") list.querySelector("button").click();
+    if (!best || best.verdict === "none") return;
+    list.querySelector("button").click();
+    // The button that recorded has the focus yet, and Space would record again.
+    if (choose.element.contains(document.activeElement)) listening.playButton.focus({ preventScroll: true });
   }
 
   function compare(one, other) {
@@ -151,7 +154,9 @@ function verdict(match, kind) {
   return make(`span.verdict.${kind}`, {}, kind === "version" ? icon("check") : null, words[kind]);
 }
 
-/** Return key, tempo and similarity in words. */
+const RELATIONS = { "same performance": "Same performance", "same artist": "Same artist" };
+
+/** Return what kind of version it is, key, tempo and place in words. */
 export function relation(match) {
   if (match.same_recording) return make("p.facts", {}, make("span", {}, "The same file"));
   if (match.tempo_ratio === null) return make("p.facts", {}, make("span", {}, "Nothing matches"));
@@ -160,6 +165,7 @@ export function relation(match) {
   return make(
     "p.facts",
     {},
+    match.relation in RELATIONS && make("span", {}, RELATIONS[match.relation]),
     make("span", {}, key ? `${count(Math.abs(key), "semitone")} ${key > 0 ? "higher" : "lower"}` : "Same key"),
     make("span", {}, tempo ? `${Math.abs(tempo)}% ${tempo > 0 ? "faster" : "slower"}` : "Same tempo"),
     make("span.number", {}, `${clock(match.query_start)}–${clock(match.query_end)} = ${clock(match.recording_start)}–${clock(match.recording_end)}`),
