@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--plot",
-        type=Path,
+        type=cli.picture_file,
         metavar="FILE",
         help="draw how often each probability was right, as PNG",
     )

@@ -14,7 +14,6 @@ Examples:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from bytecover_tf import cli
 from bytecover_tf.cli.comparisons import print_comparison
@@ -40,7 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cli.add_calibration_argument(parser)
     cli.add_truncated_argument(parser)
     parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="draw where they match, as PNG"
+        "--plot",
+        type=cli.picture_file,
+        metavar="FILE",
+        help="draw where they match, as PNG",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     options = cli.parse_paths(parser, arguments)

@@ -61,13 +61,18 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     beside = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        with naming(path):
+        with naming(path, beside):
             yield beside
             with open(beside, "rb+") as file:
                 os.fsync(file.fileno())
             os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def is_unfinished(name: str) -> bool:
+    """Tell whether a file's name is that of one which `replacing` never finished."""
+    return name.startswith(".") and Path(name).stem.endswith(".part")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -85,12 +90,17 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Name a file in errors that do not, as that of a full disk."""
+def naming(path: Path, beside: Path | None = None) -> Iterator[None]:
+    """Name a file in errors that do not, as that of a full disk, or name another.
+
+    Args:
+        path: the file.
+        beside: what is written in its place meanwhile, of which nobody has heard.
+    """
     try:
         yield
     except OSError as error:
-        if error.filename is not None:
+        if error.filename is not None and error.filename != str(beside):
             raise
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 

@@ -26,7 +26,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bytecover_tf import cli
@@ -58,7 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cli.add_record_argument(parser)
     parser.add_argument("--work", metavar="NAME", help="what to call the work")
     parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="for show: draw the match, as PNG"
+        "--plot",
+        type=cli.picture_file,
+        metavar="FILE",
+        help="for show: draw the match, as PNG",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, one a line")
     options = cli.parse_paths(parser, arguments)

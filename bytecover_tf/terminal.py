@@ -16,9 +16,7 @@ from typing import Any, TextIO
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
-# JSON escapes C0 itself, and leaves the others.
-_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029]")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@")
 
 
 def printable(text: object) -> str:
@@ -62,16 +60,22 @@ def show_json(value: Any) -> None:
     is_unicode = encoding.lower().replace("-", "").startswith("utf")
     line = json.dumps(value, ensure_ascii=not is_unicode)
     print(
-        _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", line), flush=True
+        # JSON escapes C0 itself, and leaves the others.
+        _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", line),
+        flush=True,
     )
 
 
 def csv_cell(value: Any) -> Any:
     """Return a value for a CSV file that a spreadsheet will not calculate.
 
-    Text that begins like a formula gets an apostrophe before it; numbers stay.
+    Text that begins like a formula gets an apostrophe before it, and control characters
+    are escaped, so that a row is a line; numbers stay.
     """
-    return f"'{value}" if isinstance(value, str) and value[:1] in _FORMULA else value
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text[:1] in _FORMULA else text
 
 
 def open_streams() -> None:
@@ -86,6 +90,8 @@ def open_streams() -> None:
         except OSError:
             # The lowest number that is free is the one that was missing.
             os.open(os.devnull, os.O_RDWR)
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")
     if sys.stderr is None:

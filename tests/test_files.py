@@ -32,6 +32,12 @@ def test_a_write_that_fails_names_the_file_and_keeps_the_old(tmp_path):
     assert [found.name for found in tmp_path.iterdir()] == ["groups.json"]
 
 
+def test_a_write_into_no_folder_names_what_was_asked_for(tmp_path):
+    with pytest.raises(FileNotFoundError) as failed:
+        write_atomically(tmp_path / "none" / "undo.jsonl", "x")
+    assert failed.value.filename == str(tmp_path / "none" / "undo.jsonl")
+
+
 def half_written(path):
     path.write_text("half")
     raise ZeroDivisionError

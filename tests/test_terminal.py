@@ -33,16 +33,19 @@ def test_json_is_json_in_any_encoding(codec, monkeypatch):
     show_json(value)
     (line,) = raw.getvalue().decode(codec).splitlines()
     assert json.loads(line) == value
-    assert "\x9b" not in line
+    assert not {"\x9b", "\u202e"} & set(line)
 
 
 def test_a_spreadsheet_calculates_nothing():
-    values = ["=1+1", "+1", "-1", "@sum", "\tx", -5, 0.5, "", None, "a=b", "/x"]
+    values = ["=1+1", "+1", "-1", "@sum", "\t=1", -5, 0.5, "", None, "a=b", "/x"]
     found = [csv_cell(value) for value in values]
-    assert found == ["'=1+1", "'+1", "'-1", "'@sum", "'\tx", *values[5:]]
+    assert found == ["'=1+1", "'+1", "'-1", "'@sum", r"\t=1", *values[5:]]
     text = io.StringIO()
-    csv.writer(text).writerow(found)
+    csv.writer(text).writerow([*found, csv_cell(TITLE)])
     assert not text.getvalue().startswith("=")
+    # A match is a line, whatever its title.
+    assert len(text.getvalue().splitlines()) == 1
+    assert "\x1b" not in text.getvalue()
 
 
 CLOSED = """
@@ -61,6 +64,15 @@ def main(arguments):
 cli.run(main)
 ''', sys.argv[1]])
 """
+
+
+ASKING = CLOSED.replace('print("said")', 'print("said", sys.stdin.isatty())')
+
+
+def test_a_command_that_asks_runs_without_input(tmp_path):
+    command = [sys.executable, "-c", ASKING, str(tmp_path / "out"), "0"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "said False\n"), run.stderr
 
 
 @pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]])

@@ -19,8 +19,12 @@ _HAIR = 256
 _STREAMED = 0x7F000000
 # The byte count in the first frame of an mp3, after its flags and frame count.
 _XING = re.compile(rb"(?:Xing|Info)\0\0\0[\x03\x07\x0b\x0f].{4}(.{4})", re.DOTALL)
-# Chunks that hold the samples, of WAV and AIFF.
-_SAMPLES = (b"data", b"SSND")
+# Chunks that hold the samples, of WAV, AIFF, and AVI.
+_SAMPLES = (b"data", b"SSND", b"movi")
+# How Matroska and ASF begin, and where they say how large they are.
+_EBML, _SEGMENT = bytes.fromhex("1A45DFA3"), bytes.fromhex("18538067")
+_ASF = bytes.fromhex("3026B2758E66CF11A6D900AA0062CE6C")
+_ASF_FILE = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")
 # Bit rates of MPEG-1 and MPEG-2 layer III in kbit/s, and sample rates of MPEG-1.
 _BIT_RATES = (
     (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -48,6 +52,14 @@ def is_cut(file: BinaryIO) -> bool:
         return _ogg_is_cut(file, size)
     if head[4:8] == b"ftyp":
         return _mp4_is_cut(file, size)
+    if head[:4] == b"caff":
+        return _caf_is_cut(file, size)
+    if head[:4] == b"riff":
+        return _w64_is_cut(file, size)
+    if head[:4] == _ASF[:4]:
+        return (_asf_size(file.read(4096)) or 0) > size + _HAIR
+    if head[:3] == b"FLV":
+        return _flv_is_cut(file, size)
     if is_mp3(head):
         return _mp3_is_cut(file, size)
     return False
@@ -58,15 +70,62 @@ def is_mp3(head: bytes) -> bool:
     return head[:3] == b"ID3" or head[:1] == b"\xff"
 
 
+def has_all_bytes(head: bytes, size: int) -> bool:
+    """Tell whether a file has as many bytes as its container says.
+
+    Args:
+        head: its first bytes.
+        size: how many it has.
+
+    Returns:
+        False for containers that do not say so, or say it in another way.
+    """
+    declared = None
+    if head[:4] == _EBML:
+        declared = _matroska_size(head)
+    elif head[:16] == _ASF:
+        declared = _asf_size(head)
+    return declared is not None and declared <= size
+
+
+def _asf_size(head: bytes) -> int | None:
+    """Return the size of an ASF file; None if its writer did not know it."""
+    at = head.find(_ASF_FILE)
+    return (
+        int.from_bytes(head[at + 40 : at + 48], "little") or None if at >= 0 else None
+    )
+
+
+def _matroska_size(head: bytes) -> int | None:
+    """Return the size of a Matroska file; None if its writer did not know it."""
+    position = 4
+    for is_segment in (False, True):
+        if is_segment and head[position : position + 4] != _SEGMENT:
+            return None
+        position += 4 if is_segment else 0
+        first = head[position] if position < len(head) else 0
+        # The number of bytes is that of leading zeros, and one.
+        width = 9 - first.bit_length()
+        digits = int.from_bytes(head[position : position + width], "big")
+        length = digits & ((1 << 7 * width) - 1)
+        if width > 8 or length == (1 << 7 * width) - 1:
+            return None
+        position += width + length
+    return position
+
+
 def ends_whole(packet: bytes, container: str) -> bool:
     """Tell whether the last packet of a recording is a whole frame.
 
     Args:
         packet: as the demuxer gave it.
-        container: FFmpeg's name of the container. Only `mp3` and `flac` files are plain
-            sequences of frames, so only these end with a partial frame when they were
-            cut off.
+        container: FFmpeg's name of the container. Only `mp3`, `flac` and `wv` files are
+            plain sequences of frames, so only these end with a partial frame when they
+            were cut off.
     """
+    if container == "wv":
+        declared = 8 + int.from_bytes(packet[4:8], "little")
+        return packet[:4] == b"wvpk" and len(packet) == declared
     if container == "flac":
         return len(packet) > 2 and _crc16(packet) == 0
     if container == "mp3":
@@ -92,9 +151,10 @@ def _riff_is_cut(file: BinaryIO, size: int) -> bool:
     position = 12
     while position + 8 <= size:
         file.seek(position)
-        chunk = file.read(8)
-        length = int.from_bytes(chunk[4:], order)  # type: ignore[arg-type]
-        if chunk[:4] in _SAMPLES:
+        chunk = file.read(12)
+        length = int.from_bytes(chunk[4:8], order)  # type: ignore[arg-type]
+        name = chunk[8:] if chunk[:4] == b"LIST" else chunk[:4]
+        if name in _SAMPLES:
             length = length if samples is None else samples
             return position + 8 + length > size + _HAIR
         position += 8 + length + length % 2
@@ -112,8 +172,45 @@ def _ogg_is_cut(file: BinaryIO, size: int) -> bool:
     return len(page) < payload + sum(page[27:payload])
 
 
+def _caf_is_cut(file: BinaryIO, size: int) -> bool:
+    position = 8
+    while position + 12 <= size:
+        file.seek(position)
+        chunk = file.read(12)
+        length = int.from_bytes(chunk[4:], "big")
+        if chunk[:4] == b"data":
+            # All bits are set if the samples reach to the end of the file.
+            return length < 2**63 and position + 12 + length > size + _HAIR
+        position += 12 + length
+    return False
+
+
+def _w64_is_cut(file: BinaryIO, size: int) -> bool:
+    position = 40
+    while position + 24 <= size:
+        file.seek(position)
+        chunk = file.read(24)
+        # With the chunk's head, which is a GUID and this.
+        length = int.from_bytes(chunk[16:], "little")
+        if chunk[:4] == b"data":
+            return length < 2**62 and position + length > size + _HAIR
+        position += max(length + -length % 8, 24)
+    return False
+
+
+def _flv_is_cut(file: BinaryIO, size: int) -> bool:
+    """Tell whether the last tag is not followed by its size, as each is."""
+    file.seek(max(size - 4, 0))
+    length = int.from_bytes(file.read(4), "big")
+    if length > size - 4:
+        return True
+    file.seek(size - 4 - length)
+    return int.from_bytes(file.read(4)[1:], "big") + 11 != length
+
+
 def _mp4_is_cut(file: BinaryIO, size: int) -> bool:
     position = 0
+    has_index = False
     while position < size:
         file.seek(position)
         head = file.read(16)
@@ -123,8 +220,12 @@ def _mp4_is_cut(file: BinaryIO, size: int) -> bool:
         if length < 8:  # the box reaches to the end of the file
             return False
         position += length
+        kind = head[4:8]
         if position > size:
-            return head[4:8] in (b"mdat", b"moov", b"moof")
+            # An index of all samples in front, as one of a fragment is not, tells by
+            # their times whether one is missing.
+            return kind in (b"moov", b"moof") or (kind == b"mdat" and not has_index)
+        has_index = kind == b"moov" or (has_index and kind != b"moof")
     return False
 
 

@@ -21,7 +21,7 @@ import soxr
 from av.container import InputContainer
 from av.stream import Disposition
 
-from bytecover_tf.audio.completeness import ends_whole, is_cut, is_mp3
+from bytecover_tf.audio.completeness import ends_whole, has_all_bytes, is_cut, is_mp3
 from bytecover_tf.errors import AudioError
 from bytecover_tf.terminal import warn
 
@@ -58,6 +58,7 @@ _TIMED = {
     "flac",
     "matroska,webm",
     "mov,mp4,m4a,3gp,3g2,mj2",
+    "rm",
     "tta",
     "wv",
 }
@@ -265,7 +266,8 @@ def _frames(file: _File, name: str, allow_truncated: bool) -> Iterator[av.AudioF
         raise AudioError(f"{name}: is empty (0 bytes)")
     declares_more = is_cut(file)
     file.seek(0)
-    may_be_whole = declares_more and is_mp3(file.read(3))
+    head = file.read(4096)
+    may_be_whole = declares_more and is_mp3(head)
     file.seek(0)
     missing = f"its container declares more than the {size} bytes that are there"
     if declares_more and not may_be_whole:
@@ -308,7 +310,7 @@ def _frames(file: _File, name: str, allow_truncated: bool) -> Iterator[av.AudioF
         raise AudioError(
             f"{name}: is damaged: {failed} of {packets} packets cannot be decoded"
         )
-    if is_whole or (declares_more and not may_be_whole):
+    if is_whole or (declares_more and not may_be_whole) or has_all_bytes(head, size):
         return
     if may_be_whole:
         refuse(missing)
@@ -384,16 +386,37 @@ def _mono(frame: av.AudioFrame) -> np.ndarray:
         count = len(channels)
         mono = sum(channels[1:], channels[0])  # many times as fast as NumPy's mean
         if count > 1:
-            energies = [_energy(channel) for channel in channels]
-            # The comparison is written so that values that are not finite stay as they
-            # are.
-            if _energy(mono) / count**2 < _CANCELLED * max(energies):
-                # Choose the same channel in each block where several are about as loud.
-                loud = (energy >= max(energies) / 4 for energy in energies)
-                return channels[list(loud).index(True)] / np.float32(full_scale)
+            loudest = _instead_of_mean(channels, mono)
+            if loudest is not None:
+                return loudest / np.float32(full_scale)
         if count * full_scale > 1:
             mono = mono / np.float32(count * full_scale)
         return mono
+
+
+def _instead_of_mean(
+    channels: list[np.ndarray], total: np.ndarray
+) -> np.ndarray | None:
+    """Return the channel to take if the mean does not contain the music.
+
+    Args:
+        channels: float32 (samples,) each.
+        total: their sum.
+
+    Returns:
+        None if the mean contains it. An offset or hum that all channels share stays in
+        the mean, so what changes from sample to sample, in which these are weak, must
+        not be cancelled either.
+    """
+    for change in (False, True):
+        of = np.diff if change else np.asarray
+        energies = [_energy(of(channel)) for channel in channels]
+        # The comparison is written so that the mean stays where it is not finite.
+        if _energy(of(total)) / len(channels) ** 2 < _CANCELLED * max(energies):
+            # Choose the same channel in each block where several are about as loud.
+            loud = [energy >= max(energies) / 4 for energy in energies]
+            return channels[loud.index(True)]
+    return None
 
 
 def _channels(frame: av.AudioFrame) -> list[np.ndarray]:

@@ -81,7 +81,7 @@ def plan_tags(
 
     Returns:
         The changes that are needed, by path, and the reasons by path why some files
-        cannot be tagged.
+        cannot be tagged, or a path names none.
     """
     versions: dict[str, list[Recording]] = defaultdict(list)
     for recording in catalogue.recordings():
@@ -89,7 +89,10 @@ def plan_tags(
     tops = tuple(os.path.abspath(path) for path in paths)
     changes: list[TagChange] = []
     failed: dict[str, str] = {}
-    everything = (each for works in versions.values() for each in works)
+    everything = [each for works in versions.values() for each in works]
+    for top in tops:
+        if not any(_is_below(each.path, [top]) for each in everything):
+            failed[top] = f"{top}: holds no recording of {catalogue.address}"
     for recording in sorted(everything, key=lambda each: each.path):
         path = recording.path
         if tops and not _is_below(path, tops):

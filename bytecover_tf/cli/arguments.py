@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 MADE_WITH = " (default: the one that the catalogue was made with)"
 
 
+# Formats that Matplotlib draws.
+_PICTURES = (".png", ".pdf", ".svg", ".jpg", ".webp")
+
+
 class HelpFormatter(
     argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
 ):
@@ -83,6 +87,16 @@ def port(text: str) -> int:
             f"expected a port, a number below {2**16}, found {text!r}"
         )
     return number
+
+
+def picture_file(text: str) -> Path:
+    """Read the name of a picture to write, for argparse."""
+    path = Path(text)
+    if path.suffix.lower() not in _PICTURES:
+        raise argparse.ArgumentTypeError(
+            f"expected a name that ends in {', '.join(_PICTURES)}, found {text!r}"
+        )
+    return path
 
 
 def parser(module: str, description: str | None) -> argparse.ArgumentParser:

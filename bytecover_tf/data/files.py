@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bytecover_tf.errors import DataError
+from bytecover_tf.files import is_unfinished
 
 # fmt: off
 SUFFIXES = frozenset((
@@ -40,8 +41,9 @@ def is_recording(path: Path) -> bool:
         path: a file; it is not opened.
 
     Returns:
-        False for `._x.mp3`, which macOS writes beside `x.mp3`. Other names may begin
-        with a dot, as those of some bands do.
+        False for `._x.mp3`, which macOS writes beside `x.mp3`, and for `.x.part.mp3`,
+        which `tag` leaves there if it is killed. Other names may begin with a dot, as
+        those of some bands do.
     """
     return path.suffix.lower() in SUFFIXES and not _is_rubbish(path.name)
 
@@ -52,7 +54,7 @@ def is_rubbish_folder(name: str) -> bool:
 
 
 def _is_rubbish(name: str) -> bool:
-    return name.startswith("._") or name in _RUBBISH_FILES
+    return name.startswith("._") or name in _RUBBISH_FILES or is_unfinished(name)
 
 
 def existing_folder(path: str | os.PathLike[str]) -> Path:

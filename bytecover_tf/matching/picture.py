@@ -12,12 +12,13 @@ from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.audio.hearing import Hearing
 from bytecover_tf.catalogues.tags import read_tags
+from bytecover_tf.files import replacing
 from bytecover_tf.matching.alignment import Alignment, frame_similarities
 from bytecover_tf.matching.calibration import Calibration
 from bytecover_tf.matching.compiling import compiled
 from bytecover_tf.matching.identification import Query
 from bytecover_tf.stores.extraction import read_file
-from bytecover_tf.terminal import clock
+from bytecover_tf.terminal import clock, printable
 
 _COLOUR = "#d62728"
 # Frames of the transform in one column of a picture, if that divides the pooling.
@@ -150,16 +151,17 @@ def plot_comparison(
             left.axhline(edge, color="white", linewidth=1.2, linestyle=":")
     for axis in (matrix.xaxis, matrix.yaxis):
         axis.set_major_formatter(lambda value, _: clock(value))
-    matrix.set_xlabel(f"A: {first.name}", parse_math=False)
+    matrix.set_xlabel(f"A: {printable(first.name)}", parse_math=False)
     matrix.yaxis.set_label_position("right")
-    matrix.set_ylabel(f"B: {second.name}", parse_math=False)
+    matrix.set_ylabel(f"B: {printable(second.name)}", parse_math=False)
     left.set_xticks(top.get_yticks(), minor=False)
     left.set_xlim(*_octaves(second.frontend))
     top.tick_params(labelbottom=False)
     matrix.tick_params(labelleft=False)
     top.set_ylabel("octave")
     left.set_xlabel("octave")
-    figure.savefig(path, dpi=120)
+    with replacing(path) as beside:
+        figure.savefig(beside, dpi=120)
 
 
 def plot_reliability(calibration: Calibration, path: Path) -> None:
@@ -188,7 +190,8 @@ def plot_reliability(calibration: Calibration, path: Path) -> None:
         ylabel="share that is a version (area: number of queries)",
         title=f"calibration error {calibration.origin['calibration_error']:.3f}",
     )
-    figure.savefig(path, dpi=120)
+    with replacing(path) as beside:
+        figure.savefig(beside, dpi=120)
 
 
 def match_path(similarity: np.ndarray, alignment: Alignment) -> np.ndarray:

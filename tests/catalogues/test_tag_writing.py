@@ -118,8 +118,10 @@ def flacs(catalogue, tmp_path):
 
 
 def test_what_is_written(catalogue, flacs, tmp_path):
-    changes, _ = plan_tags(catalogue, [str(flacs[0]), str(tmp_path / "none")])
+    changes, failed = plan_tags(catalogue, [str(flacs[0]), str(tmp_path / "none")])
     assert [change.path for change in changes] == [str(flacs[0])]
+    (reason,) = failed.values()
+    assert reason.startswith(f"{tmp_path / 'none'}: holds no recording of ")
     # A title that is there stays, unless it is to be changed.
     assert changes[0].after == {"work": ["kept"], "versions": ["Ä - 1; Ä - 2"]}
     (change,) = plan_tags(catalogue, [str(flacs[0])], overwrite=True)[0]

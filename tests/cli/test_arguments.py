@@ -3,6 +3,7 @@ import pytest
 from bytecover_tf import (
     calibrate,
     cli,
+    compare,
     evaluate,
     features,
     group,
@@ -61,6 +62,14 @@ def test_a_probability_is_at_most_one(value, capsys):
         identify.main([*CATALOGUE, "x.mp3", "--setlist", f"--least={value}"])
     assert "argument --least: expected a" in capsys.readouterr().err
     assert cli.probability("1") == 1
+
+
+@pytest.mark.parametrize("name", ["p.xyz", "p", ".png", "p.npy"])
+def test_a_picture_is_refused_before_anything_is_computed(name, capsys):
+    with pytest.raises(SystemExit):
+        compare.main(["a.mp3", "b.mp3", "--plot", name])
+    assert "argument --plot: expected a name that ends in" in capsys.readouterr().err
+    assert cli.picture_file("a/p.PNG").name == "p.PNG"
 
 
 def test_a_port_has_sixteen_bits(capsys):

@@ -4,6 +4,7 @@ import pytest
 
 from bytecover_tf.data.files import SUFFIXES, recordings, search
 from bytecover_tf.errors import DataError
+from bytecover_tf.files import replacing
 
 
 def touch(root, *names):
@@ -35,6 +36,18 @@ def test_only_known_rubbish_is_passed_over(tmp_path):
     found = search(tmp_path)
     wanted = [".x.mp3", "...And Justice/one.flac", ".38 Special/caught.flac"]
     assert names(tmp_path, found.recordings) == wanted
+    assert found.others == []
+
+
+def test_what_a_killed_writer_left_is_no_recording(tmp_path):
+    touch(tmp_path, "song.flac", "a part.flac", "song.part.flac")
+    with replacing(tmp_path / "song.flac") as beside:
+        beside.write_bytes(b"")
+        # As after SIGKILL, which lets nobody clean up.
+        found = search(tmp_path)
+    assert names(tmp_path, found.recordings) == [
+        *("a part.flac", "song.flac", "song.part.flac")
+    ]
     assert found.others == []
 
 
