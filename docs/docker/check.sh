@@ -37,13 +37,12 @@ printf 0123456789abcdef-token >"$work/token"
 chown -R 1000 "$work"
 chmod 755 "$work"
 box=$(buildah from --pull-never localhost/bytecover-check)
-run() {
-    setsid buildah run --volume "$work/catalogue:/catalogue" --volume "$work/music:/music:ro" \
-        --volume "$work/token:/run/secrets/token:ro" "$box" -- bytecover "$@"
-}
-run index --catalogue /catalogue /music
-run serve --catalogue /catalogue --host 0.0.0.0 --port $port --allow /music \
-    --token-file /run/secrets/token &
+mounts="--volume $work/catalogue:/catalogue --volume $work/music:/music:ro"
+mounts="$mounts --volume $work/token:/run/secrets/token:ro"
+buildah run $mounts "$box" -- bytecover index --catalogue /catalogue /music
+# In a group of its own, so that all of it can be ended.
+setsid buildah run $mounts "$box" -- bytecover serve --catalogue /catalogue \
+    --host 0.0.0.0 --port $port --allow /music --token-file /run/secrets/token &
 server=$!
 address=http://127.0.0.1:$port
 curl --silent --retry 60 --retry-connrefused --retry-delay 1 --max-time 120 \
