@@ -8,6 +8,7 @@
     encoder.tflite, encoder_int8.tflite         for LiteRT, from either
     manifest.json               what the graphs read and give, licence, versions,
                                 checksums of all files, parity
+    README.md, golden/, ...     as `export.companions` says
 
 The folder appears once everything in it has been compared with the model.
 """
@@ -44,11 +45,11 @@ from bytecover_tf.files import content_hash
 from bytecover_tf.stores.feature_store import FeatureStore
 from export import DEFAULT_FORMATS, INPUTS, onnx_graphs, parity
 from export.compact import compact
+from export.companions import LICENCE, write_companions, write_sums
 from export.graphs import Graphs, write_saved_model
 from export.serving import write_serving_files
 
 _FORMAT = 1
-LICENCE = "Apache-2.0"
 _READS = {
     "waveform": "mono samples at the frontend's sample rate, min_samples or more",
     "features": "the amplitude of a constant-Q transform as the frontend describes it",
@@ -74,7 +75,7 @@ def export(
     precisions: Sequence[str] = ("float32",),
     report: Callable[[str], None] = lambda line: None,
     licence: str = "",
-    compacted: bool = False,
+    shipped: bool = False,
 ) -> dict[str, Any]:
     """Write a bundle and return its manifest.
 
@@ -88,8 +89,9 @@ def export(
         report: called with a line for each file that is done.
         licence: of the encoder, as an SPDX identifier; by default that of the
             package for an encoder of the package, and none for any other.
-        compacted: whether float32 ONNX files hold weights as float16 where no bit is
-            lost by that. Half the size; meant for runtimes that fold constants.
+        shipped: whether it is for the package itself: float32 ONNX files hold weights
+            as float16 where no bit is lost by that, which halves them and suits
+            runtimes that fold constants; and nothing stands beside the graphs.
 
     Raises:
         EncoderError: there is no encoder, or `out` exists.
@@ -128,9 +130,11 @@ def export(
             writer.saved_model(tuple(inputs))
         if "onnx" in formats:
             kernels = [np.asarray(weight) for weight in model.trainable_variables]
-            writer.onnx(inputs, precisions, kernels if compacted else ())
+            writer.onnx(inputs, precisions, kernels if shipped else ())
         if "tflite" in formats:
             writer.lite(tuple(inputs), precisions)
+        if not shipped:
+            write_companions(beside, original, identity, writer.files)
         manifest = {
             "format": _FORMAT,
             **identity,
@@ -145,6 +149,8 @@ def export(
             "encoder": info,
         }
         (beside / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        if not shipped:
+            write_sums(beside)
         os.replace(beside, out)
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -71,7 +71,8 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
         EncoderError: there is no encoder.
         ParityError: its export differs from it.
     """
-    from export.bundle import LICENCE, export
+    from export.bundle import export
+    from export.companions import LICENCE
 
     source, folder = encoder_file(encoder), pretrained.WEIGHTS / name
     with tempfile.TemporaryDirectory() as beside:
@@ -88,7 +89,7 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
             ("features",),
             report=print,
             licence=LICENCE,
-            compacted=True,
+            shipped=True,
         )
         shutil.copy(rounded, bundle)
         shutil.copy(card, bundle / "README.md")

@@ -26,6 +26,7 @@ from bytecover_tf.encoders.runtimes import (
     OnnxNetwork,
     SavedModelNetwork,
 )
+from bytecover_tf.encoders.saving import copy_encoder
 from bytecover_tf.errors import ConfigError, EncoderError, explain
 from bytecover_tf.files import content_hash, json_object
 
@@ -83,6 +84,7 @@ class Encoder:
         self.dim = network.dim
         self.info = info or {}
         self.errors: dict[int, str] = {}
+        self._path: Path | None = None
         self._reads_samples = getattr(network, "source", "features") == "waveform"
 
     def embed_audio(self, paths: Iterable[str | Path]) -> np.ndarray:
@@ -98,6 +100,24 @@ class Encoder:
     ) -> np.ndarray:
         """Return the vectors of `try_features`, and keep its `errors`."""
         return self._keep(self.try_features(features, names))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Copy the encoder into a folder, which `load_encoder` then takes.
+
+        Args:
+            folder: must not exist, or be empty.
+
+        Raises:
+            EncoderError: the folder holds something; or the encoder was not loaded
+                from a file, or from an ONNX file without its bundle.
+            OSError: it cannot be written.
+        """
+        if self._path is None:
+            raise EncoderError(
+                "this encoder was not loaded from a file; write its model by "
+                "`encoders.model_file.save_model`"
+            )
+        copy_encoder(self._path, Path(folder))
 
     def _keep(self, embedded: Embedded) -> np.ndarray:
         self.errors = embedded.errors
@@ -278,6 +298,12 @@ def load_encoder(
         EncoderError: there is no encoder, or it cannot be read.
     """
     path = locate(path)
+    encoder = _load(path, providers, threads)
+    encoder._path = path
+    return encoder
+
+
+def _load(path: Path, providers: Sequence[str] | None, threads: int | None) -> Encoder:
     if path.is_dir():
         return _from_folder(path, providers, threads)
     if path.suffix == ".onnx":

@@ -8,7 +8,9 @@ imported, so ONNX Runtime needs no TensorFlow.
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +22,8 @@ from bytecover_tf.files import json_object
 
 # The metadata entry in which an exported ONNX file describes itself.
 METADATA = "bytecover"
+# What shows that the machine has an NVIDIA GPU, as its driver makes it.
+_GPU = Path("/dev/nvidiactl")
 # The file in which a bundle of exported encoders describes itself.
 MANIFEST = "manifest.json"
 
@@ -138,6 +142,9 @@ def onnx_session(
     available = onnxruntime.get_available_providers()
     preferred = ("CUDAExecutionProvider", "CPUExecutionProvider")
     chosen = providers or [name for name in preferred if name in available]
+    advice = _on_lost_gpu(available)
+    if advice and not providers and _GPU.exists():
+        warnings.warn(f"networks run on the CPU: {advice}", stacklevel=2)
     # Without a GPU the runtime falls back to the CPU; that is no reason to warn.
     onnxruntime.set_default_logger_severity(4)
     try:
@@ -151,8 +158,23 @@ def onnx_session(
         raise EncoderError(
             f"ONNX Runtime cannot use {', '.join(missing)} here; it has "
             + ", ".join(available)
+            + (f". {advice}" if advice else "")
         )
     return session
+
+
+def _on_lost_gpu(available: Sequence[str]) -> str:
+    """Return advice if ONNX Runtime for CPUs was installed over that for GPUs."""
+    if "CUDAExecutionProvider" in available:
+        return ""
+    try:
+        distribution("onnxruntime-gpu")
+    except PackageNotFoundError:
+        return ""
+    return (
+        "onnxruntime-gpu is installed, but pip wrote onnxruntime over it; bring it "
+        "back by `pip install --force-reinstall --no-deps onnxruntime-gpu`"
+    )
 
 
 class LiteNetwork:

@@ -208,3 +208,14 @@ def test_node_example_refuses(node_example, bundle, wavs, samples, message, tmp_
     result = run_node(node_example / "compare.mjs", model, path, wavs[0])
     assert result.returncode == 1
     assert f"song.wav: {message}" in result.stderr
+
+
+@needs_node
+def test_node_example_gives_the_golden_embedding(node_example, bundle):
+    clip, model = bundle / "golden" / "clip.wav", bundle / "encoder_waveform.onnx"
+    result = run_node(node_example / "compare.mjs", "--json", model, clip, clip)
+    assert result.returncode == 0, result.stderr
+    golden = np.fromfile(bundle / "golden" / "embedding.f32", "<f4")
+    tolerance = json.loads((bundle / "golden" / "golden.json").read_text())["tolerance"]
+    found = json.loads(result.stdout)["embeddings"][0]
+    assert np.abs(found - golden).max() < tolerance
