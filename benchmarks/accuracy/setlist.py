@@ -347,8 +347,9 @@ def main() -> None:
         f"library of {len(held)} and of others; reading took one "
         f"{total / spent:.0f}th of their length, other work beside it. A `copy` is a "
         "recording of the library in another key and tempo; a `cover` is arranged and "
-        "rendered anew from the score that one of the library was made of.\n\n"
-        + table(HEADER, rows),
+        "rendered anew from the score that one of the library was made of. A song that "
+        "is taken for a version of it which the library holds as another work is not "
+        "found.\n\n" + table(HEADER, rows),
     )
 
 
