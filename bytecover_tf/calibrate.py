@@ -57,10 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cli.require_extra("plots", "matplotlib")
 
     from bytecover_tf.catalogues.opening import open_with_encoder
-    from bytecover_tf.encoders.pretrained import is_pretrained_name
-    from bytecover_tf.errors import ConfigError
-    from bytecover_tf.matching.calibration import calibration_beside
-    from bytecover_tf.matching.calibration_fit import calibrate
+    from bytecover_tf.matching.calibration_fit import calibrate, describe, place_beside
     from bytecover_tf.matching.decisions import find_record
     from bytecover_tf.matching.review import known_pairs
 
@@ -68,13 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.catalogue, options.encoder, cli.hearing_of(options.hearing)
     )
     with catalogue:
-        used = options.encoder or catalogue.identity.encoder_path
-        if options.out is None and is_pretrained_name(used):
-            raise ConfigError(
-                f"{used} came with the package; name a file of your own by --out"
-            )
-        parts = catalogue.identity.parts
-        path = options.out or calibration_beside(used, parts)
+        made_with = catalogue.identity
+        path = options.out or place_beside(
+            options.encoder or made_with.encoder_path, made_with.parts
+        )
         record = find_record(catalogue, options.record)
         accepted, undecided = known_pairs(catalogue, record)
         fitted, failed = calibrate(
@@ -88,18 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from bytecover_tf.matching.picture import plot_reliability
 
         plot_reliability(fitted, options.plot)
-    figures = fitted.origin
-    print(
-        f"written: {path}\n"
-        f"{figures['queries']} queries, {figures['pairs']} pairs, of which "
-        f"{figures['versions']} of versions\n"
-        f"calibration error {figures['calibration_error']:.3f}, "
-        f"Brier score {figures['brier']:.3f}\n"
-        f"version from {fitted.version:.2f}: {figures['found']:.0%} of versions found, "
-        f"{figures['false_versions']:.0%} false alarms\n"
-        f"unsure from {fitted.unsure:.2f}: {figures['noticed']:.0%} of versions "
-        f"noticed, {figures['false_alarms']:.0%} false alarms"
-    )
+    print(f"written: {path}\n{describe(fitted)}")
     return cli.SOME_FAILED if failed else cli.OK
 
 

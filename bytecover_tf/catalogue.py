@@ -15,28 +15,16 @@ Examples:
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from bytecover_tf import cli
-from bytecover_tf.cli.catalogue_reports import (
-    list_as_csv,
-    list_as_json,
-    list_as_table,
-    print_info,
-    print_verification,
-)
-
-if TYPE_CHECKING:
-    from bytecover_tf.catalogues import Catalogue
+from bytecover_tf.cli.catalogue_actions import ACTIONS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show, verify or change a catalogue; return the exit status."""
     parser = cli.parser("catalogue", __doc__)
-    parser.add_argument("action", choices=_ACTIONS, help="what to do")
+    parser.add_argument("action", choices=ACTIONS, help="what to do")
     parser.add_argument(
         "names",
         nargs="*",
@@ -56,57 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.catalogues import open_catalogue
 
     with open_catalogue(options.catalogue) as catalogue:
-        return _ACTIONS[options.action](catalogue, options)
+        return ACTIONS[options.action](catalogue, options)
 
-
-def _info(catalogue: Catalogue, _options: argparse.Namespace) -> int:
-    print_info(catalogue)
-    return cli.OK
-
-
-def _list(catalogue: Catalogue, options: argparse.Namespace) -> int:
-    from bytecover_tf.catalogues.listing import find_recordings
-
-    found = find_recordings(catalogue, " ".join(options.names))
-    write = (
-        list_as_json if options.json else list_as_csv if options.csv else list_as_table
-    )
-    write(found)
-    return cli.OK if found else cli.NOTHING_DONE
-
-
-def _verify(catalogue: Catalogue, options: argparse.Namespace) -> int:
-    from bytecover_tf.catalogues.indexing import find_files
-
-    paths: list[str] = []
-    if options.names:
-        asked = find_files(options.names)
-        paths = asked.paths
-        for line in asked.found.left_out():
-            cli.warn(line)
-    found = catalogue.verify(paths, options.look_again)
-    print_verification(catalogue.address, found)
-    return cli.OK if found.is_sound else cli.SOME_FAILED
-
-
-def _remove(catalogue: Catalogue, options: argparse.Namespace) -> int:
-    names: list[str] = options.names
-    ids = {}
-    for recording in catalogue.recordings():
-        ids[recording.id] = ids[recording.path] = recording.id
-    known = [ids.get(name) or ids.get(os.path.abspath(name)) for name in names]
-    for name, found in zip(names, known, strict=True):
-        if found is None:
-            cli.warn(f"not there: {name}")
-    chosen = {found for found in known if found}
-    catalogue.remove(sorted(chosen))
-    print(f"{catalogue.address}: {len(chosen)} removed, {catalogue.count()} left")
-    if None not in known:
-        return cli.OK
-    return cli.SOME_FAILED if chosen else cli.NOTHING_DONE
-
-
-_ACTIONS = {"info": _info, "list": _list, "verify": _verify, "remove": _remove}
 
 if __name__ == "__main__":
     cli.run(main)

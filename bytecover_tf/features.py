@@ -67,10 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{store}: {report.extracted} extracted, {report.present} already there, "
         f"{len(report.failed)} failed"
     )
-    if not report.failed and paths.issuperset(report.damaged):
-        return cli.OK
-    done = report.extracted + report.present
-    return cli.SOME_FAILED if done else cli.NOTHING_DONE
+    failed = len(report.failed) + len(set(report.damaged) - paths)
+    return cli.status_of(failed, report.extracted + report.present)
 
 
 if __name__ == "__main__":

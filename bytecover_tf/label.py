@@ -13,7 +13,6 @@ Examples:
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -72,15 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.allow_truncated,
     )
     for reason in report.failed.values():
-        print(f"skipped: {reason}", file=sys.stderr)
+        cli.warn(f"skipped: {reason}")
     print(
         f"{options.out}: {report.labelled} labelled, {report.present} already there, "
         f"{len(report.failed)} failed"
     )
-    if not report.failed:
-        return cli.OK
-    done = report.labelled + report.present
-    return cli.SOME_FAILED if done else cli.NOTHING_DONE
+    return cli.status_of(len(report.failed), report.labelled + report.present)
 
 
 if __name__ == "__main__":

@@ -22,29 +22,21 @@ Examples:
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from bytecover_tf import cli
-from bytecover_tf.cli.questions import ask, print_decision, print_question
-from bytecover_tf.errors import DataError
-
-if TYPE_CHECKING:
-    from bytecover_tf.catalogues import Catalogue
-    from bytecover_tf.matching.decisions import Decision, Record
+from bytecover_tf.cli.questions import ask
+from bytecover_tf.cli.review_actions import ACTIONS, act
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show or decide questions; return the exit status."""
     parser = cli.parser("review", __doc__)
-    actions = ("ask", "list", "show", "accept", "reject", "merge", "split", "undo")
     parser.add_argument(
         "action",
         nargs="?",
-        choices=actions,
+        choices=ACTIONS,
         help="what to do (default: ask on a terminal, else list)",
     )
     parser.add_argument(
@@ -77,70 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         record = Record(catalogue, options.record)
         if options.action == "ask":
             ask(catalogue, record)
-        elif options.action in ("list", "show"):
-            _show(catalogue, record, options)
         else:
-            decision = _decide(catalogue, record, options)
-            if options.json:
-                cli.show_json(decision.to_dict())
-            elif options.action != "undo":
-                print_decision(decision)
+            act(catalogue, record, options)
     return cli.OK
-
-
-def _show(catalogue: Catalogue, record: Record, options: argparse.Namespace) -> None:
-    from bytecover_tf.matching import review
-
-    if options.action == "list":
-        questions = review.queue(catalogue, record)
-    else:
-        questions = [review.find_question(catalogue, _number(options), record)]
-    for question in questions:
-        if options.json:
-            cli.show_json(question.to_dict())
-        else:
-            print_question(question)
-    if options.action == "show" and options.plot:
-        review.draw(catalogue, questions[0], options.plot)
-        cli.warn(f"written: {options.plot}")
-    elif options.action == "list" and not options.json:
-        print(f"{len(questions)} questions; `group` looks for more")
-
-
-def _decide(
-    catalogue: Catalogue, record: Record, options: argparse.Namespace
-) -> Decision:
-    from bytecover_tf.matching import review
-
-    if options.action in ("accept", "reject"):
-        question = review.find_question(catalogue, _number(options), record)
-        is_version = options.action == "accept"
-        return review.decide(catalogue, question.pair, is_version, options.work, record)
-    if options.action == "undo":
-        decision, count = review.undo(catalogue, record)
-        if not options.json:
-            print(f"{decision.action} undone; {count} recordings have their work again")
-        return decision
-    known = {}
-    for recording in catalogue.recordings():
-        known[recording.id] = known[recording.path] = recording.id
-    ids = [
-        known.get(name) or known.get(os.path.abspath(name), name)
-        for name in options.names
-    ]
-    change = review.merge if options.action == "merge" else review.split
-    return change(catalogue, ids, options.work, record)
-
-
-def _number(options: argparse.Namespace) -> int:
-    try:
-        (name,) = options.names
-        return int(name)
-    except ValueError:
-        raise DataError(
-            f"{options.action}: expected the number of a question, found "
-            f"{' '.join(options.names) or 'none'}"
-        ) from None
 
 
 if __name__ == "__main__":

@@ -16,14 +16,11 @@ Examples:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bytecover_tf import cli
-
-if TYPE_CHECKING:
-    from bytecover_tf.catalogues.tag_writing import TagChange
+from bytecover_tf.cli.tag_reports import print_change, print_end
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,35 +54,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with open_catalogue(options.catalogue) as catalogue:
         if options.undo:
             count, failed = undo_tags(catalogue, options.undo)
-            return _end(f"{count} files have their tags again", count, failed)
+            return print_end(f"{count} files have their tags again", count, failed)
         changes, failed = plan_tags(catalogue, options.paths, options.overwrite)
         for change in changes:
-            _print(change)
+            print_change(change)
         count = len(changes)
         if options.write is None:
-            return _end(f"{count} files would change; --write does it", count, failed)
+            return print_end(
+                f"{count} files would change; --write does it", count, failed
+            )
         unwritten = write_tags(catalogue, changes, options.write)
     count -= len(unwritten)
     told = f"{count} files changed; --undo {options.write} takes that back"
-    return _end(told, count, {**failed, **unwritten})
-
-
-def _print(change: TagChange) -> None:
-    cli.show(change.path)
-    for field, after in change.after.items():
-        before = change.before[field]
-        if list(after) != list(before):
-            was = f"{'; '.join(before)!r} -> " if before else ""
-            cli.show(f"  {field}: {was}{'; '.join(after)!r}")
-
-
-def _end(told: str, count: int, failed: Mapping[str, str]) -> int:
-    for reason in failed.values():
-        cli.warn(f"skipped: {reason}")
-    cli.show(told)
-    if not failed:
-        return cli.OK
-    return cli.SOME_FAILED if count else cli.NOTHING_DONE
+    return print_end(told, count, {**failed, **unwritten})
 
 
 if __name__ == "__main__":

@@ -18,62 +18,14 @@ Examples:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from bytecover_tf import cli
+from bytecover_tf.cli.train_hearing_options import train_hearing_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train a network that hears notes; return the exit status."""
-    parser = cli.parser("train_hearing", __doc__)
-    parser.add_argument(
-        "--labelled",
-        nargs="+",
-        required=True,
-        metavar="FOLDER",
-        help="recordings with the notes that are heard in them",
-    )
-    parser.add_argument(
-        "--run-dir",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="the folder of this run; made if there is none",
-    )
-    parser.add_argument(
-        "--steps",
-        type=cli.positive_int,
-        default=2600,
-        metavar="N",
-        help="how many steps to train, a multiple of 100",
-    )
-    parser.add_argument(
-        "--batch",
-        type=cli.positive_int,
-        default=12,
-        metavar="N",
-        help="how many crops of 15 s a step takes",
-    )
-    parser.add_argument(
-        "--learning-rate",
-        type=cli.positive_float,
-        default=2e-3,
-        metavar="RATE",
-        help="its peak, after a hundred steps",
-    )
-    parser.add_argument(
-        "--filters",
-        type=cli.positive_int,
-        default=24,
-        metavar="N",
-        help="channels of the hidden convolutions",
-    )
-    parser.add_argument(
-        "--seed",
-        type=cli.natural_int,
-        default=0,
-        help="seed of the first weights and of the crops",
-    )
+    parser = train_hearing_parser(__doc__)
     options = parser.parse_args(arguments)
     cli.require_extra("train", "tensorflow", "keras", "librosa")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.identifiers import EXPECTED, canonical
 from bytecover_tf.catalogues.rows import Recording
@@ -29,6 +32,25 @@ def find_recordings(catalogue: Catalogue, text: str = "") -> list[Recording]:
     return sorted(
         found, key=lambda each: (each.artist, each.album, each.title, each.path)
     )
+
+
+def find_ids(catalogue: Catalogue, names: Iterable[str]) -> dict[str, str | None]:
+    """Return the id of each recording that is named by its id or its path.
+
+    Args:
+        catalogue: what to search.
+        names: ids, and paths that may be relative.
+
+    Returns:
+        Ids by name; None for a name that no recording has.
+
+    Raises:
+        CatalogueError: the catalogue cannot be read.
+    """
+    known = {}
+    for recording in catalogue.recordings():
+        known[recording.id] = known[recording.path] = recording.id
+    return {name: known.get(name) or known.get(os.path.abspath(name)) for name in names}
 
 
 def _as_stored(word: str) -> str:

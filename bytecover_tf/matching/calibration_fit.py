@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -12,8 +13,15 @@ from bytecover_tf.audio.hearing import Hearing
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.encoders.encoder import Encoder
-from bytecover_tf.errors import AudioError, DataError
-from bytecover_tf.matching.calibration import Calibration, Labels, Pairs, fit
+from bytecover_tf.encoders.pretrained import is_pretrained_name
+from bytecover_tf.errors import AudioError, ConfigError, DataError
+from bytecover_tf.matching.calibration import (
+    Calibration,
+    Labels,
+    Pairs,
+    calibration_beside,
+    fit,
+)
 from bytecover_tf.matching.decisions import Pair, pair_of
 from bytecover_tf.matching.identification import Comparison, Query, align_candidates
 from bytecover_tf.progress import progress_bar
@@ -73,6 +81,38 @@ def calibrate(
     )
     fitted = fit(pairs, labels, catalogue.address, identity.encoder, identity.parts)
     return fitted, failed
+
+
+def place_beside(encoder_path: str, parts: int) -> Path:
+    """Return where `identify` will look for the calibration of one's own encoder.
+
+    Args:
+        encoder_path: what `load_encoder` takes.
+        parts: of the chroma that is aligned.
+
+    Raises:
+        ConfigError: the encoder came with the package.
+    """
+    if is_pretrained_name(encoder_path):
+        raise ConfigError(
+            f"{encoder_path} came with the package; name a file of your own by --out"
+        )
+    return calibration_beside(encoder_path, parts)
+
+
+def describe(fitted: Calibration) -> str:
+    """Return in some lines what a calibration was fitted on, and how well it fits."""
+    figures = fitted.origin
+    return (
+        f"{figures['queries']} queries, {figures['pairs']} pairs, of which "
+        f"{figures['versions']} of versions\n"
+        f"calibration error {figures['calibration_error']:.3f}, "
+        f"Brier score {figures['brier']:.3f}\n"
+        f"version from {fitted.version:.2f}: {figures['found']:.0%} of versions found, "
+        f"{figures['false_versions']:.0%} false alarms\n"
+        f"unsure from {fitted.unsure:.2f}: {figures['noticed']:.0%} of versions "
+        f"noticed, {figures['false_alarms']:.0%} false alarms"
+    )
 
 
 def measure(

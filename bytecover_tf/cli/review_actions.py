@@ -1,0 +1,88 @@
+"""What `review` does at one go, in contrast to the questions on a terminal."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from bytecover_tf.cli.questions import print_decision, print_question
+from bytecover_tf.errors import DataError
+from bytecover_tf.terminal import show_json, warn
+
+if TYPE_CHECKING:
+    from bytecover_tf.catalogues import Catalogue
+    from bytecover_tf.matching.decisions import Decision, Record
+
+ACTIONS = ("ask", "list", "show", "accept", "reject", "merge", "split", "undo")
+
+
+def act(catalogue: Catalogue, record: Record, options: argparse.Namespace) -> None:
+    """Show questions or take a decision.
+
+    Args:
+        catalogue: what they are about.
+        record: keeps the decisions.
+        options: of `review`; their `action` is any of `ACTIONS` but `ask`.
+
+    Raises:
+        DataError: a name is not that of a question or recording.
+    """
+    if options.action in ("list", "show"):
+        _show(catalogue, record, options)
+        return
+    decision = _decide(catalogue, record, options)
+    if options.json:
+        show_json(decision.to_dict())
+    elif options.action != "undo":
+        print_decision(decision)
+
+
+def _show(catalogue: Catalogue, record: Record, options: argparse.Namespace) -> None:
+    from bytecover_tf.matching import review
+
+    if options.action == "list":
+        questions = review.queue(catalogue, record)
+    else:
+        questions = [review.find_question(catalogue, _number(options), record)]
+    for question in questions:
+        if options.json:
+            show_json(question.to_dict())
+        else:
+            print_question(question)
+    if options.action == "show" and options.plot:
+        review.draw(catalogue, questions[0], options.plot)
+        warn(f"written: {options.plot}")
+    elif options.action == "list" and not options.json:
+        print(f"{len(questions)} questions; `group` looks for more")
+
+
+def _decide(
+    catalogue: Catalogue, record: Record, options: argparse.Namespace
+) -> Decision:
+    from bytecover_tf.catalogues.listing import find_ids
+    from bytecover_tf.matching import review
+
+    if options.action in ("accept", "reject"):
+        question = review.find_question(catalogue, _number(options), record)
+        is_version = options.action == "accept"
+        return review.decide(catalogue, question.pair, is_version, options.work, record)
+    if options.action == "undo":
+        decision, count = review.undo(catalogue, record)
+        if not options.json:
+            print(f"{decision.action} undone; {count} recordings have their work again")
+        return decision
+    known = find_ids(catalogue, options.names)
+    ids = [known[name] or name for name in options.names]
+    change = review.merge if options.action == "merge" else review.split
+    return change(catalogue, ids, options.work, record)
+
+
+def _number(options: argparse.Namespace) -> int:
+    try:
+        (name,) = options.names
+        return int(name)
+    except ValueError:
+        raise DataError(
+            f"{options.action}: expected the number of a question, found "
+            f"{' '.join(options.names) or 'none'}"
+        ) from None

@@ -1,0 +1,66 @@
+"""The options of `train_hearing`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bytecover_tf.cli import arguments
+
+
+def train_hearing_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the parser of the command.
+
+    Args:
+        description: what --help says above the options.
+    """
+    parser = arguments.parser("train_hearing", description)
+    parser.add_argument(
+        "--labelled",
+        nargs="+",
+        required=True,
+        metavar="FOLDER",
+        help="recordings with the notes that are heard in them",
+    )
+    parser.add_argument(
+        "--run-dir",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the folder of this run; made if there is none",
+    )
+    parser.add_argument(
+        "--steps",
+        type=arguments.positive_int,
+        default=2600,
+        metavar="N",
+        help="how many steps to train, a multiple of 100",
+    )
+    parser.add_argument(
+        "--batch",
+        type=arguments.positive_int,
+        default=12,
+        metavar="N",
+        help="how many crops of 15 s a step takes",
+    )
+    parser.add_argument(
+        "--learning-rate",
+        type=arguments.positive_float,
+        default=2e-3,
+        metavar="RATE",
+        help="its peak, after a hundred steps",
+    )
+    parser.add_argument(
+        "--filters",
+        type=arguments.positive_int,
+        default=24,
+        metavar="N",
+        help="channels of the hidden convolutions",
+    )
+    parser.add_argument(
+        "--seed",
+        type=arguments.natural_int,
+        default=0,
+        help="seed of the first weights and of the crops",
+    )
+    return parser
