@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeAlias, TypeVar
 
 from bytecover_tf.errors import ByteCoverError
 from bytecover_tf.terminal import warn
@@ -22,6 +22,9 @@ _PATIENCE = 1800.0
 
 SUMS = "SHA256SUMS"
 """A folder's list of checksums."""
+
+JsonObject: TypeAlias = dict[str, Any]
+"""A JSON object, as `json.loads` returns it and `json.dumps` takes it."""
 
 _Self = TypeVar("_Self", bound="Closing")
 
@@ -226,7 +229,7 @@ def modified_ns(status: os.stat_result) -> int:
 
 def json_object(
     text: str | bytes, name: object, error: type[ByteCoverError]
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return the JSON object that a text holds.
 
     Args:

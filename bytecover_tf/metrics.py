@@ -39,7 +39,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 
@@ -50,17 +50,23 @@ FALSE_ALARMS = 0.01
 # Up to so many limits, counting what reaches each is faster than sorting.
 _FEW = 16
 
-METRICS = (
-    "map",
-    "p_at_10",
-    "mr1",
-    "median_rank",
-    "mrr",
-    "hit_at_1",
-    "hit_at_10",
-    "nar",
-    "open_set_recall",
-)
+
+class Metrics(TypedDict):
+    """All metrics, and the number of queries that have a relevant reference."""
+
+    map: float
+    p_at_10: float
+    mr1: float
+    median_rank: float
+    mrr: float
+    hit_at_1: float
+    hit_at_10: float
+    nar: float
+    open_set_recall: float
+    queries: int
+
+
+METRICS = tuple(name for name in Metrics.__annotations__ if name != "queries")
 """The keys of all metrics."""
 
 Block = Callable[[slice], tuple[np.ndarray, np.ndarray]]
@@ -94,27 +100,20 @@ class QueryScores:
     nearest_version: np.ndarray
     nearest_other: np.ndarray
 
-    def summary(self) -> dict[str, Any]:
-        """Return the metrics by their keys, and the number of `queries`.
-
-        Without any query that counts, all but the number are not a number.
-        """
-        count = len(self.query)
-        if not count:
-            return {**dict.fromkeys(METRICS, float("nan")), "queries": 0}
-        figures = (
-            self.average_precision.mean(),
-            (self.hits_at_10 / 10).mean(),
-            self.first_rank.mean(),
-            np.median(self.first_rank),
-            (1 / self.first_rank).mean(),
-            (self.first_rank <= 1).mean(),
-            (self.first_rank <= 10).mean(),
-            self.normalized_rank.mean(),
-            self.found(self.threshold()).mean(),
+    def summary(self) -> Metrics:
+        """Return the metrics, which are not a number if no query counts."""
+        return Metrics(
+            map=_mean(self.average_precision),
+            p_at_10=_mean(self.hits_at_10 / 10),
+            mr1=_mean(self.first_rank),
+            median_rank=_mean(self.first_rank, np.median),
+            mrr=_mean(1 / self.first_rank),
+            hit_at_1=_mean(self.first_rank <= 1),
+            hit_at_10=_mean(self.first_rank <= 10),
+            nar=_mean(self.normalized_rank),
+            open_set_recall=_mean(self.found(self.threshold())),
+            queries=len(self.query),
         )
-        named = zip(METRICS, map(float, figures), strict=True)
-        return {**dict(named), "queries": count}
 
     def threshold(self, false_alarms: float = FALSE_ALARMS) -> float:
         """Return the similarity that an answer must exceed in an open set.
@@ -138,12 +137,18 @@ class QueryScores:
         return self.nearest_version > nearest
 
 
+def _mean(
+    values: np.ndarray, kind: Callable[[np.ndarray], np.floating] = np.mean
+) -> float:
+    return float(kind(values)) if len(values) else float("nan")
+
+
 def evaluate(
     similarity: np.ndarray,
     query_works: Sequence[Hashable],
     reference_works: Sequence[Hashable],
     exclude: np.ndarray | None = None,
-) -> dict[str, Any]:
+) -> Metrics:
     """Return all metrics of a matrix of similarities.
 
     Args:

@@ -11,7 +11,7 @@ from bytecover_tf.errors import ConfigError
 T = TypeVar("T")
 
 
-def check_choices(settings: Any) -> None:
+def check_choices(settings: object) -> None:
     """Refuse a value that the `Literal` of its field does not have.
 
     Raises:
@@ -27,7 +27,7 @@ def check_choices(settings: Any) -> None:
             )
 
 
-def check_positive(settings: Any, *names: str) -> None:
+def check_positive(settings: object, *names: str) -> None:
     """Refuse values of the named fields that are not above 0.
 
     Raises:
@@ -38,7 +38,7 @@ def check_positive(settings: Any, *names: str) -> None:
             raise ConfigError(f"{name} must be positive, not {getattr(settings, name)}")
 
 
-def check_counts(settings: Any, name: str, length: int | None = None) -> None:
+def check_counts(settings: object, name: str, length: int | None = None) -> None:
     """Refuse a tuple that is not of numbers from 1 on.
 
     Args:
@@ -56,7 +56,7 @@ def check_counts(settings: Any, name: str, length: int | None = None) -> None:
         )
 
 
-def can_be_none(settings: Any, name: str) -> bool:
+def can_be_none(settings: object, name: str) -> bool:
     """Whether a field takes None, which switches off what it sets."""
     return type(None) in get_args(get_type_hints(type(settings))[name])
 

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import sys
-from typing import Any, TextIO
+from typing import TextIO
 
 # Controls of C0 and C1, ends of lines and paragraphs, and what turns text round.
 _UNSAFE = re.compile(
@@ -54,7 +54,7 @@ def warn(text: object) -> None:
     show(text, sys.stderr)
 
 
-def show_json(value: Any) -> None:
+def show_json(value: object) -> None:
     """Print a value as one line of JSON, whatever the encoding of standard output."""
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     is_unicode = encoding.lower().replace("-", "").startswith("utf")
@@ -66,7 +66,7 @@ def show_json(value: Any) -> None:
     )
 
 
-def csv_cell(value: Any) -> Any:
+def csv_cell(value: object) -> object:
     """Return a value for a CSV file that a spreadsheet will not calculate.
 
     Text that begins like a formula gets an apostrophe before it, and control characters

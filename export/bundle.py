@@ -41,7 +41,7 @@ from bytecover_tf.encoders.runtimes import (
 )
 from bytecover_tf.errors import EncoderError
 from bytecover_tf.evaluation.protocol import choose_split, evaluate_tracks
-from bytecover_tf.files import content_hash
+from bytecover_tf.files import JsonObject, content_hash
 from bytecover_tf.stores.feature_store import FeatureStore
 from export import DEFAULT_FORMATS, INPUTS, onnx_graphs, parity
 from export.compact import compact
@@ -76,7 +76,7 @@ def export(
     report: Callable[[str], None] = lambda line: None,
     licence: str = "",
     shipped: bool = False,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Write a bundle and return its manifest.
 
     Args:
@@ -166,7 +166,7 @@ class _Writer:
         original: Encoder,
         cases: list[parity.Case],
         graphs: Graphs,
-        identity: dict[str, Any],
+        identity: JsonObject,
         report: Callable[[str], None],
     ) -> None:
         self._folder = folder
@@ -177,7 +177,7 @@ class _Writer:
         self._cases = cases
         # Of test works there are finer features too, which most encoders read.
         self._test_store = FeatureStore(tunes.store(original.frontend, "test"))
-        self.files: list[dict[str, Any]] = []
+        self.files: list[JsonObject] = []
 
     def saved_model(self, inputs: tuple[str, ...]) -> None:
         import tensorflow as tf

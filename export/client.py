@@ -13,7 +13,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.encoder import Embedded, Encoder
 from bytecover_tf.encoders.runtimes import MANIFEST
 from bytecover_tf.errors import ConfigError, EncoderError, FrontendMismatch, explain
-from bytecover_tf.files import json_object
+from bytecover_tf.files import JsonObject, json_object
 from bytecover_tf.terminal import without_password
 from export import protos
 from export.serving import MAX_BATCH
@@ -223,7 +223,7 @@ class _ServedNetwork:
             )
         return result
 
-    def _check(self, wanted: _Signature, found: dict[str, Any]) -> int:
+    def _check(self, wanted: _Signature, found: JsonObject) -> int:
         """Return the embedding's size if the server has the signature."""
         if wanted.name not in found:
             raise EncoderError(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.layers.cqt import CQT
+from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
 from export.inference import inference_network
@@ -38,7 +38,7 @@ class Graphs:
         waveform = tf.TensorSpec((None, None), tf.float32, "waveform")
         features = tf.TensorSpec((None, frontend.n_bins, None), tf.float32, "features")
 
-        def transform(waveform: Any) -> Any:
+        def transform(waveform: Tensor) -> Tensor:
             return tf.squeeze(cqt(waveform), -1)
 
         self.encoder = tf.function(
@@ -50,7 +50,7 @@ class Graphs:
             input_signature=[waveform],
         )
 
-        def whole(waveform: Any) -> Any:
+        def whole(waveform: Tensor) -> Tensor:
             # By way of the traced function, so that the weights are stored once.
             embedding = self.encoder(transform(waveform))["embedding"]
             # 8-bit convolutions of LiteRT turn what is not finite into numbers.

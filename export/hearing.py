@@ -12,7 +12,8 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.audio.hearing import METADATA
 from bytecover_tf.encoders.model_file import load_hearing_model, versions
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.files import replacing
+from bytecover_tf.files import JsonObject, replacing
+from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.models.note_network import NoteNetwork
 from export.onnx_graphs import convert, write
 from export.parity import ParityError
@@ -38,14 +39,14 @@ def export_hearing_file(source: Path, path: Path) -> float:
     if path.suffix != ".onnx":
         raise ConfigError(f"{path}: expected a name that ends in .onnx")
     model, info = load_hearing_model(source)
-    kept: dict[str, Any] = {
+    kept: JsonObject = {
         name: info[name] for name in ("request", "sets", "held_out") if name in info
     }
     return export_hearing(model, path, Frontend.from_dict(info["frontend"]), kept)
 
 
 def export_hearing(
-    model: NoteNetwork, path: Path, frontend: Frontend, info: dict[str, Any]
+    model: NoteNetwork, path: Path, frontend: Frontend, info: JsonObject
 ) -> float:
     """Write a network once it does what the model does.
 
@@ -67,7 +68,7 @@ def export_hearing(
             tf.TensorSpec((None, frontend.n_bins, None), tf.float32, "magnitudes")
         ]
     )
-    def hear(magnitudes: Any) -> dict[str, Any]:
+    def hear(magnitudes: Tensor) -> dict[str, Tensor]:
         heard = tf.sigmoid(model(magnitudes[..., tf.newaxis], training=False))
         return {"heard": tf.transpose(heard, (0, 3, 1, 2))}
 

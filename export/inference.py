@@ -19,11 +19,12 @@ from bytecover_tf.layers.batch_norm import affine
 from bytecover_tf.layers.gem import GeM
 from bytecover_tf.layers.ring import pad_ring
 from bytecover_tf.layers.salience import Salience, stack_harmonics
+from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble, side_by_side
 from bytecover_tf.models.resnet_ibn import Bottleneck
 
-Step = Callable[[Any], Any]
+Step = Callable[[Tensor], Tensor]
 
 
 def inference_network(model: ByteCover | Ensemble) -> Step:
@@ -38,7 +39,7 @@ def inference_network(model: ByteCover | Ensemble) -> Step:
     """
     network = _network(model)
 
-    def guarded(features: Any) -> Any:
+    def guarded(features: Tensor) -> Tensor:
         # No runtime can be relied on to carry NaN through a maximum or a power.
         level = ops.expand_dims(ops.mean(features, axis=(1, 2)), -1)
         is_usable = ops.logical_and(level > 0, level < np.inf)
@@ -65,7 +66,7 @@ def _network(model: ByteCover | Ensemble) -> Step:
     blocks = [_bottleneck(block) for block in backbone.bottlenecks]
     head = _head(model)
 
-    def network(features: Any) -> Any:
+    def network(features: Tensor) -> Tensor:
         x = ops.expand_dims(features, -1)
         for layer in front:
             x = layer(x)
@@ -85,7 +86,7 @@ def _as_it_is(model: ByteCover) -> Step:
         for variables in (model.trainable_variables, model.non_trainable_variables)
     ]
 
-    def network(features: Any) -> Any:
+    def network(features: Tensor) -> Tensor:
         output, _ = model.stateless_call(
             *weights, ops.expand_dims(features, -1), training=False
         )
@@ -94,7 +95,7 @@ def _as_it_is(model: ByteCover) -> Step:
     return network
 
 
-def _unit_norm(x: Any) -> Any:
+def _unit_norm(x: Tensor) -> Tensor:
     # By the largest value first: in half precision, the squares would overflow.
     x = x / ops.max(ops.abs(x), axis=-1, keepdims=True)
     return x * ops.rsqrt(ops.sum(ops.square(x), axis=-1, keepdims=True))
@@ -109,7 +110,7 @@ def _salience(layer: Salience) -> Step:
     last = layer.output_conv
     output = _convolution(last, (np.ones(2), _float64(last.bias)))
 
-    def run(x: Any) -> Any:
+    def run(x: Tensor) -> Tensor:
         x = stack_harmonics(x)
         for number, convolution in enumerate(hidden):
             y = ops.relu(convolution(x))
@@ -139,7 +140,7 @@ def _bottleneck(block: Bottleneck) -> Step:
         else _convolution(block.shortcut, affine(block.shortcut_norm))
     )
 
-    def run(x: Any) -> Any:
+    def run(x: Tensor) -> Tensor:
         y = ops.relu(norm1(conv1(x)))
         y = conv3(ops.relu(conv2(y)))
         return ops.relu(y + (x if shortcut is None else shortcut(x)))
@@ -160,7 +161,7 @@ def _first(block: Bottleneck) -> tuple[Step, Step]:
     )
     gamma, beta = _float32(instance.gamma), _float32(instance.beta)
 
-    def norm(x: Any) -> Any:
+    def norm(x: Tensor) -> Tensor:
         first, rest = x[..., :split], x[..., split:]
         mean = ops.mean(first, axis=(1, 2), keepdims=True)
         centred = first - mean
@@ -187,7 +188,7 @@ def _head(model: ByteCover) -> Step:
         scale = np.ones(model.dim)
     scale, bias = scale.astype(np.float32), bias.astype(np.float32)
 
-    def run(x: Any) -> Any:
+    def run(x: Tensor) -> Tensor:
         if p is not None:
             x = ops.power(ops.maximum(x, pool.epsilon), p)
             x = ops.power(ops.mean(x, axis=(1, 2)), 1 / p)
@@ -209,26 +210,26 @@ def _convolution(
     pad = pad_ring if ring else _pad
     bins, frames = (size // 2 for size in kernel.shape[:2])
 
-    def run(x: Any) -> Any:
+    def run(x: Tensor) -> Tensor:
         return ops.conv(pad(x, bins, frames), kernel, strides=layer.strides) + bias
 
     return run
 
 
-def _folded(kernel: Any, scale: np.ndarray) -> np.ndarray:
+def _folded(kernel: Tensor, scale: np.ndarray) -> np.ndarray:
     # In float32 throughout, so that `export.compact` can take it apart again.
     return _float32(kernel) * scale.astype(np.float32)
 
 
-def _pad(x: Any, bins: int, frames: int) -> Any:
+def _pad(x: Tensor, bins: int, frames: int) -> Tensor:
     if not bins and not frames:
         return x
     return ops.pad(x, [[0, 0], [bins, bins], [frames, frames], [0, 0]])
 
 
-def _float64(variable: Any) -> np.ndarray:
+def _float64(variable: Tensor) -> np.ndarray:
     return ops.convert_to_numpy(variable).astype(np.float64)
 
 
-def _float32(value: Any) -> np.ndarray:
+def _float32(value: Tensor) -> np.ndarray:
     return ops.convert_to_numpy(value).astype(np.float32)

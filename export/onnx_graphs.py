@@ -18,6 +18,7 @@ import onnx
 from onnx import compose
 
 from bytecover_tf.encoders.runtimes import METADATA
+from bytecover_tf.files import JsonObject
 
 OPSET = 17
 
@@ -129,7 +130,7 @@ def to_int8(
 
 
 def write(
-    model: onnx.ModelProto, path: Path, info: dict[str, Any], key: str = METADATA
+    model: onnx.ModelProto, path: Path, info: JsonObject, key: str = METADATA
 ) -> None:
     """Check a graph and write it with facts about itself.
 

@@ -20,6 +20,7 @@ from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.encoders.runtimes import KerasNetwork
 from bytecover_tf.errors import ByteCoverError
+from bytecover_tf.files import JsonObject
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
 
@@ -87,7 +88,7 @@ def make_cases(model: ByteCover | Ensemble, frontend: Frontend) -> list[Case]:
     return cases
 
 
-def check_in_half(graph: Any, cases: list[Case], name: str) -> dict[str, Any]:
+def check_in_half(graph: Any, cases: list[Case], name: str) -> JsonObject:
     """Compare a float16 graph, computed in half precision, with the model.
 
     ONNX Runtime computes it in float32 on a CPU, where nothing overflows that does so
@@ -135,7 +136,7 @@ def check(
     source: str,
     precision: str,
     name: str,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Compare a variant with the model on every case.
 
     Args:

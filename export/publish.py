@@ -17,7 +17,6 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,7 +25,13 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.provenance import Provenance
 from bytecover_tf.encoders import pretrained
 from bytecover_tf.encoders.model_file import encoder_file, load_model, save_model
-from bytecover_tf.files import SUMS, content_hash, replacing, write_atomically
+from bytecover_tf.files import (
+    SUMS,
+    JsonObject,
+    content_hash,
+    replacing,
+    write_atomically,
+)
 from bytecover_tf.matching.calibration import FILE_NAMES
 from export import require_export
 
@@ -118,7 +123,7 @@ def _write_rounded(source: Path, path: Path) -> None:
     _deflate(path)
 
 
-def _public(info: dict[str, Any]) -> dict[str, Any]:
+def _public(info: JsonObject) -> JsonObject:
     """Return facts without what only the machine that made the encoder has."""
     info = dict(info)
     if info.get("trained_on"):

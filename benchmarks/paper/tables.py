@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -28,7 +27,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.configs import load_config
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
-from bytecover_tf.files import replacing
+from bytecover_tf.files import JsonObject, replacing
 from bytecover_tf.metrics import QueryScores, bootstrap_interval, score_queries
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.training.config import Config, override
@@ -226,7 +225,7 @@ class Run:
     """
 
     folder: Path
-    figures: dict[str, Any]
+    figures: JsonObject
 
     def encoder(self) -> Encoder:
         """Return the encoder after the last epoch."""
@@ -315,7 +314,7 @@ def mean_scores(runs: Sequence[QueryScores]) -> QueryScores:
     return replace(runs[0], **means)
 
 
-def figures(scores: QueryScores, collection: Collection) -> dict[str, Any]:
+def figures(scores: QueryScores, collection: Collection) -> JsonObject:
     """Return MAP with its interval, P@10 and MR1."""
     interval = bootstrap_interval(scores, collection.works)
     return {**scores.summary(), "map_interval": interval}

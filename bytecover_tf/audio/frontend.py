@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from bytecover_tf.audio.constant_q import Transform, check_magnitudes, check_pos
 from bytecover_tf.audio.decoding import check_waveform, iter_audio
 from bytecover_tf.audio.streaming import Average, StreamedTransform, mean_blocks
 from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
+from bytecover_tf.files import JsonObject
 
 if TYPE_CHECKING:
     from bytecover_tf.audio.hearing import Hearing
@@ -63,7 +64,7 @@ class Frontend(Transform):
 
     # -- identity ---------------------------------------------------------------
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the parameters by name; `estimated` where it is so.
 
         Without it they are those of earlier frontends, which did not know it.
@@ -74,7 +75,7 @@ class Frontend(Transform):
         return parameters
 
     @classmethod
-    def from_dict(cls, parameters: dict[str, Any]) -> Frontend:
+    def from_dict(cls, parameters: JsonObject) -> Frontend:
         """Build a frontend from `to_dict`'s result.
 
         Raises:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from bytecover_tf.catalogues.catalogue import Catalogue, Place, place_of
 from bytecover_tf.catalogues.identifiers import EXPECTED, is_work_identifier, tidy
@@ -20,7 +19,7 @@ from bytecover_tf.data import manifest as manifests
 from bytecover_tf.data.files import Found, existing_folder, search_all
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import CatalogueError, DataError
-from bytecover_tf.files import is_gone
+from bytecover_tf.files import JsonObject, is_gone
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.extraction import Extracted, Reader
 from bytecover_tf.stores.process_map import ProcessMap
@@ -343,7 +342,7 @@ class _Indexing:
         The identifiers of a work count when they are new: what a person has decided
         about the recording since is not undone by them.
         """
-        facts: dict[str, Any] = {
+        facts: JsonObject = {
             kind: tidy(kind, text) if kind in EXPECTED else text
             for kind, text in self._facts.get(path, {}).items()
         }

@@ -15,7 +15,7 @@ import numpy as np
 from bytecover_tf.catalogues.identifiers import EXPECTED, malformed, work_identifiers
 from bytecover_tf.catalogues.packing import pack, unpack
 from bytecover_tf.catalogues.tags import TAG_NAMES
-from bytecover_tf.files import is_unchanged
+from bytecover_tf.files import JsonObject, is_unchanged
 
 _ID = re.compile(r"[0-9a-f]{16}")
 
@@ -111,7 +111,7 @@ class Recording:
         """What its tags say: title, artist, album and all that JSON returns."""
         return {name: getattr(self, name) for name in TAG_NAMES}
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return what JSON says of a recording."""
         return {
             "id": self.id,
@@ -171,7 +171,7 @@ class Row:
         """Unique within a catalogue."""
         return f"{self.recording.id}:{self.segment}"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the columns that a catalogue stores."""
         packed = self._packed
         return {

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from bytecover_tf.audio.decoding import read_metadata
 from bytecover_tf.catalogues.identifiers import EXPECTED, SEPARATOR, tidy
@@ -112,12 +111,12 @@ def _plain(key: str) -> str:
     return re.sub(r"[ _/]", "", _PREFIXES.sub("", key.lower()))
 
 
-def texts_of(value: Any) -> list[str]:
+def texts_of(value: object) -> list[str]:
     """Return the texts of a tag's value, of whatever type mutagen has for it."""
     return list(_each_text(value))
 
 
-def _each_text(value: Any) -> Iterator[str]:
+def _each_text(value: object) -> Iterator[str]:
     if hasattr(value, "text"):  # an ID3 frame of text
         yield from map(str, value.text)
     elif hasattr(value, "data"):  # UFID of ID3

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bytecover_tf.cli.tables import place, print_columns
+from bytecover_tf.files import JsonObject
 from bytecover_tf.terminal import csv_cell, show, show_json, warn
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def write_csv(answer: Answer, is_first: bool) -> None:
         writer.writeheader()
     shared = {"query": answer.query, "verdict": answer.verdict, "error": answer.error}
     # A query without a match has a line too.
-    matches: list[dict[str, Any]] = [match.to_dict() for match in answer.matches]
+    matches: list[JsonObject] = [match.to_dict() for match in answer.matches]
     for rank, match in enumerate(matches or [{}], 1):
         row = {**shared, "rank": rank if match else "", **match}
         writer.writerow({name: csv_cell(value) for name, value in row.items()})

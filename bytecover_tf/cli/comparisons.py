@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bytecover_tf.cli.tables import place
+from bytecover_tf.files import JsonObject
 from bytecover_tf.terminal import show, show_json
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def print_comparison(first: Query, match: Match, as_json: bool) -> str:
     return "\n".join(lines)
 
 
-def _facts(first: Query, match: Match) -> dict[str, Any]:
+def _facts(first: Query, match: Match) -> JsonObject:
     from bytecover_tf.catalogues.tags import read_tags
 
     known = match.to_dict()
@@ -51,12 +52,12 @@ def _facts(first: Query, match: Match) -> dict[str, Any]:
     }
 
 
-def _figures(facts: dict[str, Any]) -> str:
+def _figures(facts: JsonObject) -> str:
     names = ("probability", "score", "similarity")
     return ", ".join(f"{name} {facts[name]:.2f}" for name in names)
 
 
-def _lines(facts: dict[str, Any], match: Match) -> tuple[str, str]:
+def _lines(facts: JsonObject, match: Match) -> tuple[str, str]:
     where, key, tempo = place(match)
     if match.is_same:
         found = "the same recording"

@@ -6,7 +6,6 @@ import argparse
 import json
 from collections.abc import Iterable
 from http.client import HTTPException
-from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -34,7 +33,7 @@ class Webhook:
             )
         self._address = address
 
-    def post(self, value: Any) -> str:
+    def post(self, value: object) -> str:
         """Send a value; return why that failed, or nothing if it did not."""
         request = Request(
             self._address,
@@ -49,7 +48,7 @@ class Webhook:
             return f"{without_password(self._address)}: {error}"
 
 
-def tell(values: Iterable[Any], webhook: Webhook | None) -> int:
+def tell(values: Iterable[object], webhook: Webhook | None) -> int:
     """Print each value as a line of JSON, or post it, until Ctrl-C.
 
     Args:

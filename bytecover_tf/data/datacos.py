@@ -17,11 +17,11 @@ import logging
 import unicodedata
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from bytecover_tf.data import files, shs100k
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
+from bytecover_tf.files import JsonObject
 
 _METADATA = "da-tacos_benchmark_subset_metadata.json"
 _CLIQUE_SIZES = Counter({13: 1000, 1: 2000})
@@ -139,7 +139,7 @@ def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _read_metadata(root: Path) -> dict[str, dict[str, dict[str, Any]]]:
+def _read_metadata(root: Path) -> dict[str, dict[str, JsonObject]]:
     """Return {work id: {performance id: entry}}."""
     path = Path(root) / _METADATA
     if not path.is_file():

@@ -11,7 +11,7 @@ import csv
 import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 from bytecover_tf.data import files
 from bytecover_tf.data.track import Role, Split, Track
@@ -161,7 +161,7 @@ def _json_rows(path: Path, columns: Collection[str]) -> Iterator[_Row]:
         yield where, {column: _text(where, column, row[column]) for column in known}
 
 
-def _text(where: str, column: str, value: Any) -> str:
+def _text(where: str, column: str, value: object) -> str:
     """Accept numbers too, since labels often are."""
     if value is None:
         return ""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bytecover_tf.data.track import Track
+from bytecover_tf.files import JsonObject
 from bytecover_tf.stores.feature_store import FeatureStore
 
 # Packed sets were once read as `tunes`, whose scores they share.
@@ -65,7 +66,7 @@ class Provenance:
             frozenset(record["content"]),
         )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the record that is stored with an encoder, ready for JSON."""
         return {
             "works": {data: sorted(self.works[data]) for data in sorted(self.works)},

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
+from bytecover_tf.files import JsonObject
 from bytecover_tf.stores.feature_store import FeatureStore
 
 FOLDER = Path(__file__).with_suffix("")
@@ -67,5 +67,5 @@ def audio_files() -> list[Path]:
     return sorted(AUDIO.glob("*.ogg"))
 
 
-def _track(row: dict[str, Any]) -> Track:
+def _track(row: JsonObject) -> Track:
     return Track(row["id"], row["work"], row["path"], row["split"], row["role"])

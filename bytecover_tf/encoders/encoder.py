@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -28,7 +28,9 @@ from bytecover_tf.encoders.runtimes import (
 )
 from bytecover_tf.encoders.saving import copy_encoder
 from bytecover_tf.errors import ConfigError, EncoderError, explain
-from bytecover_tf.files import content_hash, json_object
+from bytecover_tf.files import JsonObject, content_hash, json_object
+
+T = TypeVar("T")
 
 # Most frames that the network gets at once, which bounds memory: 32 tracks of four
 # minutes.
@@ -78,7 +80,7 @@ class Encoder:
             by their position in it.
     """
 
-    def __init__(self, network: Network, info: dict[str, Any] | None = None) -> None:
+    def __init__(self, network: Network, info: JsonObject | None = None) -> None:
         self._network = network
         self.frontend = network.frontend
         self.dim = network.dim
@@ -180,15 +182,15 @@ class Encoder:
 
     def _embed(
         self,
-        inputs: Iterable[Any],
-        prepare: Callable[..., np.ndarray],
-        name: Callable[[int, Any], str],
+        inputs: Iterable[T],
+        prepare: Callable[[T, str], np.ndarray],
+        name: Callable[[int, T], str],
     ) -> Embedded:
         """Embed the array that `prepare` makes of each input and its name."""
         errors: dict[int, str] = {}
         names: dict[int, str] = {}
 
-        def attempt(item: tuple[int, Any]) -> np.ndarray | None:
+        def attempt(item: tuple[int, T]) -> np.ndarray | None:
             names[item[0]] = name(*item)
             try:
                 return prepare(item[1], names[item[0]])
@@ -361,7 +363,7 @@ def _is_usable(file: Path) -> bool:
     return find_spec(runtime) is not None and file.is_file()
 
 
-def _preference(variant: dict[str, Any]) -> tuple[int, int, int]:
+def _preference(variant: JsonObject) -> tuple[int, int, int]:
     """Return a key that sorts the variants of a bundle, best first."""
     return (
         ("features", "waveform").index(variant["input"]),
@@ -371,7 +373,7 @@ def _preference(variant: dict[str, Any]) -> tuple[int, int, int]:
 
 
 def _checked(
-    network: Network, info: dict[str, Any], variant: dict[str, Any], path: Path
+    network: Network, info: JsonObject, variant: JsonObject, path: Path
 ) -> Encoder:
     if variant.get("input", "features") == "features":
         facts = {**info, "precision": variant.get("precision")}

@@ -18,14 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.runtimes import onnx_session
 from bytecover_tf.errors import ConfigError, EncoderError
-from bytecover_tf.files import json_object
+from bytecover_tf.files import JsonObject, json_object
 
 _KEYS = {"frontend", "input", "axes", "output"}
 _AXES = {
@@ -99,9 +98,7 @@ class ForeignOnnxNetwork:
         self._output = self._read_output(facts, description)
         self.dim = self._measure_dim(path)
 
-    def _read_axes(
-        self, facts: dict[str, Any], rank: int, description: Path
-    ) -> list[str]:
+    def _read_axes(self, facts: JsonObject, rank: int, description: Path) -> list[str]:
         axes = facts.get("axes", _AXES.get((self.source, rank)))
         have = _HAVE[self.source]
         needed = have[:-1]
@@ -116,7 +113,7 @@ class ForeignOnnxNetwork:
             )
         return axes
 
-    def _read_output(self, facts: dict[str, Any], description: Path) -> str:
+    def _read_output(self, facts: JsonObject, description: Path) -> str:
         names = [item.name for item in self._session.get_outputs()]
         name = facts.get("output", names[0])
         if name not in names:

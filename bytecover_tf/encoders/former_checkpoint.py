@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from bytecover_tf.files import JsonObject
 from bytecover_tf.models.objective import Objective
 from bytecover_tf.settings import take
 
 
-def upgrade(saved: dict[str, Any], weights: Path) -> None:
+def upgrade(saved: JsonObject, weights: Path) -> None:
     """Turn a former checkpoint into one of a `Learner`, in place.
 
     Args:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.provenance import Provenance
 from bytecover_tf.encoders.model_file import encoder_file, load_model
 from bytecover_tf.errors import ConfigError
+from bytecover_tf.files import JsonObject
 from bytecover_tf.layers.semitones import BINS_PER_SEMITONE
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
@@ -17,7 +17,7 @@ from bytecover_tf.models.ensemble import Ensemble
 
 def join(
     members: Sequence[str], shares: Sequence[float] | None = None
-) -> tuple[Ensemble, Frontend, dict[str, Any]]:
+) -> tuple[Ensemble, Frontend, JsonObject]:
     """Join trained encoders into one.
 
     The members of an ensemble join one by one, and divide its share. Where some read 36

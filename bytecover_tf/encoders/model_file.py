@@ -24,7 +24,7 @@ from bytecover_tf.encoders.pretrained import DEFAULT, locate
 from bytecover_tf.encoders.probe import PROBE, answer, check
 from bytecover_tf.errors import ConfigError, EncoderError
 from bytecover_tf.extras import require_extra
-from bytecover_tf.files import json_object, replacing
+from bytecover_tf.files import JsonObject, json_object, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ def save_model(
     model: ByteCover | Learner | Ensemble | NoteNetwork,
     path: Path,
     frontend: Frontend,
-    info: dict[str, Any],
+    info: JsonObject,
 ) -> None:
     """Write a model, its optimiser's state included if it was compiled.
 
@@ -95,7 +95,7 @@ def _backend() -> str:
     return keras.backend.backend()
 
 
-def read_info(path: Path, kinds: Sequence[str] = _ENCODERS) -> dict[str, Any]:
+def read_info(path: Path, kinds: Sequence[str] = _ENCODERS) -> JsonObject:
     """Return what `save_model` recorded, without loading the model.
 
     Args:
@@ -140,7 +140,7 @@ def read_info(path: Path, kinds: Sequence[str] = _ENCODERS) -> dict[str, Any]:
     return record
 
 
-def load_model(path: Path) -> tuple[ByteCover | Ensemble, dict[str, Any]]:
+def load_model(path: Path) -> tuple[ByteCover | Ensemble, JsonObject]:
     """Return a network and what was recorded with it.
 
     Args:
@@ -163,7 +163,7 @@ def load_model(path: Path) -> tuple[ByteCover | Ensemble, dict[str, Any]]:
 
 def load_hearing_model(
     path: Path, training: bool = False
-) -> tuple[NoteNetwork, dict[str, Any]]:
+) -> tuple[NoteNetwork, JsonObject]:
     """Return a network that hears notes and what was recorded with it.
 
     Args:
@@ -179,7 +179,7 @@ def load_hearing_model(
     return _load(path, record, lambda file: _whole(file, training)), record
 
 
-def _load(path: Path, record: dict[str, Any], load: Callable[[Path], Any]) -> Any:
+def _load(path: Path, record: JsonObject, load: Callable[[Path], Any]) -> Any:
     """Load a file, and check that the model answers the probe as recorded."""
     try:
         model = load(path)
@@ -217,7 +217,7 @@ def _network(
     return embed
 
 
-def load_single(path: Path) -> tuple[ByteCover, dict[str, Any]]:
+def load_single(path: Path) -> tuple[ByteCover, JsonObject]:
     """Return a network that can be trained, and what was recorded with it.
 
     Args:
@@ -239,7 +239,7 @@ def load_single(path: Path) -> tuple[ByteCover, dict[str, Any]]:
 
 def load_learner(
     path: Path, teacher: ByteCover | None = None
-) -> tuple[Learner, dict[str, Any]]:
+) -> tuple[Learner, JsonObject]:
     """Return a training as it was left, and what was recorded with it.
 
     Args:

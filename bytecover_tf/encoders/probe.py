@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bytecover_tf.errors import EncoderError
-from bytecover_tf.files import json_object
+from bytecover_tf.files import JsonObject, json_object
 
 # The entry of a file's facts that holds the embedding.
 PROBE = "probe"
@@ -64,7 +64,7 @@ def _beside(path: Path) -> Any:
 def check(
     network: Callable[[np.ndarray], Any],
     n_bins: int,
-    facts: dict[str, Any],
+    facts: JsonObject,
     path: Path,
 ) -> None:
     """Compare a loaded network's answer to the probe with the recorded one.

@@ -18,7 +18,7 @@ import numpy as np
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import ConfigError, EncoderError
-from bytecover_tf.files import json_object
+from bytecover_tf.files import JsonObject, json_object
 
 # The metadata entry in which an exported ONNX file describes itself.
 METADATA = "bytecover"
@@ -88,7 +88,7 @@ class OnnxNetwork:
         except (KeyError, TypeError, ConfigError) as error:
             raise EncoderError(f"{path}: damaged metadata ({error})") from None
 
-    def _read_info(self, path: str | Path) -> dict[str, Any]:
+    def _read_info(self, path: str | Path) -> JsonObject:
         metadata = self._session.get_modelmeta().custom_metadata_map
         if METADATA not in metadata:
             raise EncoderError(f"{path}: not exported by this package")

@@ -26,7 +26,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -199,7 +199,7 @@ def _read_matrix(path: Path) -> tuple[list[str], list[str], np.ndarray, int]:
     return queries, references, matrix, 1 if kinds[0] == "similarities" else -1
 
 
-def _load(path: Path, needed: Sequence[str]) -> dict[str, Any]:
+def _load(path: Path, needed: Sequence[str]) -> dict[str, np.ndarray]:
     try:
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):

@@ -5,14 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.evaluation.foreign import search_embeddings, search_similarities
-from bytecover_tf.evaluation.protocol import Evaluation, check_unseen, evaluate_tracks
+from bytecover_tf.evaluation.protocol import (
+    Evaluation,
+    Figures,
+    check_unseen,
+    evaluate_tracks,
+)
 from bytecover_tf.evaluation.reranking import rerank
+from bytecover_tf.files import JsonObject
 from bytecover_tf.stores.feature_store import FeatureStore
+
+
+class Aligned(Figures):
+    """The figures of a search with alignment.
+
+    Attributes:
+        candidates: number of references that each query was aligned with.
+    """
+
+    candidates: int
 
 
 @dataclass(frozen=True)
@@ -22,14 +37,13 @@ class Measured:
     Attributes:
         result: the search and its figures.
         facts: what was measured, and whether leakage was checked.
-        aligned: the figures with alignment, and how many `candidates` were aligned;
-            None without alignment.
+        aligned: the figures with alignment, if there was any.
         failed: reason by track, for each that another system says nothing of.
     """
 
     result: Evaluation
-    facts: dict[str, Any]
-    aligned: dict[str, Any] | None
+    facts: JsonObject
+    aligned: Aligned | None
     failed: dict[str, str]
 
 
@@ -65,7 +79,7 @@ def measure_encoder(
     aligned = None
     if align:
         figures = rerank(encoder, path, result, store, align)
-        aligned = {"candidates": align, **figures}
+        aligned = Aligned(candidates=align, **figures)
     facts = {
         "encoder": str(path),
         "frontend": encoder.frontend.to_dict(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +18,18 @@ if TYPE_CHECKING:
     from bytecover_tf.encoders.encoder import Encoder
 
 
+class Figures(metrics.Metrics):
+    """The metrics of a search.
+
+    Attributes:
+        map_interval: bounds of a 95% interval of MAP, by resampling works.
+        references: number of references that were searched.
+    """
+
+    map_interval: list[float]
+    references: int
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """A search of all queries among all references.
@@ -27,15 +39,14 @@ class Evaluation:
         references: tracks that were searched among.
         block: gives the similarities, a block of queries at a time.
         scores: scores of each query.
-        metrics: what `metrics.METRICS` names, `map_interval` (95%, resampling works),
-            `queries` (those with a version to find) and `references`.
+        metrics: its figures.
     """
 
     queries: list[Track]
     references: list[Track]
     block: metrics.Block
     scores: metrics.QueryScores
-    metrics: dict[str, Any]
+    metrics: Figures
 
 
 def evaluate_tracks(
@@ -106,7 +117,7 @@ def score(
 
 def summarize(
     scores: metrics.QueryScores, works: Sequence[str], references: int
-) -> dict[str, Any]:
+) -> Figures:
     """Return `Evaluation.metrics`.
 
     Args:
@@ -121,7 +132,7 @@ def summarize(
     }
 
 
-def describe(figures: dict[str, Any]) -> str:
+def describe(figures: Figures) -> str:
     """Return the metrics as one line."""
     low, high = figures["map_interval"]
     return (
@@ -131,7 +142,7 @@ def describe(figures: dict[str, Any]) -> str:
     )
 
 
-def describe_further(figures: dict[str, Any]) -> str:
+def describe_further(figures: Figures) -> str:
     """Return the metrics that `describe` leaves out as one line."""
     return (
         f"first at 1 {figures['hit_at_1']:.3f}  within 10 {figures['hit_at_10']:.3f}  "

@@ -7,8 +7,6 @@ other by its protocol, which gives MAP, P@10 and MR1 of the whole system as
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from bytecover_tf import metrics
@@ -17,7 +15,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import Encoder
-from bytecover_tf.evaluation.protocol import Evaluation, summarize
+from bytecover_tf.evaluation.protocol import Evaluation, Figures, summarize
 from bytecover_tf.matching.alignment import align_many
 from bytecover_tf.matching.calibration import (
     LEAST,
@@ -44,7 +42,7 @@ def rerank(
     found: Evaluation,
     store: FeatureStore,
     count: int,
-) -> dict[str, Any]:
+) -> Figures:
     """Measure `align_nearest` with the calibration that `identify` would use.
 
     Args:
@@ -70,7 +68,7 @@ def align_nearest(
     calibration: Calibration,
     count: int,
     workers: int | None = None,
-) -> dict[str, Any]:
+) -> Figures:
     """Align each query with its nearest references, and rank these first.
 
     They are ranked by the probability that `identify` gives; the other references

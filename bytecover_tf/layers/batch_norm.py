@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 from keras import ops
 
 from bytecover_tf.layers.collective import total
+from bytecover_tf.layers.tensor import Tensor
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
@@ -39,7 +38,9 @@ class BatchNorm(keras.layers.BatchNormalization):
           by reducing internal covariate shift", ICML 2015
     """
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(
+        self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         """Normalise `inputs`."""
         if not (training and self.trainable):
             return super().call(inputs, training=training, mask=mask)
@@ -64,7 +65,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         self._move(self.moving_variance, variance)
         return result.y
 
-    def _normalise_together(self, inputs: Any) -> Any:
+    def _normalise_together(self, inputs: Tensor) -> Tensor:
         """Normalise by the statistics of all replicas."""
         x = ops.cast(inputs, "float32")
         axes = tuple(range(len(x.shape) - 1))
@@ -84,12 +85,12 @@ class BatchNorm(keras.layers.BatchNormalization):
         )
         return ops.cast(result, inputs.dtype)
 
-    def _move(self, average: Any, value: Any) -> None:
+    def _move(self, average: Tensor, value: Tensor) -> None:
         moved = average * self.momentum + value * (1 - self.momentum)
         average.assign(ops.stop_gradient(ops.cast(moved, average.dtype)))
 
 
-def _is_fusible(inputs: Any) -> bool:
+def _is_fusible(inputs: Tensor) -> bool:
     dtype = keras.backend.standardize_dtype(inputs.dtype)
     known = dtype in ("float32", "float16", "bfloat16") and len(inputs.shape) == 4
     return known and keras.backend.backend() == "tensorflow"
@@ -110,5 +111,5 @@ def affine(norm: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarra
     return scale, shift
 
 
-def _float64(variable: Any) -> np.ndarray:
+def _float64(variable: Tensor) -> np.ndarray:
     return ops.convert_to_numpy(variable).astype(np.float64)

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from bytecover_tf.layers.batch_norm import BatchNorm
+from bytecover_tf.layers.tensor import Tensor
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
@@ -62,7 +63,7 @@ class BNNeck(keras.layers.Layer):
             )
         self.batch_norm.build(input_shape)
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Return f_c of f_t."""
         return self.batch_norm(inputs, training=training)
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import keras
 
+from bytecover_tf.layers.tensor import Tensor
 
-def gather(rows: Any) -> Any:
+
+def gather(rows: Tensor) -> Tensor:
     """Return the rows of all replicas, those of the first replica first.
 
     The gradient of a row is the sum of its gradients on all replicas.
@@ -24,19 +26,19 @@ def gather(rows: Any) -> Any:
     return rows if context is None else context.all_gather(rows, axis=0)
 
 
-def total(values: Any) -> Any:
+def total(values: Tensor) -> Tensor:
     """Return the sum over all replicas; gradients are summed likewise."""
     context = _context()
     return values if context is None else context.all_reduce("SUM", values)
 
 
-def share_of_mean(loss: Any) -> Any:
+def share_of_mean(loss: Tensor) -> Tensor:
     """Return this replica's part of the mean loss; gradients are summed over parts."""
     context = _context()
     return loss if context is None else loss / context.num_replicas_in_sync
 
 
-def agree_on_finite(gradients: Sequence[Any]) -> list[Any]:
+def agree_on_finite(gradients: Sequence[Tensor]) -> list[Tensor]:
     """Return gradients that are finite on every replica or on none.
 
     Under mixed precision, a step is skipped if a gradient overflows. Keras 3.15 decides

@@ -11,6 +11,7 @@ from keras import ops
 
 from bytecover_tf.audio.constant_q import plan
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.layers.tensor import Tensor
 
 # One step of a convolution covers about this many samples. With fewer, its matrix
 # products become narrow; with more, they are mostly zeros.
@@ -107,7 +108,7 @@ class CQT(keras.layers.Layer):
                 f"Received: input_shape={input_shape}"
             )
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Return the features of `inputs`."""
         samples = ops.shape(inputs)[1]
         frames = self._frames(samples)
@@ -129,7 +130,7 @@ class CQT(keras.layers.Layer):
         features = self._normalized(ops.concatenate(octaves[::-1], axis=-1))
         return ops.expand_dims(ops.transpose(features, (0, 2, 1)), -1)
 
-    def _frames(self, samples: Any) -> Any:
+    def _frames(self, samples: Tensor) -> Tensor:
         """Return the number of pooled frames."""
         hop, first = self.frontend.hop_length, self._levels[0]
         if first.transform is None:
@@ -137,7 +138,7 @@ class CQT(keras.layers.Layer):
             samples, hop = -(-samples // first.factor), hop // first.factor
         return (1 + samples // hop) // self.frontend.pool
 
-    def _pooled(self, parts: Any, frames: Any) -> Any:
+    def _pooled(self, parts: Tensor, frames: Tensor) -> Tensor:
         """Return the magnitudes of one octave as (batch, frames, bins)."""
         pool, bins = self.frontend.pool, parts.shape[-1] // 2
         parts = parts[:, : frames * pool]
@@ -145,7 +146,7 @@ class CQT(keras.layers.Layer):
         blocks = (ops.shape(parts)[0], frames, pool, bins)
         return ops.mean(ops.reshape(ops.sqrt(power), blocks), axis=2)
 
-    def _normalized(self, features: Any) -> Any:
+    def _normalized(self, features: Tensor) -> Tensor:
         total = ops.sum(features, axis=(1, 2), keepdims=True)
         scale = ops.ones_like(total)
         if self.frontend.normalization == "max":
@@ -167,7 +168,7 @@ class CQT(keras.layers.Layer):
         return {**super().get_config(), "frontend": self.frontend.to_dict()}
 
 
-def _apply(bank: _FilterBank, signal: Any) -> Any:
+def _apply(bank: _FilterBank, signal: Tensor) -> Tensor:
     """Return (batch, applications, outputs) of a signal (batch, samples, 1)."""
     result = ops.conv(
         signal, bank.kernel, strides=bank.step, data_format="channels_last"

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from bytecover_tf.layers.tensor import Tensor
+
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
 class GeM(keras.layers.Layer):
@@ -60,7 +62,7 @@ class GeM(keras.layers.Layer):
             autocast=False,
         )
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Pool `inputs` over bins and frames."""
         values = ops.maximum(ops.cast(inputs, "float32"), self.epsilon)
         mean = ops.mean(ops.power(values, self.p), axis=(1, 2))

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from bytecover_tf.layers.batch_norm import BatchNorm
+from bytecover_tf.layers.tensor import Tensor
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
@@ -82,7 +83,7 @@ class IBN(keras.layers.Layer):
     def _split(self, channels: int) -> int:
         return min(max(1, int(channels * self.instance_fraction)), channels - 1)
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Normalise `inputs`."""
         # Not slices, of each of which the gradient would be as large as the input.
         one, other = ops.split(inputs, [self._split(inputs.shape[-1])], axis=-1)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import layers, ops
 
 from bytecover_tf.audio.chroma import PITCH_CLASSES
 from bytecover_tf.layers.ring import fold_octaves
+from bytecover_tf.layers.tensor import Tensor
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
@@ -34,7 +33,7 @@ class Octaves(layers.Layer):
         TensorShape([1, 12, 40, 2])
     """
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Return the pitch classes."""
         return fold_octaves(inputs)
 
@@ -78,7 +77,7 @@ class OctaveChannels(layers.Layer):
                 f"Received: input_shape={input_shape}"
             )
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Return the pitch classes."""
         octaves = ops.split(inputs, inputs.shape[1] // PITCH_CLASSES, axis=1)
         return ops.concatenate(octaves, axis=-1)

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from bytecover_tf.layers.tensor import Tensor
+
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
 class Power(layers.Layer):
@@ -38,7 +40,7 @@ class Power(layers.Layer):
             )
         self.exponent = exponent
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Return the power of each value."""
         return ops.power(inputs, self.exponent)
 

@@ -9,6 +9,7 @@ import numpy as np
 from keras import layers, ops
 
 from bytecover_tf.audio.chroma import PITCH_CLASSES
+from bytecover_tf.layers.tensor import Tensor
 
 # Bins at the centres of the lowest and of the highest register, and the standard
 # deviation of a register's weights.
@@ -69,7 +70,7 @@ class Registers(layers.Layer):
                 f"Received: input_shape={input_shape}"
             )
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Return the pitch classes of each register."""
         bins = inputs.shape[1]
         mean = ops.mean(inputs, axis=(1, 2, 3), keepdims=True)

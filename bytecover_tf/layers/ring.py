@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from bytecover_tf.audio.chroma import PITCH_CLASSES
+from bytecover_tf.layers.tensor import Tensor
 
 
-def fold_octaves(inputs: Any) -> Any:
+def fold_octaves(inputs: Tensor) -> Tensor:
     """Lay octaves upon each other and keep the largest value of each pitch class.
 
     In another key the result is the same but for a turn of the ring.
@@ -36,7 +35,7 @@ def fold_octaves(inputs: Any) -> Any:
     return folded
 
 
-def pad_ring(inputs: Any, bins: int, frames: int) -> Any:
+def pad_ring(inputs: Tensor, bins: int, frames: int) -> Tensor:
     """Continue the ring at its ends, and time by zeros.
 
     Args:

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from bytecover_tf.layers.tensor import Tensor
+
 # Partials of a note in semitones above it: an octave below, the note, and its harmonics
 # 2 to 8 without the 7th.
 HARMONICS = (-12, 0, 12, 19, 24, 28, 31, 36)
@@ -96,8 +98,8 @@ class Salience(layers.Layer):
         self.output_conv.build(hidden)
 
     def call(
-        self, inputs: Any, training: bool | None = None, logits: bool = False
-    ) -> Any:
+        self, inputs: Tensor, training: bool | None = None, logits: bool = False
+    ) -> Tensor:
         """Return the salience of each pitch."""
         x = stack_harmonics(inputs)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
@@ -106,7 +108,7 @@ class Salience(layers.Layer):
         x = self.output_conv(x)
         return x if logits else ops.sigmoid(x)
 
-    def _even_out(self, x: Any) -> Any:
+    def _even_out(self, x: Tensor) -> Tensor:
         """Multiply each channel by a gain, 0 to 2, computed from all means."""
         gains = 2.0 * self.excite(self.squeeze(ops.mean(x, axis=(1, 2))))
         return x * gains[:, None, None, :]
@@ -126,7 +128,7 @@ class Salience(layers.Layer):
         }
 
 
-def stack_harmonics(inputs: Any, bins_per_semitone: int = 1) -> Any:
+def stack_harmonics(inputs: Tensor, bins_per_semitone: int = 1) -> Tensor:
     """Return `(batch, bins, frames, 8)`: at each bin what lies at its harmonics.
 
     Beyond the lowest and the highest bin there is silence.

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from bytecover_tf.layers.tensor import Tensor
+
 BINS_PER_SEMITONE = 3
 
 # How much of the energy of bins that lie 0, 1, 2 and 3 thirds of a semitone away a
@@ -59,7 +61,7 @@ class Semitones(layers.Layer):
         """Check the shape; there are no weights."""
         check_fine_bins("Semitones", input_shape)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Return the semitones."""
         semitones = inputs.shape[1] // BINS_PER_SEMITONE
         x = ops.square(inputs * (_LOUD / (_peaks(inputs) + _TINY)))
@@ -119,6 +121,6 @@ def check_fine_bins(name: str, input_shape: tuple[int | None, ...]) -> None:
         )
 
 
-def _peaks(x: Any) -> Any:
+def _peaks(x: Tensor) -> Tensor:
     """Return the maximum of each recording, (batch, 1, 1, 1)."""
     return ops.max(x, axis=(1, 2, 3), keepdims=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
+
+from bytecover_tf.layers.tensor import Tensor
 
 
 def supervised_contrastive(
-    embeddings: Any, works: Any, temperature: float = 0.1
-) -> Any:
+    embeddings: Tensor, works: Tensor, temperature: float = 0.1
+) -> Tensor:
     """Return the loss of telling an anchor's versions from all else in the batch.
 
     For each anchor, `log sum exp(s / t)` over all other recordings minus the mean of

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
+from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.losses.distances import pairwise_squared
 
 
-def distance_distillation(embeddings: Any, targets: Any) -> Any:
+def distance_distillation(embeddings: Tensor, targets: Tensor) -> Tensor:
     """Return how much the distances of a batch differ from those of a teacher.
 
     The mean of `|d_s - d_t|` over all pairs of two recordings, with d the squared

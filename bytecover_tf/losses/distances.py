@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
+from bytecover_tf.layers.tensor import Tensor
 
-def pairwise_squared(embeddings: Any) -> Any:
+
+def pairwise_squared(embeddings: Tensor) -> Tensor:
     """Return the squared Euclidean distance of every pair.
 
     Args:
@@ -22,7 +22,7 @@ def pairwise_squared(embeddings: Any) -> Any:
     return ops.relu(squares[:, None] - 2.0 * products + squares[None, :])
 
 
-def pairwise_euclidean(embeddings: Any) -> Any:
+def pairwise_euclidean(embeddings: Tensor) -> Tensor:
     """Return the Euclidean distance of every pair.
 
     The gradient of the square root is infinite at zero. So equal pairs are treated

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
+
+from bytecover_tf.layers.tensor import Tensor
 
 # Weight of the mean cosine against the contrast, which is in nats.
 ATTRACTION = 10.0
 
 
 def distillation(
-    embeddings: Any, targets: Any, works: Any, temperature: float = 0.07
-) -> Any:
+    embeddings: Tensor, targets: Tensor, works: Tensor, temperature: float = 0.07
+) -> Tensor:
     """Return the loss of embedding recordings where a teacher embeds them.
 
     Minus `ATTRACTION` times the mean cosine of an embedding and its target, plus a
@@ -44,5 +44,5 @@ def distillation(
     return contrast - ATTRACTION * cosine
 
 
-def _unit(x: Any) -> Any:
+def _unit(x: Tensor) -> Tensor:
     return ops.normalize(ops.cast(x, "float32"), axis=-1)

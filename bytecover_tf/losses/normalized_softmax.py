@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
+
+from bytecover_tf.layers.tensor import Tensor
 
 TEMPERATURE = 0.05
 
 
 def cosine_logits(
-    embeddings: Any, proxies: Any, temperature: float = TEMPERATURE
-) -> Any:
+    embeddings: Tensor, proxies: Tensor, temperature: float = TEMPERATURE
+) -> Tensor:
     """Return the logits of the normalised softmax.
 
     Args:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
+from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.losses.distances import pairwise_euclidean
 
 
-def batch_hard_triplet(embeddings: Any, works: Any, margin: float = 0.3) -> Any:
+def batch_hard_triplet(
+    embeddings: Tensor, works: Tensor, margin: float = 0.3
+) -> Tensor:
     """Return the triplet loss of each anchor's hardest pair (paper, equation 3).
 
     `[d_p - d_n + margin]_+` with d_p the distance to the farthest version of the

@@ -21,7 +21,7 @@ from typing import Any
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.errors import ConfigError, DataError
-from bytecover_tf.files import json_object, lock, write_atomically
+from bytecover_tf.files import JsonObject, json_object, lock, write_atomically
 
 FILE_NAME = "decisions.json"
 """In a catalogue's folder, the record of what was decided."""
@@ -64,7 +64,7 @@ class Decision:
     time: str = ""
     is_done: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return what JSON says of a decision."""
         return asdict(self)
 

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
 
 import numpy as np
 
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.identifiers import EXPECTED, is_work_identifier
 from bytecover_tf.catalogues.rows import Recording, Row
+from bytecover_tf.files import JsonObject
 from bytecover_tf.matching.calibration import Calibration
 from bytecover_tf.matching.decisions import (
     Decision,
@@ -79,7 +79,7 @@ class Link:
         share = relation.probability if is_same else 1 - relation.probability
         return self.match.probability * share
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return what JSON and CSV say of a link."""
         facts = self.match.to_dict()
         sides = {"query": self.recording, "recording": self.match.recording}
@@ -132,7 +132,7 @@ class Group:
         labels = Counter(recording.work for recording in self.recordings)
         return min(labels, key=lambda label: (-labels[label], label))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return what JSON says of a group."""
         return {
             "work": self.work,

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from bytecover_tf.catalogues.tags import read_tags
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import AudioError, explain
+from bytecover_tf.files import JsonObject
 from bytecover_tf.matching.alignment import Alignment, align_many, prepare
 from bytecover_tf.matching.calibration import (
     LEAST,
@@ -146,7 +146,7 @@ class Match:
     is_same: bool
     relation: Relation | None = None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return what JSON and CSV say of a match."""
         kind = self.relation
         return {
@@ -185,7 +185,7 @@ class Answer:
     matches: list[Match] = field(default_factory=list)
     error: str = ""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return what JSON says of an answer."""
         if self.error:
             return {"query": self.query, "error": self.error}

@@ -10,12 +10,13 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.windows import iter_windows
+from bytecover_tf.files import JsonObject
 from bytecover_tf.matching.setlist import MOST, evidence_of, window_matches
 
 if TYPE_CHECKING:
@@ -49,10 +50,10 @@ class Change:
     at: float
     match: Match | None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return what JSON says of a change, with the time of day."""
         now = datetime.datetime.now(datetime.timezone.utc)
-        facts: dict[str, Any] = {
+        facts: JsonObject = {
             "time": now.isoformat(timespec="seconds"),
             "start": round(self.start, 2),
             "at": round(self.at, 2),

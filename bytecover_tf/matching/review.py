@@ -18,7 +18,7 @@ from typing import Any
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.errors import DataError
-from bytecover_tf.files import json_object, write_atomically
+from bytecover_tf.files import JsonObject, json_object, write_atomically
 from bytecover_tf.matching.alignment import align
 from bytecover_tf.matching.decisions import Decision, Pair, Record, Verdicts, pair_of
 from bytecover_tf.matching.grouping import OpenLink
@@ -63,7 +63,7 @@ class Question:
         """The ids of the two, in order."""
         return pair_of(self.first.id, self.second.id)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return what JSON says of a question."""
         return {
             "number": self.number,
@@ -92,8 +92,10 @@ def keep_queue(record: Record, links: Iterable[OpenLink]) -> int:
     """
     with record.alone():
         before = _read_queue(record)
-        numbers = {tuple(entry["pair"]): entry["number"] for entry in before["links"]}
-        following = before["next"]
+        numbers: dict[Pair, int] = {
+            tuple(entry["pair"]): entry["number"] for entry in before["links"]
+        }
+        following: int = before["next"]
         entries = []
         for each in links:
             number = numbers.get(each.link.pair, following)
@@ -397,7 +399,7 @@ def _queue_path(record: Record) -> Path:
     return record.path.with_name(f"{record.path.stem}-queue.json")
 
 
-def _read_queue(record: Record) -> dict[str, Any]:
+def _read_queue(record: Record) -> JsonObject:
     path = _queue_path(record)
     if not path.exists():
         return {"next": 1, "links": []}

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.decoding import declared_duration, iter_audio
 from bytecover_tf.audio.windows import Window, iter_windows
 from bytecover_tf.errors import AudioError
+from bytecover_tf.files import JsonObject
 from bytecover_tf.matching.calibration import LEAST, Calibration, calibration_for
 from bytecover_tf.matching.identification import (
     Comparison,
@@ -86,9 +87,9 @@ class Song:
         """How likely it is a version of the work; None if that is unknown."""
         return self.match.probability if self.match else None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return what JSON and CSV say of a stretch."""
-        facts: dict[str, Any] = {
+        facts: JsonObject = {
             "start": round(self.start, 2),
             "end": round(self.end, 2),
             "work": None,

@@ -12,6 +12,7 @@ from keras import ops
 from bytecover_tf.layers.bnneck import BNNeck
 from bytecover_tf.layers.gem import GeM
 from bytecover_tf.layers.salience import Salience
+from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.cqtnet import CQTNet
 from bytecover_tf.models.front import front_layers
@@ -125,7 +126,7 @@ class ByteCover(keras.Model):
         if self.neck is not None:
             self.neck.build((None, self.dim))
 
-    def call(self, inputs: Any, training: bool | None = None) -> dict[str, Any]:
+    def call(self, inputs: Tensor, training: bool | None = None) -> dict[str, Tensor]:
         """Return f_t and f_c of each recording."""
         x = inputs
         for layer in self.front():
@@ -133,8 +134,8 @@ class ByteCover(keras.Model):
         return self._embed(x, training)
 
     def hear(
-        self, features: Any, training: bool | None = False, logits: bool = False
-    ) -> Any:
+        self, features: Tensor, training: bool | None = False, logits: bool = False
+    ) -> Tensor:
         """Return the notes that the salience layer hears: shares of the frames, 0 to 1.
 
         Args:
@@ -155,7 +156,9 @@ class ByteCover(keras.Model):
             x = layer(x, training=training)
         return self.salience(x, training=training, logits=logits)
 
-    def embed_notes(self, notes: Any, training: bool | None = False) -> dict[str, Any]:
+    def embed_notes(
+        self, notes: Tensor, training: bool | None = False
+    ) -> dict[str, Tensor]:
         """Return f_t and f_c of notes, such as a score, as if they had been heard.
 
         Args:
@@ -168,7 +171,7 @@ class ByteCover(keras.Model):
             x = layer(x, training=training)
         return self._embed(x, training)
 
-    def _embed(self, x: Any, training: bool | None) -> dict[str, Any]:
+    def _embed(self, x: Tensor, training: bool | None) -> dict[str, Tensor]:
         """Return f_t and f_c of what the backbone reads."""
         f_t = ops.cast(self.backbone(x, training=training), "float32")
         if self.pool is not None:

@@ -9,6 +9,7 @@ import keras
 from keras import layers, ops
 
 from bytecover_tf.layers.batch_norm import BatchNorm
+from bytecover_tf.layers.tensor import Tensor
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
@@ -95,7 +96,7 @@ class ConvBlock(layers.Layer):
             self.norm.build(shape)
         self.activation.build(shape)
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Apply the block."""
         reach = self.dilation * (self.size[1] - 1)
         frames = [reach // 2, reach - reach // 2]

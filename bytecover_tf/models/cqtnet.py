@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.models.baseline import BaselineNetwork
 from bytecover_tf.models.convolution import ConvBlock, build_chain
 
@@ -71,7 +72,7 @@ class CQTNet(BaselineNetwork):
         shape = build_chain(self.convolutions, input_shape)
         self.dense.build((None, shape[-1]))
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Return the embeddings."""
         x = inputs
         for number, convolution in enumerate(self.convolutions):

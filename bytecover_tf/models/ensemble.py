@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.models.bytecover import ByteCover
 
 
@@ -67,7 +68,7 @@ class Ensemble(keras.Model):
                 member.build(input_shape)
         self.built = True
 
-    def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
+    def call(self, inputs: Tensor, training: bool = False) -> dict[str, Tensor]:
         """Return the members' embeddings, side by side."""
         return {
             "f_c": side_by_side(
@@ -103,7 +104,7 @@ class Ensemble(keras.Model):
         return cls(**{**config, "members": list(members)})
 
 
-def side_by_side(embeddings: Sequence[Any], shares: Sequence[float]) -> Any:
+def side_by_side(embeddings: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
     """Return (batch, sum of dims); the squared norm of each part is its share."""
     parts = [
         math.sqrt(share) * ops.normalize(embedding, axis=-1)

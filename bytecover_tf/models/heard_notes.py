@@ -9,6 +9,7 @@ from keras import layers, ops
 
 from bytecover_tf.audio.chroma import HEARD
 from bytecover_tf.layers.semitones import BINS_PER_SEMITONE, check_fine_bins
+from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.models.note_network import KNEE, NoteNetwork
 
 # Of the compressed amplitudes, for values of about the size of probabilities.
@@ -58,7 +59,7 @@ class HeardNotes(layers.Layer):
         self.network.build(input_shape)
         self.network.trainable = False
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Return what is heard, and how loud it is."""
         mean = ops.mean(inputs, axis=(1, 2, 3), keepdims=True)
         x = inputs / (mean + _TINY)

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.models.baseline import BaselineNetwork
 from bytecover_tf.models.convolution import ConvBlock, build_chain
 from bytecover_tf.models.pitch_classes import transposable_pitch_classes
@@ -60,7 +61,7 @@ class KiCNN(BaselineNetwork):
         shape = build_chain((self.over_pitch, *self.over_time), shape)
         self.dense.build((None, shape[-1]))
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Return the embeddings."""
         x = self.over_pitch(transposable_pitch_classes(inputs), training=training)
         x = ops.max(x, axis=1, keepdims=True)

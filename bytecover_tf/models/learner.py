@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from bytecover_tf.layers.collective import agree_on_finite, gather, share_of_mean
+from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.losses.contrastive import supervised_contrastive
 from bytecover_tf.losses.distance_distillation import distance_distillation
 from bytecover_tf.losses.distillation import distillation
@@ -128,7 +129,7 @@ class Learner(keras.Model):
         if self.classifier is not None:
             self.classifier.build((None, self.network.dim))
 
-    def call(self, inputs: Any, training: bool | None = None) -> dict[str, Any]:
+    def call(self, inputs: Tensor, training: bool | None = None) -> dict[str, Tensor]:
         """Return the network's output."""
         features = inputs["features"] if isinstance(inputs, dict) else inputs
         if features is inputs or self.network.salience is None:
@@ -148,12 +149,12 @@ class Learner(keras.Model):
 
     def compute_loss(
         self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
+        x: Tensor = None,
+        y: Tensor = None,
+        y_pred: Tensor = None,
+        sample_weight: Tensor = None,
         training: bool = True,
-    ) -> Any:
+    ) -> Tensor:
         """Return the sum of the losses and record each.
 
         Args:
@@ -197,7 +198,7 @@ class Learner(keras.Model):
         self.trackers["loss"].update_state(loss)
         return loss
 
-    def _paper_losses(self, y: Any, y_pred: Any) -> Any:
+    def _paper_losses(self, y: Tensor, y_pred: Tensor) -> Tensor:
         """Return classification on f_c plus triplet on f_t (paper, equation 2)."""
         if self.num_works is None:
             raise ValueError(
@@ -220,7 +221,7 @@ class Learner(keras.Model):
         self.trackers["triplet"].update_state(triplet)
         return loss
 
-    def _classification_loss(self, y: Any, logits: Any) -> Any:
+    def _classification_loss(self, y: Tensor, logits: Tensor) -> Tensor:
         loss = ops.mean(
             ops.categorical_crossentropy(
                 self._targets(y, logits), logits, from_logits=True
@@ -231,19 +232,19 @@ class Learner(keras.Model):
         self.trackers["accuracy"].update_state(ops.cast(hits, "float32"))
         return loss
 
-    def _candidates(self, embeddings: Any, y: Any) -> tuple[Any, Any]:
+    def _candidates(self, embeddings: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return the embeddings and works that a loss takes its pairs from."""
         if self.objective.mining == "replica":
             return embeddings, y
         return gather(embeddings), gather(y)
 
-    def _hearing_loss(self, score: Any, heard: Any) -> Any:
+    def _hearing_loss(self, score: Tensor, heard: Tensor) -> Tensor:
         """Return the cross-entropy of a frame's notes, summed over its pitches."""
         logits, score = ops.cast(heard, "float32"), ops.cast(score, "float32")
         each = ops.softplus(logits) - score * logits
         return ops.mean(ops.sum(each, axis=(1, 3)))
 
-    def _targets(self, y: Any, logits: Any) -> Any:
+    def _targets(self, y: Tensor, logits: Tensor) -> Tensor:
         smoothing = self.objective.label_smoothing
         one_hot = ops.one_hot(y, logits.shape[-1], dtype=logits.dtype)
         return (1.0 - smoothing) * one_hot + smoothing / logits.shape[-1]

@@ -8,6 +8,7 @@ import keras
 from keras import layers, ops
 
 from bytecover_tf.layers.batch_norm import BatchNorm
+from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.models.baseline import BaselineNetwork
 from bytecover_tf.models.convolution import ConvBlock, build_chain
 from bytecover_tf.models.pitch_classes import transposable_pitch_classes
@@ -91,7 +92,7 @@ class MOVE(BaselineNetwork):
         self.dense.build((None, self.width))
         self.standardise.build((None, self.dim))
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Return the embeddings."""
         x = self.over_pitch(transposable_pitch_classes(inputs), training=training)
         x = ops.max(x, axis=1, keepdims=True)

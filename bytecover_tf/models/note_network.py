@@ -11,6 +11,7 @@ from keras import layers, ops
 from bytecover_tf.audio.chroma import HEARD
 from bytecover_tf.layers.salience import HARMONICS, stack_harmonics
 from bytecover_tf.layers.semitones import BINS_PER_SEMITONE, check_fine_bins
+from bytecover_tf.layers.tensor import Tensor
 
 # A note's surroundings, two octaves, a second, three seconds.
 KERNELS = ((5, 5), (25, 1), (3, 7), (1, 15))
@@ -111,7 +112,7 @@ class NoteNetwork(keras.Model):
             channels = self.filters
         self.heard.build((None, None, None, self.filters))
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Return the logits of what is heard."""
         # ONNX has no log1p. The two differ only far below any note.
         x = stack_harmonics(ops.log(1.0 + inputs / KNEE), BINS_PER_SEMITONE)
@@ -139,12 +140,12 @@ class NoteNetwork(keras.Model):
 
     def compute_loss(
         self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
+        x: Tensor = None,
+        y: Tensor = None,
+        y_pred: Tensor = None,
+        sample_weight: Tensor = None,
         training: bool = True,
-    ) -> Any:
+    ) -> Tensor:
         """Return the sum of the losses and record each.
 
         Args:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import ops
 
 from bytecover_tf.layers.ring import fold_octaves
+from bytecover_tf.layers.tensor import Tensor
 
 
-def transposable_pitch_classes(inputs: Any) -> Any:
+def transposable_pitch_classes(inputs: Tensor) -> Tensor:
     """Fold octaves, and repeat the pitch classes so that none is at an edge.
 
     A kernel of 12 rows then meets the same music at one of its 12 places whatever

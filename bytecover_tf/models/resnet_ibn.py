@@ -11,6 +11,7 @@ from keras import layers
 from bytecover_tf.layers.batch_norm import BatchNorm
 from bytecover_tf.layers.ibn import IBN
 from bytecover_tf.layers.ring import pad_ring
+from bytecover_tf.layers.tensor import Tensor
 
 _EPSILON = 1e-5
 _MOMENTUM = 0.9
@@ -126,7 +127,7 @@ class Bottleneck(layers.Layer):
             layer.build(inner)
         self.norm3.build(expanded)
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Apply the block."""
         x = keras.ops.relu(self.norm1(self.conv1(inputs), training=training))
         if self.ring:
@@ -251,7 +252,7 @@ class ResNetIBN(layers.Layer):
             bottleneck.build(shape)
             shape = bottleneck.compute_output_shape(shape)
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Return the feature map."""
         x = pad_ring(inputs, _RING_STEM // 2, 3) if self.ring else self.stem_pad(inputs)
         x = self.stem_norm(self.stem_conv(x), training=training)

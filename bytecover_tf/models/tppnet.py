@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.models.baseline import BaselineNetwork
 from bytecover_tf.models.convolution import ConvBlock, build_chain
 
@@ -65,7 +66,7 @@ class TPPNet(BaselineNetwork):
         build_chain((*self.over_pitch, *self.over_time), input_shape)
         self.dense.build((None, sum(PARTS) * 16 * self.width))
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Return the embeddings."""
         x = inputs
         for convolution in self.over_pitch:
@@ -76,7 +77,7 @@ class TPPNet(BaselineNetwork):
         return self.dense(temporal_pyramid(x[:, 0]))
 
 
-def temporal_pyramid(inputs: Any) -> Any:
+def temporal_pyramid(inputs: Tensor) -> Tensor:
     """Return the maxima over parts of time, one after the other.
 
     Part i of n reaches from frame `floor(i T / n)` to before `ceil((i + 1) T / n)`:

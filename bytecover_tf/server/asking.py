@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from fastapi import Request
@@ -18,10 +18,14 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from bytecover_tf.errors import ByteCoverError
+from bytecover_tf.files import JsonObject
 from bytecover_tf.server.jobs import Job
 from bytecover_tf.server.pool import Task
 from bytecover_tf.server.service import Service
 from bytecover_tf.server.sources import Form, receive_form
+
+if TYPE_CHECKING:
+    from bytecover_tf.server.engine import Found
 
 LINES = "application/x-ndjson"
 """The kind of an answer that comes line by line."""
@@ -33,7 +37,7 @@ class Problem(BaseModel):
     error: str
 
 
-PROBLEMS: dict[int | str, dict[str, Any]] = {
+PROBLEMS: dict[int | str, JsonObject] = {
     401: {"model": Problem, "description": "The token is missing or wrong."},
     403: {"model": Problem, "description": "That path may not be read."},
     413: {
@@ -54,7 +58,7 @@ SOURCE = (
 """How a field of a form names a recording."""
 
 
-def form_of(**fields: str) -> dict[str, Any]:
+def form_of(**fields: str) -> JsonObject:
     """Describe the fields of a form."""
     properties = {
         name: {"type": "string", "description": text} for name, text in fields.items()
@@ -82,7 +86,7 @@ async def answer(request: Request, make_task: Callable[[Form], Task]) -> Respons
         return JSONResponse(_kept(service, await result_of(request, task)))
 
 
-def _kept(service: Service, found: dict[str, Any]) -> dict[str, Any]:
+def _kept(service: Service, found: Found) -> JsonObject:
     """Return an answer, and keep what pictures of it are drawn from."""
     answer = found["answer"]
     service.metrics.verdicts.labels(answer["verdict"]).inc()
@@ -96,15 +100,15 @@ async def result_of(request: Request, task: Task) -> Any:
     return task.result.result()
 
 
-async def _events(request: Request, task: Task) -> AsyncIterator[dict[str, Any]]:
+async def _events(request: Request, task: Task) -> AsyncIterator[JsonObject]:
     """Have a task done; yield what it emits until it has ended.
 
     If the client goes, a task that waits is not begun.
     """
     loop = asyncio.get_running_loop()
-    events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+    events: asyncio.Queue[JsonObject | None] = asyncio.Queue()
 
-    def put(event: dict[str, Any] | None) -> None:
+    def put(event: JsonObject | None) -> None:
         loop.call_soon_threadsafe(events.put_nowait, event)
 
     task.on_event = put
@@ -149,7 +153,7 @@ class _Lines(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-def begin(service: Service, job: Job, after: Callable[[], object]) -> dict[str, Any]:
+def begin(service: Service, job: Job, after: Callable[[], object]) -> JsonObject:
     """Begin a job; return what is said of it.
 
     Args:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from bytecover_tf.audio.decoding import iter_audio
 from bytecover_tf.catalogues.indexing import find_files, index_files
 from bytecover_tf.catalogues.opening import open_with_encoder
 from bytecover_tf.errors import AudioError, CatalogueError
-from bytecover_tf.matching.alignment import align, frame_similarities
+from bytecover_tf.files import JsonObject
+from bytecover_tf.matching.alignment import Alignment, align, frame_similarities
 from bytecover_tf.matching.calibration import calibration_for
 from bytecover_tf.matching.decisions import Record
 from bytecover_tf.matching.grouping import find_groups
@@ -32,7 +33,7 @@ from bytecover_tf.matching.identification import (
 from bytecover_tf.matching.picture import match_path
 from bytecover_tf.matching.review import keep_queue, queue
 
-Emit = Callable[[dict[str, Any]], None]
+Emit = Callable[[JsonObject], None]
 
 # Candidates that are compared between two looks at the matches so far.
 _AT_ONCE = 20
@@ -46,6 +47,18 @@ _MOST_FRAMES = 2400
 _MOST_STEPS = 4000
 # Points of a waveform, and the rate at which it is read.
 _PEAKS, _PEAK_RATE = 1200, 8000
+
+
+class Found(TypedDict):
+    """What was found for a request.
+
+    Attributes:
+        answer: goes to who asked.
+        chroma: of the recordings that were sent, to draw pictures of.
+    """
+
+    answer: JsonObject
+    chroma: list[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -100,7 +113,7 @@ class Engine:
         # Its loops are compiled or loaded now and not in the first request.
         align(*np.zeros((2, 12 * identity.parts, 8), np.uint8))
 
-    def identify(self, emit: Emit, path: str, name: str, top: int) -> dict[str, Any]:
+    def identify(self, emit: Emit, path: str, name: str, top: int) -> Found:
         """Identify a file; emit the best matches so far.
 
         Args:
@@ -142,7 +155,7 @@ class Engine:
 
     def compare(
         self, emit: Emit, paths: tuple[str, str], names: tuple[str, str]
-    ) -> dict[str, Any]:
+    ) -> Found:
         """Compare two files.
 
         Args:
@@ -172,7 +185,7 @@ class Engine:
 
     def picture(
         self, emit: Emit, first: np.ndarray | str, second: np.ndarray | str
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         """Show where two recordings match.
 
         Args:
@@ -228,7 +241,7 @@ class Engine:
         peaks = np.maximum.reduceat(levels, starts)
         return [round(peak, 3) for peak in (peaks / max(peaks.max(), 1e-9)).tolist()]
 
-    def setlist(self, emit: Emit, path: str, name: str) -> dict[str, Any]:
+    def setlist(self, emit: Emit, path: str, name: str) -> JsonObject:
         """Tell which works a long recording plays, and when.
 
         Args:
@@ -284,7 +297,7 @@ class Engine:
             "questions": len(queue(self._catalogue, record)),
         }
 
-    def index(self, emit: Emit, paths: list[str]) -> dict[str, Any]:
+    def index(self, emit: Emit, paths: list[str]) -> JsonObject:
         """Add files, or all files of folders, to the catalogue.
 
         Args:
@@ -315,7 +328,7 @@ class Engine:
             )
         return replace(query, name=name)
 
-    def _match(self, match: Match) -> dict[str, Any]:
+    def _match(self, match: Match) -> JsonObject:
         return {
             **match.to_dict(),
             "label": match.recording.label,
@@ -333,7 +346,7 @@ class Engine:
         return found[one]
 
     def _path(
-        self, first: np.ndarray, second: np.ndarray, alignment: Any
+        self, first: np.ndarray, second: np.ndarray, alignment: Alignment
     ) -> np.ndarray:
         """Return the times that match: (n, 2)."""
         here = alignment.query_end - alignment.query_start

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from bytecover_tf.files import JsonObject
 from bytecover_tf.server.asking import (
     PROBLEMS,
     SOURCE,
@@ -107,7 +108,7 @@ async def picture(request: Request, first: str, second: str) -> Response:
     responses=PROBLEMS,
     openapi_extra=form_of(file=SOURCE),
 )
-async def setlist(request: Request) -> dict[str, Any]:
+async def setlist(request: Request) -> JsonObject:
     """Tell which works a long recording plays, and when; begins a job.
 
     The result has `songs`, each with `start` and `end` in seconds, and those of them

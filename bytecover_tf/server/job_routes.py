@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 
+from bytecover_tf.files import JsonObject
 from bytecover_tf.server.asking import service_of
 from bytecover_tf.server.jobs import Job
 
@@ -14,13 +13,13 @@ router = APIRouter(tags=["jobs"])
 
 
 @router.get("/api/jobs")
-async def jobs(request: Request) -> list[dict[str, Any]]:
+async def jobs(request: Request) -> list[JsonObject]:
     """List the jobs, the latest first, without their results."""
     return [job.to_dict(with_result=False) for job in service_of(request).jobs.all()]
 
 
 @router.get("/api/jobs/{name}")
-async def job(request: Request, name: str) -> dict[str, Any]:
+async def job(request: Request, name: str) -> JsonObject:
     """Show how far a job is, and its result once it is done."""
     return _job(request, name).to_dict()
 

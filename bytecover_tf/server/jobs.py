@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from bytecover_tf.files import JsonObject
 from bytecover_tf.server.limits import Limits
 from bytecover_tf.server.pool import Task
 
@@ -75,7 +76,7 @@ class Job:
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     begun: float = field(default_factory=time.time)
     ended: float = 0.0
-    progress: dict[str, Any] = field(default_factory=dict)
+    progress: JsonObject = field(default_factory=dict)
 
     @property
     def state(self) -> str:
@@ -87,7 +88,7 @@ class Job:
             return "failed" if result.exception() else "done"
         return "running" if result.running() else "waiting"
 
-    def to_dict(self, with_result: bool = True) -> dict[str, Any]:
+    def to_dict(self, with_result: bool = True) -> JsonObject:
         """Return what JSON says of a job."""
         facts = {
             "id": self.id,

@@ -9,12 +9,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from starlette.exceptions import HTTPException
 
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Recording
+from bytecover_tf.files import JsonObject
 
 # What is in memory is at least this fresh, in seconds, but reading it takes no more
 # than a twentieth of the time.
@@ -68,9 +68,7 @@ class Library:
         """Return all recordings of the same work."""
         return self._fresh().by_work[recording.work]
 
-    def search(
-        self, text: str = "", start: int = 0, count: int = 100
-    ) -> dict[str, Any]:
+    def search(self, text: str = "", start: int = 0, count: int = 100) -> JsonObject:
         """Return works in which every word of a text is found.
 
         Args:
@@ -116,7 +114,7 @@ class Library:
         return self._shelf
 
 
-def recording_facts(recording: Recording) -> dict[str, Any]:
+def recording_facts(recording: Recording) -> JsonObject:
     """Return what JSON says of a recording."""
     return {
         "id": recording.id,
@@ -130,7 +128,7 @@ def recording_facts(recording: Recording) -> dict[str, Any]:
     }
 
 
-def work_facts(versions: Sequence[Recording]) -> dict[str, Any]:
+def work_facts(versions: Sequence[Recording]) -> JsonObject:
     """Return what JSON says of a work, by its recordings."""
     first = versions[0]
     return {

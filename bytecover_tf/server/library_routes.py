@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mimetypes
 import os
-from typing import Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
@@ -12,6 +11,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from bytecover_tf.files import JsonObject
 from bytecover_tf.server.asking import PROBLEMS, begin, result_of, service_of
 from bytecover_tf.server.jobs import Job
 from bytecover_tf.server.library import recording_facts
@@ -40,7 +40,7 @@ def works(
     text: str = "",
     start: int = Query(0, ge=0),
     count: int = Query(100, ge=1, le=1000),
-) -> dict[str, Any]:
+) -> JsonObject:
     """List the works of the catalogue with their recordings.
 
     Those come first that have most. Every word of `text` must be found in the names of
@@ -50,7 +50,7 @@ def works(
 
 
 @router.get("/api/recordings/{name}")
-def recording(request: Request, name: str) -> dict[str, Any]:
+def recording(request: Request, name: str) -> JsonObject:
     """Show a recording of the catalogue and its versions."""
     library = service_of(request).library
     found = library.find(name)
@@ -103,7 +103,7 @@ class Paths(BaseModel):
 
 
 @router.post("/api/recordings", status_code=202, responses=PROBLEMS)
-async def add_recordings(request: Request, given: Paths) -> dict[str, Any]:
+async def add_recordings(request: Request, given: Paths) -> JsonObject:
     """Add files, or all files of folders, below the allowed folders; begins a job."""
     service = service_of(request)
     paths = [service.folders.check(path) for path in given.paths]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
@@ -12,6 +11,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from bytecover_tf import __version__
+from bytecover_tf.files import JsonObject
 from bytecover_tf.server.access import COOKIE, Guard
 from bytecover_tf.server.asking import Problem, service_of
 
@@ -42,7 +42,7 @@ def metrics(request: Request) -> Response:
 
 
 @router.get("/api/about")
-def about(request: Request) -> dict[str, Any]:
+def about(request: Request) -> JsonObject:
     """Say what is served, and what a request may take."""
     service = service_of(request)
     return {

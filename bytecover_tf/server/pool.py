@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bytecover_tf.errors import ByteCoverError, WorkerError
+from bytecover_tf.files import JsonObject
 from bytecover_tf.server.worker import READY, Reply, run_worker
 from bytecover_tf.terminal import warn
 
@@ -63,7 +64,7 @@ class Task:
     arguments: dict[str, Any]
     seconds: float
     is_long: bool = False
-    on_event: Callable[[dict[str, Any]], None] = lambda event: None
+    on_event: Callable[[JsonObject], None] = lambda event: None
     result: Future[Any] = field(default_factory=Future)
     _is_given_up: threading.Event = field(default_factory=threading.Event)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
+from bytecover_tf.files import JsonObject
 from bytecover_tf.matching import review
 from bytecover_tf.matching.decisions import Decision
 from bytecover_tf.matching.review import Question
@@ -41,14 +42,14 @@ class Search(BaseModel):
 
 
 @router.get("/api/review")
-def questions(request: Request) -> list[dict[str, Any]]:
+def questions(request: Request) -> list[JsonObject]:
     """List what is for a person to decide, the most probable first."""
     service = service_of(request)
     return [_facts(each) for each in review.queue(service.catalogue, service.record)]
 
 
 @router.post("/api/review")
-def decide(request: Request, said: Verdict) -> dict[str, Any]:
+def decide(request: Request, said: Verdict) -> JsonObject:
     """Say whether two recordings are versions of one work.
 
     `accept` makes one work of their works, `reject` keeps them apart.
@@ -60,7 +61,7 @@ def decide(request: Request, said: Verdict) -> dict[str, Any]:
 
 
 @router.post("/api/review/undo")
-def undo(request: Request) -> dict[str, Any]:
+def undo(request: Request) -> JsonObject:
     """Take the latest decision back."""
     service = service_of(request)
     undone, _ = review.undo(service.catalogue, service.record)
@@ -68,7 +69,7 @@ def undo(request: Request) -> dict[str, Any]:
 
 
 @router.post("/api/review/search", status_code=202)
-async def search(request: Request, how: Search) -> dict[str, Any]:
+async def search(request: Request, how: Search) -> JsonObject:
     """Compare all recordings of the catalogue with each other; begins a job.
 
     What is unsure comes into the queue. With `merge`, recordings that are linked by the
@@ -81,7 +82,7 @@ async def search(request: Request, how: Search) -> dict[str, Any]:
 
 
 @router.post("/api/works/merge")
-def merge(request: Request, chosen: Chosen) -> dict[str, Any]:
+def merge(request: Request, chosen: Chosen) -> JsonObject:
     """Make one work of the works of several recordings."""
     service = service_of(request)
     made = review.merge(service.catalogue, chosen.ids, chosen.work, service.record)
@@ -89,20 +90,20 @@ def merge(request: Request, chosen: Chosen) -> dict[str, Any]:
 
 
 @router.post("/api/works/split")
-def split(request: Request, chosen: Chosen) -> dict[str, Any]:
+def split(request: Request, chosen: Chosen) -> JsonObject:
     """Take recordings out of their work; together they are one of their own."""
     service = service_of(request)
     made = review.split(service.catalogue, chosen.ids, chosen.work, service.record)
     return _decided(service, made)
 
 
-def _facts(question: Question) -> dict[str, Any]:
+def _facts(question: Question) -> JsonObject:
     facts = question.to_dict()
     for side, recording in (("first", question.first), ("second", question.second)):
         facts[side]["label"] = recording.label
     return facts
 
 
-def _decided(service: Service, made: Decision) -> dict[str, Any]:
+def _decided(service: Service, made: Decision) -> JsonObject:
     service.library.forget()
     return {"action": made.action, "changed": len(made.changes)}

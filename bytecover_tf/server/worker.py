@@ -13,6 +13,7 @@ from typing import Any
 
 from bytecover_tf.cli.quiet import load_tensorflow_quietly
 from bytecover_tf.errors import ByteCoverError
+from bytecover_tf.files import JsonObject
 
 READY, EVENT, RESULT, REFUSAL, FAILURE = (
     "ready",
@@ -75,7 +76,7 @@ def run_worker(make_engine: Callable[[], Any], connection: Connection) -> None:
         connection.send(Reply(FAILURE, _text(error)))
         return
 
-    def emit(event: dict[str, Any]) -> None:
+    def emit(event: JsonObject) -> None:
         connection.send(Reply(EVENT, event))
 
     connection.send(Reply(READY))

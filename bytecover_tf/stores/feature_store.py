@@ -23,7 +23,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -31,6 +30,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import ConfigError, StoreError
 from bytecover_tf.files import (
     Closing,
+    JsonObject,
     flush,
     json_object,
     lock,
@@ -384,7 +384,7 @@ def _read_header(folder: Path) -> Frontend:
         raise StoreError(f"{path}: damaged ({error})") from None
 
 
-def _entry(values: dict[str, Any]) -> Entry:
+def _entry(values: JsonObject) -> Entry:
     """Build an entry from a line's values.
 
     Raises:

@@ -20,7 +20,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -29,7 +28,7 @@ from bytecover_tf import cli
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.tunes import STORE, TEST_STORE
 from bytecover_tf.errors import ByteCoverError
-from bytecover_tf.files import write_atomically
+from bytecover_tf.files import JsonObject, write_atomically
 from bytecover_tf.stores.feature_store import FeatureStoreWriter, compress_store
 from bytecover_tf.synth.scores.corpora import LIEDER
 from bytecover_tf.synth.scores.library import read_scores
@@ -230,7 +229,7 @@ def write_excerpts(versions: Sequence[Version], out: Path) -> None:
             return
 
 
-def _facts(work_dir: Path, version: Version) -> dict[str, Any]:
+def _facts(work_dir: Path, version: Version) -> JsonObject:
     return json.loads((work_dir / "facts" / f"{version.id}.json").read_text())
 
 

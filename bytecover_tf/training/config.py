@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import ConfigError
+from bytecover_tf.files import JsonObject
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.objective import Objective
 from bytecover_tf.settings import (
@@ -113,12 +114,12 @@ class Config(Objective, Architecture):
         """Optimiser steps of the whole training."""
         return self.steps_per_epoch * self.epochs
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return all settings, nested as they are, ready for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, settings: dict[str, Any]) -> Config:
+    def from_dict(cls, settings: JsonObject) -> Config:
         """Build a config from `to_dict`'s result, also after a turn through JSON.
 
         Raises:
@@ -153,7 +154,7 @@ def override(config: Config, assignments: Sequence[str]) -> Config:
     return _changed(config, changes)
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> object:
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError):
@@ -188,14 +189,14 @@ def _changed(settings: Any, changes: dict[str, Any], prefix: str = "") -> Any:
     return dataclasses.replace(settings, **new)
 
 
-def _as_tuple(value: Any, name: str) -> tuple[Any, ...]:
+def _as_tuple(value: object, name: str) -> tuple[object, ...]:
     values = tuple(value) if isinstance(value, (list, tuple)) else (value,)
     if not all(isinstance(item, (int, float)) for item in values):
         raise ConfigError(f"{name}: expected numbers, not {value!r}")
     return values
 
 
-def _fits(value: Any, old: Any) -> bool:
+def _fits(value: object, old: object) -> bool:
     """Whether `value` is of the same kind as the setting's present value."""
     if isinstance(old, bool) or isinstance(value, bool):
         return isinstance(old, bool) and isinstance(value, bool)

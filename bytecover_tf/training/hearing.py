@@ -21,6 +21,7 @@ import numpy as np
 from bytecover_tf.encoders.model_file import load_hearing_model, save_model
 from bytecover_tf.errors import ConfigError, DataError, EncoderError
 from bytecover_tf.files import write_atomically
+from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.models.note_network import KERNELS, NoteNetwork
 from bytecover_tf.stores.labelled_store import (
     FRONTENDS,
@@ -168,7 +169,7 @@ class _TrainedOnTable(keras.Model):
         super().__init__(name="hearing")
         self.network, self.table = network, table
 
-    def call(self, crops: dict[str, Any], training: bool | None = None) -> Any:
+    def call(self, crops: dict[str, Tensor], training: bool | None = None) -> Tensor:
         """Return the logits of what is heard in crops, and their labels."""
         cut = self.table(crops)
         logits = self.network(cut["magnitudes"], training=training)
@@ -181,12 +182,12 @@ class _TrainedOnTable(keras.Model):
 
     def compute_loss(
         self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
+        x: Tensor = None,
+        y: Tensor = None,
+        y_pred: Tensor = None,
+        sample_weight: Tensor = None,
         training: bool = True,
-    ) -> Any:
+    ) -> Tensor:
         """Return the network's loss."""
         return self.network.compute_loss(
             y={**y, "heard": y_pred["heard"]}, y_pred=y_pred["logits"]

@@ -32,7 +32,7 @@ from bytecover_tf.encoders.encoder import Encoder, KerasNetwork, load_encoder
 from bytecover_tf.encoders.model_file import load_learner
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.evaluation.protocol import describe, evaluate_tracks
-from bytecover_tf.files import write_atomically
+from bytecover_tf.files import JsonObject, write_atomically
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.learner import Learner
 from bytecover_tf.stores.feature_store import FeatureStore
@@ -57,7 +57,7 @@ def train(
     init: Path | None = None,
     teacher: Path | None = None,
     replicas: Replicas | None = None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Train an encoder and measure it on unseen works.
 
     Args:
@@ -205,7 +205,7 @@ def _new(
     if init is not None:
         origin = take_weights(network, init, splits, store, data)
     if not replicas.is_chief:
-        return model, State({}, origin)
+        return model, State(None, origin)
     alone = network if replicas.count == 1 else network.encoder()
     encoder = Encoder(KerasNetwork(alone, store.frontend))
     before = evaluate_tracks(encoder, splits.test, store).metrics
@@ -238,7 +238,7 @@ def _conclude(
     store: FeatureStore,
     state: State,
     data: str,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Measure the best epoch's encoder on unseen works and write the figures."""
     encoder = load_encoder(run_dir)
     after = evaluate_tracks(encoder, splits.test, store).metrics
@@ -255,6 +255,7 @@ def _conclude(
         "before": state.before,
     }
     write_atomically(run_dir / "metrics.json", json.dumps(figures, indent=1) + "\n")
+    assert state.before is not None
     print(f"before training, {splits.unseen} works: {describe(state.before)}")
     print(f"after training,  {splits.unseen} works: {describe(after)}")
     return figures

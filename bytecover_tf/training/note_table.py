@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.models.note_network import BINS_PER_SEMITONE
 from bytecover_tf.stores.labelled_store import HEARD_PITCHES, LabelledFeatures
 
@@ -106,7 +106,7 @@ class NoteTable(keras.layers.Layer):
         ).astype(np.float32)
         self.built = True
 
-    def call(self, crops: Mapping[str, Any]) -> dict[str, Any]:
+    def call(self, crops: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Cut and augment crops."""
         frames = ops.arange(FRAMES, dtype="int32")
         rows = crops["first"][:, None] + frames
@@ -128,7 +128,7 @@ class NoteTable(keras.layers.Layer):
         }
 
 
-def _moved(values: Any, rows: Any) -> Any:
+def _moved(values: Tensor, rows: Tensor) -> Tensor:
     """Move each array of a batch up along its third axis; what comes in is empty."""
     size = values.shape[2]
     source = ops.arange(size, dtype="int32") - rows[:, None]

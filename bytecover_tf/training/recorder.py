@@ -15,8 +15,8 @@ import numpy as np
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import Encoder, KerasNetwork
 from bytecover_tf.encoders.model_file import save_model
-from bytecover_tf.evaluation.protocol import describe, evaluate_tracks
-from bytecover_tf.files import write_atomically
+from bytecover_tf.evaluation.protocol import Figures, describe, evaluate_tracks
+from bytecover_tf.files import JsonObject, write_atomically
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.training.replicas import Replicas
@@ -27,16 +27,17 @@ class State:
     """The part of a checkpoint besides weights and optimiser.
 
     Attributes:
-        before: figures on unseen works before the first step.
+        before: figures on unseen works before the first step; None in a process that
+            does not measure.
         init: which encoder it started from, and what that was trained on; None
             for random weights.
         teacher: likewise, which encoder it learns from; None for none.
         history: one record an epoch, in order.
     """
 
-    before: dict[str, Any]
-    init: dict[str, Any] | None = None
-    teacher: dict[str, Any] | None = None
+    before: Figures | None
+    init: JsonObject | None = None
+    teacher: JsonObject | None = None
     history: list[dict[str, float]] = field(default_factory=list)
 
     @property
@@ -60,7 +61,7 @@ class Recorder(keras.callbacks.Callback):
     def __init__(
         self,
         run_dir: Path,
-        facts: dict[str, Any],
+        facts: JsonObject,
         validation: list[Track],
         store: FeatureStore,
         state: State,

@@ -12,7 +12,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from bytecover_tf.data import read_tracks
 from bytecover_tf.data.datacos import without_overlap
@@ -21,7 +20,7 @@ from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.model_file import encoder_file, versions
 from bytecover_tf.encoders.pretrained import lasting
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.files import content_hash, json_object, write_atomically
+from bytecover_tf.files import JsonObject, content_hash, json_object, write_atomically
 from bytecover_tf.settings import take
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.training.config import Config, override
@@ -199,7 +198,7 @@ class TrainingRun:
         )
         return Outcome(figures, len(tracks) - len(usable))
 
-    def finish(self, run_dir: Path) -> dict[str, Any]:
+    def finish(self, run_dir: Path) -> JsonObject:
         """Train; continue a run that was begun; or read the figures of a finished one.
 
         Args:
@@ -230,7 +229,7 @@ class TrainingRun:
 
     def _fingerprint(
         self, tracks: Sequence[Track], store: FeatureStore, checkpoint: Path | None
-    ) -> dict[str, Any]:
+    ) -> JsonObject:
         """Return the facts that all hosts of a training must share, by name.
 
         Args:
@@ -266,5 +265,5 @@ class Outcome:
         left_out: recordings that could not be used.
     """
 
-    figures: dict[str, Any]
+    figures: JsonObject
     left_out: int

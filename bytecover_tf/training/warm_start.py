@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.encoder import Encoder, KerasNetwork
@@ -16,6 +15,7 @@ from bytecover_tf.encoders.model_file import (
 from bytecover_tf.encoders.pretrained import WEIGHTS
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.evaluation.protocol import check_unseen
+from bytecover_tf.files import JsonObject
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
 from bytecover_tf.stores.feature_store import FeatureStore
@@ -28,7 +28,7 @@ _BESIDE_MOVE = {"blocks", "ibn", "pooling", "bnneck", "embedding_dim"}
 
 def take_weights(
     model: ByteCover, init: Path, splits: Splits, store: FeatureStore, data: str
-) -> dict[str, Any]:
+) -> JsonObject:
     """Copy an encoder's weights; return what to record about it.
 
     An ensemble provides the member that fits.
@@ -94,7 +94,7 @@ def take_hearing(model: ByteCover) -> None:
 
 def load_teacher(
     path: Path, config: Config, splits: Splits, store: FeatureStore, data: str
-) -> tuple[ByteCover, dict[str, Any]]:
+) -> tuple[ByteCover, JsonObject]:
     """Return a teacher that fits the settings, and what to record about it.
 
     Args:
@@ -155,12 +155,12 @@ def _check_extractor(teacher: ByteCover, file: Path, config: Config) -> None:
 
 def _unseen(
     model: ByteCover,
-    info: dict[str, Any],
+    info: JsonObject,
     path: Path,
     splits: Splits,
     store: FeatureStore,
     data: str,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Refuse an encoder that knows unseen works; return what to record about it."""
     encoder = Encoder(KerasNetwork(model, store.frontend), info)
     check_unseen(encoder, data, splits.unseen_tracks, store)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.provenance import Provenance
@@ -22,10 +21,12 @@ from bytecover_tf.encoders.whitening import (
 )
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.evaluation.protocol import (
+    Figures,
     check_unseen,
     choose_split,
     evaluate_tracks,
 )
+from bytecover_tf.files import JsonObject
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.stores.feature_store import FeatureStore
 
@@ -46,9 +47,9 @@ class Whitened:
 
     model: ByteCover
     frontend: Frontend
-    facts: dict[str, Any]
-    before: dict[str, Any]
-    after: dict[str, Any]
+    facts: JsonObject
+    before: Figures
+    after: Figures
 
     def save(self, path: Path) -> None:
         """Write the encoder into a `.keras` file."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bytecover_tf.errors import DataError
+from bytecover_tf.files import JsonObject
 from bytecover_tf.synth.scores.harmony import Chord, estimate_key, infer_chords
 from bytecover_tf.synth.scores.note import Note
 
@@ -113,10 +114,10 @@ def make_score(
     )
 
 
-def score_from_dict(fields: dict[str, Any]) -> Score:
+def score_from_dict(fields: JsonObject) -> Score:
     """Rebuild a score from `dataclasses.asdict(score)`, also by way of JSON."""
 
-    def notes(items: list[dict[str, Any]]) -> tuple[Note, ...]:
+    def notes(items: list[JsonObject]) -> tuple[Note, ...]:
         return tuple(Note(**item) for item in items)
 
     return Score(

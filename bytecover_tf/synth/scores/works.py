@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
-from bytecover_tf.files import write_atomically
+from bytecover_tf.files import JsonObject, write_atomically
 from bytecover_tf.synth.scores.corpora import COLLECTIONS
 from bytecover_tf.synth.scores.score import Score
 
@@ -60,7 +59,7 @@ def write_sources(path: Path, works: Sequence[Work]) -> None:
     )
 
 
-def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def write_csv(path: Path, rows: Sequence[JsonObject]) -> None:
     """Write rows of equal keys, the keys as the first line."""
     text = StringIO()
     writer = csv.DictWriter(text, rows[0], lineterminator="\n")
