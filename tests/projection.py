@@ -11,8 +11,10 @@ DIM = 16
 class Projection:
     """A network that needs no TensorFlow."""
 
-    frontend = FRONTEND
     dim = DIM
+
+    def __init__(self, frontend=FRONTEND):
+        self.frontend = frontend
 
     def __call__(self, features):
         weights = np.random.default_rng(0).standard_normal((84, DIM))

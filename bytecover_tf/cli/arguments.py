@@ -235,6 +235,20 @@ def add_threads_argument(arguments: argparse.ArgumentParser) -> None:
     )
 
 
+def add_seed_argument(
+    arguments: argparse.ArgumentParser, what: str = "all random choices"
+) -> None:
+    """Add the option that seeds random numbers.
+
+    Args:
+        arguments: the command's parser.
+        what: they decide.
+    """
+    arguments.add_argument(
+        "--seed", type=natural_int, default=0, help=f"seed of {what}"
+    )
+
+
 def add_record_argument(arguments: argparse.ArgumentParser) -> None:
     """Add the option that names what keeps decisions about works."""
     arguments.add_argument(

@@ -57,10 +57,5 @@ def train_hearing_parser(description: str | None) -> argparse.ArgumentParser:
         metavar="N",
         help="channels of the hidden convolutions",
     )
-    parser.add_argument(
-        "--seed",
-        type=arguments.natural_int,
-        default=0,
-        help="seed of the first weights and of the crops",
-    )
+    arguments.add_seed_argument(parser, "the first weights and of the crops")
     return parser

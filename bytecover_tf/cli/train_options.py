@@ -72,10 +72,5 @@ def train_parser(description: str | None) -> argparse.ArgumentParser:
         action="store_true",
         help="continue the run in --run-dir with the settings, data and weights it has",
     )
-    parser.add_argument(
-        "--seed",
-        type=arguments.natural_int,
-        default=0,
-        help="seed of all random choices",
-    )
+    arguments.add_seed_argument(parser)
     return parser

@@ -257,9 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=5,
         help="number of versions of each work",
     )
-    parser.add_argument(
-        "--seed", type=cli.natural_int, default=0, help="seed of all random choices"
-    )
+    cli.add_seed_argument(parser)
     parser.add_argument(
         "--pool",
         type=cli.positive_int,

@@ -58,9 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=4,
         help="number of versions of each work",
     )
-    parser.add_argument(
-        "--seed", type=cli.natural_int, default=0, help="seed of all random choices"
-    )
+    cli.add_seed_argument(parser)
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "music21", "mido", "pedalboard")
     cli.require_extra("plots", "matplotlib")

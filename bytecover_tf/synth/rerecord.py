@@ -87,9 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="folder for the versions as FLAC files, to listen to",
     )
     cli.add_encoder_argument(parser, "; it must have a note layer", default=DEFAULT)
-    parser.add_argument(
-        "--seed", type=cli.natural_int, default=0, help="seed of all random choices"
-    )
+    cli.add_seed_argument(parser)
     parser.add_argument(
         "--workers",
         type=cli.positive_int,

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 from catalogue_rows import DIM, IDENTITY, recording, unit, whole
+from projection import Projection
 
 from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.audio.frontend import Frontend
@@ -24,19 +25,7 @@ from bytecover_tf.matching.identification import (
 )
 from bytecover_tf.stores.extraction import read_file
 
-
-class Projection:
-    """A network that needs no TensorFlow."""
-
-    frontend = Frontend()
-    dim = DIM
-
-    def __call__(self, features):
-        weights = np.random.default_rng(0).standard_normal((84, DIM))
-        return features.mean(axis=2)[..., 0] @ weights.astype(np.float32)
-
-
-ENCODER = Encoder(Projection())
+ENCODER = Encoder(Projection(Frontend()))
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 from catalogue_rows import DIM, recording
+from projection import Projection
 
-from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogues import Identity, Segmenting, open_catalogue
 from bytecover_tf.catalogues.segments import embed_rows
 from bytecover_tf.encoders.encoder import Encoder
@@ -50,17 +50,6 @@ def test_memory_stays_bounded():
     for number in range(2000):
         tracker.hear([match(chr(1000 + number), 0.3)])
     assert len(tracker._behind) < 20
-
-
-class Projection:
-    """A network that needs no TensorFlow."""
-
-    frontend = Frontend(pool=20)
-    dim = DIM
-
-    def __call__(self, features):
-        weights = np.random.default_rng(0).standard_normal((84, DIM))
-        return features.mean(axis=2)[..., 0] @ weights.astype(np.float32)
 
 
 ENCODER = Encoder(Projection())

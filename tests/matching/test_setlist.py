@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 from catalogue_rows import DIM, recording
+from projection import Projection
 
 from bytecover_tf.audio.decoding import load_audio
-from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogues import Identity, Segmenting, open_catalogue
 from bytecover_tf.catalogues.segments import embed_rows
 from bytecover_tf.encoders.encoder import Encoder
@@ -119,17 +119,6 @@ def test_gaps_are_unknown():
 
 
 # -- with sound -----------------------------------------------------------------------
-
-
-class Projection:
-    """A network that needs no TensorFlow."""
-
-    frontend = Frontend(pool=20)
-    dim = DIM
-
-    def __call__(self, features):
-        weights = np.random.default_rng(0).standard_normal((84, DIM))
-        return features.mean(axis=2)[..., 0] @ weights.astype(np.float32)
 
 
 ENCODER = Encoder(Projection())

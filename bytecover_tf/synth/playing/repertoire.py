@@ -54,9 +54,7 @@ def add_repertoire_options(
     parser.add_argument(
         "--works", type=cli.positive_int, help="largest number of works (default: all)"
     )
-    parser.add_argument(
-        "--seed", type=cli.natural_int, default=0, help=f"seed of {seeded}"
-    )
+    cli.add_seed_argument(parser, seeded)
     parser.add_argument(
         "--workers",
         type=cli.positive_int,
