@@ -22,7 +22,7 @@ from bytecover_tf.catalogues.rows import Hit, Recording, Row
 from bytecover_tf.errors import CatalogueError
 from bytecover_tf.files import Closing, content_hash, is_gone
 
-# Rows up to which every search compares with all of them.
+# Up to this number of rows, a search compares the query with every row.
 EXACT_ROWS = 50_000
 
 _GOOD_RECALL = 0.99
@@ -37,7 +37,7 @@ class CatalogueMissing(CatalogueError):
 
 @dataclass(frozen=True)
 class IndexQuality:
-    """An approximate index, and how good it is.
+    """The quality of an approximate index.
 
     Attributes:
         rows: number of rows in the catalogue.
@@ -49,22 +49,22 @@ class IndexQuality:
 
     @property
     def is_good(self) -> bool:
-        """Whether the recall is what the index was chosen for."""
+        """Whether a search finds nearly all of the true ten nearest rows."""
         return self.recall >= _GOOD_RECALL
 
 
 @dataclass
 class Verification:
-    """How a catalogue agrees with the files.
+    """The result of comparing a catalogue with the files.
 
     Attributes:
         recordings: number in the catalogue.
         missing: paths of recordings whose file is gone.
-        unreadable: paths of recordings whose file cannot be looked at.
+        unreadable: paths of recordings whose file cannot be read.
         changed: paths of recordings whose file now has other content.
         unindexed: paths of files whose content is not in the catalogue.
-        damaged: paths of recordings without chroma or a sound embedding of the whole,
-            or with a row that is not as it was stored.
+        damaged: paths of recordings that lack chroma or a valid embedding of the
+            whole, or that have a row which differs from what was stored.
     """
 
     recordings: int = 0
@@ -89,9 +89,9 @@ class Verification:
 class Catalogue(Closing):
     """Recordings with their embeddings.
 
-    Use as a context manager. Several processes may read and write at once: what a
-    method has written is there for all, and a process killed at any moment leaves
-    whole recordings only.
+    Use it as a context manager. Several processes may read and write at the same time.
+    What a method has written is visible to all of them, and a process that is killed
+    leaves only whole recordings behind.
 
     Attributes:
         address: where the catalogue is.
@@ -108,9 +108,9 @@ class Catalogue(Closing):
             rows: all rows of each recording, one recording after the other.
 
         Raises:
-            CatalogueError: an embedding has another shape or norm, a whole recording
-                has no chroma, two rows are the same, or the catalogue cannot be
-                written.
+            CatalogueError: an embedding has the wrong shape or norm, a whole
+                recording has no chroma, two rows are the same, or the catalogue cannot
+                be written.
         """
         keys = {row.key for row in rows}
         if len(keys) < len(rows):
@@ -131,10 +131,10 @@ class Catalogue(Closing):
             self._upsert(rows)
 
     def update(self, recordings: Sequence[Recording]) -> None:
-        """Change what is known of recordings, such as work or path.
+        """Change facts about recordings, such as work or path.
 
         Args:
-            recordings: to replace those with the same ids; others are passed over.
+            recordings: each replaces the one with the same id; unknown ids are ignored.
 
         Raises:
             CatalogueError: the catalogue cannot be written.
@@ -152,9 +152,9 @@ class Catalogue(Closing):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Keep others that write waiting, for what is read and then changed.
+        """Make other writers wait while this block reads something and changes it.
 
-        May be nested. On a server nobody waits: the latest change counts.
+        Blocks may be nested. On a server nobody waits: the last change counts.
         """
         yield
 
@@ -163,8 +163,8 @@ class Catalogue(Closing):
 
         Args:
             paths: absolute paths of files that should be in the catalogue.
-            again: whether to read every file, not only those of which size or time is
-                not as it was.
+            again: whether to read every file, even if its size and time have not
+                changed.
 
         Returns:
             Where the two differ.
@@ -244,12 +244,12 @@ class Catalogue(Closing):
         """Add the columns that a catalogue of an older version lacks.
 
         Returns:
-            Whether it has all of them now. A server before Milvus 2.6 adds none.
+            Whether all columns exist now. Servers before Milvus 2.6 cannot add any.
         """
 
     @abstractmethod
     def remove(self, ids: Sequence[str]) -> None:
-        """Remove recordings; ids that are not there are passed over."""
+        """Remove recordings; unknown ids are ignored."""
 
     @abstractmethod
     def count(self) -> int:
@@ -257,7 +257,7 @@ class Catalogue(Closing):
 
     @abstractmethod
     def recordings(self) -> Iterator[Recording]:
-        """Yield every recording, in no order."""
+        """Yield every recording, in no particular order."""
 
     @abstractmethod
     def rows(self, ids: Iterable[str] | None = None) -> Iterator[Row]:
@@ -265,14 +265,14 @@ class Catalogue(Closing):
 
     @abstractmethod
     def vectors(self) -> Iterator[np.ndarray]:
-        """Yield every embedding, in blocks (n, dim) and no order."""
+        """Yield every embedding, in blocks (n, dim) in no particular order."""
 
     @abstractmethod
     def chroma(self, ids: Iterable[str]) -> dict[str, np.ndarray]:
         """Return the chroma (12 * parts, frames) of recordings by id.
 
         Args:
-            ids: those that are not there are passed over.
+            ids: unknown ones are ignored.
         """
 
     @abstractmethod
@@ -293,14 +293,14 @@ class Catalogue(Closing):
 
     @abstractmethod
     def optimize(self, exact_rows: int = EXACT_ROWS) -> IndexQuality | None:
-        """Put the stored rows in order after many changes.
+        """Tidy the storage after many changes, and index many rows.
 
         Args:
-            exact_rows: up to so many rows a search compares with all of them; above,
-                an approximate index is built, or brought up to date.
+            exact_rows: up to this number of rows, a search compares the query with all
+                of them; for more, an approximate index is built or brought up to date.
 
         Returns:
-            What is known of the approximate index, or None if there is none.
+            The quality of the approximate index, or None if there is no such index.
         """
 
     @abstractmethod
@@ -309,11 +309,11 @@ class Catalogue(Closing):
 
     @abstractmethod
     def _upsert(self, rows: Sequence[Row]) -> None:
-        """Store rows whose keys differ, in place of those with the same keys."""
+        """Store rows with distinct keys; they replace rows with the same keys."""
 
 
 class Place(Enum):
-    """What is where a recording was read from."""
+    """What is now at the path that a recording was read from."""
 
     SAME = "its content"
     CHANGED = "other content"
@@ -322,11 +322,11 @@ class Place(Enum):
 
 
 def place_of(recording: Recording, again: bool = False) -> Place:
-    """Look at the place that a recording was read from.
+    """Tell what is now at the path that a recording was read from.
 
     Args:
         recording: of a catalogue.
-        again: whether to read a file with the size and time that it had.
+        again: whether to read a file even if its size and time have not changed.
     """
     if not again and recording.is_unchanged:
         return Place.SAME

@@ -1,4 +1,4 @@
-"""Numbers by which rights and recordings are known all over the world.
+"""Identifiers of recordings and works that are used worldwide.
 
     isrc                   a recording (ISO 3901): GBAYE0601498
     iswc                   a work (ISO 15707): T-034.524.680-1
@@ -64,8 +64,8 @@ def malformed(kind: str, field: str) -> list[str]:
 def work_identifiers(iswc: str, musicbrainz_work: str) -> list[str]:
     """Return what identifies the one work of a recording, the ISWC first.
 
-    A recording of several works, such as a medley, is no version of any; nothing
-    malformed identifies a work.
+    A recording of several works, such as a medley, is not a version of any of them. A
+    malformed identifier does not count.
     """
     fields = {"iswc": iswc, "musicbrainz_work": musicbrainz_work}
     if any(len(_parts(field)) > 1 for field in fields.values()):

@@ -1,4 +1,4 @@
-"""What made a catalogue: the encoder, the segments, and the network that heard it."""
+"""What a catalogue was made with: encoder, segments, network that hears notes."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ class Identity:
             hearing: what hears the notes; None for the transform's chroma alone.
 
         Raises:
-            EncoderError: an export does not say which encoder it was made of, or
-                there is no network that hears.
+            EncoderError: an export does not say which encoder it was made from, or
+                the network that hears notes is missing.
             ConfigError: the network does not hear at the rate of the features.
         """
         checksum = encoder.info.get("encoder_sha256") or encoder_checksum(path)
         if checksum is None:
-            raise EncoderError(f"{path}: does not say which encoder it was made of")
+            raise EncoderError(f"{path}: does not say which encoder it was made from")
         heard_by, heard_at = _hearing_facts(hearing)
         if hearing is not None:
             hearing.check_rate(encoder.frontend)
@@ -110,13 +110,13 @@ class Identity:
         try:
             found = hearing.checksum
         except EncoderError as error:
-            advice = "; name its new place by --hearing" if self.hearing_path else ""
+            advice = "; give its new path with --hearing" if self.hearing_path else ""
             raise CatalogueError(f"{where}: {error}{advice}") from None
         if found != self.hearing:
             raise CatalogueError(
                 f"{where}: its notes were heard by another network (SHA-256 "
-                f"{self.hearing[:12]}) than {hearing.path} ({found[:12]}); name the "
-                "place of that one by --hearing, or index the files into a new "
+                f"{self.hearing[:12]}) than {hearing.path} ({found[:12]}); give "
+                "the path of the former with --hearing, or index the files into a new "
                 "catalogue"
             )
         # The file may be replaced while it is in use.
@@ -173,11 +173,11 @@ class Identity:
             where: names the catalogue.
 
         Raises:
-            CatalogueError: it was made with another encoder, of other segments, or
-                with other hearing.
+            CatalogueError: it was made with another encoder, other segments, or
+                another hearing network.
             FrontendMismatch: its features were made with another frontend.
         """
-        advice = "take what it was made with, or make another catalogue"
+        advice = "use what it was made with, or make another catalogue"
         if (self.encoder, self.dim) != (found.encoder, found.dim):
             raise CatalogueError(
                 f"{where}: made with the encoder {found._encoder_name}, "
@@ -197,7 +197,7 @@ class Identity:
     def _hearing_name(self) -> str:
         if not self.hearing:
             return "made without hearing notes"
-        return f"made with the hearing of SHA-256 {self.hearing[:12]}"
+        return f"made with the hearing network of SHA-256 {self.hearing[:12]}"
 
     @property
     def _encoder_name(self) -> str:

@@ -25,26 +25,26 @@ from bytecover_tf.stores.extraction import Extracted, Reader
 from bytecover_tf.stores.process_map import ProcessMap
 from bytecover_tf.stores.ray_cluster import map_on_cluster
 
-# Frames of chroma, half a second each, from which on a sound is known by it.
+# Frames of chroma, half a second each, that it takes to recognise a recording by them.
 _LEAST_SOUND = 8
-# Recordings that are embedded and stored together; a killed run loses no more.
+# Recordings that are embedded and stored together: a killed run loses no more.
 _BATCH = 16
 
 
 @dataclass
 class IndexingReport:
-    """What an indexing did.
+    """What indexing did.
 
     Attributes:
         added: number of recordings that are new.
         changed: number of files whose content replaced another.
         moved: number of recordings found at another path.
-        renamed: number of recordings that got another work.
-        retagged: number of others of which tags or manifest say something else now.
-        present: number that needed nothing.
-        copies: by path, the path that the catalogue has the same content of.
+        renamed: number of recordings that now have another work.
+        retagged: number of other recordings whose tags or manifest entry changed.
+        present: number of recordings that needed no change.
+        copies: by path of each copy, the path of the recording with the same content.
         failed: reason by path, for each file that was skipped.
-        malformed: by path, what is wrong with the identifiers of a file that was read.
+        malformed: by path, what is wrong with the identifiers in a file.
     """
 
     added: int = 0
@@ -59,7 +59,7 @@ class IndexingReport:
 
     @property
     def has_changed_something(self) -> bool:
-        """Whether the catalogue is not as it was."""
+        """Whether the catalogue has changed."""
         changes = self.added + self.changed + self.moved + self.renamed
         return bool(changes + self.retagged)
 
@@ -77,36 +77,39 @@ def index_files(
 ) -> IndexingReport:
     """Bring a catalogue up to date with files.
 
-    A file with the size and time that the catalogue knows is not read. New content
-    is embedded; content that the catalogue has is not, whatever it is called now:
-    if the file it was read from is gone, it has moved, else the file is a copy. So has
-    new content with the sound of a file that is gone, which has got other tags.
-    The path of a recording with copies is the first in `paths`. Content that a
-    changed file no longer has is removed; its work passes to the new content if it
-    was given one. A recording whose work has no name gets the ISWC or the MusicBrainz
-    id of its work for one, or the work of a recording that shares them. What was
-    embedded is stored at once, so that an interrupted run
-    continues where it was, and ends with the same catalogue.
+    A file whose size and time have not changed is not read. New content is embedded.
+    Content that the catalogue already has is not embedded again: if the file that it
+    was read from is gone, the recording has moved; otherwise the new file is a copy. A
+    new file that sounds the same as one that is gone counts as moved too: only its tags
+    have changed. A recording with copies has the path that comes first in `paths`.
+
+    Content that a changed file no longer has is removed. If it had been given a work,
+    the new content gets that work. A recording whose work has no name gets the ISWC or
+    the MusicBrainz id of its work as the name, or the work of a recording with the same
+    id.
+
+    Embeddings are stored as soon as they are made. An interrupted run continues where
+    it stopped, and ends with the same catalogue.
 
     Args:
-        catalogue: its identity is that of the encoder.
+        catalogue: made with the encoder.
         load: returns the encoder; called only if there is something to embed.
         paths: audio or `.npy` files.
-        works: label of the composition by absolute path. A recording that has none
-            keeps the work that it has, and a new one is a work of its own.
+        works: label of the composition by absolute path. Other recordings keep their
+            work; a new one becomes a work of its own.
         workers: processes that decode and transform; by default one a core.
-        ray: address of a Ray cluster that does it instead, see
+        ray: address of a Ray cluster that does this instead, see
             `bytecover_tf.stores.ray_cluster`.
         allow_truncated: whether to take what is there of truncated files.
-        again: whether to read files with the size and time that the catalogue knows.
-        facts: fields of `Tags` by absolute path, in place of what the tags say.
+        again: whether to read files even if their size and time have not changed.
+        facts: fields of `Tags` by absolute path; they replace what the tags say.
 
     Returns:
         What was done and what failed.
 
     Raises:
-        CatalogueError: the catalogue cannot be read or written, or what heard its
-            notes is gone.
+        CatalogueError: the catalogue cannot be read or written, or the network that
+            heard its notes is gone.
         ClusterError: the cluster cannot be reached.
     """
     ordered = list(dict.fromkeys(os.path.abspath(path) for path in paths))
@@ -129,14 +132,15 @@ def prune(catalogue: Catalogue, folders: Iterable[str], even_many: bool = False)
 
     Args:
         catalogue: to be pruned.
-        folders: what lay elsewhere is kept; its disk may not be mounted.
-        even_many: whether to remove them even then.
+        folders: recordings elsewhere are kept, as their disk may not be mounted.
+        even_many: whether to remove recordings in these cases too.
 
     Returns:
         The number of recordings removed.
 
     Raises:
-        CatalogueError: too much is gone for that to be meant; nothing was removed.
+        CatalogueError: so much is gone that a disk may not be mounted; nothing was
+            removed.
     """
     tops = tuple(os.path.join(os.path.abspath(folder), "") for folder in folders)
     below = [item for item in catalogue.recordings() if item.path.startswith(tops)]
@@ -147,7 +151,7 @@ def prune(catalogue: Catalogue, folders: Iterable[str], even_many: bool = False)
     return len(gone)
 
 
-# Of fewer recordings, most are soon gone.
+# It is no surprise if most of so few recordings are gone.
 _FEW = 4
 
 
@@ -160,13 +164,13 @@ def _check_meant(address: str, gone: Sequence[Recording], among: int) -> None:
         reasons.append(f"{len(gone)} of {among} recordings are gone")
     if reasons:
         raise CatalogueError(
-            f"{address}: nothing was removed, as a disk may not be mounted: "
+            f"{address}: nothing was removed, because a disk may not be mounted: "
             f"{'; '.join(reasons)}. If they are gone for good, add --prune-many"
         )
 
 
 def _nearest_folder(path: str) -> str:
-    """Return the deepest folder above a path that is there."""
+    """Return the deepest existing folder above a path."""
     while not os.path.isdir(path):
         path = os.path.dirname(path)
     return path
@@ -190,9 +194,9 @@ class _Indexing:
         self._load = cache(load)
         self._reader = read
         self._again = again
-        # By their sound, recordings whose file is gone; looked for when first needed.
+        # Recordings whose file is gone, by their chroma; filled when first needed.
         self._gone: dict[bytes, Recording] | None = None
-        # By id of new content, the recording that had its sound before.
+        # By id of new content, the recording that sounded the same and is replaced.
         self._moved_to: dict[str, Recording] = {}
         self._frontend = catalogue.identity.frontend
         self._paths = paths
@@ -210,10 +214,10 @@ class _Indexing:
             if recording.has_named_work:
                 self._note_identifiers(recording)
             self._by_content[recording.content] = recording
-            # A run killed while a file changed left its old content there too.
+            # A run that was killed may have left the old content of a changed file.
             if recording.path not in self._by_path or recording.is_unchanged:
                 self._by_path[recording.path] = recording
-        # Content of each file that this run knows.
+        # The content hash of each file that this run has looked at.
         self._seen: dict[str, str] = {}
         self._new: dict[str, tuple[Recording, Extracted]] = {}
         self._updated: dict[str, Recording] = {}
@@ -275,7 +279,7 @@ class _Indexing:
         if known is None:
             self._add(path, result)
         elif known.path == path:
-            # Only its time is new, if anything.
+            # At most its time has changed.
             self.report.present += 1
             placed = self._placed(known, path, result)
             if placed != known:
@@ -306,7 +310,7 @@ class _Indexing:
         self._by_content[recording.content] = recording
 
     def _with_the_sound_of(self, result: Extracted) -> Recording | None:
-        """Return the recording that was this sound in a file that is gone now."""
+        """Return the recording with the same sound whose file is gone."""
         if self._gone is None:
             gone = {
                 recording.id: recording
@@ -318,7 +322,7 @@ class _Indexing:
         assert result.chroma is not None
         if result.chroma.shape[1] < _LEAST_SOUND:
             return None
-        # Of two files with its sound, the first takes its place.
+        # If two files sound like it, the first one takes its place.
         return self._gone.pop(pack(result.chroma), None)
 
     def _sounds_like(self, recording: Recording, result: Extracted) -> bool:
@@ -327,7 +331,7 @@ class _Indexing:
         return chroma is not None and pack(chroma) == pack(result.chroma)
 
     def _placed(self, recording: Recording, path: str, result: Extracted) -> Recording:
-        """Return a recording as it is at a path."""
+        """Return a recording with the facts of its file at a path."""
         placed = self._tagged(recording, path)
         placed = replace(placed, path=path, size=result.size, mtime_ns=result.mtime_ns)
         return self._told(placed, path, self._by_path.get(path, recording))
@@ -337,10 +341,10 @@ class _Indexing:
         return replace(recording, **asdict(read_tags(path)), tags_read=TAGS_READ)
 
     def _told(self, recording: Recording, path: str, before: Recording) -> Recording:
-        """Return a recording with the work and facts that it was given.
+        """Return a recording with the work and facts that the caller gave for it.
 
-        The identifiers of a work count when they are new: what a person has decided
-        about the recording since is not undone by them.
+        The identifiers of a work count only when they are new, so that they do not undo
+        what a person has decided about the recording since.
         """
         facts: JsonObject = {
             kind: tidy(kind, text) if kind in EXPECTED else text
@@ -400,7 +404,7 @@ class _Indexing:
     def _count(self, recording: Recording, failed: Mapping[str, str]) -> None:
         if recording.path in failed:
             self._fail(recording.path, failed[recording.path])
-            # The old content stays until there is new.
+            # The old content stays, since there is no new one.
             del self._by_content[recording.content], self._seen[recording.path]
             return
         before = self._moved_to.get(recording.id)
@@ -415,7 +419,7 @@ class _Indexing:
             self.report.added += 1
 
     def _remove_replaced(self) -> None:
-        """Remove content that its file no longer has, and no other file either."""
+        """Remove content that neither its own file nor any other file has now."""
         self._catalogue.remove(
             [
                 recording.id
@@ -432,9 +436,9 @@ class Files:
 
     Attributes:
         paths: of the recordings, absolute.
-        works: label of the composition by path, of those that a manifest lists.
-        facts: by path, what the manifest says in columns named as fields of `Tags`.
-        found: what the folders hold, and what of it is left out.
+        works: label of the composition by path, for what a manifest lists.
+        facts: by path, what the manifest says in columns named like fields of `Tags`.
+        found: what the folders hold, including what is left out.
     """
 
     paths: list[str]

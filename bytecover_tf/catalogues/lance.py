@@ -5,9 +5,9 @@
     version             number of the latest version of the table
 
 LanceDB commits each change as a new version of the table, so a reader or a killed
-writer never sees half of one. Writers take turns by the lock, since two that insert
-the same key at the same time would both succeed. LanceDB opens the latest version that
-it finds; the number tells whether that is the latest one that there was.
+writer never sees half of one. Writers take turns by means of the lock, because two
+that insert the same key at the same time would both succeed. LanceDB opens the latest
+version that it finds; the number in `version` tells whether a later one was lost.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ from bytecover_tf.catalogues.rows import (
 from bytecover_tf.errors import ByteCoverError, CatalogueError, ConfigError
 from bytecover_tf.files import lock, write_atomically
 
-# What asks a server for tables. Its package makes hundreds of classes for that, half of
-# what importing LanceDB costs, which itself needs some modules of the package only.
+# LanceDB's client for remote tables. It defines hundreds of classes, which takes half
+# the time of importing LanceDB, and LanceDB needs only some modules of it.
 _CLIENT = "lance_namespace_urllib3_client"
 
 _TABLE = "recordings"
@@ -56,24 +56,24 @@ _VERSION = "version"
 _INDEX = "embedding_"
 _IDS_AT_ONCE = 500
 _ROWS_AT_ONCE = 8192
-# Readers of a version older than this are cut off when the table is put in order.
+# Tidying removes versions older than this, even if somebody still reads them.
 _KEEP_VERSIONS = timedelta(hours=1)
 
-# Each write makes a file; after so many they are merged.
+# Each write makes a file; after this many, the files are merged.
 _TIDY = 200
 
-# The index is IVF_HNSW_SQ. One graph over all rows is searched several times faster
-# than many small ones at the same recall, so that there are several only to bound the
-# memory of building one: each over at most a gigabyte of vectors.
+# The index is IVF_HNSW_SQ. At the same recall, searching one graph over all rows is
+# several times faster than searching many small ones. There are several only to bound
+# the memory that building one takes: each covers at most a gigabyte of vectors.
 _PARTITION_VALUES = 2**28
 _NEIGHBOURS = 32
 _BUILD_CANDIDATES = 200
 _REFINE = 2
 
-# How many candidates a search keeps in each graph. How many it takes depends on how the
-# embeddings lie; the first that finds enough is chosen, see `optimize`.
+# How many candidates a search may keep in each graph. How many it needs depends on how
+# the embeddings are distributed: `optimize` chooses the first number that finds enough.
 _CANDIDATES = (100, 200, 400, 800, 1600)
-# More than `IndexQuality.is_good` asks for, as it is measured by some queries only.
+# More than `IndexQuality.is_good` asks for, since only some queries measure it.
 _WANTED_RECALL = 0.995
 _TRIAL_QUERIES = 200
 _TRIAL_TOP = 10
@@ -88,8 +88,8 @@ class LanceCatalogue(Catalogue):
 
     Args:
         address: the folder.
-        identity: makes the catalogue if the folder has none; without it, the
-            catalogue must be there.
+        identity: of the catalogue to make if the folder has none; None if there must
+            be one.
 
     Raises:
         CatalogueMissing: there is no catalogue.
@@ -131,7 +131,7 @@ class LanceCatalogue(Catalogue):
         table = self._folder / f"{_TABLE}.lance"
         if any(table.glob("_versions/*.manifest")):
             return True
-        # Without a version: whoever made it was killed, or the disk was full.
+        # No version was written: the process was killed, or the disk was full.
         if any(table.glob("data/*")) or self._version.exists():
             raise CatalogueError(
                 f"{self.address}: damaged; every version of {table} is lost. Restore "
@@ -155,9 +155,9 @@ class LanceCatalogue(Catalogue):
     def _check_version(self, latest: int) -> None:
         if self._table.version < latest:
             raise CatalogueError(
-                f"{self.address}: damaged; its version {latest} is lost, and the one "
-                f"before it is {self._table.version}. Restore the folder from a copy, "
-                f"or remove {self._version} to go on with what is left"
+                f"{self.address}: damaged; version {latest} is lost, and the latest "
+                f"one left is {self._table.version}. Restore the folder from a copy, "
+                f"or remove {self._version} to continue with what is left"
             )
 
     def _make(self, database: Any, identity: Identity) -> None:
@@ -187,13 +187,13 @@ class LanceCatalogue(Catalogue):
 
     @property
     def _columns(self) -> list[str]:
-        """The columns of a recording that the table has by now."""
+        """The columns of a recording that the table has."""
         with _explained(self.address):
             present = self._table.schema.names
         return [*COLUMNS, *(name for name in ADDED_COLUMNS if name in present)]
 
     def remove(self, ids: Sequence[str]) -> None:
-        """Remove recordings; ids that are not there are passed over."""
+        """Remove recordings; unknown ids are ignored."""
         with self.writing(), _explained(self.address):
             for condition in _conditions(ids):
                 self._table.delete(condition)
@@ -204,7 +204,7 @@ class LanceCatalogue(Catalogue):
             return self._table.count_rows("segment = 0")
 
     def recordings(self) -> Iterator[Recording]:
-        """Yield every recording, in no order."""
+        """Yield every recording, in no particular order."""
         for batch in self._scan(self._columns, "segment = 0"):
             yield from map(Recording.from_dict, batch.to_pylist())
 
@@ -222,11 +222,11 @@ class LanceCatalogue(Catalogue):
 
     @property
     def _digest(self) -> list[str]:
-        """The column with digests, which catalogues of older versions lack."""
+        """The column of digests, which older catalogues lack."""
         return [DIGEST] if DIGEST in self._table.schema.names else []
 
     def vectors(self) -> Iterator[np.ndarray]:
-        """Yield every embedding, in blocks (n, dim) and no order."""
+        """Yield every embedding, in blocks (n, dim) in no particular order."""
         for batch in self._scan(["embedding"], None):
             yield self._vectors(batch)
 
@@ -286,15 +286,16 @@ class LanceCatalogue(Catalogue):
         return found
 
     def optimize(self, exact_rows: int = EXACT_ROWS) -> IndexQuality | None:
-        """Merge small files, drop old versions, and see to the approximate index.
+        """Merge small files, drop old versions, and update the approximate index.
 
-        Whenever there is an index, the effort of a search is chosen anew: the least of
-        a few that finds enough of the true ten nearest of some queries. On 100 000 x
-        256 values, 100 candidates are enough if their directions are as uneven as
-        those of embeddings, and 800 if all directions are alike.
+        If there is an index, the number of candidates that a search keeps is chosen
+        anew: the smallest of a few with which some queries find enough of their true
+        ten nearest rows. Among 100 000 vectors of 256 values, 100 candidates are enough
+        if the vectors are distributed like embeddings, and 800 if they point in random
+        directions.
 
         Args:
-            exact_rows: up to so many rows there is no index.
+            exact_rows: up to this number of rows there is no index.
 
         Returns:
             The index with its recall, or None.
@@ -306,8 +307,7 @@ class LanceCatalogue(Catalogue):
             if rows <= exact_rows:
                 self._drop(indices)
                 return None
-            # New rows join the graphs that are there, which makes these too large
-            # in the end.
+            # New rows join the existing graphs, which become too large in the end.
             if not any(rows <= 2 * _rows_at_build(name) for name in indices):
                 self._drop(indices)
                 self._build(rows)
@@ -328,7 +328,7 @@ class LanceCatalogue(Catalogue):
         )
 
     def _choose_candidates(self) -> float:
-        """Keep the least number of candidates that will do; return its recall."""
+        """Store the smallest number of candidates that will do; return its recall."""
         trial = Trial.of(self.vectors, self.identity.dim, _TRIAL_QUERIES, _TRIAL_TOP)
         for candidates in _CANDIDATES:
             recall = trial.recall(partial(self._search, candidates=candidates))
@@ -399,7 +399,7 @@ class LanceCatalogue(Catalogue):
 
 @contextmanager
 def _explained(address: str) -> Iterator[None]:
-    """Turn LanceDB's errors, which are built-in ones, into one line of ours."""
+    """Turn LanceDB's errors, which are built-in ones, into a CatalogueError."""
     try:
         yield
     except ByteCoverError:
@@ -411,7 +411,7 @@ def _explained(address: str) -> Iterator[None]:
         reason = re.sub(r"^lance error: LanceError\(\w+\): ", "", reason)
         raise CatalogueError(f"{address}: {reason}") from error
     except BaseException as error:
-        # What LanceDB's Rust raises on damage is no Exception.
+        # LanceDB's Rust code raises this on damage; it is not an Exception.
         if type(error).__name__ != "PanicException":
             raise
         raise CatalogueError(f"{address}: damaged ({error})") from error
@@ -434,7 +434,7 @@ def _schema(identity: Identity) -> Any:
 def _read_identity(schema: Any, where: str) -> Identity:
     text = (schema.metadata or {}).get(_IDENTITY)
     if text is None:
-        raise ValueError("a LanceDB table, but no catalogue")
+        raise ValueError("a LanceDB table, but not a catalogue")
     try:
         return Identity.from_json(text.decode(), where)
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
@@ -455,9 +455,9 @@ def _conditions(ids: Iterable[str]) -> Iterator[str]:
 
 
 def _run_on_demand(name: str) -> None:
-    """Have a package run when something in it is first asked for.
+    """Put off running a package until one of its names is used.
 
-    Its modules can be imported before.
+    Its modules can be imported before that.
     """
     spec = None if name in sys.modules else find_spec(name)
     if spec is None or spec.loader is None:

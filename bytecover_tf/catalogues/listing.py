@@ -1,4 +1,4 @@
-"""Looking recordings up by what is known of them."""
+"""Finding recordings by what is known about them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _SEARCHED = (*TAG_NAMES, "work", "id", "path")
 
 
 def find_recordings(catalogue: Catalogue, text: str = "") -> list[Recording]:
-    """Return the recordings that fit a search, by artist, album, title and path.
+    """Return the recordings that match a search, sorted by artist, album and title.
 
     Args:
         catalogue: what to search.
         text: words that must all occur in title, artist, album, composer, year, work,
             path or an identifier, in any case. An ISRC or ISWC may be written with or
-            without hyphens and dots. Empty text fits all.
+            without hyphens and dots. Empty text matches all.
 
     Raises:
         CatalogueError: the catalogue cannot be read.

@@ -47,8 +47,8 @@ _TIMEOUT = 60  # seconds, for one request
 _CONNECT_TIMEOUT = 10
 _TEXT = 65_535  # bytes, the most that Milvus allows
 _IDS_AT_ONCE = 500
-# As many frames of chroma of one part as base64 brings into a text: 63 minutes. The
-# rest of a longer recording is searched by its embeddings but not aligned.
+# How many frames of one part of the chroma fit into a text as base64: 63 minutes. The
+# rest of a longer recording is found by its embeddings but not aligned.
 _FRAMES = _TEXT // 4 * 3 // BYTES_PER_FRAME
 # The server refuses messages over 64 MB; a row has up to 8 kB of vector and 64 kB of
 # chroma for each part.
@@ -68,21 +68,21 @@ class MilvusCatalogue(Catalogue):
     """A catalogue on a server.
 
     Args:
-        address: `milvus://host:port/collection`. Name and password, as
-            `name:password`, are taken from the environment, where they are
+        address: `milvus://host:port/collection`. Name and password, written
+            `name:password`, come from the environment variable
             `BYTECOVER_MILVUS_TOKEN`, or stand before an `@` as in other addresses.
-        identity: makes the collection if the server has none of this name; without
-            it, the collection must be there.
+        identity: of the collection to make if the server has none of this name; None
+            if there must be one.
 
     Raises:
         CatalogueMissing: there is no such collection.
         CatalogueError: the address is malformed, the server cannot be reached, the
-            collection is no catalogue, or pymilvus is not installed.
+            collection is not a catalogue, or pymilvus is not installed.
     """
 
     def __init__(self, address: str, identity: Identity | None = None) -> None:
         match = _ADDRESS.fullmatch(address)
-        # Of no interest to who reads a message, and not for their eyes.
+        # Messages must not show the password.
         address = without_password(address)
         try:
             import pymilvus  # noqa: F401
@@ -94,8 +94,8 @@ class MilvusCatalogue(Catalogue):
         self.address = address
         if not match:
             raise CatalogueError(
-                f"{address}: expected milvus://host:port/collection, the collection "
-                "of letters, digits and _"
+                f"{address}: expected milvus://host:port/collection, where the "
+                "collection consists of letters, digits and _"
             )
         self._collection = match["collection"]
         with self._explained():
@@ -111,7 +111,7 @@ class MilvusCatalogue(Catalogue):
             self._digest = [DIGEST] if DIGEST in names else []
             self._added = [name for name in ADDED_COLUMNS if name in names]
             if not self._client.list_indexes(self._collection):
-                # Who made the collection or changed its index was killed.
+                # The process that made it or changed its index was killed.
                 self._client.create_index(self._collection, self._index(_EXACT))
             self._client.load_collection(self._collection, timeout=_TIMEOUT)
 
@@ -131,7 +131,7 @@ class MilvusCatalogue(Catalogue):
             schema.add_field(name, DataType.VARCHAR, max_length=_TEXT)
         schema.add_field(DIGEST, DataType.VARCHAR, max_length=64)
         schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=identity.dim)
-        # Two processes may do this at once: the same again is no error in Milvus.
+        # Two processes may do this at once: Milvus accepts the same collection again.
         self._client.create_collection(
             self._collection,
             schema=schema,
@@ -167,7 +167,7 @@ class MilvusCatalogue(Catalogue):
         return [*COLUMNS, *self._added]
 
     def remove(self, ids: Sequence[str]) -> None:
-        """Remove recordings; ids that are not there are passed over."""
+        """Remove recordings; unknown ids are ignored."""
         with self._explained():
             for condition in _conditions(ids):
                 self._client.delete(
@@ -189,7 +189,7 @@ class MilvusCatalogue(Catalogue):
         return result[0]["count(*)"]
 
     def recordings(self) -> Iterator[Recording]:
-        """Yield every recording, in no order."""
+        """Yield every recording, in no particular order."""
         yield from map(Recording.from_dict, self._scan(self._columns, "segment == 0"))
 
     def rows(self, ids: Iterable[str] | None = None) -> Iterator[Row]:
@@ -201,7 +201,7 @@ class MilvusCatalogue(Catalogue):
                 yield Row.from_dict({**values, "chroma": packed}, self.identity.parts)
 
     def vectors(self) -> Iterator[np.ndarray]:
-        """Yield every embedding, in blocks (n, dim) and no order."""
+        """Yield every embedding, in blocks (n, dim) in no particular order."""
         for block in self._blocks(["embedding"], ""):
             yield np.array([values["embedding"] for values in block], np.float32)
 
@@ -272,7 +272,7 @@ class MilvusCatalogue(Catalogue):
         once, searches fail.
 
         Args:
-            exact_rows: up to so many rows the index is an exact one.
+            exact_rows: up to this number of rows, the index is exact.
 
         Returns:
             The approximate index with its recall, or None.
@@ -299,7 +299,7 @@ class MilvusCatalogue(Catalogue):
         self._client.close()
 
     def _upsert(self, rows: Sequence[Row]) -> None:
-        # The whole recording comes last: without it, its windows do not count.
+        # The row of the whole recording comes last: without it, windows do not count.
         ordered = sorted(rows, key=lambda row: row.segment == 0)
         with self._explained():
             for start in range(0, len(ordered), self._rows_at_once):
@@ -325,7 +325,7 @@ class MilvusCatalogue(Catalogue):
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn the client's errors into one line of ours."""
+        """Turn the client's errors into a CatalogueError of one line."""
         from pymilvus import MilvusException
 
         try:
@@ -333,7 +333,9 @@ class MilvusCatalogue(Catalogue):
         except MilvusException as error:
             raise CatalogueError(f"{self.address}: {error.message}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CatalogueError(f"{self.address}: no catalogue ({error})") from error
+            raise CatalogueError(
+                f"{self.address}: not a catalogue ({error})"
+            ) from error
 
 
 def _types() -> dict[type, tuple[Any, dict[str, int]]]:
@@ -355,7 +357,7 @@ def _chroma_fields(parts: int) -> list[str]:
 def _connect(uri: str, token: str) -> Any:
     from pymilvus import MilvusClient
 
-    # It reports each failure a second time, and old servers' lack of timestamps.
+    # It would report each failure twice, and that old servers send no timestamps.
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
     return MilvusClient(uri, token=token, timeout=_CONNECT_TIMEOUT)
 

@@ -67,12 +67,12 @@ def open_with_encoder(
         address: as `open_catalogue` takes it.
         encoder: what `load_encoder` takes; by default from where it was when the
             catalogue was made.
-        hearing: what heard the notes; by default likewise.
+        hearing: the network that heard the notes; by default likewise.
 
     Raises:
         CatalogueError: there is no catalogue, or another encoder made it, or another
             network heard its notes.
-        EncoderError: there is no encoder, or no network that hears.
+        EncoderError: the encoder or the network that hears notes is missing.
     """
     catalogue = open_catalogue(address)
     try:
@@ -93,8 +93,8 @@ def open_to_index(
 ) -> tuple[Catalogue, Callable[[], Encoder]]:
     """Open a catalogue, or make it, together with what loads its encoder.
 
-    An encoder is slow to load, so it is not when its checksum already shows that it
-    made the catalogue.
+    Loading an encoder is slow, so it is put off if the checksum already shows that the
+    encoder made the catalogue.
 
     Args:
         address: as `open_catalogue` takes it.
@@ -106,7 +106,7 @@ def open_to_index(
             the catalogue, or of the package for a new one.
 
     Raises:
-        CatalogueError: the catalogue was made in another way.
+        CatalogueError: the catalogue was made with something else.
         EncoderError: there is no encoder.
     """
     try:
@@ -147,14 +147,14 @@ def encoder_of(
         segmenting: what the catalogue must hold; by default what it does.
 
     Raises:
-        CatalogueError: another encoder made it, or of other segments.
+        CatalogueError: another encoder made it, or it has other segments.
         EncoderError: there is no encoder.
     """
     found = catalogue.identity
     path = encoder or found.encoder_path
     loaded = load_encoder(path)
     identity = Identity.of(loaded, path, segmenting or found.segmenting, None)
-    # What hears the notes is looked for when something is to be heard.
+    # The network that hears notes is looked for when something is to be heard.
     identity = replace(identity, hearing=found.hearing)
     identity.check_same(found, catalogue.address)
     return loaded

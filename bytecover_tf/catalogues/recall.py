@@ -9,7 +9,7 @@ import numpy as np
 
 from bytecover_tf.catalogues.rows import Hit
 
-# Cosine between a query and the row it was made from: that of a version, not a copy.
+# Cosine between a query and the row it was made from: as between versions, not copies.
 _LIKENESS = 0.8
 
 

@@ -29,8 +29,8 @@ class Recording:
 
     Attributes:
         id: sixteen hexadecimal digits of the content hash.
-        work: label of the composition; the id of one of its recordings while no
-            other is known.
+        work: label of the composition; while it has no name, the id of one of its
+            recordings.
         title: as the file's tags say, or the file's name.
         artist: as the file's tags say, or empty.
         album: as the file's tags say, or empty.
@@ -39,14 +39,16 @@ class Recording:
         content: SHA-256 of the file.
         size: of the file in bytes.
         mtime_ns: when the file was last changed, in nanoseconds.
-        composer: as the file's tags or a manifest say, or empty, as all below.
+        composer: as the file's tags or a manifest say, or empty; so are the fields
+            below.
         year: of recording or release.
-        isrc: identifies the recording; what is malformed stays as it is.
+        isrc: identifies the recording; kept as written if it is malformed.
         iswc: identifies the work.
         musicbrainz_recording: id of the recording in MusicBrainz.
         musicbrainz_work: id of the work in MusicBrainz.
-        tags_read: which version of reading found all that; 0 for a recording of an
-            older version of this package, which read title, artist and album alone.
+        tags_read: version of `read_tags` that found these fields; 0 for a recording
+            stored by an older version of this package, which read only title, artist
+            and album.
     """
 
     id: str
@@ -69,10 +71,10 @@ class Recording:
 
     @classmethod
     def of_content(cls, content: str, path: str, duration: float) -> Recording:
-        """Build a recording of which nothing else is known.
+        """Build a recording about which nothing else is known.
 
         Args:
-            content: SHA-256 of the file; its beginning is id and work.
+            content: SHA-256 of the file; its first digits become id and work.
             path: the file; its name is the title.
             duration: in seconds.
         """
@@ -82,7 +84,7 @@ class Recording:
 
     @property
     def is_unchanged(self) -> bool:
-        """Whether the file has the size and time that it had."""
+        """Whether the file still has the same size and time."""
         return is_unchanged(self.path, self.size, self.mtime_ns)
 
     @property
@@ -97,22 +99,22 @@ class Recording:
 
     @property
     def work_identifiers(self) -> list[str]:
-        """What identifies its work; empty if it is none or several."""
+        """The identifiers of its work; empty if it has none, or several works."""
         return work_identifiers(self.iswc, self.musicbrainz_work)
 
     @property
     def malformed(self) -> dict[str, list[str]]:
-        """The identifiers that are malformed, by the name of their field."""
+        """The malformed identifiers, by field."""
         found = {kind: malformed(kind, getattr(self, kind)) for kind in EXPECTED}
         return {kind: values for kind, values in found.items() if values}
 
     @property
     def facts(self) -> dict[str, str]:
-        """What its tags say: title, artist, album and all that JSON returns."""
+        """The fields that tags fill: title, artist, album and so on."""
         return {name: getattr(self, name) for name in TAG_NAMES}
 
     def to_dict(self) -> JsonObject:
-        """Return what JSON says of a recording."""
+        """Return the recording as a JSON object."""
         return {
             "id": self.id,
             "path": self.path,
@@ -124,9 +126,9 @@ class Recording:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recording:
-        """Build a recording from a row; its other columns are disregarded.
+        """Build a recording from the columns of a row; others are ignored.
 
-        Columns that a catalogue of an older version lacks are empty.
+        Columns that an older catalogue lacks stay empty.
         """
         names = [field.name for field in fields(cls)]
         known = {name: values.get(name) for name in names}
@@ -134,7 +136,7 @@ class Recording:
 
 
 DIGEST = "digest"
-"""The column with digests, which catalogues of older versions lack."""
+"""The column of digests, which older catalogues lack."""
 
 
 @dataclass(frozen=True)
@@ -149,8 +151,8 @@ class Row:
         embedding: float32 (dim,), of unit norm.
         chroma: uint8 (12 * parts, frames), of the whole recording; windows have
             none. A catalogue keeps it in sixteen levels.
-        digest: SHA-256 of the row as it was stored; empty if it was not, or by an
-            older version.
+        digest: SHA-256 of the row when it was stored; empty if it was never stored, or
+            was stored by an older version.
     """
 
     recording: Recording
@@ -163,7 +165,7 @@ class Row:
 
     @property
     def is_as_stored(self) -> bool:
-        """Whether the row is what its digest was made of."""
+        """Whether the row still matches its digest."""
         return self.digest in ("", self._digest(self._packed))
 
     @property
@@ -182,7 +184,8 @@ class Row:
             "end": self.end,
             "embedding": self.embedding,
             "chroma": packed,
-            # One that is found damaged, and stored again with another work, stays so.
+            # A damaged row keeps its digest, and so stays damaged when it is stored
+            # again with another work.
             DIGEST: self.digest or self._digest(packed),
         }
 
@@ -191,7 +194,7 @@ class Row:
         return b"" if self.chroma is None else pack(self.chroma)
 
     def _digest(self, packed: bytes) -> str:
-        """Return the SHA-256 of all that never changes, with the chroma packed."""
+        """Return the SHA-256 of what never changes, given the packed chroma."""
         times = map(float, (self.recording.duration, self.start, self.end))
         facts = [self.key, self.recording.content, *times]
         digest = hashlib.sha256(json.dumps(facts).encode())
@@ -229,7 +232,7 @@ COLUMNS: dict[str, type] = {
     "start": float,
     "end": float,
 }
-"""What is stored beside each embedding, chroma and digest."""
+"""The columns beside embedding, chroma and digest."""
 
 ADDED_COLUMNS: dict[str, type] = {
     "composer": str,
@@ -240,7 +243,7 @@ ADDED_COLUMNS: dict[str, type] = {
     "musicbrainz_work": str,
     "tags_read": int,
 }
-"""What is stored too, and catalogues of older versions lack."""
+"""Further columns, which older catalogues lack."""
 
 
 @dataclass(frozen=True)

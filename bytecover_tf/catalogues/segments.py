@@ -1,4 +1,4 @@
-"""Which parts of a recording have an embedding, and how they get it."""
+"""Which parts of a recording are embedded, and how."""
 
 from __future__ import annotations
 
@@ -60,8 +60,9 @@ class Segmenting:
             seconds_per_frame: duration of one.
 
         Returns:
-            First frame and the one after the last of each window. The last window
-            ends where the recording does; a recording no longer than one has none.
+            The first frame of each window and the frame after its last. The last window
+            ends where the recording ends. A recording that is no longer than a window
+            has none.
         """
         if not self.seconds:
             return []
@@ -73,7 +74,7 @@ class Segmenting:
         return [(start, start + length) for start in starts]
 
 
-# An embedding of more seconds than this says little about any single tune in them.
+# One embedding of more seconds than this says little about each tune in them.
 _LONG = 360.0
 _LONG_WINDOWS = Segmenting(180.0, 90.0)
 
@@ -87,7 +88,7 @@ def windows_of(
         frames: its length in pooled frames.
         seconds_per_frame: duration of one.
         segmenting: the windows to make. A long recording, such as an album in one file,
-            has windows in any case.
+            gets windows in any case.
 
     Returns:
         As `Segmenting.windows`.

@@ -40,19 +40,19 @@ FIELDS = ("work", "versions")
 Fields = Mapping[str, Sequence[str]]
 """The values of each field; none if the tags lack it."""
 
-# Where formats keep a field; all but these by its name in FIELDS or as BYTECOVER_...
+# What most formats call a field; `_key` knows the exceptions.
 _OWN_NAME = {"work": "WORK", "versions": "BYTECOVER_VERSIONS"}
 
 
 @dataclass(frozen=True)
 class TagChange:
-    """What one file's tags are to become.
+    """The change of one file's tags.
 
     Attributes:
         path: the file.
         before: the fields as they are.
         after: the fields as they will be.
-        had_tags: whether the file has tags of any kind before.
+        had_tags: whether the file has tags of any kind now.
     """
 
     path: str
@@ -62,7 +62,7 @@ class TagChange:
 
     @property
     def back(self) -> TagChange:
-        """What takes this change back."""
+        """The change that undoes this one."""
         return TagChange(self.path, self.after, self.before, self.had_tags)
 
 
@@ -71,11 +71,12 @@ def plan_tags(
 ) -> tuple[list[TagChange], dict[str, str]]:
     """Compare the tags of files with what a catalogue knows.
 
-    The title of a work is written if it has a name; the versions of a recording are
-    those of the same work. A field of which nothing is known is left alone.
+    The title of a work is written if the work has a name. The versions of a recording
+    are the other recordings of its work. A field about which nothing is known is left
+    alone.
 
     Args:
-        catalogue: what is known.
+        catalogue: holds works and versions.
         paths: files or folders; by default all in the catalogue.
         overwrite: whether to change the title of a work that a file has already.
 
@@ -103,7 +104,7 @@ def plan_tags(
         try:
             file, had_tags = _open(path)
             before = _read(file)
-        except Exception as error:  # a parser fed with anything
+        except Exception as error:  # a parser of any input
             failed[path] = explain(error, path)
             continue
         if any(before["work"]) and not overwrite:
@@ -117,9 +118,9 @@ def plan_tags(
 def write_tags(
     catalogue: Catalogue, changes: Sequence[TagChange], undo_file: Path
 ) -> dict[str, str]:
-    """Change the tags of files, each at once or not at all.
+    """Change the tags of files, each completely or not at all.
 
-    The catalogue follows: it knows the files with their new content.
+    The catalogue is updated, so that it knows the new content of the files.
 
     Args:
         catalogue: holds the recordings.
@@ -130,11 +131,11 @@ def write_tags(
         The reasons by path why some files were left as they were.
 
     Raises:
-        DataError: there is an undo file already.
+        DataError: the undo file exists already.
         OSError: it cannot be written; no file was changed.
     """
     if undo_file.exists():
-        raise DataError(f"{undo_file}: expected a new file, found one; undo it first")
+        raise DataError(f"{undo_file}: this undo file exists already; undo it first")
     lines = [json.dumps(vars(change)) + "\n" for change in changes]
     write_atomically(undo_file, "".join(lines))
     return _apply(catalogue, changes)
@@ -146,11 +147,11 @@ def undo_tags(catalogue: Catalogue, undo_file: Path) -> tuple[int, dict[str, str
     A field that somebody has changed since is left alone.
 
     Args:
-        catalogue: follows, as in `write_tags`.
+        catalogue: is updated, as in `write_tags`.
         undo_file: what `write_tags` wrote.
 
     Returns:
-        The number of files with their tags again, and the reasons by path why others
+        The number of files whose tags were restored, and the reasons by path why others
         were left as they were.
 
     Raises:
@@ -178,7 +179,7 @@ def _apply(catalogue: Catalogue, changes: Sequence[TagChange]) -> dict[str, str]
 
 def _change_file(change: TagChange) -> None:
     """Change the fields of a file, if they are what they were."""
-    # Where links lead, or the file would take the place of a link.
+    # Follow links: otherwise the file would replace the link.
     path = Path(change.path).resolve(strict=True)
     present = _read(_open(path)[0])
     if present == change.after:
@@ -199,7 +200,7 @@ def _change_file(change: TagChange) -> None:
 
 
 def _follow(catalogue: Catalogue, recording: Recording) -> None:
-    """Have a catalogue know a file by the content that it has now."""
+    """Tell a catalogue about the new content of a file."""
     content = content_hash(recording.path)
     status = os.stat(recording.path)
     new = replace(
@@ -233,7 +234,7 @@ def _wanted(
         wanted["work"] = [recording.work]
     others = sorted({each.label for each in versions if each.id != recording.id})
     if others:
-        # As one text: ID3 of version 2.3 has no several ones.
+        # As one text, as ID3v2.3 has no lists.
         wanted["versions"] = [SEPARATOR.join(others)]
     return wanted
 
@@ -242,7 +243,7 @@ def _open(path: str | Path) -> tuple[Any, bool]:
     """Open a file to write tags, and tell whether it has any.
 
     Raises:
-        DataError: its format has none that mutagen writes.
+        DataError: mutagen writes no tags in its format.
     """
     import mutagen
 
@@ -298,7 +299,7 @@ def _set(tags: Any, field: str, values: Sequence[str]) -> None:
 
 
 def _save(file: Any) -> None:
-    """Save tags, ID3 in the version that the file has."""
+    """Save tags, keeping the version of ID3 that the file has."""
     if _is_id3(file.tags) and file.tags.version[:2] == (2, 3):
         file.tags.update_to_v23()
         file.save(v2_version=3)

@@ -14,16 +14,16 @@ from bytecover_tf.catalogues.identifiers import EXPECTED, SEPARATOR, tidy
 
 @dataclass(frozen=True)
 class Tags:
-    """What is read of a file's tags; several values are joined by `; `.
+    """The fields that are read from tags; several values are joined by `; `.
 
     Attributes:
         title: the file's name without its ending if there is no tag.
-        artist: empty if there is no tag, as all others.
+        artist: empty if there is no tag, like the fields below.
         album: its title.
         composer: who wrote the work.
-        year: when it was recorded or released; the date as it is if that has no year
-            in front.
-        isrc: of the recording. What is malformed stays as it is.
+        year: when it was recorded or released; the date as written if it does not begin
+            with a year.
+        isrc: of the recording; kept as written if it is malformed.
         iswc: of the work.
         musicbrainz_recording: id of the recording in MusicBrainz.
         musicbrainz_work: id of the work in MusicBrainz.
@@ -41,12 +41,12 @@ class Tags:
 
 
 TAGS_READ = 1
-"""Version of what `read_tags` reads; raised when it reads more, to read files again."""
+"""Version of `read_tags`; raised when it reads more, so that files are read again."""
 
 TAG_NAMES = tuple(field.name for field in fields(Tags))
 """The fields of `Tags`; a manifest may have columns of these names."""
 
-# How formats call the fields, in the notation of `_plain`: ID3, MP4, then all others.
+# The names of the fields, as `_plain` writes them: in ID3, in MP4, then elsewhere.
 _NAMES = {
     "title": ("tit2", "©nam", "title"),
     "artist": ("tpe1", "©art", "artist", "author"),
@@ -55,7 +55,7 @@ _NAMES = {
     "year": ("tdrc", "©day", "date", "year", "daterecorded", "datereleased"),
     "isrc": ("tsrc", "isrc"),
     "iswc": ("iswc",),
-    # MusicBrainz calls recordings tracks in tags, for reasons of history.
+    # For historical reasons, tags of MusicBrainz call recordings tracks.
     "musicbrainz_recording": ("ufid:http:musicbrainz.org", "musicbrainztrackid"),
     "musicbrainz_work": ("musicbrainzworkid",),
 }
@@ -64,21 +64,21 @@ _YEAR = re.compile(r"\d{4}")
 
 
 def read_tags(path: str | Path) -> Tags:
-    """Read a file's tags, in whichever format they are.
+    """Read a file's tags in any format.
 
-    Mutagen keeps several artists apart; what it does not find, FFmpeg may.
+    Mutagen comes first, as it keeps several artists apart. FFmpeg adds what mutagen
+    does not find.
 
     Args:
-        path: a music file. One that cannot be read, or has no tags, is as good as
-            one without.
+        path: a music file. One that cannot be read counts as one without tags.
     """
     found: dict[str, str] = {}
-    with suppress(Exception):  # a parser fed with anything; tags are only decoration
+    with suppress(Exception):  # a parser of any input; tags are optional
         import mutagen
 
         file = mutagen.File(path)
         tags = (file.tags if file is not None else None) or {}
-        # The keys of Vorbis comments are not what iterating over them yields.
+        # Iterating over Vorbis comments does not yield their keys.
         keys = list(tags.keys())
         found = _chosen((key, texts_of(tags[key])) for key in keys)
     if not all(found.get(name) for name in ("title", "artist", "album")):
@@ -93,7 +93,7 @@ def read_tags(path: str | Path) -> Tags:
 
 
 def _chosen(items: Iterable[tuple[str, list[str]]]) -> dict[str, str]:
-    """Return the fields that tags fill, by the first of the names that they have."""
+    """Return the fields, each from the first of its names that has a value."""
     texts: Mapping[str, list[str]] = {_plain(key): values for key, values in items}
     found = {}
     for field, names in _NAMES.items():
@@ -107,12 +107,12 @@ def _chosen(items: Iterable[tuple[str, list[str]]]) -> dict[str, str]:
 
 
 def _plain(key: str) -> str:
-    """Return a tag's name without what formats and programs write differently."""
+    """Return a tag's name without what differs between formats and programs."""
     return re.sub(r"[ _/]", "", _PREFIXES.sub("", key.lower()))
 
 
 def texts_of(value: object) -> list[str]:
-    """Return the texts of a tag's value, of whatever type mutagen has for it."""
+    """Return the texts of a tag's value, whichever type mutagen has for it."""
     return list(_each_text(value))
 
 

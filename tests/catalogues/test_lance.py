@@ -106,7 +106,7 @@ def test_a_table_of_something_else_is_no_catalogue(tmp_path):
     import lancedb
 
     lancedb.connect(tmp_path).create_table("recordings", [{"a": 1}])
-    with pytest.raises(CatalogueError, match="no catalogue"):
+    with pytest.raises(CatalogueError, match="not a catalogue"):
         open_catalogue(tmp_path)
 
 

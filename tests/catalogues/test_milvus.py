@@ -37,7 +37,7 @@ def test_a_collection_of_something_else_is_no_catalogue():
     address = milvus_server.new_address()
     client = MilvusClient(f"http://{milvus_server.start()}")
     client.create_collection(address.rsplit("/", 1)[1], dimension=4)
-    with pytest.raises(CatalogueError, match="no catalogue"):
+    with pytest.raises(CatalogueError, match="not a catalogue"):
         open_catalogue(address)
 
 
