@@ -26,9 +26,9 @@ Examples:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from bytecover_tf import cli
+from bytecover_tf.cli.group_options import check_options, group_parser
 from bytecover_tf.cli.group_reports import (
     print_duplicates,
     print_groups,
@@ -39,54 +39,9 @@ from bytecover_tf.cli.group_reports import (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Find groups of versions; return the exit status."""
-    parser = cli.parser("group", __doc__)
-    cli.add_catalogue_argument(parser)
-    parser.add_argument(
-        "--threshold",
-        type=float,
-        metavar="P",
-        help="least probability at which two recordings are linked (default: 0.9 that "
-        "they are versions; with --duplicates, 0.5 that they are one performance)",
-    )
-    parser.add_argument(
-        "--candidates",
-        type=cli.positive_int,
-        default=100,
-        metavar="N",
-        help="number of nearest recordings to compare each with",
-    )
-    cli.add_calibration_argument(parser)
-    parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="file for groups and links"
-    )
-    parser.add_argument(
-        "--csv", type=Path, metavar="FILE", help="file for a line per link"
-    )
-    parser.add_argument(
-        "--duplicates",
-        action="store_true",
-        help="list the recordings of one performance instead, and change nothing",
-    )
-    parser.add_argument(
-        "--merge",
-        action="store_true",
-        help="give the recordings of a group the same work in the catalogue",
-    )
-    parser.add_argument(
-        "--undo",
-        action="store_true",
-        help="take the latest --merge back, and do nothing else",
-    )
-    cli.add_record_argument(parser)
-    cli.add_threads_argument(parser)
+    parser = group_parser(__doc__)
     options = parser.parse_args(arguments)
-    threshold = options.threshold
-    if threshold is None:
-        threshold = 0.5 if options.duplicates else 0.9
-    if not 0 < threshold <= 1:
-        parser.error("--threshold is a probability: above 0, at most 1")
-    if options.duplicates and (options.merge or options.undo):
-        parser.error("--duplicates changes nothing; use --merge and --undo without it")
+    check_options(parser, options)
 
     from bytecover_tf.catalogues import open_catalogue
     from bytecover_tf.matching.calibration import calibration_for
@@ -108,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         search = (
             catalogue,
             calibration,
-            threshold,
+            options.threshold,
             options.candidates,
             options.workers,
             None if record is None else record.verdicts(),
