@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Compare two recordings; return the exit status."""
     parser = cli.parser("compare", __doc__)
     parser.add_argument("first", metavar="A", help="a recording of any format")
-    parser.add_argument("second", metavar="B", help="another one")
+    parser.add_argument("second", metavar="B", help="the recording to compare it with")
     cli.add_encoder_argument(
         parser,
         ", whose embeddings are compared (default: %(default)s)",

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="read all that the store has, and extract what is damaged anew",
+        help="read the whole store, and extract damaged features again",
     )
     options = parser.parse_args(arguments)
 

@@ -1,21 +1,22 @@
 """Find the groups of versions inside a catalogue.
 
-Each recording is compared with its nearest neighbours; two are linked from a threshold
-of probability on. Links join recordings into groups, the most probable first, unless
-most of the pairs between the two groups say no; what has the same work already is a
-group from the start. Every link is shown with its evidence: the stretches that match,
-by how many semitones the second is higher, and its tempo over the first's.
+Each recording is compared with its nearest neighbours, and two are linked if they are
+versions with at least the probability --threshold. Recordings with the same work are a
+group from the start. Links then join groups, the most probable link first, unless most
+pairs between two groups are not versions. Every link is shown with its evidence: which
+stretches match, by how many semitones the second recording is higher, and its tempo
+divided by the first one's.
 
-Two recordings that match over half of one of them or less are not joined: an album in
-one file and a medley are no versions of their tracks.
+Two recordings are not joined if the match covers half of one of them or less: an album
+in one file and a medley are not versions of their tracks.
 
---merge gives the recordings of a group one work: the named one if there is one, else
-the id of a recording. Groups that hold several named works are left as they are. The
-same command again changes nothing; --undo takes the latest merge back.
+--merge gives the recordings of a group the same work: the named one if there is one,
+else the id of a recording. Groups with several named works are left as they are. The
+same command again changes nothing; --undo reverts the latest merge.
 
---duplicates lists the recordings that are one performance, kept more than once: other
-encodings, masters and edits. The longest comes first, and of those that last as long
-the largest file. Files with the same content are one recording; `index` names them.
+--duplicates lists recordings of one performance that are kept more than once: other
+encodings, masters and edits. The longest comes first; among equally long ones, the
+largest file. Files with the same content are one recording; `index` names them.
 
 Examples:
   python -m bytecover_tf.group --catalogue music.catalogue --csv links.csv

@@ -39,16 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--set",
         metavar="NAME",
-        help="what recordings.csv calls this collection (default: the folder's name)",
+        help="the name of this collection in recordings.csv (default: the folder's "
+        "name)",
     )
     parser.add_argument(
-        "--role", default="train", help="what recordings.csv says they are for"
+        "--role", default="train", help="the role of these recordings in recordings.csv"
     )
     parser.add_argument(
         "--workers",
         type=cli.positive_int,
         metavar="N",
-        help="processes that decode and listen (default: one a core)",
+        help="number of processes that decode and listen (default: one per core)",
     )
     cli.add_truncated_argument(parser)
     options = parser.parse_args(arguments)

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--attempts",
         type=cli.positive_int,
         metavar="N",
-        help="give up after so many attempts in vain (default: try for ever)",
+        help="give up after this many failed attempts in a row (default: never)",
     )
     parser.add_argument(
         "--webhook",

@@ -47,14 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     cli.add_catalogue_argument(parser)
     cli.add_record_argument(parser)
-    parser.add_argument("--work", metavar="NAME", help="what to call the work")
+    parser.add_argument("--work", metavar="NAME", help="name of the work")
     parser.add_argument(
         "--plot",
         type=cli.picture_file,
         metavar="FILE",
         help="for show: draw the match, as PNG",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON, one a line")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object per line"
+    )
     options = cli.parse_paths(parser, arguments)
     if options.plot:
         cli.require_extra("plots", "matplotlib")

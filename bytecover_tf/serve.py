@@ -1,4 +1,4 @@
-r"""Serve a catalogue over HTTP, with a page to use it by.
+r"""Serve a catalogue over HTTP, with a web page.
 
 The page, and whatever asks over HTTP, can identify recordings, compare two, search the
 catalogue, change it, and decide what is unsure. /api/openapi.json describes all

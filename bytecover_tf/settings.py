@@ -66,7 +66,7 @@ def take(kind: type[T], values: Mapping[str, Any]) -> T:
 
     Args:
         kind: a dataclass.
-        values: other names are passed over; fields without a value keep the default.
+        values: other names are ignored; fields without a value keep the default.
     """
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     return kind(**{name: values[name] for name in names if name in values})

@@ -35,15 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--write",
         type=Path,
         metavar="UNDO_FILE",
-        help="change the files, and keep what they were in this new file",
+        help="change the files, and keep their former tags in this new file",
     )
     what.add_argument(
-        "--undo", type=Path, metavar="UNDO_FILE", help="take back what --write wrote"
+        "--undo",
+        type=Path,
+        metavar="UNDO_FILE",
+        help="restore the tags from the file that --write made",
     )
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="also change the title of a work that a file has already",
+        help="also replace the title of a work that a file has already",
     )
     options = cli.parse_paths(parser, arguments)
     cli.require_extra("catalogue", "mutagen")

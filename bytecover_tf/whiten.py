@@ -26,13 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--dim",
         type=cli.positive_int,
         metavar="N",
-        help="number of values to keep of an embedding, the best ones (default: all)",
+        help="keep only this many values of an embedding, the best ones (default: all)",
     )
     parser.add_argument(
         "--shrinkage",
         type=float,
         default=0.25,
-        help="between 0 and 1; the fewer recordings, the more",
+        help="strength of regularisation, between 0 and 1; fewer recordings need more",
     )
     cli.add_data_arguments(parser, default=None)
     options = parser.parse_args(arguments)

@@ -134,9 +134,10 @@ class ServingClient(Encoder):
         cosine = float(here @ there / np.linalg.norm(here) / np.linalg.norm(there))
         if cosine < _SAME:
             raise FrontendMismatch(
-                f"{self._served.where}: from the features computed here a test signal "
-                f"has another embedding than from its waveform (cosine {cosine:.4f}); "
-                "the served encoder has another frontend than this client"
+                f"{self._served.where}: the features computed here give a test "
+                "signal another embedding than its waveform gives (cosine "
+                f"{cosine:.3f}); the served encoder has another frontend than "
+                "this client"
             )
 
     def _read_audio(self, index: int, path: str | Path) -> np.ndarray:

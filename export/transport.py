@@ -152,7 +152,7 @@ def _connect(address: str, model: str, authorization: str | None) -> _Transport:
     if host and parts.scheme in ("http", "https"):
         return _Rest(parts._replace(netloc=host), model, authorization)
     raise ConfigError(
-        f"{without_password(address)!r} is no server's address; expected "
+        f"{without_password(address)} is not the address of a server; expected "
         "grpc://HOST:PORT, http://HOST:PORT or https://HOST:PORT"
     )
 

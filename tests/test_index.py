@@ -92,7 +92,7 @@ def test_index_verify_and_remove(tmp_path, run, folder, capsys):
     assert catalogue_main([*remove, str(files[1]), "unknown"]) == 1
     told = capsys.readouterr()
     assert "1 removed, 1 left" in told.out
-    assert "not there: unknown" in told.err
+    assert "not in the catalogue: unknown" in told.err
     assert catalogue_main([*remove, "unknown"]) == 2
 
 

@@ -259,7 +259,7 @@ def _frames(file: _File, name: str, allow_truncated: bool) -> Iterator[av.AudioF
     def refuse(reason: str) -> None:
         if not allow_truncated:
             raise AudioError(f"{name}: is truncated: {reason}")
-        warn(f"truncated, and taken as it is: {name}: {reason}")
+        warn(f"truncated, used as it is: {name}: {reason}")
 
     size = os.fstat(file.fileno()).st_size
     if size == 0:

@@ -185,7 +185,8 @@ class Frontend(Transform):
         Args:
             samples: float array (samples,) at `sample_rate`.
             name: what an error message calls the recording.
-            hearing: what hears the notes; None for the transform's chroma alone.
+            hearing: the network that hears the notes; None for chroma of
+                the transform alone.
 
         Returns:
             What `features` returns, and uint8 chroma with `chroma.seconds_per_frame`
@@ -224,7 +225,8 @@ class Frontend(Transform):
 
         Args:
             path: any file that `load_audio` reads.
-            hearing: what hears the notes; None for the transform's chroma alone.
+            hearing: the network that hears the notes; None for chroma of
+                the transform alone.
             allow_truncated: as of `load_audio`.
 
         Returns:

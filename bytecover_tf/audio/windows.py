@@ -54,7 +54,8 @@ def iter_windows(
     Args:
         blocks: consecutive samples, float32 (n,) each, at the frontend's rate.
         frontend: of the features.
-        hearing: what hears the notes for the chroma; None for the transform alone.
+        hearing: the network that hears the notes; None for chroma of the
+            transform alone.
         seconds: length of a window, rounded to whole frames of features and chroma.
         hop: seconds from the start of one window to that of the next, likewise.
         chunk_frames: as of `StreamedTransform`; fewer give out a window sooner.

@@ -67,7 +67,8 @@ class Identity:
             encoder: as `load_encoder` returned it.
             path: what `load_encoder` was given.
             segmenting: which segments are embedded; by default whole recordings.
-            hearing: what hears the notes; None for the transform's chroma alone.
+            hearing: the network that hears the notes; None for chroma of
+                the transform alone.
 
         Raises:
             EncoderError: an export does not say which encoder it was made from, or

@@ -97,7 +97,7 @@ def index_files(
         paths: audio or `.npy` files.
         works: label of the composition by absolute path. Other recordings keep their
             work; a new one becomes a work of its own.
-        workers: processes that decode and transform; by default one a core.
+        workers: processes that decode and transform; by default one per core.
         ray: address of a Ray cluster that does this instead, see
             `bytecover_tf.stores.ray_cluster`.
         allow_truncated: whether to take what is there of truncated files.

@@ -255,8 +255,9 @@ def add_record_argument(arguments: argparse.ArgumentParser) -> None:
         "--record",
         type=Path,
         metavar="FILE",
-        help="what keeps the decisions about works, to respect and undo them (default: "
-        "decisions.json in the folder of the catalogue; needed for one on a server)",
+        help="the file that keeps decisions about works, which are respected and "
+        "can be undone (default: decisions.json in the folder of the catalogue; "
+        "required for a catalogue on a server)",
     )
 
 
@@ -265,7 +266,7 @@ def add_again_argument(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument(
         "--look-again",
         action="store_true",
-        help="read files with the size and time that they had as well",
+        help="read files even if their size and time have not changed",
     )
 
 
@@ -274,17 +275,17 @@ def add_truncated_argument(arguments: argparse._ActionsContainer) -> None:
     arguments.add_argument(
         "--allow-truncated",
         action="store_true",
-        help="take what is there of a file that declares more, and say so",
+        help="use what is there of truncated files, with a warning",
     )
 
 
 def add_hearing_argument(arguments: argparse.ArgumentParser) -> None:
-    """Add the option that names what heard the notes of a catalogue."""
+    """Add the option that names the network that heard a catalogue's notes."""
     arguments.add_argument(
         "--hearing",
         metavar="FILE",
-        help="the network that heard the notes of the catalogue, if it was one of your "
-        "own and has been moved",
+        help="the network that heard the catalogue's notes, if it is your own and "
+        "has moved",
     )
 
 
@@ -300,8 +301,8 @@ def add_calibration_argument(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument(
         "--calibration",
         metavar="FILE",
-        help="what `calibrate` wrote (default: calibration.json beside the "
-        "encoder, else one that comes with the package and heeds alignment alone)",
+        help="a file that `calibrate` wrote (default: calibration.json beside the "
+        "encoder, else the package's own, which uses alignment alone)",
     )
 
 

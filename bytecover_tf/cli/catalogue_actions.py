@@ -55,7 +55,7 @@ def _remove(catalogue: Catalogue, options: argparse.Namespace) -> int:
     ids = find_ids(catalogue, options.names)
     missing = [name for name, found in ids.items() if found is None]
     for name in missing:
-        warn(f"not there: {name}")
+        warn(f"not in the catalogue: {name}")
     chosen = {found for found in ids.values() if found}
     catalogue.remove(sorted(chosen))
     print(f"{catalogue.address}: {len(chosen)} removed, {catalogue.count()} left")

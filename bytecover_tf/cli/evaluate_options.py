@@ -41,7 +41,8 @@ def evaluate_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--allow-leakage",
         action="store_true",
-        help="measure even if the encoder was trained on some works or recordings",
+        help="measure even if the encoder was trained on some of these works or "
+        "recordings",
     )
     parser.add_argument(
         "--align",
@@ -51,20 +52,20 @@ def evaluate_parser(description: str | None) -> argparse.ArgumentParser:
         "with 100, and measure that ranking",
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="file for the figures"
+        "--json", type=Path, metavar="FILE", help="write the figures to this file"
     )
     parser.add_argument(
         "--mirex",
         type=Path,
         metavar="FILE",
-        help="file for the distances of all pairs, as MIREX's cover song "
-        "identification reads them",
+        help="write the distances of all pairs to this file, in the format of "
+        "MIREX's cover song identification",
     )
     parser.add_argument(
         "--plots",
         type=Path,
         metavar="DIR",
-        help="folder for pictures (PNG): the ranks of first hits, and the similarities "
-        "of versions and of other pairs",
+        help="write pictures (PNG) into this folder: the ranks of first hits, and "
+        "the similarities of versions and of other pairs",
     )
     return parser

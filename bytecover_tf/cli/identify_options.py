@@ -31,14 +31,14 @@ def identify_parser(description: str | None) -> argparse.ArgumentParser:
         type=arguments.positive_int,
         default=10,
         metavar="N",
-        help="matches to show of each query",
+        help="number of matches to show for each query",
     )
     parser.add_argument(
         "--candidates",
         type=arguments.positive_int,
         metavar="N",
-        help="recordings to align a query with (default: 100 for four minutes, more "
-        "for less; with --setlist 50 for each minute)",
+        help="number of recordings to align each query with (default: 100 for four "
+        "minutes, more for less; with --setlist 50 for each minute)",
     )
     _add_forms(parser)
     arguments.add_threads_argument(parser)
@@ -58,7 +58,7 @@ def check_form(
     if not options.setlist and (options.least or options.form in _OF_ONE):
         parser.error("--cue, --labels and --least need --setlist")
     if options.form in _OF_ONE and count > 1:
-        parser.error(f"a cue sheet or label track is of one recording, not {count}")
+        parser.error(f"a cue sheet or label track describes one recording, not {count}")
 
 
 def _add_forms(parser: argparse.ArgumentParser) -> None:
@@ -73,8 +73,8 @@ def _add_forms(parser: argparse.ArgumentParser) -> None:
         "--least",
         type=arguments.probability,
         metavar="P",
-        help="with --setlist: the least probability of a song (default: that from "
-        "which a verdict is `unsure`)",
+        help="with --setlist: the least probability of a song (default: the least "
+        "that makes a verdict `unsure`)",
     )
     parser.set_defaults(form=FORMS[0])
     group = parser.add_mutually_exclusive_group()

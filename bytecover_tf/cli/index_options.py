@@ -29,8 +29,8 @@ def index_parser(description: str | None) -> argparse.ArgumentParser:
         "--manifest",
         type=Path,
         metavar="FILE",
-        help="a list of recordings with their works, and tags if it has such columns, "
-        ".csv or .jsonl",
+        help="a list of recordings (.csv or .jsonl) with their works, and tags if "
+        "it has columns for them",
     )
     parser.add_argument(
         "--segments",
@@ -45,16 +45,16 @@ def index_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--hearing",
         metavar="FILE|none",
-        help="for a new catalogue: a network that hears the notes, in place of the one "
-        "that comes with the package; none compares the transform alone, which takes "
-        "two thirds of the time, finds fewer versions, and is what .npy files need; "
-        "for one that is there: where its network is now",
+        help="for a new catalogue: the network that hears the notes (default: the "
+        "one that comes with the package); none uses the transform alone, which "
+        "takes two thirds of the time, finds fewer versions, and is required for "
+        ".npy files. For an existing catalogue: where its network is now",
     )
     parser.add_argument(
         "--prune",
         action="store_true",
-        help="remove recordings below the folders whose file is gone; refused if that "
-        "looks as if a disk were not mounted",
+        help="remove recordings in the folders whose file is gone; refused if it "
+        "seems that a disk is not mounted",
     )
     parser.add_argument(
         "--prune-many",
@@ -66,7 +66,7 @@ def index_parser(description: str | None) -> argparse.ArgumentParser:
         "--workers",
         type=arguments.positive_int,
         metavar="N",
-        help="processes that decode and transform (default: one a core)",
+        help="number of processes that decode and transform (default: one per core)",
     )
     where.add_argument(
         "--ray",

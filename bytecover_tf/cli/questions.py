@@ -58,7 +58,7 @@ def print_decision(decision: Decision) -> None:
 
 
 def ask(catalogue: Catalogue, record: Record) -> None:
-    """Show one question after another and decide it by the key that is pressed.
+    """Show one question after another; a key decides each.
 
     Args:
         catalogue: what the questions are about.

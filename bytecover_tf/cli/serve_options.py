@@ -19,10 +19,13 @@ def serve_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen at; any but this machine's own needs a token",
+        help="address to listen on; any but this machine's own needs a token",
     )
     parser.add_argument(
-        "--port", type=arguments.port, default=8000, help="0 chooses a free one"
+        "--port",
+        type=arguments.port,
+        default=8000,
+        help="port to listen on; 0 chooses a free one",
     )
     parser.add_argument(
         "--allow",
@@ -37,8 +40,8 @@ def serve_parser(description: str | None) -> argparse.ArgumentParser:
         "--token-file",
         type=Path,
         metavar="FILE",
-        help="its first line is what requests must bring (default: the environment "
-        "variable BYTECOVER_TOKEN, if it is set)",
+        help="file whose first line is the token that requests must bring "
+        "(default: the environment variable BYTECOVER_TOKEN, if it is set)",
     )
     arguments.add_encoder_argument(parser, arguments.MADE_WITH)
     arguments.add_calibration_argument(parser)
@@ -49,7 +52,8 @@ def serve_parser(description: str | None) -> argparse.ArgumentParser:
         type=arguments.positive_int,
         default=2,
         metavar="N",
-        help="processes that do the work; of two or more, one is kept free of jobs",
+        help="number of processes that do the work; if there are two or more, one "
+        "is kept free of jobs",
     )
     for option, default, meaning in (
         ("--max-upload", 512, "MiB that a request may send"),

@@ -55,7 +55,7 @@ def run_safely(
     except ByteCoverError as error:
         warn(f"error: {error}")
     except KeyboardInterrupt:
-        warn("interrupted; the same command continues")
+        warn("interrupted; run the same command again to continue")
     except OSError as error:
         # A full disk or a folder without permission: the system's own words.
         warn(f"error: {error}")

@@ -20,7 +20,7 @@ def train_hearing_parser(description: str | None) -> argparse.ArgumentParser:
         nargs="+",
         required=True,
         metavar="FOLDER",
-        help="recordings with the notes that are heard in them",
+        help="folders of labelled recordings, as `label` writes them",
     )
     parser.add_argument(
         "--run-dir",
@@ -34,21 +34,21 @@ def train_hearing_parser(description: str | None) -> argparse.ArgumentParser:
         type=arguments.positive_int,
         default=2600,
         metavar="N",
-        help="how many steps to train, a multiple of 100",
+        help="number of training steps, a multiple of 100",
     )
     parser.add_argument(
         "--batch",
         type=arguments.positive_int,
         default=12,
         metavar="N",
-        help="how many crops of 15 s a step takes",
+        help="number of crops of 15 s in a step",
     )
     parser.add_argument(
         "--learning-rate",
         type=arguments.positive_float,
         default=2e-3,
         metavar="RATE",
-        help="its peak, after a hundred steps",
+        help="peak learning rate, reached after a hundred steps",
     )
     parser.add_argument(
         "--filters",

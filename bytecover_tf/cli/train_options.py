@@ -46,10 +46,11 @@ def train_parser(description: str | None) -> argparse.ArgumentParser:
         "--init",
         type=Path,
         metavar="PATH",
-        help="start from the weights of this encoder instead of random ones; it must "
-        "have the same architecture; the name of one that comes with the package "
-        "(bytecover-small), a run directory or a .keras file; an ensemble "
-        "(bytecover-base) gives the member that fits; the classifier is new",
+        help="start from the weights of this encoder instead of random ones: the "
+        "name of one that comes with the package (bytecover-small), a run "
+        "directory or a .keras file. It must have the same architecture; an "
+        "ensemble (bytecover-base) gives the member that fits. The classifier "
+        "starts anew",
     )
     parser.add_argument(
         "--teacher",

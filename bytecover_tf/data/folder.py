@@ -22,7 +22,7 @@ _SPLITS: tuple[Split, ...] = get_args(Split)
 def load(root: Path) -> list[Track]:
     """Read every recording under a folder.
 
-    Audio of any format and `.npy` features count; other files are passed over.
+    Audio of any format and `.npy` features count; other files are ignored.
 
     Args:
         root: the folder.

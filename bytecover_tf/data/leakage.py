@@ -157,7 +157,7 @@ def _descriptor(features: np.ndarray) -> np.ndarray:
             f"features: expected the shape (bins, frames), found {features.shape}"
         )
     if not np.isfinite(features).all():
-        raise DataError("features: expected finite amplitudes, found others")
+        raise DataError("features: expected finite amplitudes, found NaN or infinity")
     columns = np.sqrt(_resample(_without_silent_ends(features.astype(np.float32))))
     departures = columns - columns.mean(axis=1, keepdims=True)
     norm = np.linalg.norm(departures)

@@ -37,7 +37,9 @@ def load(root: Path | None = None) -> list[Track]:
         with open(path, newline="", encoding="utf-8") as file:
             return [_track(row) for row in csv.DictReader(file)]
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file, so this is no packed set") from None
+        raise DataError(
+            f"{path}: no such file, so this is not a packed data set"
+        ) from None
 
 
 def store(frontend: Frontend, split: str | None = None) -> Path:

@@ -324,8 +324,8 @@ def _from_folder(
         if (path / "encoder.keras").exists():
             return _from_keras(path / "encoder.keras")
         raise EncoderError(
-            f"{path}: no run directory of train (encoder.keras is missing) and no "
-            f"bundle of export ({MANIFEST} is missing)"
+            f"{path}: neither a run directory of train (encoder.keras is missing) "
+            f"nor a bundle of export ({MANIFEST} is missing)"
         )
     try:
         facts = json_object(manifest.read_bytes(), "the text", EncoderError)
@@ -338,7 +338,7 @@ def _from_folder(
         raise EncoderError(f"{manifest}: not a manifest of export ({error})") from None
     if chosen is None:
         raise EncoderError(
-            f"{path}: none of the files that {MANIFEST} lists is there and can be used"
+            f"{path}: none of the files that {MANIFEST} lists exists and can be used"
         )
     file, source = path / chosen["path"], chosen["input"]
     if content_hash(file) != expected:

@@ -85,8 +85,8 @@ def discriminants(
     several = count > 1
     if np.sum(several) < 2:
         raise DataError(
-            f"whitening takes two works or more with versions; of {len(count)} works "
-            f"{np.sum(several)} have any"
+            "whitening needs two or more works with several versions; found "
+            f"{np.sum(several)} among {len(count)} works"
         )
     chosen = several[label]
     vectors, label = embeddings[chosen].astype(np.float64), label[chosen]

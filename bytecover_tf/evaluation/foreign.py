@@ -16,7 +16,7 @@ archive with
     distances        (Q, R) numbers, smaller for more similar
 
 or MIREX's file of distances (`evaluation.mirex`). Recordings that are in the file
-alone are passed over.
+alone are ignored.
 """
 
 from __future__ import annotations

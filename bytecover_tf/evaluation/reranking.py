@@ -79,7 +79,7 @@ def align_nearest(
         store: holds the features of all tracks.
         calibration: gives the probabilities.
         count: how many references each query is aligned with.
-        workers: threads; by default one a core.
+        workers: threads; by default one per core.
 
     Returns:
         The metrics, as in `Evaluation.metrics`.

@@ -94,7 +94,7 @@ def align_many(
     Args:
         query: uint8 chroma (12 * parts, n).
         references: uint8 chroma (12 * parts, m) each.
-        workers: threads; by default one a core.
+        workers: threads; by default one per core.
 
     Raises:
         DataError: an array has another shape, or another number of parts.

@@ -51,7 +51,7 @@ def calibrate(
             their works, whose files are still where they were.
         encoder: to be calibrated.
         queries: the largest number of recordings to query, chosen at random.
-        workers: threads; by default one a core.
+        workers: threads; by default one per core.
         accepted: pairs that a person says are versions; their works count as known
             even if they have no names.
         undecided: pairs that a person has not decided about yet; they count neither
@@ -95,7 +95,7 @@ def place_beside(encoder_path: str, parts: int) -> Path:
     """
     if is_pretrained_name(encoder_path):
         raise ConfigError(
-            f"{encoder_path} came with the package; name a file of your own by --out"
+            f"{encoder_path} came with the package; name a file of your own with --out"
         )
     return calibration_beside(encoder_path, parts)
 
@@ -130,7 +130,7 @@ def measure(
         encoder: made the catalogue.
         queries: what to compare, each made of a recording of the catalogue.
         candidates: how many recordings to compare each with, as in `identify`.
-        workers: threads; by default one a core.
+        workers: threads; by default one per core.
         undecided: pairs to leave out, as in `calibrate`.
 
     Returns:

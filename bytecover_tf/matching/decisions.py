@@ -65,7 +65,7 @@ class Decision:
     is_done: bool = False
 
     def to_dict(self) -> JsonObject:
-        """Return what JSON says of a decision."""
+        """Return the decision as a JSON object."""
         return asdict(self)
 
     @classmethod
@@ -111,8 +111,8 @@ class Record:
     def __init__(self, catalogue: Catalogue, path: Path | None = None) -> None:
         if path is None and not Path(catalogue.address).is_dir():
             raise ConfigError(
-                f"{catalogue.address}: on a server; name a file that keeps decisions "
-                "(--record)"
+                f"{catalogue.address}: on a server, so name a file for decisions "
+                "with --record"
             )
         self.path = path or Path(catalogue.address) / FILE_NAME
         self._catalogue = catalogue
@@ -130,10 +130,12 @@ class Record:
         try:
             return [Decision.from_dict(each) for each in values]  # type: ignore[union-attr]
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise DataError(f"{self.path}: no record of decisions ({error})") from None
+            raise DataError(
+                f"{self.path}: not a record of decisions ({error})"
+            ) from None
 
     def take(self, decide: Callable[[dict[str, Recording]], Decision]) -> Decision:
-        """Take a decision, keep it and change the catalogue by it.
+        """Take a decision: store it and change the catalogue.
 
         Args:
             decide: makes the decision of the recordings by id; nobody else changes
@@ -167,7 +169,7 @@ class Record:
 
         Returns:
             What was undone, and the number of recordings that got their work back.
-            Recordings that are gone, or have got another work since, are passed over.
+            Recordings that are gone, or whose work has changed since, are left alone.
 
         Raises:
             DataError: there is nothing to undo.

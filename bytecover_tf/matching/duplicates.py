@@ -1,8 +1,8 @@
 """Which recordings of a catalogue are one performance, kept more than once.
 
-Other encodings, masters and edits of a performance are duplicates; versions, which
-other people play or the same people play again, are not. Files with the same content
-are one recording of a catalogue, so that they are not found here; `index` names them.
+Other encodings, masters and edits of a performance are duplicates. Versions are not:
+other people play them, or the same people play again. Files with the same content are
+one recording of a catalogue, so they are not found here; `index` names them.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ def find_duplicates(
     Args:
         catalogue: to be searched.
         calibration: gives the probabilities of versions.
-        threshold: two recordings are linked from this probability on that they are
-            one performance.
+        threshold: the least probability of one performance at which two recordings are
+            linked.
         candidates: how many recordings to compare each with.
-        workers: threads; by default one a core.
-        verdicts: what persons have said about pairs; what they kept apart is no
+        workers: threads; by default one per core.
+        verdicts: what people have decided about pairs; what they kept apart is not a
             duplicate.
 
     Returns:
         The groups by the first path of each. The longest recording of a group comes
-        first, and of those that last as long, the largest file.
+        first; among equally long ones, the largest file.
 
     Raises:
         CatalogueError: the catalogue cannot be read.

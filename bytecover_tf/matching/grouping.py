@@ -33,12 +33,13 @@ from bytecover_tf.progress import progress_bar
 
 # Recordings that are read at once.
 _BLOCK = 100
-# Two versions match over more than this share of each. Of two tunes that follow each
-# other in a recording, one at most fills more than half of it, so that what holds both,
-# an album in one file or a medley, never joins them; a match may end some seconds late.
-# Of 242 pairs of anthems with a probability of .9 or more, 88 % match over more.
+# Two versions must match over more than this share of each. When two tunes follow each
+# other in a recording, such as an album in one file or a medley, at most one of them
+# fills more than half of it. So the recording never joins the two, even if a match ends
+# some seconds late. Of 242 pairs of anthems with a probability of .9 or more, 88 %
+# match over more than this.
 _WHOLE = 0.55
-# From this probability on, two recordings speak for their groups being one.
+# From this probability on, two recordings are a reason to join their groups.
 _LIKELY = 0.5
 
 
@@ -61,7 +62,7 @@ class Link:
 
     @property
     def is_part(self) -> bool:
-        """Whether they match over a part of one alone, as a track and its album."""
+        """Whether only a part of one matches, as with a track and its album."""
         match = self.match
         shares = (
             (match.query_end - match.query_start) / self.recording.duration,
@@ -80,7 +81,7 @@ class Link:
         return self.match.probability * share
 
     def to_dict(self) -> JsonObject:
-        """Return what JSON and CSV say of a link."""
+        """Return the link as a JSON object, or as a row of CSV."""
         facts = self.match.to_dict()
         sides = {"query": self.recording, "recording": self.match.recording}
         measured = (
@@ -104,7 +105,7 @@ class Link:
 
 @dataclass
 class Group:
-    """Recordings that links have joined, or that have one work already.
+    """Recordings that are joined by links, or that have the same work already.
 
     Attributes:
         recordings: two or more, by path.
@@ -121,7 +122,7 @@ class Group:
 
     @property
     def work(self) -> str | None:
-        """What to call the work of all; None if they have several named ones.
+        """The name for the work of all; None if they have several named works.
 
         A name comes before an ISWC or a MusicBrainz id, if there is only one of each.
         """
@@ -133,7 +134,7 @@ class Group:
         return min(labels, key=lambda label: (-labels[label], label))
 
     def to_dict(self) -> JsonObject:
-        """Return what JSON says of a group."""
+        """Return the group as a JSON object."""
         return {
             "work": self.work,
             "works": self.works,
@@ -148,10 +149,10 @@ class OpenLink:
 
     Attributes:
         link: the evidence.
-        reason: `unsure`, if it is less probable than the threshold; `part`, if one
-            recording matches a part of the other; `outvoted`, if most of the pairs
-            between the two groups are no versions; `several works`, if both are in a
-            group that holds several named works.
+        reason: `unsure`, if its probability is below the threshold; `part`, if one
+            recording matches only a part of the other; `outvoted`, if most pairs
+            between the two groups are not versions; `several works`, if both are in a
+            group that has several named works.
     """
 
     link: Link
@@ -182,24 +183,24 @@ def find_groups(
     """Find the groups of versions in a catalogue.
 
     Each recording is compared with those whose embeddings are nearest to its own. The
-    most probable links come first. One that would join two groups does so only if, of
-    the pairs between them that were compared, at least half are versions rather than
-    not: else one chance resemblance would make one group of two. A recording that
-    matches a part of another one alone is a track in an album or a medley, say, which
-    is no version of it. Recordings with the same ISWC or MusicBrainz id of their work
-    are versions without a comparison. What a person has said comes before all that.
+    most probable links are taken first. A link joins two groups only if at least half
+    of the compared pairs between them are likely versions; otherwise, one chance
+    resemblance would make one group of two. A link between a recording and a part of
+    another joins nothing: a track is not a version of its album or medley. Recordings
+    with the same ISWC or MusicBrainz id of their work are versions without a
+    comparison. What a person has decided overrides all of this.
 
     Args:
         catalogue: to be searched.
         calibration: gives the probabilities.
-        threshold: two recordings are linked from this probability on.
+        threshold: the least probability at which two recordings are linked.
         candidates: how many recordings to compare each with.
-        workers: threads; by default one a core.
-        verdicts: what persons have said about pairs.
+        workers: threads; by default one per core.
+        verdicts: what people have decided about pairs.
 
     Returns:
-        The groups, and the links that a person should decide about: those from the
-        probability on that the calibration calls unsure.
+        The groups, and the links that a person should decide about. These are at least
+        as probable as what the calibration calls unsure.
 
     Raises:
         CatalogueError: the catalogue cannot be read.
@@ -280,7 +281,7 @@ def _groups(joined: _Partition, recordings: Iterable[Recording]) -> dict[int, Gr
 
 
 def _same_by_identifier(recordings: Iterable[Recording]) -> Iterator[Pair]:
-    """Yield pairs that together make one set of all whose work has one identifier."""
+    """Yield pairs that connect all recordings whose work has the same identifier."""
     first: dict[str, str] = {}
     for recording in sorted(recordings, key=lambda each: each.id):
         for identifier in recording.work_identifiers:
@@ -294,7 +295,7 @@ def _between(one: list[str], other: list[str]) -> Iterator[Pair]:
 
 
 def _agree(one: list[str], other: list[str], probability: dict[Pair, float]) -> bool:
-    """Tell whether at least half of the pairs between two groups are likely ones."""
+    """Tell whether at least half of the compared pairs of two groups are likely."""
     pairs = _between(one, other)
     likely = [probability[pair] >= _LIKELY for pair in pairs if pair in probability]
     return 2 * sum(likely) >= len(likely)
@@ -305,13 +306,13 @@ def merge(
 ) -> int:
     """Give all recordings of each group the same work.
 
-    A group with several named works is left as it is: which is right, or whether they
-    are one, is for a person to say.
+    A group with several named works is left as it is: a person has to say which one is
+    right, or whether they are the same.
 
     Args:
-        catalogue: to be updated.
+        catalogue: is changed.
         groups: what `find_groups` found in it.
-        record: keeps what is changed; by default the record in the catalogue's folder.
+        record: stores the changes; by default the record in the catalogue's folder.
 
     Returns:
         The number of recordings whose work changed.
@@ -352,7 +353,7 @@ def compared_pairs(
         calibration: gives the probabilities.
         known: its recordings by id.
         candidates: how many recordings to compare each with.
-        workers: threads; by default one a core.
+        workers: threads; by default one per core.
     """
     compared: set[Pair] = set()
     with progress_bar(total=len(known), unit="recording", desc="compare") as bar:

@@ -83,7 +83,7 @@ class Query:
         Args:
             path: an audio file, or a `.npy` file with |CQT|.
             frontend: of the encoder.
-            hearing: what heard the notes of the catalogue.
+            hearing: the network that heard the catalogue's notes.
             allow_truncated: whether to take what is there of a truncated file.
 
         Raises:
@@ -147,7 +147,7 @@ class Match:
     relation: Relation | None = None
 
     def to_dict(self) -> JsonObject:
-        """Return what JSON and CSV say of a match."""
+        """Return the match as a JSON object, or a row of CSV."""
         kind = self.relation
         return {
             "work": self.recording.work,
@@ -186,7 +186,7 @@ class Answer:
     error: str = ""
 
     def to_dict(self) -> JsonObject:
-        """Return what JSON says of an answer."""
+        """Return the answer as a JSON object."""
         if self.error:
             return {"query": self.query, "error": self.error}
         matches = [match.to_dict() for match in self.matches]
@@ -214,14 +214,15 @@ def identify(
         top: how many matches to return of each.
         candidates: how many recordings to align each with; by default `CANDIDATES`,
             more for queries under four minutes.
-        workers: threads; by default one a core.
+        workers: threads; by default one per core.
         allow_truncated: whether to take what is there of truncated files.
 
     Yields:
         An answer for each file, in order; one that cannot be used has an error.
 
     Raises:
-        CatalogueError: the catalogue cannot be read, or what heard its notes is gone.
+        CatalogueError: the catalogue cannot be read, or the network that heard its
+            notes is gone.
     """
     identity = catalogue.identity
     hearing = identity.load_hearing(catalogue.address)
@@ -293,7 +294,7 @@ class Comparison:
             similarity: (N,), cosine of its embedding to the query's.
             among: number of recordings in the catalogue.
             frame_seconds: duration of a frame of chroma.
-            workers: threads; by default one a core.
+            workers: threads; by default one per core.
         """
         alignments = align_many(query.chroma, chroma, workers)
         pairs = Pairs.of(query.chroma, chroma, alignments, similarity, among)
@@ -363,7 +364,7 @@ def align_candidates(
         query: what to compare.
         among: number of recordings in the catalogue, if it is known.
         candidates: how many recordings to compare with, as in `identify`.
-        workers: threads; by default one a core.
+        workers: threads; by default one per core.
 
     Raises:
         AudioError: the query cannot be embedded.
@@ -471,7 +472,7 @@ def align_hits(
         query: what to align.
         hits: in different recordings.
         among: number of recordings in the catalogue; at least 100 are assumed.
-        workers: threads; by default one a core.
+        workers: threads; by default one per core.
     """
     chroma = catalogue.chroma([hit.recording.id for hit in hits])
     # Between the two reads a recording may have been removed.

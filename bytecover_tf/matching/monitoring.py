@@ -51,7 +51,7 @@ class Change:
     match: Match | None
 
     def to_dict(self) -> JsonObject:
-        """Return what JSON says of a change, with the time of day."""
+        """Return the change as a JSON object, with the time of day."""
         now = datetime.datetime.now(datetime.timezone.utc)
         facts: JsonObject = {
             "time": now.isoformat(timespec="seconds"),
@@ -111,14 +111,15 @@ def changes(
         blocks: samples as they come, float32 (n,) each, at the frontend's rate.
         calibration: gives the probabilities.
         candidates: how many recordings to align each window with.
-        workers: threads; by default one a core.
+        workers: threads; by default one per core.
 
     Yields:
         A change whenever another work is played, or none that is known. The first is
         told as soon as the first window is heard.
 
     Raises:
-        CatalogueError: the catalogue cannot be read, or what heard its notes is gone.
+        CatalogueError: the catalogue cannot be read, or the network that heard its
+            notes is gone.
     """
     identity = catalogue.identity
     hearing = identity.load_hearing(catalogue.address)

@@ -67,7 +67,7 @@ def read_with_picture(
     Args:
         path: as in `Query.read`, and so are the others.
         frontend: of the encoder.
-        hearing: what hears the notes.
+        hearing: the network that hears the notes.
         allow_truncated: whether to take what is there of a truncated file.
 
     Raises:

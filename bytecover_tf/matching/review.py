@@ -64,7 +64,7 @@ class Question:
         return pair_of(self.first.id, self.second.id)
 
     def to_dict(self) -> JsonObject:
-        """Return what JSON says of a question."""
+        """Return the question as a JSON object."""
         return {
             "number": self.number,
             "first": self.first.to_dict(),
@@ -301,7 +301,7 @@ def split(
                 f"{', '.join(each.label for each in chosen)}"
             )
         if work == old:
-            raise DataError(f"expected another work than {work!r}")
+            raise DataError(f"expected a work other than {work!r}")
         new = work or names[0]
         changes = {name: (old, new) for name in names}
         if new == old:
@@ -321,7 +321,7 @@ def undo(catalogue: Catalogue, record: Record | None = None) -> tuple[Decision, 
 
     Returns:
         What was undone, and the number of recordings that got their work back;
-        recordings with another work since are passed over.
+        recordings whose work has changed since are left alone.
 
     Raises:
         DataError: there is nothing to undo.

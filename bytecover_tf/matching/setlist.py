@@ -88,7 +88,7 @@ class Song:
         return self.match.probability if self.match else None
 
     def to_dict(self) -> JsonObject:
-        """Return what JSON and CSV say of a stretch."""
+        """Return the stretch as a JSON object, or a row of CSV."""
         facts: JsonObject = {
             "start": round(self.start, 2),
             "end": round(self.end, 2),
@@ -164,7 +164,7 @@ def timeline(
             calibration calls a match `unsure`.
         candidates: how many recordings to align each window with; by default
             `CANDIDATES`.
-        workers: threads; by default one a core.
+        workers: threads; by default one per core.
         allow_truncated: whether to take what is there of a truncated file.
         progress: called with the seconds that are done, and those that the file
             declares (0 if it does not), after each window. What it raises ends the
@@ -176,7 +176,8 @@ def timeline(
 
     Raises:
         AudioError: the file cannot be used.
-        CatalogueError: the catalogue cannot be read, or what heard its notes is gone.
+        CatalogueError: the catalogue cannot be read, or the network that heard its
+            notes is gone.
     """
     identity = catalogue.identity
     hearing = identity.load_hearing(catalogue.address)
@@ -263,7 +264,7 @@ def window_matches(
         calibration: gives the probabilities.
         among: number of recordings in the catalogue.
         candidates: how many recordings to align it with.
-        workers: threads; by default one a core.
+        workers: threads; by default one per core.
     """
     if window.features is None or not window.chroma.any():
         return []

@@ -86,7 +86,7 @@ class ConvBlock(layers.Layer):
         bins = input_shape[1]
         if bins is not None and bins + 2 * self.pad_bins < self.size[0]:
             raise ValueError(
-                f"A kernel of {self.size[0]} bins needs as many. "
+                f"A kernel of {self.size[0]} bins needs at least as many bins. "
                 f"Received: input_shape={input_shape}"
             )
         # Lengths are left open: an input may be shorter than the kernel.

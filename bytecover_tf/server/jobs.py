@@ -89,7 +89,7 @@ class Job:
         return "running" if result.running() else "waiting"
 
     def to_dict(self, with_result: bool = True) -> JsonObject:
-        """Return what JSON says of a job."""
+        """Return the job as a JSON object."""
         facts = {
             "id": self.id,
             "kind": self.kind,

@@ -115,7 +115,7 @@ class Library:
 
 
 def recording_facts(recording: Recording) -> JsonObject:
-    """Return what JSON says of a recording."""
+    """Return the recording as a JSON object."""
     return {
         "id": recording.id,
         "work": recording.work,
@@ -129,7 +129,7 @@ def recording_facts(recording: Recording) -> JsonObject:
 
 
 def work_facts(versions: Sequence[Recording]) -> JsonObject:
-    """Return what JSON says of a work, by its recordings."""
+    """Return the work as a JSON object, by its recordings."""
     first = versions[0]
     return {
         "work": first.work,

@@ -78,7 +78,7 @@ def extract_features(
         paths: audio files, or `.npy` files with |CQT| of shape (n_bins, frames).
         store: folder of the feature store, made if there is none.
         frontend: parameters of the features.
-        workers: processes; by default one a core.
+        workers: processes; by default one per core.
         source_pool: how many frames a column of the `.npy` files averages.
         allow_truncated: whether to take what is there of truncated files.
         verify: whether to check everything in the store, and to extract damaged
@@ -149,7 +149,8 @@ class Reader:
         source_pool: how many frames a column of a `.npy` file averages.
         known: content that needs no features.
         with_chroma: whether to return chroma too.
-        hearing: what hears the notes for it; None for the transform's chroma alone.
+        hearing: the network that hears the notes for it; None for chroma of
+            the transform alone.
         allow_truncated: whether to take what is there of a truncated file.
     """
 
@@ -194,7 +195,8 @@ def read_file(
         source_pool: how many frames a column of a `.npy` file averages.
         known: content that needs no features.
         with_chroma: whether to return chroma too.
-        hearing: what hears the notes for it; None for the transform's chroma alone.
+        hearing: the network that hears the notes for it; None for chroma of
+            the transform alone.
         allow_truncated: whether to take what is there of a truncated file.
 
     Raises:

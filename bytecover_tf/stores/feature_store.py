@@ -328,7 +328,7 @@ class FeatureStoreWriter(Closing):
 def compress_store(path: Path, dropped_bits: int) -> None:
     """Round and compress a finished store, which can then only be read.
 
-    A store that is killed meanwhile is of no use: compress a copy.
+    If this is interrupted, the store is unusable: compress a copy.
 
     Args:
         path: the store's folder.
@@ -409,7 +409,7 @@ def _read_index(folder: Path) -> tuple[list[Entry], int]:
     is_begun = _LINE_START.startswith(rest[: len(_LINE_START)])
     if not is_begun or rest.count(_LINE_START) > 1 or any(byte < 32 for byte in rest):
         raise StoreError(
-            f"{path}: its end is no part of a line ({rest[:40]!r}); it is damaged"
+            f"{path}: damaged; it ends with {rest[:40]!r}, which is not part of a line"
         )
     entries = []
     for number, line in enumerate(whole.splitlines(), 1):

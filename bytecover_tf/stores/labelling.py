@@ -59,7 +59,7 @@ def label_files(
         store: folder of the store, made if there is none.
         collection: what the list calls their set.
         role: what it says they are for.
-        workers: processes; by default one a core.
+        workers: processes; by default one per core.
         allow_truncated: whether to take what is there of truncated files.
 
     Returns:

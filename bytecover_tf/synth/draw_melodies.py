@@ -195,7 +195,7 @@ def draw(
         sources: what is played; no two have the same id.
         out: the store's folder.
         versions: number of versions of each.
-        workers: processes; by default one a core.
+        workers: processes; by default one per core.
 
     Returns:
         What was done and what failed.

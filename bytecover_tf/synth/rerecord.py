@@ -137,7 +137,9 @@ def hearing(
     file = encoder_file(encoder)
     model, info = load_single(file)
     if model.salience is None:
-        raise ConfigError(f"{file}: hears no notes, as it must here (no salience)")
+        raise ConfigError(
+            f"{file}: cannot hear notes, which is required here (no salience)"
+        )
 
     def hear(features: np.ndarray) -> np.ndarray:
         heard = model.hear(features[None, ..., None].astype(np.float32))
@@ -173,7 +175,7 @@ def rerecord(
         out: the data set's folder, empty or as `bytecover_tf.synth.draw` leaves it.
         make: makes the versions.
         hear: what is heard in features (n_bins, T), as a score (2, n_bins, T).
-        workers: processes; by default one a core.
+        workers: processes; by default one per core.
 
     Returns:
         What was done and what failed.

@@ -230,7 +230,9 @@ def _claim(run_dir: Path, request: HearingRequest) -> None:
     if not noted.exists():
         write_atomically(noted, text + "\n")
     elif noted.read_text().strip() != text:
-        raise ConfigError(f"{noted}: a run with other settings; take another --run-dir")
+        raise ConfigError(
+            f"{noted}: holds a run with other settings; name another --run-dir"
+        )
 
 
 def _read(

@@ -99,7 +99,7 @@ def train(
     checkpoint = run_dir / "checkpoint.keras"
     scored = teacher is not None and config.teaching == "scores"
     if teacher is None and config.teaching == "distances":
-        raise ConfigError("teaching=distances needs a teacher; name it by --teacher")
+        raise ConfigError("teaching=distances needs a teacher; name it with --teacher")
     batches = make_batches(config, splits.train, works, store, seed, waveforms, scored)
     shares = [batches.sampler.share(number, replicas.count) for number in replicas.here]
     teaching, origin = None, None
@@ -176,7 +176,7 @@ def _continued(
             f"the data has {num_works}"
         )
     if info.get("teacher") and teacher is None:
-        raise ConfigError(f"{checkpoint}: learns from a teacher; expected it again")
+        raise ConfigError(f"{checkpoint}: was trained with a teacher; name it again")
     # The settings may have been changed for the rest of the run.
     model.optimizer.learning_rate = learning_rate(config)
     return model, State(info["before"], info.get("init"), history=info["history"])

@@ -243,7 +243,7 @@ def join() -> Replicas:
 
     if cluster:
         count = sum(len(hosts) for hosts in cluster.values())
-        print(f"waiting until {count} hosts of TF_CONFIG are there", file=sys.stderr)
+        print(f"waiting for {count} hosts of TF_CONFIG", file=sys.stderr)
         return Replicas(tf.distribute.MultiWorkerMirroredStrategy())
     # CPUs count as devices only if they have been divided, as tests do.
     devices = [

@@ -119,7 +119,9 @@ def load_teacher(
         _check_extractor(teacher, file, config)
         return teacher, origin
     if teacher.salience is None:
-        raise ConfigError(f"{file}: reads no scores, as a teacher must (no salience)")
+        raise ConfigError(
+            f"{file}: cannot read scores, which a teacher must (no salience)"
+        )
     wanted = ByteCover(config.architecture).dim
     if teacher.dim != wanted:
         raise ConfigError(

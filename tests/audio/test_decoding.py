@@ -334,7 +334,7 @@ def test_what_is_there_of_a_truncated_file(folder, tmp_path, name, share, capfd)
     assert len(found) / len(expected) == pytest.approx(share, abs=0.1)
     said = capfd.readouterr().err.splitlines()
     assert len(said) == 1
-    assert said[0].startswith(f"truncated, and taken as it is: {path}: ")
+    assert said[0].startswith(f"truncated, used as it is: {path}: ")
 
 
 def test_a_riff_size_that_is_too_large_is_no_truncation(folder, tmp_path):

@@ -105,7 +105,7 @@ def test_interruption_says_how_to_go_on(capsys):
         raise KeyboardInterrupt
 
     assert cli.run_safely(interrupt, []) == 2
-    assert "same command continues" in capsys.readouterr().err
+    assert "run the same command again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_a_folder_of_its_name_does_not_take_its_place(tmp_path, monkeypatch):
     assert pretrained.lasting(pretrained.DEFAULT) == pretrained.DEFAULT
     own = f"./{pretrained.DEFAULT}"
     assert pretrained.lasting(own) == str(tmp_path / pretrained.DEFAULT)
-    with pytest.raises(EncoderError, match="no run directory"):
+    with pytest.raises(EncoderError, match="neither a run directory"):
         load_encoder(own)
 
 

@@ -380,7 +380,7 @@ def test_a_server_needs_a_named_record(catalogue, tmp_path):
     with pytest.raises(ConfigError, match="--record"):
         Record(replace_address(catalogue))
     (tmp_path / "kept.json").write_text('{"decisions": [{"action": 1}]}')
-    with pytest.raises(DataError, match=r"kept\.json: no record of decisions"):
+    with pytest.raises(DataError, match=r"kept\.json: not a record of decisions"):
         Record(catalogue, tmp_path / "kept.json").read()
 
 

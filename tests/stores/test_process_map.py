@@ -79,7 +79,7 @@ def test_an_interrupt_is_one_line(reading):
     main, workers = reading
     os.killpg(main.pid, signal.SIGINT)  # as a terminal does
     _, said = main.communicate(timeout=120)
-    assert said == "interrupted; the same command continues\n"
+    assert said == "interrupted; run the same command again to continue\n"
     assert main.returncode == 2
     wait_until(lambda: not any(map(runs, workers)))
 

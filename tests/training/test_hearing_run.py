@@ -298,7 +298,7 @@ def test_a_run_of_other_settings_is_refused(store, tmp_path):
         train_hearing(request(store), run, kill_after(1))
     noted = (run / "run.json").read_text()
     for other in (request(store, seed=1), request(store, filters=3)):
-        with pytest.raises(ConfigError, match=r"run\.json: a run with other settings"):
+        with pytest.raises(ConfigError, match=r"run\.json: holds a run with"):
             train_hearing(other, run)
     assert (run / "run.json").read_text() == noted
     assert json.loads(noted)["batch"] == 2
