@@ -90,7 +90,7 @@ def test_questions_are_shown_and_decided(address, tmp_path, capsys):
         assert main([*options, "undo"]) == 0
     assert "accept undone; 2 recordings" in capsys.readouterr().out
     assert works(address) == before
-    with pytest.raises(DataError, match="expected the record of a decision"):
+    with pytest.raises(DataError, match="no decision to undo"):
         main([*options, "undo"])
 
 

@@ -181,9 +181,7 @@ class Record:
                 if action in (None, each.action)
             ]
             if not chosen:
-                raise DataError(
-                    f"{self.path}: expected the record of a decision, found none"
-                )
+                raise DataError(f"{self.path}: there is no decision to undo")
             latest = decisions.pop(chosen[-1])
             back = {name: (new, old) for name, (old, new) in latest.changes.items()}
             count = self._change(replace(latest, changes=back))
