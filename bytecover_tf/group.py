@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.undo:
             assert record is not None
             _, count = record.undo("group")
-            cli.show(f"{catalogue.address}: {count} recordings have their work again")
+            cli.show(
+                f"{catalogue.address}: {count} recordings have their former work again"
+            )
             return cli.OK
         calibration = calibration_for(catalogue.identity, options.calibration)
         search = (

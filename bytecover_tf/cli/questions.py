@@ -57,6 +57,11 @@ def print_decision(decision: Decision) -> None:
     show(f"{decision.action}: kept{changed if works else ''}; `undo` takes it back")
 
 
+def print_undone(decision: Decision, count: int) -> None:
+    """Print what was undone, and how many recordings got their work back."""
+    show(f"{decision.action} undone; {count} recordings have their former work again")
+
+
 def ask(catalogue: Catalogue, record: Record) -> None:
     """Show one question after another; a key decides each.
 
@@ -113,9 +118,7 @@ class _Session:
             elif key == "u":
                 undone, count = review.undo(self._catalogue, self._record)
                 self.skipped.clear()
-                show(
-                    f"{undone.action} undone; {count} recordings have their work again"
-                )
+                print_undone(undone, count)
             elif key in ("q", ""):
                 self.goes_on = False
             elif key == "1":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from bytecover_tf.cli.questions import print_decision, print_question
+from bytecover_tf.cli.questions import print_decision, print_question, print_undone
 from bytecover_tf.errors import DataError
 from bytecover_tf.terminal import show_json, warn
 
@@ -69,7 +69,7 @@ def _decide(
     if options.action == "undo":
         decision, count = review.undo(catalogue, record)
         if not options.json:
-            print(f"{decision.action} undone; {count} recordings have their work again")
+            print_undone(decision, count)
         return decision
     known = find_ids(catalogue, options.names)
     ids = [known[name] or name for name in options.names]
