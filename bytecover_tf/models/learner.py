@@ -52,10 +52,15 @@ class Learner(keras.Model):
         ValueError: a teacher of scores embeds in another number of values.
 
     Example:
-        >>> network = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=8))
-        >>> learner = Learner(network, num_works=10)
+        >>> from bytecover_tf import ByteCover
+        >>> from bytecover_tf.models.architecture import Architecture
+        >>> network = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
+        >>> learner = Learner(network, num_works=2)
         >>> learner.compile("adam")
-        >>> learner.fit(features, works)
+        >>> features = keras.random.uniform((4, 84, 20, 1))
+        >>> history = learner.fit(features, ops.arange(4) // 2, verbose=0).history
+        >>> sorted(history)
+        ['accuracy', 'classification', 'loss', 'triplet']
     """
 
     def __init__(
