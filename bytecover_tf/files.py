@@ -199,7 +199,7 @@ def check_listed(folder: Path, prefix: str, error: type[ByteCoverError]) -> None
 
 
 def is_gone(path: str) -> bool:
-    """Tell whether there certainly is no file; one that cannot be seen is not gone."""
+    """Tell whether a file is certainly gone, rather than out of reach."""
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -210,7 +210,7 @@ def is_gone(path: str) -> bool:
 
 
 def is_unchanged(path: str, size: int | None, mtime_ns: int | None) -> bool:
-    """Tell whether a file is there and has this size and time; None is no size."""
+    """Tell whether a file exists with this size and time; a size of None never fits."""
     try:
         status = os.stat(path)
     except OSError:

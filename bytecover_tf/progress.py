@@ -7,7 +7,7 @@ from typing import Any
 
 
 def progress_bar(items: Iterable[Any] | None = None, **options: Any) -> Any:
-    """Return a progress bar on standard error, silent when that is no terminal.
+    """Return a progress bar on standard error, silent if that is not a terminal.
 
     Args:
         items: what to go through; without them, call the bar's `update`.

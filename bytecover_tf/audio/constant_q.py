@@ -91,7 +91,7 @@ class Transform:
 
 
 def check_positive(parameters: Transform, name: str) -> None:
-    """Refuse a parameter that is no positive integer.
+    """Refuse a parameter that is not a positive integer.
 
     Raises:
         ConfigError: it is not; the message names it.

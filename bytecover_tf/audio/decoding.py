@@ -141,7 +141,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
 
     Raises:
         AudioError: the file cannot be read.
-        av.FFmpegError: it is no audio or video.
+        av.FFmpegError: it is not audio or video.
     """
     with _open(os.fspath(path)) as file, _container(file) as container:
         tags = [container.metadata]

@@ -33,7 +33,7 @@ _EDGE = 15
 _KEPT = 142
 _INPUT = "serving_default_input_2:0"
 _OUTPUTS = ("StatefulPartitionedCall:1", "StatefulPartitionedCall:2")
-# Windows that are run together; more are no faster.
+# Windows that are run together; more do not make it faster.
 _BATCH = 8
 
 

@@ -96,7 +96,7 @@ class Found:
         self.unreadable.update(other.unreadable)
 
     def left_out(self) -> list[str]:
-        """Return a line for each ending that is no recording's, and each failure."""
+        """Return a line for each ending that is not a recording's, and each failure."""
         by_ending: dict[str, list[Path]] = {}
         for path in self.others:
             by_ending.setdefault(path.suffix.lower() or "no ending", []).append(path)

@@ -247,7 +247,7 @@ def load_learner(
         teacher: that of the training, which is not saved with it.
 
     Raises:
-        EncoderError: as of `load_model`, or it is no training.
+        EncoderError: as of `load_model`, or it is not a training checkpoint.
     """
     record = read_info(path, (_LEARNER, _NETWORK))
     return _load(path, record, lambda file: _continued(file, teacher)), record

@@ -145,7 +145,7 @@ def onnx_session(
     advice = _on_lost_gpu(available)
     if advice and not providers and _GPU.exists():
         warnings.warn(f"networks run on the CPU: {advice}", stacklevel=2)
-    # Without a GPU the runtime falls back to the CPU; that is no reason to warn.
+    # Without a GPU the runtime falls back to the CPU, which needs no warning.
     onnxruntime.set_default_logger_severity(4)
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=chosen)

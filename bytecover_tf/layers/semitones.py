@@ -100,7 +100,7 @@ class Semitones(layers.Layer):
 
 
 def check_fine_bins(name: str, input_shape: tuple[int | None, ...]) -> None:
-    """Refuse what is no transform of three bins a semitone.
+    """Refuse what is not a transform of three bins per semitone.
 
     Args:
         name: of the layer that reads it.

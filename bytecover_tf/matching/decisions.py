@@ -145,7 +145,7 @@ class Record:
             The decision as it was kept.
 
         Raises:
-            DataError: the file is no record, or what `decide` raises.
+            DataError: the file is not a record of decisions; or what `decide` raises.
             CatalogueError: the catalogue cannot be written.
         """
         with self.alone() as decisions:

@@ -43,7 +43,7 @@ class Question:
         number: names the question; the same in every run of `group`.
         first: one recording.
         second: the other.
-        reason: why nobody but a person can tell, see `grouping.OpenLink`.
+        reason: why a person has to decide, see `grouping.OpenLink`.
         evidence: what was measured: `similarity`, `probability`, `score`,
             `transposition` and `tempo_ratio` from the first to the second, and where
             they match, in seconds: `query_start` and `query_end` in the first,
@@ -88,7 +88,7 @@ def keep_queue(record: Record, links: Iterable[OpenLink]) -> int:
         The number of links.
 
     Raises:
-        DataError: there is a file that is no queue.
+        DataError: there is a file that is not a queue.
     """
     with record.alone():
         before = _read_queue(record)

@@ -191,7 +191,7 @@ class Engine:
         Args:
             emit: not called.
             first: chroma, or the id of a recording in the catalogue.
-            second: likewise.
+            second: the same of the second recording.
 
         Returns:
             `width` and `height` of a picture with the time of the first to the right

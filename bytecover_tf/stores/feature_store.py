@@ -81,7 +81,7 @@ class FeatureStore:
         frontend: the parameters that made the features.
 
     Raises:
-        StoreError: the folder is no feature store, or is damaged.
+        StoreError: the folder is not a feature store, or is damaged.
     """
 
     def __init__(self, path: str | Path) -> None:

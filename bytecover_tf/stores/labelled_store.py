@@ -166,7 +166,7 @@ class LabelledStore:
         path: the folder.
 
     Raises:
-        StoreError: the folder is no store of this kind, or its list is damaged.
+        StoreError: the folder is not a store of this kind, or its list is damaged.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -253,7 +253,7 @@ class LabelledStoreWriter(Closing):
         """Add a recording, or replace the one with its id; on return it is on disk.
 
         Raises:
-            StoreError: the id is no name of a file, the length is not finite, or an
+            StoreError: the id cannot name a file, the length is not finite, or an
                 array has the wrong type or shape or is not finite.
             OSError: it cannot be written; the store is unchanged.
         """

@@ -137,7 +137,7 @@ def override(config: Config, assignments: Sequence[str]) -> Config:
             `augment.noise=0.5`; values are Python literals or plain words.
 
     Raises:
-        ConfigError: a text is no assignment, a name unknown or a value impossible.
+        ConfigError: a text is not an assignment, a name unknown or a value impossible.
     """
     changes: dict[str, Any] = {}
     for assignment in assignments:

@@ -67,7 +67,7 @@ class Splits:
 def warn_of_copies(splits: Splits, store: FeatureStore) -> None:
     """Warn of recordings that seem to be in training and in test in two encodings.
 
-    Similarity is no proof, so this does not stop the training.
+    Similarity does not prove a copy, so this does not stop the training.
     """
     unseen = list(dict.fromkeys([*splits.validation, *splits.test]))
     pairs = near_duplicates(

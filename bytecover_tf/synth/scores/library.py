@@ -135,7 +135,7 @@ def _read_cache(cache: Path) -> dict[tuple[str, str], ReadFile]:
                 read = _parse(line.decode())
             except (ValueError, TypeError, KeyError) as error:
                 raise DataError(
-                    f"{cache}: line {number} is no file of scores as this version "
+                    f"{cache}: line {number} is not a file of scores as this version "
                     "keeps them; remove the cache to have all read again"
                 ) from error
             done[read.collection, read.file] = read
