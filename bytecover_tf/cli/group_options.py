@@ -18,7 +18,7 @@ def group_parser(description: str | None) -> argparse.ArgumentParser:
     arguments.add_catalogue_argument(parser)
     parser.add_argument(
         "--threshold",
-        type=float,
+        type=arguments.probability,
         metavar="P",
         help="least probability at which two recordings are linked (default: 0.9 that "
         "they are versions; with --duplicates, 0.5 that they are one performance)",
@@ -66,7 +66,5 @@ def check_options(parser: argparse.ArgumentParser, options: argparse.Namespace) 
     """
     if options.threshold is None:
         options.threshold = 0.5 if options.duplicates else 0.9
-    if not 0 < options.threshold <= 1:
-        parser.error("--threshold is a probability: above 0, at most 1")
     if options.duplicates and (options.merge or options.undo):
         parser.error("--duplicates changes nothing; use --merge and --undo without it")
