@@ -237,5 +237,5 @@ def test_merges_can_be_undone_one_by_one(catalogue, rng, tmp_path):
     catalogue.update([replace(some[0], work=between[changed])])
     assert record.undo()[1] == 3
     assert works(catalogue) == before
-    with pytest.raises(DataError, match=r"kept\.json: expected the record"):
+    with pytest.raises(DataError, match=r"kept\.json: there is no decision to undo"):
         record.undo()
