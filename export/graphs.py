@@ -69,6 +69,9 @@ def write_saved_model(graphs: Graphs, path: Path, inputs: tuple[str, ...]) -> No
         path: a version's folder, such as `saved_model/1`.
         inputs: `waveform` for the signature `serving_default`, `features` for the
             signature `features`.
+
+    Raises:
+        OSError: it cannot be written.
     """
     signatures = {}
     if "waveform" in inputs:
@@ -77,4 +80,7 @@ def write_saved_model(graphs: Graphs, path: Path, inputs: tuple[str, ...]) -> No
         signatures["features"] = graphs.encoder
     module = tf.Module()
     module.functions = list(signatures.values())
-    tf.saved_model.save(module, str(path), signatures)
+    try:
+        tf.saved_model.save(module, str(path), signatures)
+    except tf.errors.OpError as error:  # of a full disk, say
+        raise OSError(f"{path}: cannot be written ({error.message})") from None

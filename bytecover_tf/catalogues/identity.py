@@ -164,6 +164,9 @@ class Identity:
             )
         frontend = Frontend.from_dict(values.pop("frontend"))
         segmenting = Segmenting(**values.pop("segmenting"))
+        for name, value in values.items():
+            if not isinstance(value, int if name == "dim" else str):
+                raise TypeError(f"{name} is {value!r:.40}")
         return cls(**values, frontend=frontend, segmenting=segmenting)
 
     def check_same(self, found: Identity, where: str) -> None:
