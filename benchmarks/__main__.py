@@ -25,6 +25,7 @@ QUICK: dict[str, list[str] | None] = {
     "speed.load": ["--seconds", "2"],
     "accuracy.identification": ["--queries", "5"],
     "systems.search": ["--sizes", "2000", "--quick"],
+    "systems.runtimes": None,
     "speed.cqt": None,
     "speed.input_pipeline": None,
     "paper.full_size": None,

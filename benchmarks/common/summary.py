@@ -28,6 +28,7 @@ TOPICS = {
     "training": "Speed of training",
     "drawing": "Drawn training data",
     "install": "Installing",
+    "runtimes": "Exported encoders in every runtime",
 }
 
 
