@@ -86,7 +86,8 @@ class Deck {
     this.surfer = WaveSurfer.create({
       container: this.wave,
       media: this.media,
-      url: this.source.url,
+      // In full, or it is taken for another one, and loaded anew from the start.
+      url: this.media.src,
       peaks: [peaks ?? new Float32Array(2)],
       duration: this.source.duration,
       height: 62,
