@@ -198,12 +198,21 @@ def check_listed(folder: Path, prefix: str, error: type[ByteCoverError]) -> None
             )
 
 
+def leads_nowhere(path: str | Path) -> bool:
+    """Tell whether there is a link at a path, but nothing where it leads."""
+    return os.path.islink(path) and not os.path.exists(path)
+
+
 def is_gone(path: str) -> bool:
-    """Tell whether a file is certainly gone, rather than out of reach."""
+    """Tell whether a file is certainly gone, rather than out of reach.
+
+    It is out of reach where a link leads nowhere, as one to a disk that is away.
+    """
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
-        return True
+        places = (Path(path), *Path(path).parents)
+        return not any(leads_nowhere(place) for place in places)
     except OSError:  # no permission, a disk that fails, a server that is away
         return False
     return False

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bytecover_tf.errors import DataError
-from bytecover_tf.files import is_unfinished
+from bytecover_tf.files import is_unfinished, leads_nowhere
 
 # fmt: off
 SUFFIXES = frozenset((
@@ -82,7 +82,8 @@ class Found:
     Attributes:
         recordings: files with the names of recordings, sorted folder by folder.
         others: files with other names, rubbish of the system left out.
-        unreadable: reason by path, for each folder that could not be looked into.
+        unreadable: reason by path, for each folder that could not be looked into, and
+            each link that leads nowhere.
     """
 
     recordings: list[Path] = field(default_factory=list)
@@ -150,6 +151,8 @@ def search(folder: Path) -> Found:
             path = Path(parent, name)
             if is_recording(path):
                 found.recordings.append(path)
+            elif leads_nowhere(path):
+                found.unreadable[path] = "a link that leads nowhere"
             elif not _is_rubbish(name):
                 found.others.append(path)
     return found

@@ -4,7 +4,7 @@ import pytest
 
 from bytecover_tf.data.files import SUFFIXES, recordings, search
 from bytecover_tf.errors import DataError
-from bytecover_tf.files import replacing
+from bytecover_tf.files import is_gone, replacing
 
 
 def touch(root, *names):
@@ -71,6 +71,19 @@ def test_links_are_followed_and_each_folder_is_searched_once(tmp_path):
     (inside / "a" / "up").symlink_to(inside)
     found = search(inside).recordings
     assert names(inside, found) == ["a/1.mp3", "again/album/2.mp3"]
+
+
+def test_a_link_to_a_disk_that_is_away_is_named_and_nothing_is_gone(tmp_path):
+    touch(tmp_path, "disk/1.mp3", "library/2.mp3")
+    link = tmp_path / "library" / "disk"
+    link.symlink_to(tmp_path / "disk")
+    assert not is_gone(str(link / "1.mp3"))
+    (tmp_path / "disk").rename(tmp_path / "elsewhere")
+    found = search(tmp_path / "library")
+    assert names(tmp_path, found.recordings) == ["library/2.mp3"]
+    assert found.unreadable == {link: "a link that leads nowhere"}
+    assert not is_gone(str(link / "1.mp3"))
+    assert is_gone(str(tmp_path / "disk" / "1.mp3"))
 
 
 def test_folders_that_cannot_be_looked_into_are_named(tmp_path, monkeypatch):
