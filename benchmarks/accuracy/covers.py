@@ -3,13 +3,15 @@
     python -m benchmarks.accuracy.covers --source DIR [--encoder NAME ...] [--write]
 
 DIR holds labelled recordings (`stores.labelled_store`) with the sets `folk` (role
-`dev`: songs as several people sing or play them) and `melody` (role `dev`: excerpts of
-pop recordings, and their tunes alone in another key and tempo). On these two everything
-was chosen: they are development sets, and no figure here is of unseen works.
+`dev`: songs as several people sing or play them), `melody` (role `dev`: excerpts of
+pop recordings, and their tunes alone in another key and tempo) and `songs` (passages of
+pop recordings: those of one recording share harmony and bass more than a tune). On
+these everything was chosen: they are development sets, and no figure here is of unseen
+works.
 
 Each row is one way to compare two recordings: embeddings, alignment of one chroma or
 another, or both by the probabilities that `identify` gives. To be fair to these, each
-set is measured with a calibration that was fitted on the other set. With --write the
+set is measured with a calibration that was fitted on another one. With --write the
 calibration that is fitted on both is stored as what comes with the package, for the
 encoders named and for alignment alone.
 """
@@ -44,6 +46,8 @@ _HZ = 22050 / 512 / _POOL
 # Strangers that the calibration's libraries hold besides, from these sets.
 _STRANGERS = ("songs", "game")
 _STRANGERS_EACH = 60
+# Queries of the set of passages.
+_PASSAGES = 100
 _PARTS = ("all notes", "onsets", "notes above G3", "melody", "transform, 36 bins")
 
 
@@ -142,10 +146,18 @@ def searches(store: LabelledStore) -> list[Search]:
     full = read(store, lambda one: (one.set, one.kind) == ("melody", "full"))
     tunes = read(store, lambda one: (one.set, one.kind) == ("melody", "melody"))
     apart = np.zeros((len(full), len(tunes)), bool)
+    passages = read(store, lambda one: one.set == "songs")
+    chosen = np.random.default_rng(0).permutation(len(passages))[:_PASSAGES]
     return [
         Search("folk", folk, folk, np.eye(len(folk), dtype=bool)),
         Search("melody: full to tune", full, tunes, apart),
         Search("melody: tune to full", tunes, full, apart.T),
+        Search(
+            "songs: passages",
+            [passages[number] for number in chosen],
+            passages,
+            np.equal.outer(chosen, np.arange(len(passages))),
+        ),
     ]
 
 
@@ -334,7 +346,7 @@ def main() -> None:
         triples = list(zip(sets, heard, cosine, strict=True))
         with_heard = []
         for number, triple in enumerate(triples):
-            # Folk on melody, melody on folk.
+            # Folk on melody, the others on folk.
             others = triples[1:] if number == 0 else triples[:1]
             known = joined([pairs_of(*one) for one in others])
             other = calibration.fit(*known, "the other set", checksum, HEARD_PARTS)
@@ -347,7 +359,9 @@ def main() -> None:
             "works, round brackets the interval of the gain over the transform's "
             f"chroma in the same column. {len(sets[0].queries)} recordings of folk "
             f"songs, each searched among the others; {len(sets[1].queries)} excerpts "
-            f"of pop songs among {len(sets[1].references)} tunes, and the reverse. "
+            f"of pop songs among {len(sets[1].references)} tunes, and the reverse; "
+            f"{len(sets[3].queries)} passages of songs among {len(sets[3].references)}, "
+            "where those of the same recording count as versions. "
             "Everything was chosen on these sets.",
             table(["", *(one.name for one in sets)], rows),
             "The calibrations that come with the package are fitted on the same "

@@ -3,7 +3,9 @@
 Chroma has one or more parts of twelve pitch classes, such as all notes, the melody and
 the transform itself. The similarity of a query's frame and a reference's is the
 weighted mean of the parts' correlations, averaged along with the frames before and
-after. It counts as far as it stands out both among all that this frame of the query has
+after. Some versions share their harmony and others the melody alone, so there may be
+several ways to weigh the parts; each is tried, and the best match counts. A similarity
+counts as far as it stands out both among all that this frame of the query has
 and among all that this frame of the reference has, so that a chord that is everywhere
 proves nothing.
 The best path follows Smith and Waterman's recursion ("Identification of common
@@ -115,7 +117,9 @@ def prepare() -> None:
 def frame_similarities(
     query: np.ndarray, reference: np.ndarray, transposition: int
 ) -> np.ndarray:
-    """Return how alike each two frames are: their parts' correlations, weighted.
+    """Return how alike each two frames are: the weighted mean of their correlations.
+
+    Of several ways to weigh the parts, it is the mean.
 
     Args:
         query: uint8 chroma (12 * parts, n).
@@ -125,9 +129,12 @@ def frame_similarities(
     Returns:
         float32 (n, m), -1 to 1.
     """
-    raised = _Frames.of(query).raised(transposition).spectra
-    other = _Frames.of(reference).spectra
-    return raised.reshape(-1, raised.shape[-1]).T @ other.reshape(-1, other.shape[-1])
+    frames, other = _Frames.of(query), _Frames.of(reference)
+    weights = part_weights(len(frames.spectra)).mean(axis=0)
+    raised = frames.raised(transposition).weighted(weights).spectra
+    return raised.reshape(-1, raised.shape[-1]).T @ other.spectra.reshape(
+        -1, other.spectra.shape[-1]
+    )
 
 
 @dataclass(frozen=True)
@@ -137,8 +144,7 @@ class _Frames:
     Attributes:
         spectra: float32 (parts, 11, n), each part's Fourier transform over pitch
             class: real and imaginary part of the frequencies 1 to 5, and the real one
-            of 6. A part has the norm that makes products over all parts the weighted
-            mean of their correlations; where it is silent, it is 0.
+            of 6. A frame of a part has norm 1, or 0 where the part is silent.
     """
 
     spectra: np.ndarray
@@ -155,8 +161,7 @@ class _Frames:
         parts = len(chroma) // PITCH_CLASSES
         spectra = _WAVES @ chroma.reshape(parts, PITCH_CLASSES, -1).astype(np.float32)
         norm = np.sqrt((spectra * spectra).sum(axis=1, keepdims=True))
-        share = np.sqrt(part_weights(parts))[:, np.newaxis, np.newaxis]
-        spectra *= np.where(norm > 0.1, share / np.maximum(norm, 0.1), 0)
+        spectra *= np.where(norm > 0.1, 1 / np.maximum(norm, 0.1), 0)
         return cls(spectra)
 
     @property
@@ -168,6 +173,15 @@ class _Frames:
     def by_frame(self) -> np.ndarray:
         """The spectra as (n, parts, 11)."""
         return np.ascontiguousarray(self.spectra.transpose(2, 0, 1))
+
+    def weighted(self, weights: np.ndarray) -> _Frames:
+        """Return the parts that count, each multiplied by its weight of (parts,)."""
+        factors = weights[weights > 0, np.newaxis, np.newaxis].astype(np.float32)
+        return _Frames(factors * self.among(weights).spectra)
+
+    def among(self, weights: np.ndarray) -> _Frames:
+        """Return the parts that count by weights (parts,)."""
+        return _Frames(np.ascontiguousarray(self.spectra[weights > 0]))
 
     def raised(self, semitones: int) -> _Frames:
         """Return the frames in another key."""
@@ -186,18 +200,23 @@ def _align(query: _Frames, reference: _Frames) -> Alignment:
     nothing = Alignment(0.0, 0, 0, 0, 0, 0)
     if not query.count or not reference.count:
         return nothing
-    scores = best_scores(
-        query.by_frame, reference.spectra, np.float32(_SCORE_THRESHOLD)
-    ).astype(float)
-    transposition = int(scores.argmax())
-    best = scores[transposition]
-    if not best > 0:
+    size = (query.count * reference.count) ** 0.25
+    score, transposition, best_pair = 0.0, 0, None
+    for weights in part_weights(len(query.spectra)):
+        pair = query.weighted(weights), reference.among(weights)
+        scores = best_scores(
+            pair[0].by_frame, pair[1].spectra, np.float32(_SCORE_THRESHOLD)
+        ).astype(float)
+        best = scores.max()
+        chance = (scores.sum() - best) / (len(scores) - 1)
+        if best > 0 and (best_pair is None or (best - chance) / size > score):
+            score, transposition = (best - chance) / size, int(scores.argmax())
+            best_pair = pair
+    if best_pair is None:
         return nothing
-    chance = (scores.sum() - best) / (len(scores) - 1)
-    score = (best - chance) / (query.count * reference.count) ** 0.25
     places = best_places(
-        query.raised(transposition).by_frame,
-        reference.spectra,
+        best_pair[0].raised(transposition).by_frame,
+        best_pair[1].spectra,
         np.float32(_PLACE_THRESHOLD),
     )
     # From -5 to 6.
