@@ -360,7 +360,8 @@ def main() -> None:
             f"chroma in the same column. {len(sets[0].queries)} recordings of folk "
             f"songs, each searched among the others; {len(sets[1].queries)} excerpts "
             f"of pop songs among {len(sets[1].references)} tunes, and the reverse; "
-            f"{len(sets[3].queries)} passages of songs among {len(sets[3].references)}, "
+            f"{len(sets[3].queries)} passages of songs among "
+            f"{len(sets[3].references)}, "
             "where those of the same recording count as versions. "
             "Everything was chosen on these sets.",
             table(["", *(one.name for one in sets)], rows),
