@@ -30,6 +30,8 @@ HEARD_PARTS = len(_HEARD) + 1
 # harmony, as covers by bands do, or the melody, as sung songs do. These weights were
 # chosen on the development sets of `benchmarks.accuracy.covers`.
 _HEARD_WEIGHTS = ((0.3, 0.3, 0.1, 0.0, 0.3), (0.05, 0.05, 0.25, 0.25, 0.4))
+# The best single weights: they say how alike two moments are, all in all.
+_OVERALL_WEIGHTS = (0.1, 0.1, 0.2, 0.2, 0.4)
 
 # The constants below were chosen by MAP on train and validation splits, see
 # benchmarks/accuracy/alignment.py.
@@ -57,6 +59,20 @@ def part_weights(parts: int) -> np.ndarray:
     if parts == HEARD_PARTS:
         return np.array(_HEARD_WEIGHTS)
     return np.full((1, parts), 1 / parts)
+
+
+def overall_weights(parts: int) -> np.ndarray:
+    """Return how much each part of a chroma counts in how alike two moments are.
+
+    Args:
+        parts: their number.
+
+    Returns:
+        float (parts,), the sum 1.
+    """
+    if parts == HEARD_PARTS:
+        return np.array(_OVERALL_WEIGHTS)
+    return np.full(parts, 1 / parts)
 
 
 def frames_per_chroma(transform: Transform) -> int:

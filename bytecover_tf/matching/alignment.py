@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bytecover_tf.audio.chroma import PITCH_CLASSES, part_weights
+from bytecover_tf.audio.chroma import PITCH_CLASSES, overall_weights, part_weights
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.errors import DataError
 
@@ -117,9 +117,7 @@ def prepare() -> None:
 def frame_similarities(
     query: np.ndarray, reference: np.ndarray, transposition: int
 ) -> np.ndarray:
-    """Return how alike each two frames are: the weighted mean of their correlations.
-
-    Of several ways to weigh the parts, it is the mean.
+    """Return how alike each two frames are all in all.
 
     Args:
         query: uint8 chroma (12 * parts, n).
@@ -130,7 +128,7 @@ def frame_similarities(
         float32 (n, m), -1 to 1.
     """
     frames, other = _Frames.of(query), _Frames.of(reference)
-    weights = part_weights(len(frames.spectra)).mean(axis=0)
+    weights = overall_weights(len(frames.spectra))
     raised = frames.raised(transposition).weighted(weights).spectra
     return raised.reshape(-1, raised.shape[-1]).T @ other.spectra.reshape(
         -1, other.spectra.shape[-1]

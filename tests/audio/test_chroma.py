@@ -9,6 +9,7 @@ from bytecover_tf.audio.chroma import (
     HEARD_PARTS,
     chroma_of_cqt,
     chroma_of_notes,
+    overall_weights,
     part_weights,
 )
 from bytecover_tf.audio.frontend import Frontend
@@ -121,6 +122,10 @@ def test_the_weights_of_the_parts_add_up_to_one(parts):
     assert weights.shape[1:] == (parts,)
     assert (weights >= 0).all()
     np.testing.assert_allclose(weights.sum(axis=1), 1)
+    overall = overall_weights(parts)
+    assert overall.shape == (parts,)
+    assert (overall > 0).all()
+    assert overall.sum() == pytest.approx(1)
 
 
 def test_partly_pooled_gives_the_same(rng):
