@@ -63,7 +63,7 @@ def test_works_with_one_version_change_nothing(rng):
     matrix = discriminants(embeddings, works)
     more = np.concatenate([embeddings, rng.normal(size=(3, 12))])
     np.testing.assert_array_equal(discriminants(more, [*works, 90, 91, 92]), matrix)
-    with pytest.raises(DataError, match="of 3 works 1 have any"):
+    with pytest.raises(DataError, match="found 1 among 3 works"):
         discriminants(embeddings[:4], [0, 0, 1, 2])
     with pytest.raises(ConfigError, match="between 0 and 1"):
         discriminants(embeddings, works, shrinkage=1.0)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -318,11 +319,13 @@ def test_the_best_variant_of_a_bundle_is_taken(bundle, tmp_path, monkeypatch):
     monkeypatch.setattr(
         encoder_module,
         "_checked",
-        lambda network, info, variant, file: taken.append(variant) or variant,
+        lambda network, info, variant, file: (
+            taken.append(variant) or SimpleNamespace(variant=variant)
+        ),
     )
     facts = json.loads((path / "manifest.json").read_text())
     while facts["files"]:
-        facts["files"].remove(load_encoder(path))
+        facts["files"].remove(load_encoder(path).variant)
         (path / "manifest.json").write_text(json.dumps(facts))
     with pytest.raises(EncoderError, match=r"none of the files that manifest\.json"):
         load_encoder(path)
@@ -581,8 +584,11 @@ def test_command_writes_what_is_asked(encoder_path, tmp_path, capsys):
     arguments = ["--encoder", str(encoder_path), "--out", str(out)]
     assert main([*arguments, "--formats", "onnx", "--inputs", "features"]) == 0
     assert {path.name for path in out.iterdir()} == {
-        "manifest.json",
+        "README.md",
+        "SHA256SUMS",
         "encoder_features.onnx",
+        "golden",
+        "manifest.json",
     }
     assert "cosine to the model 1.000000" in capsys.readouterr().out
     with pytest.raises(EncoderError, match="exists"):

@@ -201,7 +201,7 @@ def test_an_encoder_must_hear(tmp_path):
     model.build((None, 84, None, 1))
     path = tmp_path / "deaf.keras"
     save_model(model, path, FRONTEND, {})
-    with pytest.raises(ConfigError, match=r"deaf\.keras: hears no notes"):
+    with pytest.raises(ConfigError, match=r"deaf\.keras: cannot hear notes"):
         hearing(path)
 
 

@@ -348,7 +348,7 @@ def test_teachers_that_cannot_teach_are_refused(small_set, scored_set, tmp_path)
     config = override(SMALL, ["embedding_dim=16"])
     run = tmp_path / "run"
     deaf = new_teacher(tmp_path / "deaf.keras", salience=None)
-    with pytest.raises(ConfigError, match="deaf.keras: reads no scores"):
+    with pytest.raises(ConfigError, match="deaf.keras: cannot read scores"):
         train(config, tracks, store, run, teacher=deaf)
     larger = new_teacher(tmp_path / "larger.keras", embedding_dim=24)
     with pytest.raises(ConfigError, match="--set embedding_dim=24"):

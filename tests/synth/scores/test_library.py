@@ -85,6 +85,6 @@ def test_samples_are_drawn_by_the_seed(read):
 @pytest.mark.parametrize("line", [b'{"title": "A"}\n', b"\xff\n", b"[1, 2]\n"])
 def test_a_file_that_is_no_cache_is_named_and_kept(read, line):
     read.cache.write_bytes(line)
-    with pytest.raises(DataError, match="scores.jsonl: line 1 is no file of scores"):
+    with pytest.raises(DataError, match="scores.jsonl: line 1 is not a file of scores"):
         read()
     assert read.cache.read_bytes() == line
