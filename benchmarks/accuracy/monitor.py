@@ -2,7 +2,7 @@
 
     python -m benchmarks.accuracy.monitor --catalogue FOLDER --others DIR --talk DIR
 
-Streams are the sets of `benchmarks.accuracy.setlist`, heard in blocks as they come.
+Streams are the sets of `benchmarks.common.played_sets`, heard in blocks as they come.
 A song that is told is right if it is played, or was until at most `LATE` seconds ago.
 The delay is the time from the true beginning of a song to the moment of the stream at
 which it was told first.
@@ -13,15 +13,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy.setlist import MEDLEY_SECONDS, Maker, Played
+from benchmarks.common.played_sets import Played, SetMaker, add_set_arguments
 from benchmarks.common.report import table, write_section
-from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.catalogues.opening import open_with_encoder
-from bytecover_tf.data.files import recordings
 from bytecover_tf.matching.calibration import calibration_for
 from bytecover_tf.matching.monitoring import LEAST, WINDOW_SECONDS, Change, changes
 from bytecover_tf.progress import progress_bar
@@ -75,27 +72,18 @@ def blocks(sound: np.ndarray, seconds: float = 1.0) -> Iterator[np.ndarray]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--catalogue", required=True, metavar="FOLDER")
-    parser.add_argument(
-        "--others", type=Path, required=True, help="recordings that it does not hold"
-    )
-    parser.add_argument("--talk", type=Path, required=True, help="recordings of speech")
+    add_set_arguments(parser)
     parser.add_argument("--streams", type=int, default=3, help="number of streams")
     parser.add_argument("--minutes", type=float, default=15.0, help="length of each")
-    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    rng = np.random.default_rng(options.seed)
-    talk = [load_audio(path, SAMPLE_RATE) for path in recordings(options.talk)]
     found: list[Told] = []
     catalogue, encoder = open_with_encoder(options.catalogue)
     if encoder.frontend.sample_rate != SAMPLE_RATE:
         parser.error(f"expected an encoder that hears {SAMPLE_RATE} Hz")
     with catalogue:
         calibration = calibration_for(catalogue.identity)
-        known = sorted(catalogue.recordings(), key=lambda one: one.path)
-        known = [one for one in known if one.duration >= MEDLEY_SECONDS[0]]
-        others, speech = recordings(options.others), np.concatenate(talk)
-        maker = Maker(known, others, speech, rng)
+        held = catalogue.count()
+        maker = SetMaker.of(catalogue, options)
         for _ in progress_bar(range(options.streams), unit="stream"):
             sound, played = maker.make(options.minutes * 60)
             told = list(changes(catalogue, encoder, blocks(sound), calibration))
@@ -120,7 +108,7 @@ def main() -> None:
         "python -m benchmarks.accuracy.monitor --catalogue FOLDER --others DIR "
         "--talk DIR",
         f"{len(found)} streams of {options.minutes:g} minutes, made of recordings of a "
-        f"library of {len(known)} and of others. A song is told from a probability of "
+        f"library of {held} and of others. A song is told from a probability of "
         f"{LEAST:g} on. A song told is right if it is played, or was until "
         f"{LATE:.0f} s ago.\n\n" + table(HEADER, [cells]),
     )

@@ -90,8 +90,8 @@ def write_networks(folder: Path) -> None:
     import keras
     import torch
 
+    from benchmarks.common.library import write_encoder
     from benchmarks.common.torch_model import TorchByteCover
-    from benchmarks.speed.startup import write_encoder
     from bytecover_tf.models.bytecover import ByteCover
 
     keras.utils.set_random_seed(SEED)
@@ -187,14 +187,12 @@ class _Ours:
         return watch, embeddings
 
     def index(self, paths: Paths, folder: Path) -> tuple[Stopwatch, None]:
-        from bytecover_tf import index
-
         with tempfile.TemporaryDirectory() as made:
-            arguments = ["--catalogue", made + "/catalogue"]
-            arguments += ["--encoder", self._path(folder)]
             with Stopwatch() as watch:
-                status = index.main([*arguments, *map(str, paths)])
-            assert status == 0
+                # Imports count, as they do in the command.
+                from benchmarks.common.library import fill_catalogue
+
+                fill_catalogue(made + "/catalogue", paths, self._path(folder))
             return watch, None
 
 

@@ -34,6 +34,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.common.library import fill_catalogue
 from benchmarks.common.processes import family_of, memory_of
 from benchmarks.common.report import table, write_section
 
@@ -359,7 +360,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=2, help="of the server")
     options = parser.parse_args(arguments)
 
-    from bytecover_tf import index
     from bytecover_tf.data.files import recordings
     from bytecover_tf.data.tunes import audio_files
 
@@ -370,9 +370,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     places = options.workers + WAITING
     with tempfile.TemporaryDirectory() as folder:
         catalogue = Path(folder) / "load.catalogue"
-        kept = [str(path) for path in files if path not in asked]
-        if index.main(["--catalogue", str(catalogue), *kept]):
-            raise SystemExit("some recordings cannot be indexed")
+        kept = [path for path in files if path not in asked]
+        fill_catalogue(catalogue, kept)
         with started(catalogue, options.workers) as server:
             ask_together(server, uploads, options.workers, rounds=1)
             parts = [

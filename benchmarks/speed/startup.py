@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.common.library import fill_catalogue, write_encoder
 from benchmarks.common.report import table, write_section
 
 # The most that each should take, in seconds.
@@ -47,35 +48,15 @@ def seconds_to_first_line(command: Sequence[str]) -> float:
     return elapsed
 
 
-def write_encoder(path: Path) -> None:
-    """Write an untrained network of the paper's size as ONNX."""
-    from bytecover_tf.audio.frontend import Frontend
-    from bytecover_tf.models.bytecover import ByteCover
-    from export import onnx_graphs
-    from export.graphs import Graphs
-
-    model, frontend = ByteCover(), Frontend()
-    model.build((None, 84, None, 1))
-    facts = {
-        "frontend": frontend.to_dict(),
-        "dim": model.dim,
-        "encoder_sha256": "untrained",
-    }
-    graph = onnx_graphs.convert(Graphs(model, frontend).encoder)
-    onnx_graphs.write(graph, path, facts)
-
-
 def make_library(folder: Path) -> list[str]:
     """Make an encoder and a catalogue; return the arguments that ask about a file."""
-    from bytecover_tf import index
     from bytecover_tf.data.tunes import audio_files
 
     encoder, catalogue = str(folder / "encoder.onnx"), str(folder / "catalogue")
     write_encoder(Path(encoder))
-    files = [str(path) for path in audio_files()]
-    failed = index.main(["--catalogue", catalogue, "--encoder", encoder, *files])
-    assert not failed
-    return ["--catalogue", catalogue, "--json", files[0]]
+    files = audio_files()
+    fill_catalogue(catalogue, files, encoder)
+    return ["--catalogue", catalogue, "--json", str(files[0])]
 
 
 def main() -> None:

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from benchmarks.accuracy.monitor import LATE, blocks, judge
-from benchmarks.accuracy.setlist import Played
+from benchmarks.common.played_sets import Played
 
 PLAYED = [Played("a", 0, 100), Played("b", 100, 200), Played("a", 300, 400)]
 

@@ -2,7 +2,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks.accuracy.setlist import HEADER, Played, count, row
+from benchmarks.accuracy.setlist import HEADER, count, row
+from benchmarks.common.played_sets import Played
 
 
 def song(work, start, end):
