@@ -133,8 +133,8 @@ class BytecoverPlugin(BeetsPlugin):
     def _group(self, lib: Library, arguments: Sequence[str]) -> None:
         from bytecover_tf.matching.calibration import calibration_for
         from bytecover_tf.matching.decisions import find_record
-        from bytecover_tf.matching.grouping import find_groups, merge
-        from bytecover_tf.matching.review import keep_queue
+        from bytecover_tf.matching.grouping import find_groups
+        from bytecover_tf.matching.merging import act_on
 
         if arguments:
             raise ui.UserError("group takes no query: it compares the whole catalogue")
@@ -148,8 +148,7 @@ class BytecoverPlugin(BeetsPlugin):
                 self.config["threshold"].as_number(),
                 verdicts=record.verdicts(),
             )
-            merge(catalogue, found.groups, record)
-            keep_queue(record, found.open)
+            act_on(catalogue, found, record, merge=True)
             _store(catalogue, lib.items())
         count = sum(len(group.recordings) for group in found.groups)
         ui.print_(f"{len(found.groups)} groups of {count} recordings")

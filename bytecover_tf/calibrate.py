@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.catalogues.opening import open_with_encoder
     from bytecover_tf.matching.calibration_fit import calibrate, describe, place_beside
     from bytecover_tf.matching.decisions import find_record
-    from bytecover_tf.matching.review import known_pairs
+    from bytecover_tf.matching.questions import known_pairs
 
     catalogue, encoder = open_with_encoder(
         options.catalogue, options.encoder, cli.hearing_of(options.hearing)

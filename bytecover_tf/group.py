@@ -33,8 +33,9 @@ from bytecover_tf.cli.group_options import check_options, group_parser
 from bytecover_tf.cli.group_reports import (
     print_duplicates,
     print_groups,
-    write_groups_json,
-    write_links_csv,
+    print_outcome,
+    print_undone,
+    write_groups,
 )
 
 
@@ -48,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.matching.calibration import calibration_for
     from bytecover_tf.matching.decisions import find_record
     from bytecover_tf.matching.duplicates import find_duplicates
-    from bytecover_tf.matching.grouping import find_groups, merge
-    from bytecover_tf.matching.review import keep_queue, queue
+    from bytecover_tf.matching.grouping import find_groups
+    from bytecover_tf.matching.merging import act_on
 
     with open_catalogue(options.catalogue) as catalogue:
         record = find_record(catalogue, options.record)
@@ -57,10 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error("a catalogue on a server needs --record for that")
         if options.undo:
             assert record is not None
-            _, count = record.undo("group")
-            cli.show(
-                f"{catalogue.address}: {count} recordings have their former work again"
-            )
+            print_undone(record.undo("group")[1], catalogue.address)
             return cli.OK
         calibration = calibration_for(catalogue.identity, options.calibration)
         search = (
@@ -74,24 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.duplicates:
             groups = find_duplicates(*search)
             print_duplicates(groups, catalogue.address)
-        else:
-            found = find_groups(*search)
-            groups = found.groups
-            print_groups(groups, catalogue.address, calibration)
-        if options.json:
-            write_groups_json(groups, options.json)
-        if options.csv:
-            write_links_csv(groups, options.csv)
-        if options.duplicates:
+            write_groups(groups, options.json, options.csv)
             return cli.OK
-        if options.merge:
-            count = merge(catalogue, groups, record)
-            hint = "; --undo takes that back" if count else ""
-            print(f"{count} recordings have another work now{hint}")
+        found = find_groups(*search)
+        print_groups(found.groups, catalogue.address, calibration)
+        write_groups(found.groups, options.json, options.csv)
         if record is not None:
-            keep_queue(record, found.open)
-            count = len(queue(catalogue, record))
-            print(f"{count} links are for a person to decide; see `bytecover review`")
+            outcome = act_on(catalogue, found, record, options.merge)
+            print_outcome(outcome, options.merge)
     return cli.OK
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bytecover_tf.catalogues.rows import Recording
     from bytecover_tf.matching.calibration import Calibration
     from bytecover_tf.matching.grouping import Group
+    from bytecover_tf.matching.merging import Outcome
 
 
 def print_groups(
@@ -71,13 +72,33 @@ def _megabytes(recordings: Sequence[Recording]) -> str:
     return f"{sum(each.size for each in recordings) / 1e6:.1f} MB"
 
 
-def write_groups_json(groups: Sequence[Group], path: Path) -> None:
-    """Write groups and links as one JSON array."""
-    text = json.dumps([group.to_dict() for group in groups], indent=1)
-    write_atomically(path, text + "\n")
+def print_outcome(outcome: Outcome, merged: bool) -> None:
+    """Print how many recordings were merged, if any could be, and what is open."""
+    if merged:
+        hint = "; --undo takes that back" if outcome.changed else ""
+        print(f"{outcome.changed} recordings have another work now{hint}")
+    print(
+        f"{outcome.questions} links are for a person to decide; see `bytecover review`"
+    )
 
 
-def write_links_csv(groups: Sequence[Group], path: Path) -> None:
+def print_undone(count: int, address: str) -> None:
+    """Print how many recordings of a catalogue a merge was taken back for."""
+    show(f"{address}: {count} recordings have their former work again")
+
+
+def write_groups(
+    groups: Sequence[Group], json_path: Path | None, csv_path: Path | None
+) -> None:
+    """Write groups and links as JSON, and links as CSV, to the files that are named."""
+    if json_path:
+        text = json.dumps([group.to_dict() for group in groups], indent=1)
+        write_atomically(json_path, text + "\n")
+    if csv_path:
+        _write_links(groups, csv_path)
+
+
+def _write_links(groups: Sequence[Group], path: Path) -> None:
     """Write a line per link under a header."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -16,7 +16,7 @@ from bytecover_tf.terminal import clock, show, warn
 if TYPE_CHECKING:
     from bytecover_tf.catalogues import Catalogue, Recording
     from bytecover_tf.matching.decisions import Decision, Record
-    from bytecover_tf.matching.review import Question
+    from bytecover_tf.matching.questions import Question
 
 # Seconds that a player plays from where the recordings match.
 _PLAYED = 20
@@ -69,14 +69,14 @@ def ask(catalogue: Catalogue, record: Record) -> None:
         catalogue: what the questions are about.
         record: keeps the decisions.
     """
-    from bytecover_tf.matching import review
+    from bytecover_tf.matching.questions import queue
 
     with _Player() as player:
         session = _Session(catalogue, record, player)
         while session.goes_on:
             questions = [
                 question
-                for question in review.queue(catalogue, record)
+                for question in queue(catalogue, record)
                 if question.number not in session.skipped
             ]
             if not questions:
@@ -104,7 +104,7 @@ class _Session:
 
         An error is told, and the next key may do better.
         """
-        from bytecover_tf.matching import review
+        from bytecover_tf.matching import questions, review
 
         facts = question.evidence
         try:
@@ -129,7 +129,7 @@ class _Session:
                 require_extra("plots", "matplotlib")
                 name = f"bytecover-question-{question.number}.png"
                 path = Path(tempfile.gettempdir()) / name
-                review.draw(self._catalogue, question, path)
+                questions.draw(self._catalogue, question, path)
                 show(f"written: {path}")
             else:
                 show(_HELP)

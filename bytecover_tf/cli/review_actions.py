@@ -38,19 +38,19 @@ def act(catalogue: Catalogue, record: Record, options: argparse.Namespace) -> No
 
 
 def _show(catalogue: Catalogue, record: Record, options: argparse.Namespace) -> None:
-    from bytecover_tf.matching import review
+    from bytecover_tf.matching.questions import draw, find_question, queue
 
     if options.action == "list":
-        questions = review.queue(catalogue, record)
+        questions = queue(catalogue, record)
     else:
-        questions = [review.find_question(catalogue, _number(options), record)]
+        questions = [find_question(catalogue, _number(options), record)]
     for question in questions:
         if options.json:
             show_json(question.to_dict())
         else:
             print_question(question)
     if options.action == "show" and options.plot:
-        review.draw(catalogue, questions[0], options.plot)
+        draw(catalogue, questions[0], options.plot)
         warn(f"written: {options.plot}")
     elif options.action == "list" and not options.json:
         print(f"{len(questions)} questions; `group` looks for more")
@@ -61,9 +61,10 @@ def _decide(
 ) -> Decision:
     from bytecover_tf.catalogues.listing import find_ids
     from bytecover_tf.matching import review
+    from bytecover_tf.matching.questions import find_question
 
     if options.action in ("accept", "reject"):
-        question = review.find_question(catalogue, _number(options), record)
+        question = find_question(catalogue, _number(options), record)
         is_version = options.action == "accept"
         return review.decide(catalogue, question.pair, is_version, options.work, record)
     if options.action == "undo":

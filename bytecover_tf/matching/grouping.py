@@ -14,13 +14,7 @@ from bytecover_tf.catalogues.identifiers import EXPECTED, is_work_identifier
 from bytecover_tf.catalogues.rows import Recording, Row
 from bytecover_tf.files import JsonObject
 from bytecover_tf.matching.calibration import Calibration
-from bytecover_tf.matching.decisions import (
-    Decision,
-    Pair,
-    Record,
-    Verdicts,
-    pair_of,
-)
+from bytecover_tf.matching.decisions import Pair, Verdicts, pair_of
 from bytecover_tf.matching.identification import (
     CANDIDATES,
     Match,
@@ -299,44 +293,6 @@ def _agree(one: list[str], other: list[str], probability: dict[Pair, float]) -> 
     pairs = _between(one, other)
     likely = [probability[pair] >= _LIKELY for pair in pairs if pair in probability]
     return 2 * sum(likely) >= len(likely)
-
-
-def merge(
-    catalogue: Catalogue, groups: Iterable[Group], record: Record | None = None
-) -> int:
-    """Give all recordings of each group the same work.
-
-    A group with several named works is left as it is: a person has to say which one is
-    right, or whether they are the same.
-
-    Args:
-        catalogue: is changed.
-        groups: what `find_groups` found in it.
-        record: stores the changes; by default the record in the catalogue's folder.
-
-    Returns:
-        The number of recordings whose work changed.
-
-    Raises:
-        ConfigError: the catalogue is on a server and no record is given.
-    """
-    works = {
-        recording.id: group.work
-        for group in groups
-        if group.work is not None
-        for recording in group.recordings
-        if recording.work != group.work
-    }
-    if not works:
-        return 0
-
-    def decide(recordings: dict[str, Recording]) -> Decision:
-        present = works.keys() & recordings.keys()
-        changes = {name: (recordings[name].work, works[name]) for name in present}
-        return Decision("group", changes)
-
-    record = record or Record(catalogue)
-    return len(record.take(decide).changes)
 
 
 def compared_pairs(

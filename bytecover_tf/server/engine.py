@@ -22,7 +22,6 @@ from bytecover_tf.matching.alignment import Alignment, align, frame_similarities
 from bytecover_tf.matching.calibration import calibration_for
 from bytecover_tf.matching.decisions import Record
 from bytecover_tf.matching.grouping import find_groups
-from bytecover_tf.matching.grouping import merge as merge_groups
 from bytecover_tf.matching.identification import (
     Match,
     Query,
@@ -30,8 +29,8 @@ from bytecover_tf.matching.identification import (
     candidates_of,
     compare,
 )
+from bytecover_tf.matching.merging import act_on
 from bytecover_tf.matching.picture import match_path
-from bytecover_tf.matching.review import keep_queue, queue
 
 Emit = Callable[[JsonObject], None]
 
@@ -289,12 +288,11 @@ class Engine:
             workers=self._threads,
             verdicts=record.verdicts(),
         )
-        changed = merge_groups(self._catalogue, found.groups, record) if merge else 0
-        keep_queue(record, found.open)
+        done = act_on(self._catalogue, found, record, merge)
         return {
             "groups": len(found.groups),
-            "changed": changed,
-            "questions": len(queue(self._catalogue, record)),
+            "changed": done.changed,
+            "questions": done.questions,
         }
 
     def index(self, emit: Emit, paths: list[str]) -> JsonObject:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from bytecover_tf.files import JsonObject
 from bytecover_tf.matching import review
 from bytecover_tf.matching.decisions import Decision
-from bytecover_tf.matching.review import Question
+from bytecover_tf.matching.questions import Question, queue
 from bytecover_tf.server.asking import begin, service_of
 from bytecover_tf.server.jobs import Job
 from bytecover_tf.server.pool import Task
@@ -45,7 +45,7 @@ class Search(BaseModel):
 def questions(request: Request) -> list[JsonObject]:
     """List what is for a person to decide, the most probable first."""
     service = service_of(request)
-    return [_facts(each) for each in review.queue(service.catalogue, service.record)]
+    return [_facts(each) for each in queue(service.catalogue, service.record)]
 
 
 @router.post("/api/review")

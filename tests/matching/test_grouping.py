@@ -12,12 +12,8 @@ from bytecover_tf.errors import DataError
 from bytecover_tf.group import main
 from bytecover_tf.matching.calibration import Calibration
 from bytecover_tf.matching.decisions import Record
-from bytecover_tf.matching.grouping import (
-    Group,
-    compared_pairs,
-    find_groups,
-    merge,
-)
+from bytecover_tf.matching.grouping import Group, compared_pairs, find_groups
+from bytecover_tf.matching.merging import merge_groups
 
 # Random chroma matches itself with a score above 3, other random chroma with less
 # than 2.
@@ -110,7 +106,7 @@ def test_merging_names_what_has_no_name_and_no_more(catalogue, rng):
     ids = fill(catalogue, rng)
     before = works(catalogue)
     vectors = {row.key: row.embedding.tobytes() for row in catalogue.rows()}
-    assert merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9).groups) == 3
+    assert merge_groups(catalogue, find_groups(catalogue, CALIBRATION, 0.9).groups) == 3
     after = works(catalogue)
     assert [after[name] for name in ids[:3]] == ["Greensleeves"] * 3
     assert [after[name] for name in ids[3:5]] == [ids[3]] * 2
@@ -119,17 +115,17 @@ def test_merging_names_what_has_no_name_and_no_more(catalogue, rng):
         name: before[name] for name in ids[5:]
     }
     assert {row.key: row.embedding.tobytes() for row in catalogue.rows()} == vectors
-    assert merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9).groups) == 0
+    assert merge_groups(catalogue, find_groups(catalogue, CALIBRATION, 0.9).groups) == 0
     assert works(catalogue) == after
 
 
 def test_a_merged_group_grows(catalogue, rng):
     ids = fill(catalogue, rng)
-    merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9).groups)
+    merge_groups(catalogue, find_groups(catalogue, CALIBRATION, 0.9).groups)
     # By its id it would come first, but two recordings have the other name already.
     late = version(9, 3, 2, rng, id="0" * 16, work="0" * 16)
     catalogue.add([late])
-    assert merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9).groups) == 1
+    assert merge_groups(catalogue, find_groups(catalogue, CALIBRATION, 0.9).groups) == 1
     assert works(catalogue)["0" * 16] == ids[3]
     # What has one work stays together without links.
     groups = find_groups(catalogue, Calibration(-99.0, 0.0), 0.9).groups
@@ -187,7 +183,7 @@ def test_an_album_in_one_file_makes_no_work_of_its_tracks(catalogue, rng):
     assert [[item.id for item in group.recordings] for group in groups] == [
         *(ids[:3], ids[3:5], ids[5:7])
     ]
-    merge(catalogue, groups)
+    merge_groups(catalogue, groups)
     found = works(catalogue)
     assert found[whole_album.recording.id] == whole_album.recording.id
     assert found[ids[0]] != found[ids[3]]
@@ -225,11 +221,12 @@ def test_merges_can_be_undone_one_by_one(catalogue, rng, tmp_path):
     record = Record(catalogue, tmp_path / "kept.json")
     before = works(catalogue)
     assert (
-        merge(catalogue, find_groups(catalogue, CALIBRATION, 0.9).groups, record) == 3
+        merge_groups(catalogue, find_groups(catalogue, CALIBRATION, 0.9).groups, record)
+        == 3
     )
     between = works(catalogue)
     some = list(catalogue.recordings())[:2]
-    assert merge(catalogue, [Group(some)], record) >= 1
+    assert merge_groups(catalogue, [Group(some)], record) >= 1
     changed = some[0].id
     catalogue.update([replace(some[0], work="said since")])
     record.undo()

@@ -14,8 +14,15 @@ from bytecover_tf.errors import ConfigError, DataError
 from bytecover_tf.matching import calibration_fit, decisions, review
 from bytecover_tf.matching.calibration import Calibration
 from bytecover_tf.matching.decisions import Record
-from bytecover_tf.matching.grouping import find_groups, merge
+from bytecover_tf.matching.grouping import find_groups
 from bytecover_tf.matching.identification import Query, align_hits, nearest
+from bytecover_tf.matching.merging import merge_groups
+from bytecover_tf.matching.questions import (
+    find_question,
+    keep_queue,
+    known_pairs,
+    queue,
+)
 
 # Random chroma matches itself with a score above 3, other random chroma with less
 # than 2.
@@ -56,14 +63,14 @@ def works(catalogue):
 def fill_queue(catalogue, record, threshold=NEVER):
     verdicts = record.verdicts()
     found = find_groups(catalogue, CALIBRATION, threshold, verdicts=verdicts)
-    review.keep_queue(record, found.open)
+    keep_queue(record, found.open)
     return found
 
 
 def test_what_is_unsure_is_asked(catalogue, record, ids):
     found = fill_queue(catalogue, record)
     assert found.groups == []
-    questions = review.queue(catalogue, record)
+    questions = queue(catalogue, record)
     assert {question.pair for question in questions} == {
         *((ids[0], ids[1]), (ids[0], ids[2]), (ids[1], ids[2])),
         (ids[3], ids[4]),
@@ -77,7 +84,7 @@ def test_what_is_unsure_is_asked(catalogue, record, ids):
     assert last.to_dict()["first"]["path"] == last.first.path
     # Nothing is asked when all is sure.
     fill_queue(catalogue, record, 0.9)
-    assert review.queue(catalogue, record) == []
+    assert queue(catalogue, record) == []
 
 
 def test_accepting_makes_one_work_and_later_runs_know(catalogue, record, ids):
@@ -87,7 +94,7 @@ def test_accepting_makes_one_work_and_later_runs_know(catalogue, record, ids):
     assert works(catalogue) == {**before, ids[1]: ids[0]}
     review.decide(catalogue, (ids[2], ids[1]), True, "Greensleeves", record)
     assert works(catalogue) == before | dict.fromkeys(ids[:3], "Greensleeves")
-    assert [each.pair for each in review.queue(catalogue, record)] == [tuple(ids[3:5])]
+    assert [each.pair for each in queue(catalogue, record)] == [tuple(ids[3:5])]
     # As if the works had been lost: what was said is not.
     catalogue.update([replace(item, work=item.id) for item in catalogue.recordings()])
     (group,) = fill_queue(catalogue, record).groups
@@ -103,25 +110,25 @@ def test_rejecting_keeps_recordings_apart(catalogue, record, ids):
     (group,) = found.groups
     assert len(group.recordings) == 2
     assert ids[1] in {item.id for item in group.recordings}
-    assert merge(catalogue, found.groups, record) == 1
+    assert merge_groups(catalogue, found.groups, record) == 1
     assert works(catalogue)[ids[3]] != works(catalogue)[ids[4]]
-    assert review.queue(catalogue, record) == []
+    assert queue(catalogue, record) == []
 
 
 def test_of_links_between_two_works_one_is_asked(catalogue, record, ids):
     review.merge(catalogue, ids[:2], "one", record)
     fill_queue(catalogue, record)
-    pairs = [each.pair for each in review.queue(catalogue, record)]
+    pairs = [each.pair for each in queue(catalogue, record)]
     assert len(pairs) == 2
     (pair,) = (pair for pair in pairs if ids[2] in pair)
     review.decide(catalogue, pair, False, record=record)
-    assert [each.pair for each in review.queue(catalogue, record)] == [tuple(ids[3:5])]
-    everything = review.queue(catalogue, record, with_decided=True)
+    assert [each.pair for each in queue(catalogue, record)] == [tuple(ids[3:5])]
+    everything = queue(catalogue, record, with_decided=True)
     assert {each.pair: each.verdict for each in everything}[pair] == "reject"
     number = next(each.number for each in everything if each.pair == pair)
-    assert review.find_question(catalogue, number, record).pair == pair
+    assert find_question(catalogue, number, record).pair == pair
     with pytest.raises(DataError, match="expected the number of a question"):
-        review.find_question(catalogue, 99, record)
+        find_question(catalogue, 99, record)
 
 
 def test_two_named_works_in_a_group_are_a_question(catalogue, record, ids, rng):
@@ -130,7 +137,7 @@ def test_two_named_works_in_a_group_are_a_question(catalogue, record, ids, rng):
         catalogue.update([replace(item, work=named.get(item.id, item.work))])
     found = fill_queue(catalogue, record, 0.9)
     assert [each.reason for each in found.open] == ["several works"]
-    (question,) = review.queue(catalogue, record)
+    (question,) = queue(catalogue, record)
     review.decide(catalogue, question.pair, True, record=record)
     # Of two names with as many recordings, the first.
     assert [works(catalogue)[name] for name in ids[3:5]] == ["one", "one"]
@@ -148,14 +155,14 @@ def test_an_album_and_its_track_are_a_question(catalogue, record, ids, rng):
 
 def test_questions_keep_their_numbers(catalogue, record, ids):
     fill_queue(catalogue, record)
-    before = {each.pair: each.number for each in review.queue(catalogue, record)}
+    before = {each.pair: each.number for each in queue(catalogue, record)}
     assert sorted(before.values()) == [1, 2, 3, 4]
     catalogue.remove([ids[0]])
-    assert set(before) - {each.pair for each in review.queue(catalogue, record)} == {
+    assert set(before) - {each.pair for each in queue(catalogue, record)} == {
         *((ids[0], ids[1]), (ids[0], ids[2])),
     }
     fill_queue(catalogue, record)
-    after = {each.pair: each.number for each in review.queue(catalogue, record)}
+    after = {each.pair: each.number for each in queue(catalogue, record)}
     assert after == {pair: before[pair] for pair in after}
     assert len(after) == 2
 
@@ -185,8 +192,8 @@ def test_a_damaged_queue_names_its_file(catalogue, record, ids, change):
         part.update({name: change[name] for name in part.keys() & change.keys()})
     path.write_text(json.dumps(values))
     for read in (
-        lambda: review.queue(catalogue, record),
-        lambda: review.keep_queue(record, []),
+        lambda: queue(catalogue, record),
+        lambda: keep_queue(record, []),
     ):
         with pytest.raises(DataError, match=r"kept-queue\.json: expected a queue"):
             read()
@@ -194,7 +201,7 @@ def test_a_damaged_queue_names_its_file(catalogue, record, ids, change):
 
 def test_splitting_takes_recordings_out_for_good(catalogue, record, ids):
     found = find_groups(catalogue, CALIBRATION, 0.9)
-    merge(catalogue, found.groups, record)
+    merge_groups(catalogue, found.groups, record)
     merged = works(catalogue)
     assert len({merged[name] for name in ids[:3]}) == 1
     first = merged[ids[0]]  # a recording's id, which the work is called by
@@ -230,7 +237,7 @@ def test_what_cannot_be_is_refused(catalogue, record, ids):
 
 def test_all_is_undone_step_by_step(catalogue, record, ids):
     fill_queue(catalogue, record)
-    asked = [each.pair for each in review.queue(catalogue, record)]
+    asked = [each.pair for each in queue(catalogue, record)]
     states = [works(catalogue)]
     review.decide(catalogue, ids[:2], True, record=record)
     states.append(works(catalogue))
@@ -244,7 +251,7 @@ def test_all_is_undone_step_by_step(catalogue, record, ids):
         actions.append(decision.action)
         assert works(catalogue) == state
     assert actions == ["split", "merge", "reject", "accept"]
-    assert [each.pair for each in review.queue(catalogue, record)] == asked
+    assert [each.pair for each in queue(catalogue, record)] == asked
     with pytest.raises(DataError, match=r"kept\.json: there is no decision to undo"):
         review.undo(catalogue, record)
 
@@ -290,7 +297,7 @@ def test_a_calibration_knows_what_was_said(catalogue, record, ids, monkeypatch):
     fill_queue(catalogue, record)
     review.decide(catalogue, ids[:2], True, record=record)
     review.decide(catalogue, (ids[0], ids[2]), False, record=record)
-    accepted, undecided = review.known_pairs(catalogue, record)
+    accepted, undecided = known_pairs(catalogue, record)
     assert (accepted, undecided) == ({tuple(ids[:2])}, {tuple(ids[3:5])})
     # No work has a name; that of two recordings is known all the same.
     chosen = calibration_fit._versions(catalogue, accepted)
