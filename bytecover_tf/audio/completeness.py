@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import re
-from typing import BinaryIO
+from collections.abc import Iterator
+from typing import BinaryIO, Literal
 
 # Bytes that may be missing at the end of a file whose writer miscounted.
 _HAIR = 256
@@ -134,30 +135,64 @@ def ends_whole(packet: bytes, container: str) -> bool:
     return False
 
 
+def _chunks(
+    file: BinaryIO,
+    size: int,
+    start: int,
+    name_size: int,
+    length_size: int,
+    order: Literal["little", "big"],
+    unit: int = 1,
+    counts_head: bool = False,
+) -> Iterator[tuple[bytes, int, int]]:
+    """Yield of each chunk its first four bytes, and where its content is.
+
+    Args:
+        file: at the content of the chunk while that is looked at.
+        size: of the file.
+        start: of the first chunk.
+        name_size: bytes of a name.
+        length_size: bytes of a length, which follows the name.
+        order: of the bytes of a length.
+        unit: a chunk is followed by zeros up to a multiple of so many bytes.
+        counts_head: whether a length counts name and length too.
+
+    Yields:
+        Name, position and length of the content; what is declared may not be there.
+    """
+    head_size = name_size + length_size
+    position = start
+    while position + head_size <= size:
+        file.seek(position)
+        head = file.read(head_size)
+        length = int.from_bytes(head[name_size:], order)
+        if counts_head:
+            length = max(length - head_size, 0)
+        position += head_size
+        yield head[:4], position, length
+        position += length + -length % unit
+
+
 def _riff_is_cut(file: BinaryIO, size: int) -> bool:
     head = file.read(36)
-    order = "big" if head[:4] in (b"FORM", b"RIFX") else "little"
+    order: Literal["little", "big"] = "little"
+    if head[:4] in (b"FORM", b"RIFX"):
+        order = "big"
     if head[:4] == b"RF64":
         declared = int.from_bytes(head[20:28], "little")
         samples = int.from_bytes(head[28:36], "little")
     else:
-        declared = int.from_bytes(head[4:8], order)  # type: ignore[arg-type]
+        declared = int.from_bytes(head[4:8], order)
         samples = None
         if declared >= _STREAMED:
             return False
     if 8 + declared <= size + _HAIR:
         return False
     # The samples may still be complete.
-    position = 12
-    while position + 8 <= size:
-        file.seek(position)
-        chunk = file.read(12)
-        length = int.from_bytes(chunk[4:8], order)  # type: ignore[arg-type]
-        name = chunk[8:] if chunk[:4] == b"LIST" else chunk[:4]
-        if name in _SAMPLES:
+    for name, start, length in _chunks(file, size, 12, 4, 4, order, unit=2):
+        if (file.read(4) if name == b"LIST" else name) in _SAMPLES:
             length = length if samples is None else samples
-            return position + 8 + length > size + _HAIR
-        position += 8 + length + length % 2
+            return start + length > size + _HAIR
     return True
 
 
@@ -173,28 +208,19 @@ def _ogg_is_cut(file: BinaryIO, size: int) -> bool:
 
 
 def _caf_is_cut(file: BinaryIO, size: int) -> bool:
-    position = 8
-    while position + 12 <= size:
-        file.seek(position)
-        chunk = file.read(12)
-        length = int.from_bytes(chunk[4:], "big")
-        if chunk[:4] == b"data":
+    for name, start, length in _chunks(file, size, 8, 4, 8, "big"):
+        if name == b"data":
             # All bits are set if the samples reach to the end of the file.
-            return length < 2**63 and position + 12 + length > size + _HAIR
-        position += 12 + length
+            return length < 2**63 and start + length > size + _HAIR
     return False
 
 
 def _w64_is_cut(file: BinaryIO, size: int) -> bool:
-    position = 40
-    while position + 24 <= size:
-        file.seek(position)
-        chunk = file.read(24)
-        # With the chunk's head, which is a GUID and this.
-        length = int.from_bytes(chunk[16:], "little")
-        if chunk[:4] == b"data":
-            return length < 2**62 and position + length > size + _HAIR
-        position += max(length + -length % 8, 24)
+    # A chunk is named by a GUID.
+    chunks = _chunks(file, size, 40, 16, 8, "little", unit=8, counts_head=True)
+    for name, start, length in chunks:
+        if name == b"data":
+            return length < 2**62 and start + length > size + _HAIR
     return False
 
 
