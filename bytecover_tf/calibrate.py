@@ -15,43 +15,14 @@ Examples:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from bytecover_tf import cli
+from bytecover_tf.cli.calibrate_options import calibrate_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fit an encoder's calibration; return the exit status."""
-    parser = cli.parser("calibrate", __doc__)
-    cli.add_catalogue_argument(
-        parser, " of known works and recordings that the encoder was not trained on"
-    )
-    cli.add_encoder_argument(parser, cli.MADE_WITH)
-    cli.add_hearing_argument(parser)
-    cli.add_record_argument(parser)
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="file to write (default: calibration-notes.json beside the encoder, where "
-        "identify, compare and group look for it); required if the encoder came with "
-        "the package",
-    )
-    parser.add_argument(
-        "--queries",
-        type=cli.positive_int,
-        default=300,
-        metavar="N",
-        help="number of recordings to query, chosen at random",
-    )
-    parser.add_argument(
-        "--plot",
-        type=cli.picture_file,
-        metavar="FILE",
-        help="draw how often each probability was right, as PNG",
-    )
-    cli.add_threads_argument(parser)
-    options = parser.parse_args(arguments)
+    options = calibrate_parser(__doc__).parse_args(arguments)
     cli.require_extra("train", "scipy")
     if options.plot:
         cli.require_extra("plots", "matplotlib")

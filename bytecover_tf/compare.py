@@ -58,10 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     encoder = load_encoder(options.encoder)
     files = (options.first, options.second)
-    if options.hearing:
-        hearing = cli.hearing_of(options.hearing)
-    else:
-        hearing = hearing_for(encoder.frontend, files)
+    named = options.hearing
+    hearing = cli.hearing_of(named) if named else hearing_for(encoder.frontend, files)
     identity = Identity.of(encoder, options.encoder, hearing=hearing)
     calibration = calibration_for(identity, options.calibration, options.encoder)
     (first, first_picture), (second, second_picture) = (

@@ -29,14 +29,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bytecover_tf import cli
+from bytecover_tf.cli import group_reports as reports
 from bytecover_tf.cli.group_options import check_options, group_parser
-from bytecover_tf.cli.group_reports import (
-    print_duplicates,
-    print_groups,
-    print_outcome,
-    print_undone,
-    write_groups,
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,28 +52,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error("a catalogue on a server needs --record for that")
         if options.undo:
             assert record is not None
-            print_undone(record.undo("group")[1], catalogue.address)
+            reports.print_undone(record.undo("group")[1], catalogue.address)
             return cli.OK
         calibration = calibration_for(catalogue.identity, options.calibration)
         search = (
-            catalogue,
-            calibration,
-            options.threshold,
-            options.candidates,
-            options.workers,
+            *(catalogue, calibration, options.threshold),
+            *(options.candidates, options.workers),
             None if record is None else record.verdicts(),
         )
         if options.duplicates:
             groups = find_duplicates(*search)
-            print_duplicates(groups, catalogue.address)
-            write_groups(groups, options.json, options.csv)
+            reports.print_duplicates(groups, catalogue.address)
+            reports.write_groups(groups, options.json, options.csv)
             return cli.OK
         found = find_groups(*search)
-        print_groups(found.groups, catalogue.address, calibration)
-        write_groups(found.groups, options.json, options.csv)
+        reports.print_groups(found.groups, catalogue.address, calibration)
+        reports.write_groups(found.groups, options.json, options.csv)
         if record is not None:
             outcome = act_on(catalogue, found, record, options.merge)
-            print_outcome(outcome, options.merge)
+            reports.print_outcome(outcome, options.merge)
     return cli.OK
 
 

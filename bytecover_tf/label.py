@@ -14,45 +14,14 @@ Examples:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from bytecover_tf import cli
+from bytecover_tf.cli.label_options import label_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Label a folder's recordings; return the exit status."""
-    parser = cli.parser("label", __doc__)
-    parser.add_argument(
-        "--recordings",
-        type=Path,
-        required=True,
-        metavar="FOLDER",
-        help="music, subfolders included",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="FOLDER",
-        help="where features and labels go; made if there is none",
-    )
-    parser.add_argument(
-        "--set",
-        metavar="NAME",
-        help="the name of this collection in recordings.csv (default: the folder's "
-        "name)",
-    )
-    parser.add_argument(
-        "--role", default="train", help="the role of these recordings in recordings.csv"
-    )
-    parser.add_argument(
-        "--workers",
-        type=cli.positive_int,
-        metavar="N",
-        help="number of processes that decode and listen (default: one per core)",
-    )
-    cli.add_truncated_argument(parser)
-    options = parser.parse_args(arguments)
+    options = label_parser(__doc__).parse_args(arguments)
 
     from bytecover_tf.data.files import existing_folder, recordings
     from bytecover_tf.errors import DataError

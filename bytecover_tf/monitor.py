@@ -16,43 +16,13 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from bytecover_tf import cli
-from bytecover_tf.cli.webhook import Webhook, tell
+from bytecover_tf.cli.monitor_options import monitor_parser
+from bytecover_tf.cli.webhook import tell
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Follow a stream; return the exit status."""
-    parser = cli.parser("monitor", __doc__)
-    parser.add_argument(
-        "source",
-        metavar="SOURCE",
-        help="an address, a device or a file, as FFmpeg takes it",
-    )
-    cli.add_search_arguments(parser)
-    parser.add_argument(
-        "--format",
-        metavar="NAME",
-        help="FFmpeg's name of the input format, such as pulse, alsa, avfoundation or "
-        "dshow for a microphone",
-    )
-    parser.add_argument(
-        "--follow",
-        action="store_true",
-        help="wait at the end of a file for more, as it is written",
-    )
-    parser.add_argument(
-        "--attempts",
-        type=cli.positive_int,
-        metavar="N",
-        help="give up after this many failed attempts in a row (default: never)",
-    )
-    parser.add_argument(
-        "--webhook",
-        type=Webhook,
-        metavar="URL",
-        help="POST each change to this http or https address instead of printing it",
-    )
-    cli.add_threads_argument(parser)
-    options = parser.parse_args(arguments)
+    options = monitor_parser(__doc__).parse_args(arguments)
 
     from bytecover_tf.audio.live import iter_live
     from bytecover_tf.catalogues.opening import open_with_encoder

@@ -14,7 +14,6 @@ It comes without a split: all recordings are `test` and searched among all, unle
 """
 
 import csv
-import logging
 from pathlib import Path
 
 from bytecover_tf.data import files
@@ -22,8 +21,6 @@ from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
 
 _LISTS = {"CoversBR_annotations.csv": ",", "CoversBR_metadata.csv": ";"}
-
-_log = logging.getLogger(__name__)
 
 
 def load(root: Path, audio: Path | None = None) -> list[Track]:
@@ -52,13 +49,7 @@ def load(root: Path, audio: Path | None = None) -> list[Track]:
         raise DataError(
             f"{audio}: expected files named <track_id>.<ext>, found none that is listed"
         )
-    if missing := len(works) - len(tracks):
-        _log.warning(
-            "CoversBR: %d of %d recordings have no file in %s and are left out",
-            missing,
-            len(works),
-            audio,
-        )
+    files.warn_of_missing("CoversBR", len(works), len(tracks), audio)
     return tracks
 
 

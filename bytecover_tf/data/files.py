@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bytecover_tf.errors import DataError
 from bytecover_tf.files import is_unfinished, leads_nowhere
+
+_log = logging.getLogger(__name__)
 
 # fmt: off
 SUFFIXES = frozenset((
@@ -264,13 +268,46 @@ def lines(path: Path) -> list[tuple[int, str]]:
     Raises:
         DataError: if the file is missing or is not UTF-8 text.
     """
+    with reading_text(path, "a text file"), open(path, encoding="utf-8-sig") as file:
+        numbered = enumerate(file, 1)
+        return [(n, line.rstrip("\n")) for n, line in numbered if line.strip()]
+
+
+@contextmanager
+def reading_text(path: Path, expected: str) -> Iterator[None]:
+    """Name the file if it cannot be read.
+
+    Args:
+        path: the file that is read meanwhile.
+        expected: what it should be.
+
+    Raises:
+        DataError: the file is missing or is not UTF-8 text.
+    """
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            numbered = enumerate(file, 1)
-            return [(n, line.rstrip("\n")) for n, line in numbered if line.strip()]
+        yield
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: expected UTF-8 text ({error})") from error
     except OSError as error:
         raise DataError(
-            f"{path}: expected a text file ({error.strerror or error})"
+            f"{path}: expected {expected} ({error.strerror or error})"
         ) from error
+
+
+def warn_of_missing(name: str, listed: int, found: int, folder: Path) -> None:
+    """Log how many recordings of a data set have no file, if there are any.
+
+    Args:
+        name: of the data set.
+        listed: number of its recordings.
+        found: number of those with a file.
+        folder: where the files are looked for.
+    """
+    if listed > found:
+        _log.warning(
+            "%s: %d of %d recordings have no file in %s and are left out",
+            name,
+            listed - found,
+            listed,
+            folder,
+        )

@@ -14,7 +14,6 @@ The split, 6:2:2, is by original. The test searches all recordings among all. Ly
 are not read.
 """
 
-import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,6 @@ _SPLITS: dict[str, Split] = {
     "data_test.parquet": "test",
 }
 _YOUTUBE_ID = re.compile(r"(?:[?&]v=|youtu\.be/)([\w-]{11})")
-
-_log = logging.getLogger(__name__)
 
 
 def load(root: Path, audio: Path | None = None) -> list[Track]:
@@ -72,13 +69,7 @@ def load(root: Path, audio: Path | None = None) -> list[Track]:
         raise DataError(
             f"{audio}: expected files named by id or by YouTube id, found none of them"
         )
-    if missing := len(listed) - len(tracks):
-        _log.warning(
-            "LyricCovers: %d of %d recordings have no file in %s and are left out",
-            missing,
-            len(listed),
-            audio,
-        )
+    files.warn_of_missing("LyricCovers", len(listed), len(tracks), audio)
     return tracks
 
 

@@ -118,8 +118,11 @@ def _choice(
 
 
 def _csv_rows(path: Path) -> Iterator[_Row]:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+    with (
+        files.reading_text(path, "a manifest"),
+        open(path, encoding="utf-8-sig", newline="") as file,
+    ):
+        try:
             reader = csv.reader(file, strict=True)
             header = [column.strip() for column in next(reader, [])]
             for column in "work", "path":
@@ -138,14 +141,10 @@ def _csv_rows(path: Path) -> Iterator[_Row]:
                     )
                 fields = map(str.strip, values)
                 yield where, dict(zip(header, fields, strict=True))
-    except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}: expected CSV ({error})") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected UTF-8 text ({error})") from error
-    except OSError as error:
-        raise DataError(
-            f"{path}: expected a manifest ({error.strerror or error})"
-        ) from error
+        except csv.Error as error:
+            raise DataError(
+                f"{path}:{reader.line_num}: expected CSV ({error})"
+            ) from error
 
 
 def _json_rows(path: Path, columns: Collection[str]) -> Iterator[_Row]:

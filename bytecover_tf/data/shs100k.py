@@ -17,7 +17,6 @@ A set is a work. The split, 8:1:1, is by set. TPPNet and CQT-Net write the three
 lists as <set_id>_<ver_id>, which is read as well.
 """
 
-import logging
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -33,8 +32,6 @@ _SPLIT_FILES: dict[str, Split] = {
 }
 _FIELDS = "set_id, ver_id, title, performer, url, status"
 _YOUTUBE_ID = re.compile(r"(?:[?&]v=|youtu\.be/)([\w-]{11})")
-
-_log = logging.getLogger(__name__)
 
 
 class Listed(NamedTuple):
@@ -82,13 +79,7 @@ def load(root: Path, audio: Path | None = None) -> list[Track]:
             f"{audio}: expected files named <set_id>_<ver_id> or by YouTube id as in "
             f"{root / 'list'}, found none of them"
         )
-    if missing := len(splits) - len(tracks):
-        _log.warning(
-            "SHS100K: %d of %d recordings have no file in %s and are left out",
-            missing,
-            len(splits),
-            audio,
-        )
+    files.warn_of_missing("SHS100K", len(splits), len(tracks), audio)
     return tracks
 
 

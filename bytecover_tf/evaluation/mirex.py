@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from bytecover_tf.data.files import reading_text
 from bytecover_tf.errors import DataError
 from bytecover_tf.files import replacing
 
@@ -61,26 +62,22 @@ def read_distances(path: Path) -> Distances:
     queries: list[str] = []
     rows: list[np.ndarray] = []
     header = ""
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                fields = line.rstrip("\r\n").split("\t")
-                where = f"{path}:{number}"
-                if header:
-                    if line.strip():
-                        queries.append(_query(fields[0], references, where))
-                        rows.append(_row(fields[1:], len(references), where))
-                elif fields[0] == "Q/R":
-                    header = where
-                    _check_header(fields[1:], len(references), where)
-                elif number > 1:
-                    references.append(_reference(fields, len(references) + 1, where))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected UTF-8 text ({error})") from error
-    except OSError as error:
-        raise DataError(
-            f"{path}: expected a file of distances ({error.strerror or error})"
-        ) from error
+    with (
+        reading_text(path, "a file of distances"),
+        open(path, encoding="utf-8-sig") as file,
+    ):
+        for number, line in enumerate(file, 1):
+            fields = line.rstrip("\r\n").split("\t")
+            where = f"{path}:{number}"
+            if header:
+                if line.strip():
+                    queries.append(_query(fields[0], references, where))
+                    rows.append(_row(fields[1:], len(references), where))
+            elif fields[0] == "Q/R":
+                header = where
+                _check_header(fields[1:], len(references), where)
+            elif number > 1:
+                references.append(_reference(fields, len(references) + 1, where))
     if not rows:
         raise DataError(
             f"{path}: expected a line that begins with Q/R and rows of distances after "

@@ -35,7 +35,7 @@ from bytecover_tf.matching.calibration import (
     calibration_for,
 )
 from bytecover_tf.matching.relation import Relation, relation, straightness
-from bytecover_tf.stores.extraction import read_file
+from bytecover_tf.stores.extraction import Reader
 
 CANDIDATES = 100
 """How many recordings a query of four minutes is aligned with."""
@@ -89,13 +89,9 @@ class Query:
         Raises:
             AudioError: it cannot be used.
         """
-        read = read_file(
-            str(path),
-            frontend,
-            with_chroma=True,
-            hearing=hearing,
-            allow_truncated=allow_truncated,
-        )
+        read = Reader(
+            frontend, with_chroma=True, hearing=hearing, allow_truncated=allow_truncated
+        ).read(str(path))
         assert read.features is not None
         assert read.chroma is not None
         artist = read_tags(path).artist

@@ -17,7 +17,7 @@ from bytecover_tf.matching.alignment import Alignment, frame_similarities
 from bytecover_tf.matching.calibration import Calibration
 from bytecover_tf.matching.compiling import compiled
 from bytecover_tf.matching.identification import Query
-from bytecover_tf.stores.extraction import read_file
+from bytecover_tf.stores.extraction import Reader
 from bytecover_tf.terminal import clock, printable
 
 _COLOUR = "#d62728"
@@ -74,13 +74,9 @@ def read_with_picture(
         AudioError: it cannot be used.
     """
     fine = picture_frontend(frontend)
-    read = read_file(
-        path,
-        fine,
-        with_chroma=True,
-        hearing=hearing,
-        allow_truncated=allow_truncated,
-    )
+    read = Reader(
+        fine, with_chroma=True, hearing=hearing, allow_truncated=allow_truncated
+    ).read(path)
     assert read.features is not None
     assert read.chroma is not None
     features = frontend.from_cqt(read.features, fine.pool, path)

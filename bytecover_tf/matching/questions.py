@@ -25,7 +25,7 @@ from bytecover_tf.matching.picture import (
     picture_frontend,
     plot_comparison,
 )
-from bytecover_tf.stores.extraction import read_file
+from bytecover_tf.stores.extraction import Reader
 
 _EVIDENCE = (
     *("similarity", "probability", "score", "transposition", "tempo_ratio"),
@@ -219,7 +219,7 @@ def draw(catalogue: Catalogue, question: Question, path: Path) -> None:
     for recording in (question.first, question.second):
         if recording.id not in chroma:
             raise DataError(f"{recording.path}: no longer in {catalogue.address}")
-        read = read_file(recording.path, fine)
+        read = Reader(fine).read(recording.path)
         assert read.features is not None
         pictured.append(
             Pictured(recording.label, read.features, fine, chroma[recording.id])

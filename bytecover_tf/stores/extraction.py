@@ -164,91 +164,63 @@ class Reader:
     def __call__(self, path: str) -> Extracted | str:
         """Return what was read, or the reason why nothing could be."""
         try:
-            return read_file(
-                path,
-                self.frontend,
-                self.source_pool,
-                self.known,
-                self.with_chroma,
-                self.hearing,
-                self.allow_truncated,
-            )
+            return self.read(path)
         except Exception as error:  # one bad file must not stop a batch
             return explain(error, path)
 
+    def read(self, path: str) -> Extracted:
+        """Read one recording.
 
-def read_file(
-    path: str,
-    frontend: Frontend,
-    source_pool: int = 1,
-    known: frozenset[str] = frozenset(),
-    with_chroma: bool = False,
-    hearing: Hearing | None = None,
-    allow_truncated: bool = False,
-) -> Extracted:
-    """Read one recording.
+        Args:
+            path: an audio file, a `.npy` file with |CQT| of shape (n_bins, frames), or
+                a `.h5` file of published features.
 
-    Args:
-        path: an audio file, a `.npy` file with |CQT| of shape (n_bins, frames), or a
-            `.h5` file of published features.
-        frontend: parameters of the features.
-        source_pool: how many frames a column of a `.npy` file averages.
-        known: content that needs no features.
-        with_chroma: whether to return chroma too.
-        hearing: the network that hears the notes for it; None for chroma of
-            the transform alone.
-        allow_truncated: whether to take what is there of a truncated file.
-
-    Raises:
-        AudioError: the file cannot be used, such as a `.npy` file that `hearing`
-            should hear notes in.
-    """
-    if not os.path.isfile(path) or not os.path.getsize(path):
-        frontend.extract(path)  # raises with the reason
-    status = os.stat(path)
-    try:
-        key = content_hash(path)
-    except OSError as error:
-        raise AudioError(f"{path}: cannot be read: {error.strerror}") from error
-    features, folded = None, None
-    if key not in known:
-        features, folded = _transform(
-            path, frontend, source_pool, with_chroma, hearing, allow_truncated
-        )
-    if folded is not None and not folded.shape[1]:
-        raise AudioError(f"{path}: shorter than one frame of chroma")
-    return Extracted(key, status.st_size, modified_ns(status), features, folded)
-
-
-def _transform(
-    path: str,
-    frontend: Frontend,
-    source_pool: int,
-    with_chroma: bool,
-    hearing: Hearing | None,
-    allow_truncated: bool,
-) -> tuple[np.ndarray, np.ndarray | None]:
-    if path.endswith(".h5"):
-        magnitudes, source_pool = read_published(path, frontend), 1
-    elif path.endswith(".npy"):
+        Raises:
+            AudioError: the file cannot be used, such as a `.npy` file that `hearing`
+                should hear notes in.
+        """
+        if not os.path.isfile(path) or not os.path.getsize(path):
+            self.frontend.extract(path)  # raises with the reason
+        status = os.stat(path)
         try:
-            magnitudes = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise AudioError(f"{path}: not a readable .npy array ({error})") from None
-    else:
-        if with_chroma:
-            return frontend.extract_with_chroma(path, hearing, allow_truncated)
-        return frontend.extract(path, allow_truncated), None
-    features = frontend.from_cqt(magnitudes, source_pool, path)
-    if not with_chroma:
-        return features, None
-    if hearing is not None:
-        raise AudioError(
-            f"{path}: notes are heard in sound, not in a |CQT|; expected an audio "
-            "file, or a catalogue made with --hearing none"
-        )
-    folded = chroma.chroma_of_cqt(magnitudes, source_pool, frontend, path)
-    return features, folded
+            key = content_hash(path)
+        except OSError as error:
+            raise AudioError(f"{path}: cannot be read: {error.strerror}") from error
+        features, folded = None, None
+        if key not in self.known:
+            features, folded = self._transform(path)
+        if folded is not None and not folded.shape[1]:
+            raise AudioError(f"{path}: shorter than one frame of chroma")
+        return Extracted(key, status.st_size, modified_ns(status), features, folded)
+
+    def _transform(self, path: str) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return features, and chroma if it is asked for."""
+        source_pool = self.source_pool
+        if path.endswith(".h5"):
+            magnitudes, source_pool = read_published(path, self.frontend), 1
+        elif path.endswith(".npy"):
+            try:
+                magnitudes = np.load(path, allow_pickle=False)
+            except (ValueError, EOFError) as error:
+                raise AudioError(
+                    f"{path}: not a readable .npy array ({error})"
+                ) from None
+        elif self.with_chroma:
+            return self.frontend.extract_with_chroma(
+                path, self.hearing, self.allow_truncated
+            )
+        else:
+            return self.frontend.extract(path, self.allow_truncated), None
+        features = self.frontend.from_cqt(magnitudes, source_pool, path)
+        if not self.with_chroma:
+            return features, None
+        if self.hearing is not None:
+            raise AudioError(
+                f"{path}: notes are heard in sound, not in a |CQT|; expected an audio "
+                "file, or a catalogue made with --hearing none"
+            )
+        folded = chroma.chroma_of_cqt(magnitudes, source_pool, self.frontend, path)
+        return features, folded
 
 
 def print_failures(report: ExtractionReport) -> None:

@@ -23,7 +23,7 @@ from bytecover_tf.matching.identification import (
     identify,
     nearest,
 )
-from bytecover_tf.stores.extraction import read_file
+from bytecover_tf.stores.extraction import Reader
 
 ENCODER = Encoder(Projection(Frontend()))
 
@@ -35,7 +35,7 @@ def library(tmp_path_factory):
     identity = Identity("e" * 64, ENCODER.frontend, DIM)
     recordings, extracted = [], []
     for path in tunes.audio_files():
-        read = read_file(str(path), ENCODER.frontend, with_chroma=True)
+        read = Reader(ENCODER.frontend, with_chroma=True).read(str(path))
         name = read.key[:16]
         work = path.stem.rpartition("-")[0]
         recordings.append(

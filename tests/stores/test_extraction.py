@@ -17,7 +17,7 @@ from bytecover_tf.errors import AudioError
 from bytecover_tf.features import main
 from bytecover_tf.files import content_hash
 from bytecover_tf.stores import extraction
-from bytecover_tf.stores.extraction import extract_features, read_file
+from bytecover_tf.stores.extraction import Reader, extract_features
 from bytecover_tf.stores.feature_store import FeatureStore
 
 FRONTEND = Frontend(pool=20)
@@ -168,12 +168,12 @@ def test_exit_status_tells_all_some_or_nothing(songs, tmp_path, capsys):
 
 def test_chroma_is_read_where_it_is_asked_for(songs, tmp_path, rng):
     features, chroma = FRONTEND.extract_with_chroma(songs[0])
-    read = read_file(str(songs[0]), FRONTEND, with_chroma=True)
+    read = Reader(FRONTEND, with_chroma=True).read(str(songs[0]))
     np.testing.assert_array_equal(read.features, features)
     np.testing.assert_array_equal(read.chroma, chroma)
-    assert read_file(str(songs[0]), FRONTEND).chroma is None
+    assert Reader(FRONTEND).read(str(songs[0])).chroma is None
     known = frozenset([read.key])
-    again = read_file(str(songs[0]), FRONTEND, known=known, with_chroma=True)
+    again = Reader(FRONTEND, known=known, with_chroma=True).read(str(songs[0]))
     assert (again.key, again.features, again.chroma) == (read.key, None, None)
 
 
@@ -182,19 +182,19 @@ def test_chroma_of_a_precomputed_transform(tmp_path, rng):
     cqt = rng.random((84, 130)).astype(np.float32)
     np.save(path, cqt)
     for source_pool, frames in ((1, 6), (10, 65), (20, 130)):
-        read = read_file(path, FRONTEND, source_pool, with_chroma=True)
+        read = Reader(FRONTEND, source_pool, with_chroma=True).read(path)
         expected = chroma_of_cqt(cqt, source_pool)
         np.testing.assert_array_equal(read.chroma, expected)
         assert read.chroma.shape == (12, frames)
     np.save(path, cqt[:, :15])
     with pytest.raises(AudioError, match=r"cqt\.npy: shorter than one frame of chroma"):
-        read_file(path, Frontend(pool=10), with_chroma=True)
+        Reader(Frontend(pool=10), with_chroma=True).read(path)
 
 
 def test_notes_are_heard_in_a_file(songs, tmp_path):
     path = str(songs[2])
-    plain = read_file(path, FRONTEND, with_chroma=True)
-    heard = read_file(path, FRONTEND, with_chroma=True, hearing=DEFAULT_HEARING)
+    plain = Reader(FRONTEND, with_chroma=True).read(path)
+    heard = Reader(FRONTEND, with_chroma=True, hearing=DEFAULT_HEARING).read(path)
     np.testing.assert_array_equal(heard.features, plain.features)
     stream = StreamedTransform(DEFAULT_HEARING.average)
     stream.add(load_audio(path))
@@ -206,10 +206,10 @@ def test_notes_are_heard_in_a_file(songs, tmp_path):
     precise = DEFAULT_HEARING.chroma(fine.extract(path))
     assert np.corrcoef(heard.chroma.ravel(), precise.ravel())[0, 1] > 0.99
     # As it is read in another process; whoever asks for no chroma gets none.
-    read = extraction.Reader(FRONTEND, with_chroma=True, hearing=DEFAULT_HEARING)
+    read = Reader(FRONTEND, with_chroma=True, hearing=DEFAULT_HEARING)
     ((_, again),) = extraction.ProcessMap(read, 1).map([path])
     np.testing.assert_array_equal(again.chroma, expected)
-    assert read_file(path, FRONTEND, hearing=DEFAULT_HEARING).chroma is None
+    assert Reader(FRONTEND, hearing=DEFAULT_HEARING).read(path).chroma is None
 
 
 def test_no_notes_are_heard_in_a_precomputed_transform(tmp_path, rng):
@@ -217,11 +217,14 @@ def test_no_notes_are_heard_in_a_precomputed_transform(tmp_path, rng):
     np.save(path, rng.random((84, 130)).astype(np.float32))
     reason = r"cqt\.npy: notes are heard in sound.*expected an audio file.*none"
     with pytest.raises(AudioError, match=reason):
-        read_file(path, FRONTEND, with_chroma=True, hearing=DEFAULT_HEARING)
-    read = extraction.Reader(FRONTEND, with_chroma=True, hearing=DEFAULT_HEARING)
+        Reader(FRONTEND, with_chroma=True, hearing=DEFAULT_HEARING).read(path)
+    read = Reader(FRONTEND, with_chroma=True, hearing=DEFAULT_HEARING)
     assert path in read(path)
     # For features alone, nothing is to be heard.
-    assert read_file(path, FRONTEND, hearing=DEFAULT_HEARING).features.shape == (84, 6)
+    assert Reader(FRONTEND, hearing=DEFAULT_HEARING).read(path).features.shape == (
+        84,
+        6,
+    )
 
 
 @pytest.mark.parametrize("frames", [10, 18])
@@ -229,13 +232,13 @@ def test_less_than_one_frame_of_chroma_is_refused(tmp_path, music, frames):
     path = tmp_path / "short.wav"
     soundfile.write(path, music(1)[: 512 * frames], 22050)
     with pytest.raises(AudioError, match=r"short\.wav: shorter than one frame of chr"):
-        read_file(
-            str(path), Frontend(pool=1), with_chroma=True, hearing=DEFAULT_HEARING
+        Reader(Frontend(pool=1), with_chroma=True, hearing=DEFAULT_HEARING).read(
+            str(path)
         )
 
 
 def test_a_network_that_is_gone_is_a_reason(songs, tmp_path):
-    read = extraction.Reader(
+    read = Reader(
         FRONTEND, with_chroma=True, hearing=Hearing(str(tmp_path / "none.onnx"))
     )
     reason = read(str(songs[0]))
@@ -247,7 +250,7 @@ def test_a_file_without_permission_is_one_reason(songs, monkeypatch):
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(extraction, "content_hash", refuse)
-    reason = extraction.Reader(FRONTEND)(str(songs[0]))
+    reason = Reader(FRONTEND)(str(songs[0]))
     assert reason == f"{songs[0]}: cannot be read: Permission denied"
 
 
