@@ -4,7 +4,8 @@ Without this, probabilities use the alignment alone, by a fit that comes with th
 package. First index a manifest of works that the encoder was not trained on, for
 example its validation split. This command then queries its recordings, whole and as
 clips, and fits how similarity and alignment together tell versions from other pairs.
-Some hundred recordings are enough. The printed figures are those of the fit itself.
+A few hundred recordings are enough. The figures that it prints are of the same
+recordings that it was fitted on.
 
 Examples:
   python -m bytecover_tf.index --catalogue known.catalogue --encoder bundle \

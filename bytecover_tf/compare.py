@@ -1,11 +1,11 @@
 """Compare two recordings: do they perform the same work, and where do they match?
 
-Chroma is aligned in all keys, and the embeddings are compared. The probability takes
-the two, before they are heard, to be as likely versions as not. Key and tempo are those
-of B relative to A.
+Chroma is aligned in all keys, and the embeddings are compared. The probability assumes
+that two recordings are as likely to be versions as not before they are heard. Key and
+tempo are those of B relative to A.
 
-The picture shows both transforms, how alike each two moments are once A is raised to
-the key of B, and the path along which they match.
+The picture shows both transforms, how alike any two moments are once A is raised to the
+key of B, and the path along which they match.
 
 Examples:
   python -m bytecover_tf.compare original.flac cover.mp3 --plot match.png

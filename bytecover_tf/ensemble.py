@@ -3,8 +3,9 @@ r"""Join trained encoders into one that finds more, at the cost of all of them.
 Their embeddings are put side by side. The similarity of two recordings becomes the mean
 of the members' similarities, weighted by --shares. Join encoders that make different
 mistakes, because they were trained separately, on other data, or on another input. An
-ensemble gives its members. Where one reads 36 bins an octave (--config notes), those
-that read 12 have these folded out of the 36.
+ensemble that you name is taken apart into its members. If one encoder reads 36 bins an
+octave (--config notes), those that read 12 get them folded out of the 36.
+
 Nothing is trained. You can evaluate, index, calibrate and export the result like any
 other encoder, but you cannot train it further.
 

@@ -1,7 +1,7 @@
 """Find the groups of versions inside a catalogue.
 
 Each recording is compared with its nearest neighbours, and two are linked if they are
-versions with at least the probability --threshold. Recordings with the same work are a
+versions with a probability of --threshold or more. Recordings with the same work are a
 group from the start. Links then join groups, the most probable link first, unless most
 pairs between two groups are not versions. Every link is shown with its evidence: which
 stretches match, by how many semitones the second recording is higher, and its tempo

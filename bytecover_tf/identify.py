@@ -5,10 +5,9 @@ chooses candidates, alignment of the chroma compares them and says where they ma
 
 The table names for each match its probability, the similarity of the embeddings, the
 stretches that match (of the query = of the recording), by how many semitones the
-recording is higher, and its tempo over the query's. The verdict is `version` from a
-probability of 0.5 that hardly any stranger reaches (1 in 100 of the queries without a
-version that the probabilities were fitted on), `unsure` from one that few reach (5 in
-100), else `none`.
+recording is higher, and its tempo over the query's. The verdict is `version` if the
+probability is at least 0.5 and so high that 1 in 100 queries without a version reached
+it when the probabilities were fitted, `unsure` if 5 in 100 reached it, else `none`.
 
 --json prints {"query", "verdict", "matches": [{"work", "recording", "similarity",
 "probability", ...}]}, the most probable first, or {"query", "error"}.

@@ -1,10 +1,10 @@
 r"""Put a music library into a catalogue, to identify covers among its recordings.
 
-Files are decoded, transformed and embedded in parallel. Run again, it adds what is
-new, replaces what has changed and follows what has moved; killed at any moment, the
-same command continues. A file that cannot be used is named and skipped. Works come
-from the manifest; without one, each recording is its own work, unless its tags name
-the work by an ISWC or a MusicBrainz id.
+Files are decoded, transformed and embedded in parallel. A file that cannot be used is
+named and skipped. If the command was killed, run it again and it continues. Later runs
+add what is new, replace what has changed and follow what has moved. Works come from the
+manifest; without one, each recording is its own work, unless its tags name the work by
+an ISWC or a MusicBrainz id.
 
 Examples:
   python -m bytecover_tf.index --catalogue music.catalogue ~/Music

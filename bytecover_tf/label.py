@@ -1,8 +1,8 @@
 """Label recordings with the notes that Basic Pitch hears in them, to train hearing on.
 
 Features, notes and onsets of each file go into one folder. Files are decoded and heard
-in parallel. A file that cannot be used is named and skipped. Killed at any moment, the
-same command continues; run again, it adds only what is new.
+in parallel. A file that cannot be used is named and skipped. If the command was killed,
+run it again and it continues. Later runs add only what is new.
 
 Basic Pitch is needed here and nowhere else:
   pip install --no-deps basic-pitch==0.4.0

@@ -1,9 +1,10 @@
 """Follow a stream, a microphone or a file that grows, and tell when the song changes.
 
 Each change is a line of JSON, {"time", "start", "at", "work", "probability",
-"recording", ...}: `start` and `at` are the seconds of the stream where the song began
-and that had been heard when it was told. `work` is null where none of the catalogue is
-played. A source that breaks is opened again. Ctrl-C ends the command.
+"recording", ...}. `start` is the second of the stream at which the song began, and `at`
+how many seconds had been heard when the command told it. `work` is null while nothing
+of the catalogue is played. A source that breaks is opened again. Ctrl-C ends the
+command.
 
 Examples:
   python -m bytecover_tf.monitor --catalogue music.catalogue http://radio.example/live

@@ -1,8 +1,8 @@
 """Decide what `group` could not: are two recordings versions of one work?
 
-`group` puts links into a queue that are not sure enough to join works, that match over
-a part of a recording, that other pairs speak against, or that join named works. On a
-terminal, this command asks about one after the other. Or one by one:
+`group` queues the links that are not sure enough to join works, that match only a part
+of a recording, that most other pairs contradict, or that would join named works. On a
+terminal, this command asks about one after another. You can also name them:
 
   list             show the questions
   show N           show one; --plot draws where the two match

@@ -1,11 +1,11 @@
 """Write what a catalogue knows into the tags of its files.
 
-The title of the work goes where the format keeps it (WORK, in MP4 and WMA under their
-own names) if the work has a name; the other recordings of the same work go into
-BYTECOVER_VERSIONS. Without --write nothing is changed: what would be is shown.
+If the work has a name, this goes where the format keeps the title of a work (WORK; MP4
+and WMA have their own names for it). The other recordings of the work go into
+BYTECOVER_VERSIONS. Without --write, the command shows the changes and makes none.
 
-Each file is changed in a copy, of which the sound is compared, before the copy takes
-its place. The catalogue follows. mp3, m4a, flac, ogg, opus, wma, wav, aiff, ape and
+A copy of each file gets the tags, and takes the file's place only if it sounds the
+same. The catalogue follows. mp3, m4a, flac, ogg, opus, wma, wav, aiff, ape and
 wavpack can be tagged; others are named and left as they are.
 
 Examples:

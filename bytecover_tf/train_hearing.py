@@ -1,9 +1,9 @@
 """Train the network that hears notes, on recordings that are labelled with them.
 
-Labels come from a teacher (`python -m bytecover_tf.label`), those of melodies from
-scores (`python -m bytecover_tf.synth.draw_melodies`) or from singers. One recording of
-twenty is held out; how well the network hears these is recorded in its file. Killed at
-any moment, the same command continues.
+Labels of notes come from a teacher (`python -m bytecover_tf.label`), those of melodies
+from scores (`python -m bytecover_tf.synth.draw_melodies`) or from singers. One in
+twenty recordings is held out, and the network's file records how well it hears these.
+If the command was killed, run it again and it continues.
 
 On two cores 2 600 steps take 20 to 60 minutes. With a GPU, set KERAS_BACKEND=jax, and
 take larger batches and more steps: recordings lie in the GPU's memory, and crops are

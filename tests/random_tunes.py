@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bytecover_tf.synth.playing.arrange import Part, Performance, PlayedNote
+from bytecover_tf.synth.playing.performance import Part, Performance, PlayedNote
 from bytecover_tf.synth.scores.note import Note
 from bytecover_tf.synth.scores.score import make_score
 

@@ -25,7 +25,8 @@ from benchmarks.common.report import table, write_section
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
 from bytecover_tf.synth.listen import SAMPLES
-from bytecover_tf.synth.playing.arrange import arrange, draw_style
+from bytecover_tf.synth.playing.arrange import arrange
+from bytecover_tf.synth.playing.style import draw_style
 from bytecover_tf.synth.scores.corpora import COLLECTIONS
 from bytecover_tf.synth.scores.library import (
     add_archive_options,

@@ -33,7 +33,7 @@ class HelpFormatter(
     """Keeps the lines of a description, and shows defaults that are worth showing."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default in (None, False, []):
+        if action.default in (None, False, [], ""):
             return action.help
         return super()._get_help_string(action)
 
@@ -301,8 +301,8 @@ def add_calibration_argument(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument(
         "--calibration",
         metavar="FILE",
-        help="a file that `calibrate` wrote (default: calibration.json beside the "
-        "encoder, else the package's own, which uses alignment alone)",
+        help="a file that `calibrate` wrote (default: the one beside the "
+        "encoder, else the package's own, which uses the alignment alone)",
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bytecover_tf.catalogues.rows import Recording
     from bytecover_tf.matching.calibration import Calibration
     from bytecover_tf.matching.grouping import Group
-    from bytecover_tf.matching.merging import Outcome
+    from bytecover_tf.matching.merging import Merging
 
 
 def print_groups(
@@ -72,7 +72,7 @@ def _megabytes(recordings: Sequence[Recording]) -> str:
     return f"{sum(each.size for each in recordings) / 1e6:.1f} MB"
 
 
-def print_outcome(outcome: Outcome, merged: bool) -> None:
+def print_outcome(outcome: Merging, merged: bool) -> None:
     """Print how many recordings were merged, if any could be, and what is open."""
     if merged:
         hint = "; --undo takes that back" if outcome.changed else ""

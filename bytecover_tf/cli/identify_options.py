@@ -37,8 +37,8 @@ def identify_parser(description: str | None) -> argparse.ArgumentParser:
         "--candidates",
         type=arguments.positive_int,
         metavar="N",
-        help="number of recordings to align each query with (default: 100 for four "
-        "minutes, more for less; with --setlist 50 for each minute)",
+        help="number of recordings to align each query with (default: 100 for one of "
+        "four minutes, more for a shorter one; with --setlist, 50 for each minute)",
     )
     _add_forms(parser)
     arguments.add_threads_argument(parser)
@@ -79,7 +79,7 @@ def _add_forms(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(form=FORMS[0])
     group = parser.add_mutually_exclusive_group()
     for form, meaning in (
-        ("json", "one JSON object per query and line"),
+        ("json", "print one JSON object per query, each on a line"),
         ("csv", "one line per match"),
         ("cue", "with --setlist: a cue sheet of one QUERY"),
         ("labels", "with --setlist: a label track of one QUERY for Audacity"),

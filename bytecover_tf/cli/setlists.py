@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bytecover_tf.catalogues.catalogue import Catalogue
     from bytecover_tf.encoders.encoder import Encoder
     from bytecover_tf.matching.calibration import Calibration
-    from bytecover_tf.matching.setlist import Song
+    from bytecover_tf.matching.songs import Song
 
 FORMS = ("table", "json", "csv", "cue", "labels")
 

@@ -1,7 +1,9 @@
 """Search by what another system makes of recordings, handed over in a file.
 
-So that any system can be measured by the same protocol, ties and intervals as an
-encoder of this package. A file of embeddings is a NumPy archive (`numpy.savez`) with
+Any system can thus be measured by the same protocol as an encoder of this package, with
+the same treatment of ties and the same intervals.
+
+A file of embeddings is a NumPy archive (`numpy.savez`) with
 
     ids        (N,) text: a track's id in its data set, or the path of its file
     vectors    (N, dim) numbers

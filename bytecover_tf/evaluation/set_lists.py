@@ -8,11 +8,10 @@ line a song in the order of playing:
     <song>                                     the sequence alone
     <start> <tab> <end> <tab> <song>           with times, in seconds
 
-which is also how MIREX writes labelled stretches of time elsewhere, and how Audacity
-exports labels. The measures are those of the task and of Wang et al., "Automatic set
-list identification and song segmentation for full-length concert videos", ISMIR 2014:
-edit distance and boundary deviation; beside them the share of the time that is
-labelled right.
+MIREX writes labelled stretches of time in the same way elsewhere, and Audacity exports
+labels so. The measures are edit distance and boundary deviation, those of the task and
+of Wang et al., "Automatic set list identification and song segmentation for full-length
+concert videos", ISMIR 2014, and also the share of the time that is labelled right.
 """
 
 from __future__ import annotations

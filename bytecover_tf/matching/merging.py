@@ -13,7 +13,7 @@ from bytecover_tf.matching.questions import keep_queue, queue
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Merging:
     """What was done with the groups that were found.
 
     Attributes:
@@ -27,7 +27,7 @@ class Outcome:
 
 def act_on(
     catalogue: Catalogue, found: Grouping, record: Record, merge: bool = False
-) -> Outcome:
+) -> Merging:
     """Merge the groups that were found if asked to, and queue the links left open.
 
     Args:
@@ -42,7 +42,7 @@ def act_on(
     """
     changed = merge_groups(catalogue, found.groups, record) if merge else 0
     keep_queue(record, found.open)
-    return Outcome(changed, len(queue(catalogue, record)))
+    return Merging(changed, len(queue(catalogue, record)))
 
 
 def merge_groups(

@@ -17,7 +17,8 @@ import numpy as np
 from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.windows import iter_windows
 from bytecover_tf.files import JsonObject
-from bytecover_tf.matching.setlist import MOST, evidence_of, window_matches
+from bytecover_tf.matching.setlist import window_matches
+from bytecover_tf.matching.voting import MOST, evidence_of
 
 if TYPE_CHECKING:
     from bytecover_tf.catalogues.catalogue import Catalogue

@@ -32,7 +32,7 @@ from bytecover_tf.server import (
 )
 from bytecover_tf.server.access import Guard, with_nonce
 from bytecover_tf.server.jobs import Busy
-from bytecover_tf.server.metrics import Measured
+from bytecover_tf.server.operation import CountedApp
 from bytecover_tf.server.pool import TooLarge, TooSlow, WorkerLost
 from bytecover_tf.server.service import Service
 
@@ -88,7 +88,7 @@ def make_app(service: Service) -> ASGIApp:
     app.add_exception_handler(RequestValidationError, _misunderstood)
     app.add_exception_handler(ByteCoverError, _refused)
     app.add_exception_handler(Busy, _busy)
-    return Measured(Guard(app, service.token, service.is_local), service.metrics)
+    return CountedApp(Guard(app, service.token, service.is_local), service.metrics)
 
 
 def status_of(error: ByteCoverError) -> int:

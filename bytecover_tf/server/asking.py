@@ -25,7 +25,7 @@ from bytecover_tf.server.service import Service
 from bytecover_tf.server.sources import Form, receive_form
 
 if TYPE_CHECKING:
-    from bytecover_tf.server.engine import Found
+    from bytecover_tf.server.engine import Answered
 
 LINES = "application/x-ndjson"
 """The kind of an answer that comes line by line."""
@@ -86,7 +86,7 @@ async def answer(request: Request, make_task: Callable[[Form], Task]) -> Respons
         return JSONResponse(_kept(service, await result_of(request, task)))
 
 
-def _kept(service: Service, found: Found) -> JsonObject:
+def _kept(service: Service, found: Answered) -> JsonObject:
     """Return an answer, and keep what pictures of it are drawn from."""
     answer = found["answer"]
     service.metrics.verdicts.labels(answer["verdict"]).inc()

@@ -48,7 +48,7 @@ _MOST_STEPS = 4000
 _PEAKS, _PEAK_RATE = 1200, 8000
 
 
-class Found(TypedDict):
+class Answered(TypedDict):
     """What was found for a request.
 
     Attributes:
@@ -112,7 +112,7 @@ class Engine:
         # Its loops are compiled or loaded now and not in the first request.
         align(*np.zeros((2, 12 * identity.parts, 8), np.uint8))
 
-    def identify(self, emit: Emit, path: str, name: str, top: int) -> Found:
+    def identify(self, emit: Emit, path: str, name: str, top: int) -> Answered:
         """Identify a file; emit the best matches so far.
 
         Args:
@@ -154,7 +154,7 @@ class Engine:
 
     def compare(
         self, emit: Emit, paths: tuple[str, str], names: tuple[str, str]
-    ) -> Found:
+    ) -> Answered:
         """Compare two files.
 
         Args:

@@ -14,7 +14,7 @@ from bytecover_tf.server.engine import EngineSettings
 from bytecover_tf.server.jobs import Gate, Jobs
 from bytecover_tf.server.library import Library
 from bytecover_tf.server.limits import Limits
-from bytecover_tf.server.metrics import Metrics
+from bytecover_tf.server.operation import OperationFigures
 from bytecover_tf.server.pool import Pool
 from bytecover_tf.server.sources import Folders
 
@@ -41,7 +41,7 @@ class Service:
     is_local: bool = True
     record: Record | None = None
     library: Library = field(init=False)
-    metrics: Metrics = field(init=False)
+    metrics: OperationFigures = field(init=False)
     jobs: Jobs = field(init=False)
     gate: Gate = field(init=False)
     answers: Answers = field(default_factory=Answers)
@@ -49,7 +49,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.library = Library(self.catalogue)
-        self.metrics = Metrics(self.pool, self.library)
+        self.metrics = OperationFigures(self.pool, self.library)
         self.jobs = Jobs(self.limits)
         self.gate = Gate(self.limits.waiting + self.pool.workers)
 

@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=int,
         choices=(12, 36),
         default=12,
-        help="of the features; 36 are for networks that read heard notes (default: 12)",
+        help="bins of the features; 36 are for networks that read heard notes",
     )
     parser.add_argument(
         "--pool",

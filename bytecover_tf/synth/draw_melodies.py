@@ -36,8 +36,8 @@ from bytecover_tf.stores.labelled_store import (
 )
 from bytecover_tf.stores.process_map import ProcessMap
 from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
-from bytecover_tf.synth.playing.arrange import Performance
 from bytecover_tf.synth.playing.cover import cover
+from bytecover_tf.synth.playing.performance import Performance
 from bytecover_tf.synth.playing.reperform import reperform
 from bytecover_tf.synth.playing.repertoire import add_repertoire_options, read_works
 from bytecover_tf.synth.playing.transcribe import Transcription, transcribe
@@ -66,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=LabelledStore,
         default=[],
         metavar="STORE",
-        help="labelled recordings, of which versions of those to train on are drawn",
+        help="stores of labelled recordings; versions of their training recordings are "
+        "drawn too",
     )
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "music21", "mido")
@@ -84,10 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{report.drawn} versions drawn, {report.present} were there, "
         f"{len(report.failed)} failed: {options.out}"
     )
-    if not report.failed:
-        return cli.OK
-    done = report.drawn or report.present
-    return cli.SOME_FAILED if done else cli.NOTHING_DONE
+    return cli.status_of(len(report.failed), report.drawn + report.present)
 
 
 @dataclass(frozen=True)

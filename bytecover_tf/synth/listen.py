@@ -25,7 +25,8 @@ from bytecover_tf.errors import AudioError
 from bytecover_tf.files import write_atomically
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
-from bytecover_tf.synth.playing.arrange import Performance, Style
+from bytecover_tf.synth.playing.performance import Performance
+from bytecover_tf.synth.playing.style import Style
 from bytecover_tf.synth.scores.corpora import COLLECTIONS
 from bytecover_tf.synth.scores.library import (
     add_archive_options,

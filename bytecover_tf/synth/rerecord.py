@@ -109,9 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     report = rerecord(paths, options.out, make, hear, options.workers)
     print(f"{report.made} recordings made into works, {len(report.failed)} failed")
-    if not report.failed:
-        return cli.OK
-    return cli.SOME_FAILED if report.made else cli.NOTHING_DONE
+    return cli.status_of(len(report.failed), report.made)
 
 
 def hearing(

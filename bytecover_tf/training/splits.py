@@ -82,4 +82,4 @@ def warn_of_copies(splits: Splits, store: FeatureStore) -> None:
             file=sys.stderr,
         )
     if len(pairs) > 10:
-        print(f"warning: and {len(pairs) - 10} pairs more", file=sys.stderr)
+        print(f"warning: and {len(pairs) - 10} more pairs", file=sys.stderr)

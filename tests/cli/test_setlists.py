@@ -9,7 +9,7 @@ from bytecover_tf.cli import setlists
 from bytecover_tf.cli.setlists import write_timeline, write_timelines
 from bytecover_tf.errors import AudioError, CatalogueError
 from bytecover_tf.matching.identification import Match
-from bytecover_tf.matching.setlist import Song
+from bytecover_tf.matching.songs import Song
 
 FOUND = Match(
     recording(1, work="hey", title='Say "Hey"\x1b[2J', artist="=Band"),

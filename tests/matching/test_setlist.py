@@ -11,17 +11,11 @@ from bytecover_tf.catalogues import Identity, Segmenting, open_catalogue
 from bytecover_tf.catalogues.segments import embed_rows
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import AudioError
-from bytecover_tf.matching import setlist
 from bytecover_tf.matching.calibration import default_calibration
 from bytecover_tf.matching.identification import Match
-from bytecover_tf.matching.setlist import (
-    Song,
-    Vote,
-    runs,
-    settled,
-    timeline,
-    with_gaps,
-)
+from bytecover_tf.matching.setlist import timeline
+from bytecover_tf.matching.songs import Song, settled, with_gaps
+from bytecover_tf.matching.voting import Vote, likeliest, runs
 from bytecover_tf.stores.extraction import Extracted
 
 RATE = 22050
@@ -79,7 +73,7 @@ def best_path(evidence, change):
 @pytest.mark.parametrize("seed", range(8))
 def test_the_path_is_the_best_of_all(seed):
     evidence = np.random.default_rng(seed).normal(0, 2, (6, 4))
-    assert tuple(setlist._likeliest(evidence, 2.0)) == best_path(evidence, 2.0)
+    assert tuple(likeliest(evidence, 2.0)) == best_path(evidence, 2.0)
 
 
 def song(work, start, end, probability=0.9):

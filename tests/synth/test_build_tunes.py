@@ -9,7 +9,8 @@ import soundfile
 
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.synth import build_tunes
-from bytecover_tf.synth.playing.arrange import Performance, Style
+from bytecover_tf.synth.playing.performance import Performance
+from bytecover_tf.synth.playing.style import Style
 from bytecover_tf.synth.scores.note import Note
 from bytecover_tf.synth.scores.score import make_score
 

@@ -8,7 +8,8 @@ from random_tunes import tune
 from bytecover_tf import cli
 from bytecover_tf.errors import AudioError
 from bytecover_tf.synth import listen
-from bytecover_tf.synth.playing.arrange import arrange, draw_style
+from bytecover_tf.synth.playing.arrange import arrange
+from bytecover_tf.synth.playing.style import draw_style
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ import numpy as np
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.synth.drawing.bin_effects import curve
 from bytecover_tf.synth.playing.accompany import CLOSED_HAT, KICK, SNARE
-from bytecover_tf.synth.playing.arrange import Part
+from bytecover_tf.synth.playing.performance import Part
 
 HARMONICS = np.arange(1, 17)
 # How many decibels each role is quieter than the lead.

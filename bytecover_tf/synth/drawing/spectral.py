@@ -18,7 +18,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import DataError
 from bytecover_tf.synth.drawing.bin_effects import record_energy
 from bytecover_tf.synth.drawing.players import ELECTRIC, OVERDRIVEN, overdrive, play
-from bytecover_tf.synth.playing.arrange import Part, Performance
+from bytecover_tf.synth.playing.performance import Part, Performance
 
 # Frames of the transform in one step of the drawing, about a tenth of a second.
 STEP_FRAMES = 5

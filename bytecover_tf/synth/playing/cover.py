@@ -12,7 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from bytecover_tf.synth.playing.accompany import GROOVES
-from bytecover_tf.synth.playing.arrange import Performance, Style, arrange, draw_style
+from bytecover_tf.synth.playing.arrange import arrange
+from bytecover_tf.synth.playing.performance import Performance
+from bytecover_tf.synth.playing.style import Style, draw_style
 from bytecover_tf.synth.scores.score import Score
 from bytecover_tf.synth.scores.works import Work
 

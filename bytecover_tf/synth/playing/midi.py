@@ -1,6 +1,6 @@
 """Write a performance as a standard MIDI file (format 0)."""
 
-from bytecover_tf.synth.playing.arrange import Performance
+from bytecover_tf.synth.playing.performance import Performance
 
 TICKS_PER_QUARTER = 480
 # The tempo that a file without tempo event has: 120 quarter notes a minute.

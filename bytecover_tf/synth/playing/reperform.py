@@ -14,7 +14,7 @@ import numpy as np
 
 from bytecover_tf.errors import DataError
 from bytecover_tf.synth.playing.accompany import CLOSED_HAT, KICK, SNARE
-from bytecover_tf.synth.playing.arrange import Part, Performance, PlayedNote
+from bytecover_tf.synth.playing.performance import Part, Performance, PlayedNote
 from bytecover_tf.synth.playing.transcribe import Transcription
 
 FEWEST_NOTES = 20

@@ -12,7 +12,7 @@ import numpy as np
 from bytecover_tf import cli
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.data import tunes
-from bytecover_tf.synth.playing.arrange import usual_tempo
+from bytecover_tf.synth.playing.style import usual_tempo
 from bytecover_tf.synth.scores.library import (
     add_archive_options,
     chosen_archives,

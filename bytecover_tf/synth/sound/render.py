@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from bytecover_tf.errors import AudioError
-from bytecover_tf.synth.playing.arrange import Performance
 from bytecover_tf.synth.playing.midi import midi_bytes
+from bytecover_tf.synth.playing.performance import Performance
 
 SAMPLE_RATE = 22050
 GAIN = 0.4

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bytecover_tf.errors import AudioError
-from bytecover_tf.synth.playing.arrange import Performance, Style, arrange, draw_style
+from bytecover_tf.synth.playing.arrange import arrange
+from bytecover_tf.synth.playing.performance import Performance
+from bytecover_tf.synth.playing.style import Style, draw_style
 from bytecover_tf.synth.scores.score import Score
 from bytecover_tf.synth.scores.works import Work
 from bytecover_tf.synth.sound.render import SOUNDFONTS, render

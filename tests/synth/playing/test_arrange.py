@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from bytecover_tf.synth.playing.accompany import CLOSED_HAT
-from bytecover_tf.synth.playing.arrange import LEADS, Style, arrange, draw_style
+from bytecover_tf.synth.playing.arrange import arrange
+from bytecover_tf.synth.playing.style import LEADS, Style, draw_style
 from bytecover_tf.synth.scores.note import Note
 from bytecover_tf.synth.scores.score import make_score
 

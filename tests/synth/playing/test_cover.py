@@ -1,8 +1,8 @@
 import numpy as np
 
 from bytecover_tf.synth.playing.accompany import GROOVES, PATTERNS
-from bytecover_tf.synth.playing.arrange import Style
 from bytecover_tf.synth.playing.cover import fuller, vary
+from bytecover_tf.synth.playing.style import Style
 
 
 def test_players_join_an_arrangement():

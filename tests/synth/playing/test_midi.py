@@ -1,8 +1,8 @@
 import music21
 import pytest
 
-from bytecover_tf.synth.playing.arrange import Part, Performance, PlayedNote
 from bytecover_tf.synth.playing.midi import midi_bytes
+from bytecover_tf.synth.playing.performance import Part, Performance, PlayedNote
 
 MELODY = (PlayedNote(0.0, 0.5, 60, 90), PlayedNote(0.5, 0.25, 64, 80))
 DRUMS = (PlayedNote(0.0, 0.1, 36, 70),)

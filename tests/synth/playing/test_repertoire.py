@@ -2,8 +2,8 @@ import pytest
 from random_tunes import tune
 
 from bytecover_tf.data import tunes
-from bytecover_tf.synth.playing.arrange import usual_tempo
 from bytecover_tf.synth.playing.repertoire import EXCERPT_SECONDS, choose_works
+from bytecover_tf.synth.playing.style import usual_tempo
 
 
 def test_works_of_the_embedded_sets_unseen_splits_are_left_out():

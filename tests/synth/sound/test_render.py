@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bytecover_tf.errors import AudioError
-from bytecover_tf.synth.playing.arrange import Part, Performance, PlayedNote
+from bytecover_tf.synth.playing.performance import Part, Performance, PlayedNote
 from bytecover_tf.synth.sound import render as module
 from bytecover_tf.synth.sound.render import SAMPLE_RATE, SOUNDFONTS, render
 

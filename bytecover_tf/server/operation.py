@@ -19,7 +19,7 @@ from bytecover_tf.server.pool import Pool
 _SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
-class Metrics:
+class OperationFigures:
     """The figures of one server.
 
     Args:
@@ -61,7 +61,7 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class Measured:
+class CountedApp:
     """Counts the requests that pass.
 
     Args:
@@ -69,7 +69,7 @@ class Measured:
         metrics: where they are counted.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: OperationFigures) -> None:
         self._app = app
         self._metrics = metrics
 
