@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,6 +48,9 @@ from export.compact import compact
 from export.companions import LICENCE, write_companions, write_sums
 from export.graphs import Graphs, write_saved_model
 from export.serving import write_serving_files
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 _FORMAT = 1
 _READS = {
@@ -242,7 +245,7 @@ class _Writer:
                     network = LiteNetwork(path, self._original.frontend, source)
                     self._add(path.name, network.run, source, precision)
 
-    def _onnx_file(self, graph: Any, source: str, precision: str) -> None:
+    def _onnx_file(self, graph: ModelProto, source: str, precision: str) -> None:
         import onnxruntime
 
         suffix = "" if precision == "float32" else f"_{precision}"
@@ -267,7 +270,7 @@ class _Writer:
         if source == "features" and precision != "float32":
             self.files[-1]["tunes"] = self._map_on_tunes(path)
 
-    def _add(self, name: str, run: Any, source: str, precision: str) -> None:
+    def _add(self, name: str, run: parity.Run, source: str, precision: str) -> None:
         measured = parity.check(run, self._cases, source, precision, name)
         path = self._folder / name
         self.files.append(

@@ -15,7 +15,6 @@ import wave
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder
-from bytecover_tf.files import SUMS, content_hash
+from bytecover_tf.files import SUMS, JsonObject, content_hash
 
 # Licence of the package and its encoders.
 LICENCE = "Apache-2.0"
@@ -123,8 +122,8 @@ output [
 def write_companions(
     folder: Path,
     original: Encoder,
-    facts: dict[str, Any],
-    files: Sequence[dict[str, Any]],
+    facts: JsonObject,
+    files: Sequence[JsonObject],
 ) -> None:
     """Write all of them but the sums.
 
@@ -184,9 +183,7 @@ def write_sums(folder: Path) -> None:
     (folder / SUMS).write_text("".join(lines))
 
 
-def _card(
-    frontend: Frontend, facts: dict[str, Any], files: Sequence[dict[str, Any]]
-) -> str:
+def _card(frontend: Frontend, facts: JsonObject, files: Sequence[JsonObject]) -> str:
     licence = facts["licence"]
     head = {
         "license": licence.lower() if licence else "other",

@@ -35,7 +35,9 @@ _KEPT = [
 ]
 
 
-def convert(function: Any, batch: str = "batch", length: str = "frames") -> Any:
+def convert(
+    function: Any, batch: str = "batch", length: str = "frames"
+) -> onnx.ModelProto:
     """Return a traced function as an ONNX model.
 
     Args:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,11 @@ from bytecover_tf.errors import ByteCoverError
 from bytecover_tf.files import JsonObject
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
+
+if TYPE_CHECKING:
+    import onnx
+
+Run = Callable[[np.ndarray], np.ndarray]
 
 BATCHES = (1, 3, 8)
 FRAMES = (2, 13, 40, 110)
@@ -88,7 +93,7 @@ def make_cases(model: ByteCover | Ensemble, frontend: Frontend) -> list[Case]:
     return cases
 
 
-def check_in_half(graph: Any, cases: list[Case], name: str) -> JsonObject:
+def check_in_half(graph: onnx.ModelProto, cases: list[Case], name: str) -> JsonObject:
     """Compare a float16 graph, computed in half precision, with the model.
 
     ONNX Runtime computes it in float32 on a CPU, where nothing overflows that does so
@@ -131,7 +136,7 @@ def _frame_samples(frontend: Frontend) -> int:
 
 
 def check(
-    run: Callable[[np.ndarray], np.ndarray],
+    run: Run,
     cases: list[Case],
     source: str,
     precision: str,

@@ -37,6 +37,7 @@ from bytecover_tf.catalogues.rows import (
     Row,
 )
 from bytecover_tf.errors import CatalogueError
+from bytecover_tf.files import JsonObject
 from bytecover_tf.terminal import without_password
 
 _ADDRESS = re.compile(
@@ -140,7 +141,7 @@ class MilvusCatalogue(Catalogue):
             timeout=_TIMEOUT,
         )
 
-    def _index(self, index: dict[str, Any]) -> Any:
+    def _index(self, index: JsonObject) -> Any:
         parameters = self._client.prepare_index_params()
         parameters.add_index("embedding", index_name="embedding", **index)
         return parameters
@@ -227,7 +228,7 @@ class MilvusCatalogue(Catalogue):
         """Return the packed chroma of a row's columns."""
         return b"".join(b64decode(values[name]) for name in self._chroma_fields)
 
-    def _scan(self, columns: list[str], condition: str) -> Iterator[dict[str, Any]]:
+    def _scan(self, columns: list[str], condition: str) -> Iterator[JsonObject]:
         for block in self._blocks(columns, condition):
             yield from block
 
@@ -285,7 +286,7 @@ class MilvusCatalogue(Catalogue):
                 self._change_index(wanted)
         return None if wanted is _EXACT else IndexQuality(rows, self.recall())
 
-    def _change_index(self, index: dict[str, Any]) -> None:
+    def _change_index(self, index: JsonObject) -> None:
         client, name = self._client, self._collection
         # Only what is flushed gets an index.
         client.flush(name)
@@ -310,7 +311,7 @@ class MilvusCatalogue(Catalogue):
                     timeout=_TIMEOUT,
                 )
 
-    def _values(self, row: Row) -> dict[str, Any]:
+    def _values(self, row: Row) -> JsonObject:
         """Return a row's columns, each part of the chroma as a text of its own."""
         if row.chroma is not None:
             row = replace(row, chroma=row.chroma[:, :_FRAMES])

@@ -16,11 +16,11 @@ are not read.
 
 import re
 from pathlib import Path
-from typing import Any
 
 from bytecover_tf.data import files
 from bytecover_tf.data.track import Split, Track
 from bytecover_tf.errors import DataError
+from bytecover_tf.files import JsonObject
 
 _SPLITS: dict[str, Split] = {
     "data_train.parquet": "train",
@@ -73,7 +73,7 @@ def load(root: Path, audio: Path | None = None) -> list[Track]:
     return tracks
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def _read(path: Path) -> list[JsonObject]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
@@ -88,9 +88,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
                 f"{path}: expected the columns {', '.join(columns)}, found no "
                 + ", ".join(missing)
             )
-        rows: list[dict[str, Any]] = parquet.read_table(
-            path, columns=columns
-        ).to_pylist()
+        rows: list[JsonObject] = parquet.read_table(path, columns=columns).to_pylist()
     except (OSError, ArrowException) as error:
         raise DataError(f"{path}: expected a Parquet file ({error})") from error
     for number, row in enumerate(rows, 1):

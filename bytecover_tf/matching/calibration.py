@@ -34,7 +34,7 @@ import numpy as np
 
 from bytecover_tf.encoders.pretrained import locate
 from bytecover_tf.errors import DataError, EncoderError
-from bytecover_tf.files import json_object, write_atomically
+from bytecover_tf.files import JsonObject, json_object, write_atomically
 
 if TYPE_CHECKING:
     from bytecover_tf.catalogues.identity import Identity
@@ -431,7 +431,7 @@ def fit(
     return replace(fitted, origin=origin)
 
 
-def quality(calibration: Calibration, pairs: Pairs, labels: Labels) -> dict[str, Any]:
+def quality(calibration: Calibration, pairs: Pairs, labels: Labels) -> JsonObject:
     """Measure a calibration on labelled pairs.
 
     Each query is asked twice: without its versions, and with one of them. If it has

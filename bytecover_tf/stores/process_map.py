@@ -12,14 +12,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.errors import WorkerError
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
-class ProcessMap:
+class ProcessMap(Generic[Result]):
     """Runs a reader of files over processes, surviving the death of one.
 
     Attributes:
@@ -32,14 +34,14 @@ class ProcessMap:
         WorkerError: no process can be started here, whatever the file.
     """
 
-    read: Callable[[str], Any]
+    read: Callable[[str], Result]
     workers: int | None = None
 
-    def map(self, paths: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    def map(self, paths: Sequence[str]) -> Iterator[tuple[str, Result | str]]:
         """Yield each path with its result, in the order of completion."""
         waiting = deque(paths)
         while True:
-            pending: dict[Future, str] = {}
+            pending: dict[Future[Result], str] = {}
             try:
                 yield from self._map(waiting, pending)
                 return
@@ -50,15 +52,15 @@ class ProcessMap:
                     yield path, self._alone(path)
 
     def _map(
-        self, waiting: deque[str], pending: dict[Future, str]
-    ) -> Iterator[tuple[str, Any]]:
+        self, waiting: deque[str], pending: dict[Future[Result], str]
+    ) -> Iterator[tuple[str, Result]]:
         count = self.workers or usable_cores()
         with self._executor(count) as pool, _ended_if_left():
             while waiting or pending:
                 # A short queue, so that the features in memory stay few.
                 while waiting and len(pending) < 2 * count:
                     with _no_interrupts():
-                        future = pool.submit(_read, waiting[0])
+                        future: Future[Result] = pool.submit(_read, waiting[0])
                     # Count it only now: a broken pool raises at submission too.
                     pending[future] = waiting.popleft()
                 done, _ = wait(pending, return_when=FIRST_COMPLETED)
@@ -66,7 +68,7 @@ class ProcessMap:
                     result = future.result()
                     yield pending.pop(future), result
 
-    def _alone(self, path: str) -> Any:
+    def _alone(self, path: str) -> Result | str:
         with self._executor(1) as pool:
             try:
                 with _no_interrupts():
@@ -78,7 +80,8 @@ class ProcessMap:
                     "there memory for them, and can they import this package?"
                 ) from None
             try:
-                return pool.submit(_read, path).result()
+                result: Result = pool.submit(_read, path).result()
+                return result
             except BrokenProcessPool:
                 return f"{path}: the decoder crashed"
 

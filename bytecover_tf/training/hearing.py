@@ -13,7 +13,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -201,7 +200,7 @@ class _Backup(keras.callbacks.Callback):
         super().__init__()
         self._network, self._path = network, path
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         save_model(self._network, self._path, FRONTENDS["cqt36"], {"epoch": epoch + 1})
 
 

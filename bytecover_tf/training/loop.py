@@ -22,7 +22,6 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -227,7 +226,7 @@ class _TripletJoins(keras.callbacks.Callback):
         super().__init__()
         self._epoch = epoch
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self.model.triplet_weight is not None:
             self.model.triplet_weight.assign(float(epoch >= self._epoch))
 

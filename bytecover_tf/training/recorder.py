@@ -7,7 +7,6 @@ import io
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -77,7 +76,7 @@ class Recorder(keras.callbacks.Callback):
         self._state = state
         self._began = time.monotonic()
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Start the clock."""
         self._began = time.monotonic()
 
@@ -88,7 +87,7 @@ class Recorder(keras.callbacks.Callback):
         self._copy = self.model.network.encoder(self._copy)
         return self._copy
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Validate and write."""
         logs = {} if logs is None else logs
         if not np.isfinite(logs.get("loss", 0.0)):

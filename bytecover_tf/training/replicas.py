@@ -22,6 +22,7 @@ import keras
 import numpy as np
 
 from bytecover_tf.errors import ClusterError, ConfigError
+from bytecover_tf.files import JsonObject
 from bytecover_tf.layers.collective import synchronise
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Replicas:
         if self.is_chief:
             self.wait()
 
-    def check_same(self, facts: dict[str, Any]) -> None:
+    def check_same(self, facts: JsonObject) -> None:
         """Check that all hosts are about to do the same.
 
         Args:
@@ -189,7 +190,7 @@ class Replicas:
             return strategy.reduce("MEAN", strategy.run(on_replica, (batch,)), None)
 
         model.stop_training = False
-        logs: dict[str, Any] = {}
+        logs: dict[str, float] = {}
         with _lost_host():
             if not model.optimizer.built:
                 with strategy.scope():
@@ -256,8 +257,8 @@ def join() -> Replicas:
     return Replicas(tf.distribute.MirroredStrategy(devices))
 
 
-def _flat(facts: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(facts: JsonObject, prefix: str = "") -> JsonObject:
+    flat: JsonObject = {}
     for name, value in facts.items():
         if isinstance(value, dict):
             flat.update(_flat(value, f"{prefix}{name}."))
@@ -266,7 +267,7 @@ def _flat(facts: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _cluster() -> dict[str, Any]:
+def _cluster() -> JsonObject:
     """Return the hosts by kind that `TF_CONFIG` names; empty if there are none."""
     text = os.environ.get("TF_CONFIG", "")
     if not text:
