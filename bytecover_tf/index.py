@@ -30,8 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("expected a FOLDER or --manifest")
 
     from bytecover_tf.catalogues import Segmenting
-    from bytecover_tf.catalogues.indexing import find_files, index_files, prune
+    from bytecover_tf.catalogues.finding import find_files
+    from bytecover_tf.catalogues.indexing import index_files
     from bytecover_tf.catalogues.opening import open_to_index
+    from bytecover_tf.catalogues.pruning import prune
 
     files = find_files(options.folders, options.manifest)
     for line in files.found.left_out():

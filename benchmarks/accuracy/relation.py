@@ -34,8 +34,8 @@ from bytecover_tf.matching import relation
 from bytecover_tf.matching.alignment import align
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.labelled_store import LabelledStore
-from bytecover_tf.synth.rerecord import RAGGED, Take, play
 from bytecover_tf.synth.sound.sound_effects import SAMPLE_RATE, record, release
+from bytecover_tf.synth.sound.takes import RAGGED, Take, play
 
 PASSAGE_SECONDS, SHORTEST_SECONDS = 85.0, 30.0
 # By how much another performance is slower or faster, at least and at most.

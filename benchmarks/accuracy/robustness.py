@@ -33,10 +33,10 @@ from bytecover_tf.matching.identification import Query
 from bytecover_tf.metrics import score_queries
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.synth.playing.repertoire import excerpt
-from bytecover_tf.synth.rerecord import Take, play
 from bytecover_tf.synth.scores.pop909 import list_songs, read_song
 from bytecover_tf.synth.scores.works import Work
 from bytecover_tf.synth.sound.sound_effects import SAMPLE_RATE
+from bytecover_tf.synth.sound.takes import Take, play
 from bytecover_tf.synth.sound.versions import list_versions, perform
 
 ENCODERS = ("bytecover-small", "bytecover-base")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from bytecover_tf.catalogues.indexing import find_files, index_files
+from bytecover_tf.catalogues.finding import find_files
+from bytecover_tf.catalogues.indexing import index_files
 from bytecover_tf.catalogues.opening import open_to_index
 
 

@@ -19,8 +19,8 @@ from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.data.files import recordings
-from bytecover_tf.synth.rerecord import Take, play
 from bytecover_tf.synth.sound.sound_effects import SAMPLE_RATE, record, release
+from bytecover_tf.synth.sound.takes import Take, play
 
 # What a place of a set holds: a song of the catalogue, another one, a medley.
 KINDS, SHARES = ("known", "unknown", "medley"), (0.65, 0.2, 0.15)

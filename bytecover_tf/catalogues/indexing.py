@@ -7,18 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from pathlib import Path
 
 from bytecover_tf.catalogues.catalogue import Catalogue, Place, place_of
 from bytecover_tf.catalogues.identifiers import EXPECTED, is_work_identifier, tidy
 from bytecover_tf.catalogues.packing import pack
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.catalogues.segments import embed_rows
-from bytecover_tf.catalogues.tags import TAG_NAMES, TAGS_READ, read_tags
-from bytecover_tf.data import manifest as manifests
-from bytecover_tf.data.files import Found, existing_folder, search_all
+from bytecover_tf.catalogues.tags import TAGS_READ, read_tags
 from bytecover_tf.encoders.encoder import Encoder
-from bytecover_tf.errors import CatalogueError, DataError
 from bytecover_tf.files import JsonObject, is_gone
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.extraction import Extracted, Reader
@@ -121,59 +117,6 @@ def index_files(
     )
     run = _Indexing(catalogue, load, ordered, works or {}, facts or {}, read, again)
     return run.run(workers, ray)
-
-
-def prune(catalogue: Catalogue, folders: Iterable[str], even_many: bool = False) -> int:
-    """Remove the recordings below some folders whose file is gone.
-
-    A file that merely cannot be seen is not gone. A disk that is not mounted leaves
-    an empty folder behind, so nothing is removed if a folder of recordings is empty
-    now, or if most recordings are gone.
-
-    Args:
-        catalogue: to be pruned.
-        folders: recordings elsewhere are kept, as their disk may not be mounted.
-        even_many: whether to remove recordings in these cases too.
-
-    Returns:
-        The number of recordings removed.
-
-    Raises:
-        CatalogueError: so much is gone that a disk may not be mounted; nothing was
-            removed.
-    """
-    tops = tuple(os.path.join(os.path.abspath(folder), "") for folder in folders)
-    below = [item for item in catalogue.recordings() if item.path.startswith(tops)]
-    gone = [recording for recording in below if is_gone(recording.path)]
-    if not even_many:
-        _check_meant(catalogue.address, gone, len(below))
-    catalogue.remove([recording.id for recording in gone])
-    return len(gone)
-
-
-# It is no surprise if most of so few recordings are gone.
-_FEW = 4
-
-
-def _check_meant(address: str, gone: Sequence[Recording], among: int) -> None:
-    """Refuse a removal that looks as if a disk were not mounted."""
-    emptied = {_nearest_folder(recording.path) for recording in gone}
-    emptied = {folder for folder in emptied if not os.listdir(folder)}
-    reasons = [f"{folder} is empty now" for folder in sorted(emptied)]
-    if len(gone) > _FEW and 2 * len(gone) > among:
-        reasons.append(f"{len(gone)} of {among} recordings are gone")
-    if reasons:
-        raise CatalogueError(
-            f"{address}: nothing was removed, because a disk may not be mounted: "
-            f"{'; '.join(reasons)}. If they are gone for good, add --prune-many"
-        )
-
-
-def _nearest_folder(path: str) -> str:
-    """Return the deepest existing folder above a path."""
-    while not os.path.isdir(path):
-        path = os.path.dirname(path)
-    return path
 
 
 class _Indexing:
@@ -428,52 +371,3 @@ class _Indexing:
                 != recording.content
             ]
         )
-
-
-@dataclass
-class Files:
-    """What is to be indexed.
-
-    Attributes:
-        paths: of the recordings, absolute.
-        works: label of the composition by path, for what a manifest lists.
-        facts: by path, what the manifest says in columns named like fields of `Tags`.
-        found: what the folders hold, including what is left out.
-    """
-
-    paths: list[str]
-    works: dict[str, str]
-    facts: dict[str, dict[str, str]]
-    found: Found
-
-
-def find_files(folders: Iterable[str | Path], manifest: Path | None = None) -> Files:
-    """Look for recordings in folders and in a manifest.
-
-    Args:
-        folders: folders or single files.
-        manifest: as `bytecover_tf.data.manifest` reads it.
-
-    Raises:
-        DataError: a folder is missing, the manifest is malformed, or there are no
-            recordings.
-    """
-    works, facts = {}, {}
-    if manifest is not None:
-        for track in manifests.load(manifest):
-            works[os.path.abspath(track.path)] = track.work
-        columns = manifests.load_columns(manifest, TAG_NAMES)
-        facts = {os.path.abspath(path): told for path, told in columns.items()}
-    folders = list(folders)
-    for folder in folders:
-        if not os.path.isfile(folder):
-            existing_folder(folder)
-    found = search_all(folders)
-    paths = [*works, *(os.path.abspath(path) for path in found.recordings)]
-    if not paths:
-        reasons = [f"{path}: {reason}" for path, reason in found.unreadable.items()]
-        raise DataError(
-            f"{', '.join(map(str, folders))}: expected recordings, found none"
-            + "".join(f"; {reason}" for reason in reasons)
-        )
-    return Files(list(dict.fromkeys(paths)), works, facts, found)

@@ -36,7 +36,7 @@ def _list(catalogue: Catalogue, options: argparse.Namespace) -> int:
 
 
 def _verify(catalogue: Catalogue, options: argparse.Namespace) -> int:
-    from bytecover_tf.catalogues.indexing import find_files
+    from bytecover_tf.catalogues.finding import find_files
 
     paths: list[str] = []
     if options.names:

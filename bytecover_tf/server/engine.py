@@ -14,7 +14,8 @@ import numpy as np
 
 from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.decoding import iter_audio
-from bytecover_tf.catalogues.indexing import find_files, index_files
+from bytecover_tf.catalogues.finding import find_files
+from bytecover_tf.catalogues.indexing import index_files
 from bytecover_tf.catalogues.opening import open_with_encoder
 from bytecover_tf.errors import AudioError, CatalogueError
 from bytecover_tf.files import JsonObject

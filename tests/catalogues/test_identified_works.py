@@ -10,7 +10,8 @@ from catalogue_rows import IDENTITY, whole
 from projection import DIM, FRONTEND, Projection, Serial
 
 from bytecover_tf.catalogues import Identity, indexing, lance, open_catalogue, rows
-from bytecover_tf.catalogues.indexing import find_files, index_files
+from bytecover_tf.catalogues.finding import find_files
+from bytecover_tf.catalogues.indexing import index_files
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.matching.grouping import Group
 

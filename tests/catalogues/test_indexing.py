@@ -9,7 +9,9 @@ import soundfile
 from projection import DIM, FRONTEND, Projection, Serial
 
 from bytecover_tf.catalogues import Identity, Segmenting, indexing, open_catalogue
-from bytecover_tf.catalogues.indexing import find_files, index_files, prune
+from bytecover_tf.catalogues.finding import find_files
+from bytecover_tf.catalogues.indexing import index_files
+from bytecover_tf.catalogues.pruning import prune
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import CatalogueError, DataError

@@ -16,8 +16,9 @@ from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
 from bytecover_tf.stores.note_store import NoteStore
 from bytecover_tf.synth import rerecord
-from bytecover_tf.synth.rerecord import Rerecorder, Take, draw_take, hearing, play
+from bytecover_tf.synth.rerecord import Rerecorder, hearing
 from bytecover_tf.synth.sound.sound_effects import SAMPLE_RATE
+from bytecover_tf.synth.sound.takes import Take, draw_take, play
 
 FRONTEND = Frontend(pool=20)
 
