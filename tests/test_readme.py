@@ -78,7 +78,7 @@ def test_commands_use_options_that_exist(command, capsys):
 
 def test_a_page_one_click_away_lists_every_command_with_its_guide():
     assert "(docs/commands.md)" in PAGES[0].read_text()
-    row = r"^\| `python -m (\S+)` \| \[.*\]\(\w+\.md\S*\).* \|$"
+    row = r"^\| `python -m (\S+)` \| \[.*\]\([\w-]+\.md\S*\).* \|$"
     listed = re.findall(row, (ROOT / "docs" / "commands.md").read_text(), re.M)
     expected = {f"bytecover_tf.{name}" for name in SUBCOMMANDS} | {"export"}
     assert expected <= set(listed)
