@@ -47,6 +47,12 @@ class KerasNetwork:
     """
 
     def __init__(self, model: Any, frontend: Frontend) -> None:
+        import keras
+
+        if keras.backend.backend() == "tensorflow":
+            # XLA, which Keras takes by default, compiles a network anew for each
+            # length of recordings. That takes seconds and makes nothing faster.
+            model.jit_compile = False
         self._model = model
         self.frontend = frontend
         self.dim = model.dim
