@@ -134,6 +134,13 @@ def test_no_command_imports_another(name):
     assert not [other for other in IMPORTS[name] if room(other) == "commands"]
 
 
+@pytest.mark.parametrize(
+    "name", [n for n in sorted(MODULES) if n.startswith("benchmarks.")]
+)
+def test_benchmarks_call_the_engines_of_commands(name):
+    assert not [other for other in IMPORTS[name] if room(other) == "commands"]
+
+
 def test_no_modules_import_each_other_in_a_circle():
     finished = set()
 

@@ -24,11 +24,11 @@ import numpy as np
 from benchmarks.common.report import table, write_section
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
-from bytecover_tf.synth.listen import SAMPLES
 from bytecover_tf.synth.playing.arrange import arrange
 from bytecover_tf.synth.playing.style import draw_style
 from bytecover_tf.synth.scores.corpora import COLLECTIONS
 from bytecover_tf.synth.scores.library import (
+    A_FEW,
     add_archive_options,
     chosen_archives,
     read_scores,
@@ -94,7 +94,7 @@ def main() -> None:
             Path(folder, "scores.jsonl"),
             archives,
             os.cpu_count() or 1,
-            SAMPLES,
+            A_FEW,
         )
     rng = np.random.default_rng(0)
     clock, music = Clock(), 0.0

@@ -27,8 +27,8 @@ from bytecover_tf.progress import progress_bar
 from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
 from bytecover_tf.synth.playing.performance import Performance
 from bytecover_tf.synth.playing.style import Style
-from bytecover_tf.synth.scores.corpora import COLLECTIONS
 from bytecover_tf.synth.scores.library import (
+    A_FEW,
     add_archive_options,
     chosen_archives,
     read_scores,
@@ -38,8 +38,6 @@ from bytecover_tf.synth.scores.works import Work
 from bytecover_tf.synth.sound.sound_effects import release, write_sound
 from bytecover_tf.synth.sound.versions import Version, list_versions, perform
 
-# Files read of each collection; the tune books are a few large ones.
-SAMPLES = {collection.name: 5 for collection in COLLECTIONS}
 # Fine enough to see single notes: 0.12 s a frame.
 FRONTEND = Frontend(pool=5)
 PICTURES = ("the features of its sound", "features drawn without sound", "the notes")
@@ -69,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.out / "scores.jsonl",
         chosen_archives(options),
         usable_cores(),
-        SAMPLES,
+        A_FEW,
         options.seed,
     )
     groups = group_works(scores)

@@ -22,6 +22,9 @@ from bytecover_tf.synth.scores.corpora import (
 )
 from bytecover_tf.synth.scores.score import Score, score_from_dict
 
+A_FEW = {collection.name: 5 for collection in COLLECTIONS}
+"""Files to read of each collection for a sample; tune books are a few large ones."""
+
 
 def add_archive_options(parser: argparse.ArgumentParser, done: str) -> None:
     """Add an option for each collection that is an archive of its own.
