@@ -30,6 +30,20 @@ def seeded():
     keras.utils.set_random_seed(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def few_cases():
+    """Have exports compared with their model on few and short recordings.
+
+    The transform of all that a real export compares takes half a minute.
+    """
+    from export import parity
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parity, "BATCHES", (1, 3))
+        patch.setattr(parity, "FRAMES", (2, 13))
+        yield
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(7)

@@ -1,9 +1,12 @@
+import os
+
 import keras
 import numpy as np
 import pytest
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.model_file import save_model
+from bytecover_tf.files import lock
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 
@@ -36,19 +39,34 @@ def _make_model(**settings):
 
 
 @pytest.fixture(scope="session")
-def encoder_path(tmp_path_factory):
-    """An encoder.keras of a small network with random weights."""
-    path = tmp_path_factory.mktemp("encoder") / "encoder.keras"
-    save_model(_make_model(), path, Frontend(), {"seed": 3})
-    return path
+def exported(tmp_path_factory, few_cases):
+    """A folder with an encoder and its bundle, which all workers of pytest share.
 
-
-@pytest.fixture(scope="session")
-def bundle(encoder_path, tmp_path_factory):
-    """A bundle with every variant of that encoder."""
+    Whoever changes a file of it takes a copy.
+    """
     from export import PRECISIONS
     from export.bundle import export
 
-    out = tmp_path_factory.mktemp("export") / "bundle"
-    export(encoder_path, out, precisions=PRECISIONS)
-    return out
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent  # each worker has a folder of its own within that
+    folder = base / "exported"
+    with lock(base / "exported.lock", wait=True):
+        if not (folder / "bundle").exists():
+            folder.mkdir(exist_ok=True)
+            path = folder / "encoder.keras"
+            save_model(_make_model(), path, Frontend(), {"seed": 3})
+            export(path, folder / "bundle", precisions=PRECISIONS)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoder_path(exported):
+    """An encoder.keras of a small network with random weights."""
+    return exported / "encoder.keras"
+
+
+@pytest.fixture(scope="session")
+def bundle(exported):
+    """A bundle with every variant of that encoder."""
+    return exported / "bundle"

@@ -26,10 +26,10 @@ from bytecover_tf.errors import EncoderError
 from bytecover_tf.evaluation.protocol import evaluate_tracks
 from bytecover_tf.models.ensemble import Ensemble
 from bytecover_tf.stores.feature_store import FeatureStore
-from export import PRECISIONS, inference
+from export import PRECISIONS, inference, parity
 from export import bundle as bundle_module
 from export.__main__ import main
-from export.parity import FRAMES, ParityError, in_float64
+from export.parity import BATCHES, FRAMES, ParityError, in_float64
 
 VARIANTS = [
     (f"encoder_{source}{suffix}.onnx", source, precision)
@@ -87,6 +87,20 @@ def test_manifest_names_what_is_there(bundle, manifest, encoder_path):
         if path.is_file() and path.name not in ("manifest.json", "SHA256SUMS")
     }
     assert manifest["sums"] == everything
+
+
+@pytest.mark.slow
+def test_an_export_agrees_on_every_batch_of_every_length(
+    encoder_path, tmp_path, monkeypatch
+):
+    # Other tests compare on fewer. An export that differed would raise.
+    monkeypatch.setattr(parity, "BATCHES", BATCHES)
+    monkeypatch.setattr(parity, "FRAMES", FRAMES)
+    made = bundle_module.export(encoder_path, tmp_path / "b", precisions=PRECISIONS)
+    assert len(made["files"]) == len(VARIANTS) + 2
+    for file in made["files"]:
+        assert file["parity"]["batches"] == (1, 3, 8)
+        assert file["parity"]["frames"] == (2, 13, 40, 110)
 
 
 def test_int8_reports_its_loss_of_map(manifest):
