@@ -12,9 +12,12 @@ from bytecover_tf.stores.process_map import ProcessMap
 
 # A command that reads two files for ever, each in a process that says who it is.
 FOR_EVER = """
-import os, sys, time
+import os, signal, sys, time
 from bytecover_tf import cli
 from bytecover_tf.stores.process_map import ProcessMap
+
+# It is ignored by what a shell starts in the background, and by all that this starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def read(path):
     with open(path, "w") as file:
