@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bytecover_tf.audio.chroma import PITCH_CLASSES, overall_weights, part_weights
+from bytecover_tf.audio.streaming import mean_blocks
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.errors import DataError
 
@@ -35,6 +36,11 @@ from bytecover_tf.errors import DataError
 # and ends takes a stricter measure.
 _SCORE_THRESHOLD = 1.1
 _PLACE_THRESHOLD = 1.4
+
+# A coarse look takes the mean of so many frames for one, and compares each by itself.
+# Chosen on joined passages and long songs, see benchmarks/experiments.md.
+_LOOK_POOL = 3
+_LOOK_THRESHOLD = 0.9
 
 # Frequencies 1 to 6 of the ring of pitch classes, orthonormal: the real and imaginary
 # part of each, and that of 6, which is real. A constant has none of them.
@@ -75,6 +81,10 @@ class Alignment:
         return (self.reference_end - self.reference_start) / length
 
 
+NOTHING = Alignment(0.0, 0, 0, 0, 0, 0)
+"""No stretch matches."""
+
+
 def align(query: np.ndarray, reference: np.ndarray) -> Alignment:
     """Find the stretches of two recordings that match best.
 
@@ -106,6 +116,36 @@ def align_many(
         return list(
             pool.map(lambda other: _align(frames, _Frames.of(other)), references)
         )
+
+
+def look_at_many(
+    query: np.ndarray, references: Sequence[np.ndarray], workers: int | None = None
+) -> np.ndarray:
+    """Say roughly how well a query would align with each of several references.
+
+    Takes a ninth of the time or less. The scores are comparable with each other, not
+    with those of an alignment. They mean little where either recording lasts less than
+    a minute.
+
+    Args:
+        query: uint8 chroma (12 * parts, n).
+        references: uint8 chroma (12 * parts, m) each.
+        workers: threads; by default one per core.
+
+    Returns:
+        (number of references,), larger for more likely versions.
+
+    Raises:
+        DataError: an array has another shape, or another number of parts.
+    """
+    frames = _Frames.of(query, _LOOK_POOL)
+
+    def look(other: np.ndarray) -> float:
+        coarse = _Frames.of(other, _LOOK_POOL)
+        return _best_key(frames, coarse, _LOOK_THRESHOLD, reach=0).score
+
+    with ThreadPoolExecutor(workers or usable_cores()) as pool:
+        return np.array(list(pool.map(look, references)))
 
 
 def prepare() -> None:
@@ -148,8 +188,8 @@ class _Frames:
     spectra: np.ndarray
 
     @classmethod
-    def of(cls, chroma: np.ndarray) -> _Frames:
-        """Prepare uint8 chroma (12 * parts, n)."""
+    def of(cls, chroma: np.ndarray, pool: int = 1) -> _Frames:
+        """Prepare uint8 chroma (12 * parts, n), the mean of `pool` frames as one."""
         chroma = np.asarray(chroma)
         if chroma.ndim != 2 or not len(chroma) or len(chroma) % PITCH_CLASSES:
             raise DataError(
@@ -157,7 +197,10 @@ class _Frames:
                 f"several parts, found {chroma.shape}"
             )
         parts = len(chroma) // PITCH_CLASSES
-        spectra = _WAVES @ chroma.reshape(parts, PITCH_CLASSES, -1).astype(np.float32)
+        values = chroma.astype(np.float32)
+        if pool > 1:
+            values = mean_blocks(values, pool)
+        spectra = _WAVES @ values.reshape(parts, PITCH_CLASSES, -1)
         norm = np.sqrt((spectra * spectra).sum(axis=1, keepdims=True))
         spectra *= np.where(norm > 0.1, 1 / np.maximum(norm, 0.1), 0)
         return cls(spectra)
@@ -187,35 +230,62 @@ class _Frames:
         return _Frames(turn @ self.spectra)
 
 
-def _align(query: _Frames, reference: _Frames) -> Alignment:
+@dataclass(frozen=True)
+class _BestKey:
+    """The key and the weights of the parts by which a pair matches best.
+
+    Attributes:
+        score: as of an `Alignment`; 0 if nothing matches.
+        transposition: semitones to raise the query by, 0 to 11.
+        weights: of the parts, (parts,).
+    """
+
+    score: float
+    transposition: int
+    weights: np.ndarray
+
+
+def _best_key(
+    query: _Frames, reference: _Frames, threshold: float, reach: int
+) -> _BestKey:
+    """Compare two recordings in all keys."""
     if len(query.spectra) != len(reference.spectra):
         raise DataError(
             f"expected chroma of as many parts, found {len(query.spectra)} in the "
             f"query and {len(reference.spectra)} in the reference"
         )
-    from bytecover_tf.matching.best_paths import best_places, best_scores
+    from bytecover_tf.matching.best_paths import best_scores
 
-    nothing = Alignment(0.0, 0, 0, 0, 0, 0)
+    ways = part_weights(len(query.spectra))
+    found = _BestKey(0.0, 0, ways[0])
     if not query.count or not reference.count:
-        return nothing
+        return found
     size = (query.count * reference.count) ** 0.25
-    score, transposition, best_pair = 0.0, 0, None
-    for weights in part_weights(len(query.spectra)):
-        pair = query.weighted(weights), reference.among(weights)
+    for weights in ways:
         scores = best_scores(
-            pair[0].by_frame, pair[1].spectra, np.float32(_SCORE_THRESHOLD)
+            query.weighted(weights).by_frame,
+            reference.among(weights).spectra,
+            np.float32(threshold),
+            reach,
         ).astype(float)
         best = scores.max()
         chance = (scores.sum() - best) / (len(scores) - 1)
-        if best > 0 and (best_pair is None or (best - chance) / size > score):
-            score, transposition = (best - chance) / size, int(scores.argmax())
-            best_pair = pair
-    if best_pair is None:
-        return nothing
+        if (best - chance) / size > found.score:
+            found = _BestKey((best - chance) / size, int(scores.argmax()), weights)
+    return found
+
+
+def _align(query: _Frames, reference: _Frames) -> Alignment:
+    key = _best_key(query, reference, _SCORE_THRESHOLD, reach=1)
+    if not key.score:
+        return NOTHING
+    from bytecover_tf.matching.best_paths import best_places
+
     places = best_places(
-        best_pair[0].raised(transposition).by_frame,
-        best_pair[1].spectra,
+        query.weighted(key.weights).raised(key.transposition).by_frame,
+        reference.among(key.weights).spectra,
         np.float32(_PLACE_THRESHOLD),
     )
     # From -5 to 6.
-    return Alignment(score, (transposition + 5) % PITCH_CLASSES - 5, *places)
+    transposition = (key.transposition + 5) % PITCH_CLASSES - 5
+    return Alignment(key.score, transposition, *places)

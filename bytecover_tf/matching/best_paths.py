@@ -48,10 +48,11 @@ _compiled = partial(compiled, fastmath=True)
 
 
 @_compiled
-def best_scores(query, reference, threshold):
+def best_scores(query, reference, threshold, reach):
     """Return the score of the best path in each transposition, from 0 to 11.
 
     Takes spectra (n, parts, 11) and (parts, 11, m), and memory that is linear in both.
+    Similarities are averaged over the frames up to `reach`, 0 or 1, before and after.
     """
     count, length = len(query), reference.shape[2]
     strips = -(-length // _STRIP)
@@ -63,7 +64,7 @@ def best_scores(query, reference, threshold):
     for strip in range(strips):
         width = _cut(reference, strip, spectra)
         for i in range(count):
-            _turn(i, query, spectra, products, similarity)
+            _turn(i, query, spectra, products, similarity, reach)
             _tally(similarity, width, i, in_query, in_reference[strip])
         _standardize(in_reference[strip], count)
         _void(in_reference[strip], width)
@@ -79,7 +80,7 @@ def best_scores(query, reference, threshold):
         scores[:] = 0
         weights[:] = 0
         for i in range(count):
-            _turn(i, query, spectra, products, similarity)
+            _turn(i, query, spectra, products, similarity, reach)
             now, then = weights[i % 2], weights[1 - i % 2]
             reached, last = scores[i % 3], scores[(i + 2) % 3]
             before = scores[(i + 1) % 3]
@@ -173,18 +174,18 @@ def _cut(reference, strip, spectra):
 
 
 @_compiled
-def _turn(i, query, spectra, products, similarity):
+def _turn(i, query, spectra, products, similarity, reach):
     """Fill in the similarities (12 * strip) of row i in all keys; i goes up from 0.
 
     `products` (3, 11 * wide) keeps what the query's frames i - 1, i and i + 1 give.
     """
     last, here, coming = products[(i + 2) % 3], products[i % 3], products[(i + 1) % 3]
-    if i == 0:
+    if i == 0 or reach == 0:
         last[:] = 0
         here[:] = 0
-        _multiply(query[0], spectra, here)
+        _multiply(query[i], spectra, here)
     coming[:] = 0
-    if i + 1 < len(query):
+    if i + 1 < len(query) and reach > 0:
         _multiply(query[i + 1], spectra, coming)
     _to_keys(last, here, coming, similarity)
 

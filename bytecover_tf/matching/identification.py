@@ -27,7 +27,7 @@ from bytecover_tf.cores import usable_cores
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import AudioError, explain
 from bytecover_tf.files import JsonObject
-from bytecover_tf.matching.alignment import Alignment, align_many, prepare
+from bytecover_tf.matching.alignment import Alignment, prepare
 from bytecover_tf.matching.calibration import (
     LEAST,
     Calibration,
@@ -35,6 +35,7 @@ from bytecover_tf.matching.calibration import (
     calibration_for,
 )
 from bytecover_tf.matching.relation import Relation, relation, straightness
+from bytecover_tf.matching.screening import align_likely
 from bytecover_tf.stores.extraction import Reader
 
 CANDIDATES = 100
@@ -292,7 +293,7 @@ class Comparison:
             frame_seconds: duration of a frame of chroma.
             workers: threads; by default one per core.
         """
-        alignments = align_many(query.chroma, chroma, workers)
+        alignments = align_likely(query.chroma, chroma, similarity, workers)
         pairs = Pairs.of(query.chroma, chroma, alignments, similarity, among)
         return cls(query, recordings, chroma, alignments, pairs, frame_seconds)
 

@@ -7,7 +7,12 @@ import pytest
 
 from bytecover_tf.errors import DataError
 from bytecover_tf.matching import compiling
-from bytecover_tf.matching.alignment import Alignment, align, align_many
+from bytecover_tf.matching.alignment import (
+    Alignment,
+    align,
+    align_many,
+    look_at_many,
+)
 from bytecover_tf.matching.best_paths import _STRIP
 
 
@@ -76,16 +81,16 @@ def correlations(query, reference, weights):
     )
 
 
-def reference_path(query, reference, threshold, shares):
+def reference_path(query, reference, threshold, shares, reach=1):
     """The best path without transposition, in plain loops with a trace back."""
     alike = correlations(query, reference, shares)
     n, m = alike.shape
     similarity = np.zeros((n, m))
     for i in range(n):
         for j in range(m):
-            for d in (-1, 0, 1):
+            for d in range(-reach, reach + 1):
                 if 0 <= i + d < n and 0 <= j + d < m:
-                    similarity[i, j] += alike[i + d, j + d] / 3
+                    similarity[i, j] += alike[i + d, j + d] / (2 * reach + 1)
     weights = np.zeros((n, m))
     for i in range(n):
         for j in range(m):
@@ -150,17 +155,49 @@ def test_scores_and_places_equal_plain_loops(seed, parts, length, start):
 
 def reference_alignment(query, reference, weights):
     """The alignment by one way to weigh the parts."""
+    score, transposition = reference_key(query, reference, 1.1, weights)
+    turned = raised(query, transposition)
+    _, places = reference_path(turned, reference, 1.4, weights)
+    return Alignment(score, transposition, *places)
+
+
+def reference_key(query, reference, threshold, weights, reach=1):
+    """The score of the best key, and that key."""
     best = {
-        key: reference_path(raised(query, key), reference, 1.1, weights)[0]
+        key: reference_path(raised(query, key), reference, threshold, weights, reach)[0]
         for key in range(-5, 7)
     }
     transposition = max(best, key=lambda semitones: best[semitones])
     score = best.pop(transposition)
     chance = np.mean(list(best.values()))
-    turned = raised(query, transposition)
-    _, places = reference_path(turned, reference, 1.4, weights)
     size = (query.shape[1] * reference.shape[1]) ** 0.25
-    return Alignment((score - chance) / size, transposition, *places)
+    return (score - chance) / size, transposition
+
+
+@pytest.mark.parametrize("parts", [1, 5])
+def test_a_coarse_look_equals_plain_loops_over_means(parts):
+    query = parts_of(*(melody(91, seed) for seed in range(parts)))
+    references = [
+        parts_of(*(melody(length, 9 + seed) for seed in range(parts)))
+        for length in (60, 3 * _STRIP + 40)
+    ]
+    references[1][:, 200:260] = raised(query[:, 20:80], 4)
+
+    def coarse(chroma):
+        count = chroma.shape[1] // 3
+        return np.stack(
+            [chroma[:, 3 * t : 3 * t + 3].mean(axis=1) for t in range(count)], axis=1
+        )
+
+    expected = [
+        max(
+            reference_key(coarse(query), coarse(one), 0.9, weights, reach=0)[0]
+            for weights in ways(parts)
+        )
+        for one in references
+    ]
+    assert look_at_many(query, references) == pytest.approx(expected, rel=1e-3)
+    assert expected[1] > 2 * expected[0]
 
 
 def test_versions_may_share_harmony_or_melody():
@@ -262,8 +299,9 @@ def test_other_shapes_are_refused():
         align(np.zeros((80, 10), np.uint8), melody(10, 1))
     with pytest.raises(DataError, match="3 in the query and 1 in the reference"):
         align(np.zeros((36, 10), np.uint8), melody(10, 1))
-    with pytest.raises(DataError, match=r"\(12,\)"):
-        align_many(melody(10, 1), [np.zeros(12, np.uint8)])
+    for many in (align_many, look_at_many):
+        with pytest.raises(DataError, match=r"\(12,\)"):
+            many(melody(10, 1), [np.zeros(12, np.uint8)])
 
 
 def test_without_a_place_for_a_cache_it_is_compiled_all_the_same(monkeypatch):
