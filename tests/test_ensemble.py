@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import keras
@@ -20,32 +21,42 @@ from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
 
 FRONTEND = Frontend(pool=20)
+NAMES = ("first", "second")
 
 
-@pytest.fixture
-def members(tmp_path):
-    """Files of two networks that differ in all but the frontend."""
-    networks = {
-        "first": {"width": 2, "embedding_dim": 8},
-        "second": {"width": 3, "salience": 2, "pitch_classes": True, "bnneck": False},
-    }
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Two networks that differ in all but the frontend, and both in one file."""
+    folder = tmp_path_factory.mktemp("files")
+    networks = [
+        {"width": 2, "embedding_dim": 8},
+        {"width": 3, "salience": 2, "pitch_classes": True, "bnneck": False},
+    ]
     seen = {
         "first": {"data": "tunes", "works": ["b", "a"], "content": ["2"]},
         "second": {"data": "folder", "works": ["c"], "content": ["2", "1"]},
     }
-    for name, arguments in networks.items():
+    keras.utils.set_random_seed(0)
+    for name, arguments in zip(NAMES, networks, strict=True):
         model = ByteCover(Architecture(blocks=(1, 1, 1, 1), **arguments))
         model.build((None, 84, None, 1))
         facts = {"trained_on": seen[name], "seed": name}
-        save_model(model, tmp_path / f"{name}.keras", FRONTEND, facts)
-    return [str(tmp_path / f"{name}.keras") for name in networks]
+        save_model(model, folder / f"{name}.keras", FRONTEND, facts)
+    members = [str(folder / f"{name}.keras") for name in NAMES]
+    out = folder / "folder" / "both.keras"
+    assert ensemble.main([*members, "--out", str(out)]) == 0
+    return folder
 
 
 @pytest.fixture
-def joined(members, tmp_path):
-    out = tmp_path / "folder" / "both.keras"
-    assert ensemble.main([*members, "--out", str(out)]) == 0
-    return out
+def members(files, tmp_path):
+    """Files of the two networks, which a test may change."""
+    return [shutil.copy(files / f"{name}.keras", tmp_path) for name in NAMES]
+
+
+@pytest.fixture
+def joined(files):
+    return files / "folder" / "both.keras"
 
 
 def test_similarity_is_the_mean_of_the_members(members, joined, rng):

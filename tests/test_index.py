@@ -25,18 +25,20 @@ from bytecover_tf.identify import main as identify_main
 from bytecover_tf.index import main
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
+from export.bundle import export
 
 pytest.importorskip("lancedb")
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run directory with an untrained encoder."""
+    """An export of an untrained encoder, which loads without TensorFlow."""
     folder = tmp_path_factory.mktemp("run")
     model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
     model.build((None, 84, None, 1))
     save_model(model, folder / "encoder.keras", Frontend(pool=20), {})
-    return folder
+    export(folder / "encoder.keras", folder / "bundle", ["onnx"], ["features"])
+    return folder / "bundle"
 
 
 @pytest.fixture

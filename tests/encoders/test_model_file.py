@@ -1,4 +1,5 @@
 import json
+import shutil
 import sys
 import zipfile
 from contextlib import suppress
@@ -48,12 +49,19 @@ def test_a_full_disk_keeps_what_was_saved_before(tmp_path, room):
     assert load_model(path)[1]["epoch"] == 1
 
 
-@pytest.fixture
-def saved(tmp_path):
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
     model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=2))
     model.build((None, 84, None, 1))
-    save_model(model, tmp_path / "encoder.keras", Frontend(), {})
-    return tmp_path / "encoder.keras"
+    path = tmp_path_factory.mktemp("original") / "encoder.keras"
+    save_model(model, path, Frontend(), {})
+    return path
+
+
+@pytest.fixture
+def saved(original, tmp_path):
+    """A file of an encoder that a test may damage."""
+    return Path(shutil.copy(original, tmp_path))
 
 
 def rewrite(path, member, content):

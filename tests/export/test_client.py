@@ -393,17 +393,6 @@ def test_the_client_needs_no_tensorflow():
     assert result.stdout.strip() == "False"
 
 
-# -- last, so that the server need not start again -------------------------------
-
-
-def test_a_server_that_dies_while_it_answers(server, features):
-    clients = [ServingClient(server.address(p), FRONTEND) for p in PROTOCOLS]
-    server.plan(die=True)
-    for client in clients:
-        with pytest.raises(EncoderError, match="unavailable after 5 tries"):
-            client.embed_features(features)
-
-
 def answering(*parts, pause=0.0):
     """Serve one answer to whoever connects; return the address and what was asked."""
     asked = []
@@ -472,3 +461,14 @@ def test_an_embedding_of_zeros_is_refused(client, features, monkeypatch):
     monkeypatch.setattr(client._served._server, "predict", lambda *_: zeros)
     with pytest.raises(EncoderError, match="an embedding of zeros"):
         client.embed_features(features[:1])
+
+
+# -- last, so that the server need not start again -------------------------------
+
+
+def test_a_server_that_dies_while_it_answers(server, features):
+    clients = [ServingClient(server.address(p), FRONTEND) for p in PROTOCOLS]
+    server.plan(die=True)
+    for client in clients:
+        with pytest.raises(EncoderError, match="unavailable after 5 tries"):
+            client.embed_features(features)

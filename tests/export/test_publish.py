@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import onnx
 import pytest
@@ -11,18 +13,30 @@ from bytecover_tf.errors import EncoderError
 from export.publish import publish
 
 
-@pytest.fixture
-def published(tmp_path, monkeypatch, make_model):
-    monkeypatch.setattr(pretrained, "WEIGHTS", tmp_path / "weights")
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def original(make_model, tmp_path_factory):
+    """A folder with an encoder, a card, and what publishing makes of them."""
+    folder = tmp_path_factory.mktemp("published")
     model = make_model(salience=3, input_power=0.5)
     trained = {"data": "drawn", "works": ["a"], "content": ["b"]}
     init = {"path": "/home/somebody/init.keras", "trained_on": trained}
     facts = {"trained_on": trained, "init": init, "teacher": init, "seed": 3}
     facts["members"] = [{"trained_on": trained, "init": init}]
-    save_model(model, tmp_path / "encoder.keras", Frontend(pool=20), facts)
-    (tmp_path / "card.md").write_text("# A card")
-    return publish(tmp_path / "encoder.keras", "bytecover-toy", tmp_path / "card.md")
+    save_model(model, folder / "encoder.keras", Frontend(pool=20), facts)
+    (folder / "card.md").write_text("# A card")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pretrained, "WEIGHTS", folder / "weights")
+        publish(folder / "encoder.keras", "bytecover-toy", folder / "card.md")
+    return folder
+
+
+@pytest.fixture
+def published(original, tmp_path, monkeypatch):
+    """The published encoder in a copy of that folder, as if it were the package's."""
+    shutil.copytree(original, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(pretrained, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "weights" / "bytecover-toy"
 
 
 def test_a_published_encoder_has_a_name(published, tmp_path, rng):

@@ -43,18 +43,20 @@ def test_training_runs_and_resumes_on_jax(on_jax, small_set, tmp_path):
         rows.append(f"{track.id},{track.work},{track.id}.npy,{track.split}")
     (tmp_path / "manifest.csv").write_text("\n".join(rows))
     code = (
-        "import sys, keras\n"
+        "import keras, json, sys\n"
         "from bytecover_tf.train import main\n"
         "assert keras.backend.backend() == 'jax'\n"
-        "sys.exit(main(sys.argv[1:]))"
+        "for arguments in map(json.loads, sys.argv[1:]):\n"
+        "    assert main(arguments) == 0"
     )
     settings = ["blocks=(1,1,1,1)", "width=4", "crop_frames=(16,)", "steps_per_epoch=8",
                 "works_per_batch=4", "learning_rate=1e-3", "epochs=2"]  # fmt: skip
     run = tmp_path / "run"
-    data = ["--data", "manifest", "--data-root", tmp_path / "manifest.csv"]
+    data = ["--data", "manifest", "--data-root", str(tmp_path / "manifest.csv")]
     overrides = [part for setting in settings for part in ("--set", setting)]
-    on_jax(code, *data, "--source-pool", "100", "--run-dir", run, *overrides)
-    on_jax(code, "--run-dir", run, "--resume", "--set", "epochs=4")
+    begin = [*data, "--source-pool", "100", "--run-dir", str(run), *overrides]
+    resume = ["--run-dir", str(run), "--resume", "--set", "epochs=4"]
+    on_jax(code, json.dumps(begin), json.dumps(resume))
     figures = json.loads((run / "metrics.json").read_text())
     assert figures["epochs"] == 4
     assert "jax" in figures["versions"]
@@ -63,6 +65,7 @@ def test_training_runs_and_resumes_on_jax(on_jax, small_set, tmp_path):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_training_with_scores_runs_on_jax(on_jax, small_set, tmp_path):
     tracks, store = small_set
     with NoteWriter(store.path, 84) as writer:

@@ -1,5 +1,6 @@
 import json
 import zlib
+from functools import partialmethod
 from types import SimpleNamespace
 
 import numpy as np
@@ -70,9 +71,18 @@ def store(tmp_path_factory):
     )
 
 
-@pytest.fixture(autouse=True)
-def short_epochs(monkeypatch):
-    monkeypatch.setattr(hearing, "_STEPS_PER_EPOCH", 2)
+@pytest.fixture(scope="module", autouse=True)
+def short_epochs():
+    """Have epochs of two steps, and networks that XLA need not compile first.
+
+    tests/test_train_hearing.py trains as users do.
+    """
+    model = hearing._TrainedOnTable
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hearing, "_STEPS_PER_EPOCH", 2)
+        without_xla = partialmethod(model.compile, jit_compile=False)
+        patch.setattr(model, "compile", without_xla)
+        yield
 
 
 def request(store, **changes):
@@ -97,7 +107,7 @@ def kill_after(lines):
 
 
 @pytest.fixture(scope="module")
-def finished(store, tmp_path_factory):
+def finished(store, short_epochs, tmp_path_factory):
     """A run from beginning to end, with all that it read and told."""
     run = SimpleNamespace(lines=[], drawn=[], held=[], trained_on=[])
     made, get, hold = NoteCrops.__init__, NoteCrops.__getitem__, NoteTable.__init__
@@ -116,7 +126,6 @@ def finished(store, tmp_path_factory):
         return get(self, number)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hearing, "_STEPS_PER_EPOCH", 2)
         patch.setattr(NoteTable, "__init__", noted_table)
         patch.setattr(NoteCrops, "__init__", noted)
         patch.setattr(NoteCrops, "__getitem__", noted_batch)
@@ -239,6 +248,7 @@ def test_it_learns_which_notes_sound(store, tmp_path):
     assert measured["notes_correlation"] > 0.7
 
 
+@pytest.mark.slow
 def test_it_learns_and_resumes_on_jax(on_jax, store, tmp_path):
     pytest.importorskip("jax")
     melodies = fill(
@@ -335,6 +345,6 @@ def test_several_stores_are_read(store, tmp_path):
     ],
 )
 def test_impossible_numbers_are_refused(wrong, monkeypatch):
-    monkeypatch.undo()
+    monkeypatch.setattr(hearing, "_STEPS_PER_EPOCH", 100)
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         HearingRequest(("labelled",), **wrong)

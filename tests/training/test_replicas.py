@@ -197,6 +197,7 @@ def settings(*more):
     return [part for setting in (*SETTINGS, *more) for part in ("--set", setting)]
 
 
+@pytest.mark.slow
 def test_a_host_with_other_settings_is_refused(data, tmp_path):
     run = tmp_path / "run"
     command = [*data, *settings(), "--run-dir", str(run)]
