@@ -209,6 +209,8 @@ def _new(request: HearingRequest) -> NoteNetwork:
     model = NoteNetwork(request.filters, request.kernels)
     model.build((None, FRONTENDS["cqt36"].n_bins, FRAMES, 1))
     model.compile(keras.optimizers.Adam(_schedule(request)))
+    # If the first step made its variables, TensorFlow would trace that step twice.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 

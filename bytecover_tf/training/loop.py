@@ -198,6 +198,8 @@ def _new(
         model.build((None, store.frontend.n_bins, None, 1))
         take_hearing(network)
         model.compile(make_optimizer(config), jit_compile=False)
+        # If the first step made its variables, TensorFlow would trace that step twice.
+        model.optimizer.build(model.trainable_variables)
     if teacher is not None and config.reconfigure:
         network.take_extractor(teacher)
     origin = None
