@@ -87,11 +87,14 @@ def small_set(tmp_path):
 @pytest.fixture
 def on_jax():
     """Run Python code on Keras's JAX backend; return what it prints."""
+    # Most of the time goes into compiling initialisers, a minute more if optimised.
+    quick = "--xla_backend_optimization_level=0"
+    backend = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": quick}
 
     def run(code, *arguments):
         result = subprocess.run(
             [sys.executable, "-c", code, *map(str, arguments)],
-            env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+            env={**os.environ, **backend},
             capture_output=True,
             text=True,
             check=False,

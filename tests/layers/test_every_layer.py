@@ -216,11 +216,8 @@ def test_jax_gives_the_same(on_jax, rng, tmp_path):
         inputs = inputs_of(case, rng)[0]
         np.save(tmp_path / f"{case}.npy", inputs)
         expected[case] = np.asarray(model(inputs))
-    # Most of the time goes into compiling initialisers, a minute more if optimised.
     on_jax(
-        "import os, sys\n"
-        "os.environ['XLA_FLAGS'] = '--xla_backend_optimization_level=0'\n"
-        "import jax, keras, numpy as np\n"
+        "import sys, jax, keras, numpy as np\n"
         "import bytecover_tf.models.bytecover\n"
         "assert keras.backend.backend() == 'jax'\n"
         "folder, *cases = sys.argv[1:]\n"
