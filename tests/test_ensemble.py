@@ -71,7 +71,7 @@ def test_similarity_is_the_mean_of_the_members(members, joined, rng):
 
 
 def test_shares_weigh_the_members(members, tmp_path, rng):
-    features = [rng.random((84, n)).astype(np.float32) for n in (30, 47, 30)]
+    features = rng.random((3, 84, 30)).astype(np.float32)
     out = tmp_path / "weighted.keras"
     ensemble.main([*members, "--shares", "3", "1", "--out", str(out)])
     found = load_encoder(out).embed_features(features)
@@ -91,7 +91,7 @@ def test_an_ensemble_gives_its_members(members, joined, tmp_path, rng):
     assert [member["seed"] for member in info["members"]] == [
         *("first", "second", "first")
     ]
-    features = [rng.random((84, n)).astype(np.float32) for n in (30, 47)]
+    features = rng.random((2, 84, 30)).astype(np.float32)
     pair, alone, three = (
         np.prod(load_encoder(path).embed_features(features), axis=0).sum()
         for path in (joined, members[0], out)

@@ -56,7 +56,7 @@ class Learner(keras.Model):
         >>> from bytecover_tf.models.architecture import Architecture
         >>> network = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
         >>> learner = Learner(network, num_works=2)
-        >>> learner.compile("adam")
+        >>> learner.compile("adam", jit_compile=False)
         >>> features = keras.random.uniform((4, 84, 20, 1))
         >>> history = learner.fit(features, ops.arange(4) // 2, verbose=0).history
         >>> sorted(history)

@@ -4,6 +4,19 @@ import pytest
 from benchmarks.speed import gpu_step
 
 
+@pytest.fixture(autouse=True)
+def without_xla(monkeypatch):
+    """Spare networks of some steps the time that XLA takes to compile them."""
+    make_model = gpu_step.make_model
+
+    def made(*arguments):
+        model = make_model(*arguments)
+        model.jit_compile = False
+        return model
+
+    monkeypatch.setattr(gpu_step, "make_model", made)
+
+
 def test_operations_are_those_of_the_convolutions():
     model = keras.Sequential(
         [
