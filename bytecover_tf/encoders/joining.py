@@ -20,8 +20,9 @@ def join(
 ) -> tuple[Ensemble, Frontend, JsonObject]:
     """Join trained encoders into one.
 
-    The members of an ensemble join one by one, and divide its share. Where some read 36
-    bins an octave, those of 12 read the same features through a layer that folds them.
+    An ensemble among them is taken apart: its members join one by one and divide its
+    share. If some encoders read 36 bins an octave, those that read 12 get the same
+    features through a layer that folds them.
 
     Args:
         members: two or more encoders that read the same features: names that come

@@ -29,8 +29,8 @@ def locate(path: str | Path) -> Path:
 
     Args:
         path: a name of `pretrained_names`, or a path, which is returned as it is.
-            The name stands for what comes with the package even where there is a
-            file or folder of that name, which is `./bytecover-small`, say.
+            The name means the encoder of the package even if a file or folder has the
+            same name; write `./bytecover-small` for that.
 
     Raises:
         EncoderError: a file that came with the package is missing or damaged.
