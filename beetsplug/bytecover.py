@@ -25,6 +25,7 @@ from beets.plugins import BeetsPlugin
 
 from bytecover_tf.catalogues import Catalogue, Recording, open_catalogue
 from bytecover_tf.errors import ByteCoverError
+from bytecover_tf.terminal import counted
 
 # What beets calls what a manifest may say.
 _FACTS = {
@@ -127,7 +128,8 @@ class BytecoverPlugin(BeetsPlugin):
             _store(catalogue, items.values())
             ui.print_(
                 f"{report.added} added, {report.present} already there, "
-                f"{len(report.failed)} failed; {catalogue.count()} recordings"
+                f"{len(report.failed)} failed; "
+                + counted(catalogue.count(), "recording", "recordings")
             )
 
     def _group(self, lib: Library, arguments: Sequence[str]) -> None:
@@ -151,7 +153,8 @@ class BytecoverPlugin(BeetsPlugin):
             act_on(catalogue, found, record, merge=True)
             _store(catalogue, lib.items())
         count = sum(len(group.recordings) for group in found.groups)
-        ui.print_(f"{len(found.groups)} groups of {count} recordings")
+        groups = counted(len(found.groups), "group", "groups")
+        ui.print_(f"{groups} of {count} recordings")
         if found.open:
             ui.print_(
                 f"some links are for a person to decide: bytecover review --catalogue "

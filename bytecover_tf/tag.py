@@ -57,18 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with open_catalogue(options.catalogue) as catalogue:
         if options.undo:
             count, failed = undo_tags(catalogue, options.undo)
-            return print_end(f"{count} files have their tags again", count, failed)
+            files = cli.counted(count, "file has its", "files have their")
+            return print_end(f"{files} tags again", count, failed)
         changes, failed = plan_tags(catalogue, options.paths, options.overwrite)
         for change in changes:
             print_change(change)
         count = len(changes)
         if options.write is None:
-            return print_end(
-                f"{count} files would change; --write does it", count, failed
-            )
+            files = cli.counted(count, "file", "files")
+            return print_end(f"{files} would change; --write does it", count, failed)
         unwritten = write_tags(catalogue, changes, options.write)
     count -= len(unwritten)
-    told = f"{count} files changed; --undo {options.write} takes that back"
+    files = cli.counted(count, "file", "files")
+    told = f"{files} changed; --undo {options.write} takes that back"
     return print_end(told, count, {**failed, **unwritten})
 
 

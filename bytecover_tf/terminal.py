@@ -66,6 +66,11 @@ def show_json(value: object) -> None:
     )
 
 
+def counted(number: int, one: str, several: str) -> str:
+    """Return a number with the words for it: `1 file has`, `2 files have`."""
+    return f"{number} {one if number == 1 else several}"
+
+
 def csv_cell(value: object) -> object:
     """Return a value for a CSV file that a spreadsheet will not calculate.
 

@@ -77,7 +77,7 @@ def test_covers_are_indexed_grouped_listed_and_asked_for(beet, tmp_path):
     assert "3 already there" in beet("bytecover", "index")
     listed = beet("ls", "-f", "$title $bytecover_versions", "bytecover_work::.")
     assert sorted(listed.splitlines()) == ["cover 0", "first 0", "stranger 0"]
-    assert "1 groups of 2 recordings" in beet("bytecover", "group")
+    assert "1 group of 2 recordings" in beet("bytecover", "group")
     listed = beet("ls", "-f", "$title", "bytecover_versions:1..")
     assert sorted(listed.split()) == ["cover", "first"]
     told = beet("covers", "title:first")

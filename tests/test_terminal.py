@@ -9,7 +9,7 @@ import pytest
 
 from bytecover_tf import cli
 from bytecover_tf.cli.tables import print_columns
-from bytecover_tf.terminal import clock, csv_cell, printable, show, show_json
+from bytecover_tf.terminal import clock, counted, csv_cell, printable, show, show_json
 
 TITLE = "one\ntwo\x1b[2J\x07\x9b31m\u202egnp"
 
@@ -34,6 +34,11 @@ def test_json_is_json_in_any_encoding(codec, monkeypatch):
     (line,) = raw.getvalue().decode(codec).splitlines()
     assert json.loads(line) == value
     assert not {"\x9b", "\u202e"} & set(line)
+
+
+def test_one_is_counted_in_the_singular():
+    files = [counted(n, "file has", "files have") for n in (0, 1, 2)]
+    assert files == ["0 files have", "1 file has", "2 files have"]
 
 
 def test_a_spreadsheet_calculates_nothing():

@@ -37,7 +37,7 @@ from bytecover_tf.cli.status import (
     status_of,
 )
 from bytecover_tf.extras import require_extra
-from bytecover_tf.terminal import csv_cell, printable, show, show_json, warn
+from bytecover_tf.terminal import counted, csv_cell, printable, show, show_json, warn
 
 __all__ = [
     "MADE_WITH",
@@ -57,6 +57,7 @@ __all__ = [
     "add_seed_argument",
     "add_threads_argument",
     "add_truncated_argument",
+    "counted",
     "csv_cell",
     "find_recordings",
     "hearing_of",

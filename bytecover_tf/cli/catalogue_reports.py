@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bytecover_tf.cli.tables import print_columns
-from bytecover_tf.terminal import clock, csv_cell, show, show_json, warn
+from bytecover_tf.terminal import clock, counted, csv_cell, show, show_json, warn
 
 if TYPE_CHECKING:
     from bytecover_tf.catalogues import Catalogue, Recording
@@ -36,7 +36,8 @@ def print_indexing(report: IndexingReport, pruned: int, catalogue: Catalogue) ->
         "failed": len(report.failed),
     }
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    show(f"{catalogue.address}: {told}; {catalogue.count()} recordings")
+    count = counted(catalogue.count(), "recording", "recordings")
+    show(f"{catalogue.address}: {told}; {count}")
 
 
 def print_quality(index: IndexQuality | None) -> None:
@@ -78,7 +79,8 @@ def print_verification(address: str, found: Verification) -> None:
         for file in files:
             show(f"{problem}: {file}")
     counts = ", ".join(f"{len(files)} {name}" for name, files in problems.items())
-    print(f"{address}: {found.recordings} recordings, {counts}")
+    count = counted(found.recordings, "recording", "recordings")
+    print(f"{address}: {count}, {counts}")
 
 
 def list_as_table(recordings: Sequence[Recording]) -> None:
@@ -98,7 +100,7 @@ def list_as_table(recordings: Sequence[Recording]) -> None:
     ]
     if rows:
         print_columns([head, *rows])
-    print(f"{len(rows)} recordings")
+    print(counted(len(rows), "recording", "recordings"))
 
 
 def list_as_json(recordings: Sequence[Recording]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bytecover_tf.cli.tables import place, print_columns
 from bytecover_tf.files import write_atomically
-from bytecover_tf.terminal import clock, csv_cell, show
+from bytecover_tf.terminal import clock, counted, csv_cell, show
 
 if TYPE_CHECKING:
     from bytecover_tf.catalogues.rows import Recording
@@ -34,8 +34,9 @@ def print_groups(
         for recording in group.recordings:
             show(f"  {recording.label}  {recording.path}")
         _print_links(group, [link.match.probability for link in group.links])
+    found = counted(len(groups), "group", "groups")
     grouped = sum(len(group.recordings) for group in groups)
-    show(f"{address}: {len(groups)} groups of {grouped} recordings ({calibration})")
+    show(f"{address}: {found} of {grouped} recordings ({calibration})")
 
 
 def print_duplicates(groups: Sequence[Group], address: str) -> None:
@@ -47,10 +48,9 @@ def print_duplicates(groups: Sequence[Group], address: str) -> None:
             show(f"  {length}  {size}  {recording.label}  {recording.path}")
         _print_links(group, [link.same_performance for link in group.links])
     others = [each for group in groups for each in group.recordings[1:]]
-    show(
-        f"{address}: {len(groups)} performances are kept more than once; "
-        f"{len(others)} duplicates take {_megabytes(others)}"
-    )
+    kept = counted(len(groups), "performance is", "performances are")
+    take = counted(len(others), "duplicate takes", "duplicates take")
+    show(f"{address}: {kept} kept more than once; {take} {_megabytes(others)}")
 
 
 def _print_links(group: Group, probabilities: Sequence[float]) -> None:
@@ -76,15 +76,16 @@ def print_outcome(outcome: Merging, merged: bool) -> None:
     """Print how many recordings were merged, if any could be, and what is open."""
     if merged:
         hint = "; --undo takes that back" if outcome.changed else ""
-        print(f"{outcome.changed} recordings have another work now{hint}")
-    print(
-        f"{outcome.questions} links are for a person to decide; see `bytecover review`"
-    )
+        changed = counted(outcome.changed, "recording has", "recordings have")
+        print(f"{changed} another work now{hint}")
+    links = counted(outcome.questions, "link is", "links are")
+    print(f"{links} for a person to decide; see `bytecover review`")
 
 
 def print_undone(count: int, address: str) -> None:
     """Print how many recordings of a catalogue a merge was taken back for."""
-    show(f"{address}: {count} recordings have their former work again")
+    back = counted(count, "recording has its", "recordings have their")
+    show(f"{address}: {back} former work again")
 
 
 def write_groups(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bytecover_tf.errors import ByteCoverError
 from bytecover_tf.extras import require_extra
-from bytecover_tf.terminal import clock, show, warn
+from bytecover_tf.terminal import clock, counted, show, warn
 
 if TYPE_CHECKING:
     from bytecover_tf.catalogues import Catalogue, Recording
@@ -51,15 +51,15 @@ def _print_recording(side: str, recording: Recording) -> None:
 def print_decision(decision: Decision) -> None:
     """Print what was decided."""
     works = sorted({after for _, after in decision.changes.values()})
-    changed = (
-        f"; {len(decision.changes)} recordings have the work {', '.join(works)} now"
-    )
+    count = counted(len(decision.changes), "recording has", "recordings have")
+    changed = f"; {count} the work {', '.join(works)} now"
     show(f"{decision.action}: kept{changed if works else ''}; `undo` takes it back")
 
 
 def print_undone(decision: Decision, count: int) -> None:
     """Print what was undone, and how many recordings got their work back."""
-    show(f"{decision.action} undone; {count} recordings have their former work again")
+    back = counted(count, "recording has its", "recordings have their")
+    show(f"{decision.action} undone; {back} former work again")
 
 
 def ask(catalogue: Catalogue, record: Record) -> None:
@@ -84,7 +84,7 @@ def ask(catalogue: Catalogue, record: Record) -> None:
                 return
             print()
             print_question(questions[0])
-            show(f"{len(questions)} questions  {_HELP}")
+            show(f"{counted(len(questions), 'question', 'questions')}  {_HELP}")
             while not session.press(read_key(), questions[0]):
                 pass
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bytecover_tf.cli.questions import print_decision, print_question, print_undone
 from bytecover_tf.errors import DataError
-from bytecover_tf.terminal import show_json, warn
+from bytecover_tf.terminal import counted, show_json, warn
 
 if TYPE_CHECKING:
     from bytecover_tf.catalogues import Catalogue
@@ -53,7 +53,8 @@ def _show(catalogue: Catalogue, record: Record, options: argparse.Namespace) -> 
         draw(catalogue, questions[0], options.plot)
         warn(f"written: {options.plot}")
     elif options.action == "list" and not options.json:
-        print(f"{len(questions)} questions; `group` looks for more")
+        count = counted(len(questions), "question", "questions")
+        print(f"{count}; `group` looks for more")
 
 
 def _decide(

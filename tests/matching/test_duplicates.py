@@ -99,7 +99,7 @@ def test_the_command_lists_them_and_changes_nothing(
     assert main(options) == 0
     told = capsys.readouterr().out
     assert "one performance (2 recordings)" in told
-    assert "1 performances are kept more than once; 1 duplicates take 0.0 MB" in told
+    assert "1 performance is kept more than once; 1 duplicate takes 0.0 MB" in told
     assert list(catalogue.recordings()) == before
     with pytest.raises(SystemExit):
         main([*options, "--merge"])
