@@ -322,7 +322,9 @@ def write_table(encoder: str, cells: list[list[str]], note: str) -> None:
         "tract prepares its graph for each length, which is not counted. "
         "Too short is one sample below `min_samples`, or no frame. "
         "`load_encoder` refuses bad input by name before it reaches the graph. "
-        f"{note}\n\n" + table(header, cells)
+        f"{note}".rstrip()
+        + "\n\n"
+        + table(header, cells)
     )
     title = f"Forms and runtimes of {encoder}"
     command = "python -m benchmarks.systems.runtimes --node FOLDER"

@@ -250,7 +250,19 @@ def _open(name: str) -> _File:
 def _container(file: _File) -> InputContainer:
     # Do not let any file make FFmpeg open another file or an address.
     options = {"protocol_whitelist": "none"}
-    return av.open(file, "r", options=options, metadata_errors="replace")
+    return av.open(file, "r", options=options, **lenient("replace"))
+
+
+def lenient(errors: str) -> dict[str, Any]:
+    """Return the argument of `av.open` that lets metadata be in any encoding.
+
+    From version 19 on, PyAV is always lenient and has no such argument.
+
+    Args:
+        errors: what becomes of bytes that are not UTF-8, as for `bytes.decode`.
+    """
+    is_always = int(av.__version__.partition(".")[0]) >= 19
+    return {} if is_always else {"metadata_errors": errors}
 
 
 def _frames(file: _File, name: str, allow_truncated: bool) -> Iterator[av.AudioFrame]:
@@ -273,6 +285,7 @@ def _frames(file: _File, name: str, allow_truncated: bool) -> Iterator[av.AudioF
     if declares_more and not may_be_whole:
         refuse(missing)
     packets = failed = 0
+    found = 0  # bytes in packets of all streams
     ends: dict[int, int] = {}  # by stream, in its unit of time
     last: av.Packet | bytes = b""
     with _container(file) as container:
@@ -284,12 +297,13 @@ def _frames(file: _File, name: str, allow_truncated: bool) -> Iterator[av.AudioF
         ours, timed = stream.index, container.format.name in _TIMED
         for packet in container.demux():
             index = packet.stream_index
+            found += packet.size
             if index == ours:
                 packets += 1
                 last = packet if packet.size else last
                 try:
                     frames = stream.decode(packet)
-                except av.FFmpegError:
+                except (av.FFmpegError, ValueError):  # a codec that is not known
                     # Tags and stray damaged packets are skipped, as players do.
                     failed += 1
                     continue
@@ -309,6 +323,11 @@ def _frames(file: _File, name: str, allow_truncated: bool) -> Iterator[av.AudioF
     if failed > packets / 20:
         raise AudioError(
             f"{name}: is damaged: {failed} of {packets} packets cannot be decoded"
+        )
+    # Where much is damaged, packets are not even found. A wrong duration alone is none.
+    if has_all_bytes(head, size) and end < declared / 2 and found < size / 2:
+        raise AudioError(
+            f"{name}: is damaged: {end:.1f} of {declared:.1f} s can be decoded"
         )
     if is_whole or (declares_more and not may_be_whole) or has_all_bytes(head, size):
         return

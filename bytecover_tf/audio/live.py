@@ -10,7 +10,7 @@ from queue import Empty, Full, Queue
 import av
 import numpy as np
 
-from bytecover_tf.audio.decoding import mono_blocks, resample
+from bytecover_tf.audio.decoding import lenient, mono_blocks, resample
 from bytecover_tf.errors import AudioError
 from bytecover_tf.terminal import without_password
 
@@ -125,7 +125,7 @@ def _decoded(
         format=kind,
         options=options,
         timeout=_TIMEOUT,
-        metadata_errors="ignore",
+        **lenient("ignore"),
     ) as container:
         if not container.streams.audio:
             raise AudioError("has no sound in it")
