@@ -7,7 +7,7 @@ system was trained on is not known here.
 
 Examples:
   python -m bytecover_tf.evaluate --encoder bytecover-small --align 100
-  python -m bytecover_tf.evaluate --encoder runs/tunes
+  python -m bytecover_tf.evaluate --encoder runs/tunes-quick
   python -m bytecover_tf.evaluate --encoder encoder.keras --data covers80 \
       --data-root covers80 --json covers80.json --plots plots
   python -m bytecover_tf.evaluate --embeddings clews.npz --data covers80 \
@@ -42,9 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         encoder = load_encoder(options.encoder)
         if options.align:
             check_frontend(encoder.frontend)
-        usable, store = cli.open_features(
-            options, tracks, encoder.frontend, options.split
-        )
+        usable, store = cli.open_features(options, tracks, encoder.frontend)
         skipped = len(tracks) - len(usable)
         measured = measure_encoder(
             encoder,

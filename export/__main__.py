@@ -111,7 +111,7 @@ on processors with VNNI, several times faster; the command measures how much MAP
 costs on the embedded data set.
 
 examples:
-  python -m export --encoder runs/tunes --out bundle --precision float32,int8
+  python -m export --encoder runs/tunes-quick --out bundle --precision float32,int8
   python -m export --hearing runs/hearing/hearing.keras --out hearing.onnx
 """
 

@@ -179,7 +179,7 @@ class _Writer:
         self._report = report
         self._cases = cases
         # Of test works there are finer features too, which most encoders read.
-        self._test_store = FeatureStore(tunes.store(original.frontend, "test"))
+        self._test_store = FeatureStore(tunes.store(original.frontend))
         self.files: list[JsonObject] = []
 
     def saved_model(self, inputs: tuple[str, ...]) -> None:

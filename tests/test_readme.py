@@ -34,9 +34,9 @@ def test_python_examples_run(tmp_path, monkeypatch, capsys):
     model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
     model.build((None, 84, None, 1))
     (tmp_path / "runs" / "tunes").mkdir(parents=True)
-    save_model(model, tmp_path / "runs/tunes/encoder.keras", Frontend(), {})
+    save_model(model, tmp_path / "runs/tunes-quick/encoder.keras", Frontend(), {})
     inputs = ["features", "waveform"]
-    export(tmp_path / "runs/tunes", tmp_path / "bundle", ["onnx"], inputs)
+    export(tmp_path / "runs/tunes-quick", tmp_path / "bundle", ["onnx"], inputs)
     for name, path in zip("ab", audio_files(), strict=False):
         samples, rate = soundfile.read(path)
         soundfile.write(tmp_path / f"{name}.mp3", samples, rate)
@@ -48,7 +48,7 @@ def test_python_examples_run(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "(16, 16) {}" in printed
     similarity = float(re.search(r"similarity: (\S+)", printed).group(1))
-    a, b = load_encoder("runs/tunes").embed_audio(["a.mp3", "b.mp3"])
+    a, b = load_encoder("runs/tunes-quick").embed_audio(["a.mp3", "b.mp3"])
     assert similarity == pytest.approx(float(a @ b), abs=1e-3)
 
 

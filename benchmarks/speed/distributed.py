@@ -81,7 +81,6 @@ def work(name: str, mining: str) -> None:
         initial_epoch=0,
         steps_per_epoch=steps,
         callbacks=[clock],
-        verbose=2,
     )
     values = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     print(json.dumps({"values": values, "step": clock.step}))

@@ -333,7 +333,6 @@ def open_features(
     options: argparse.Namespace,
     tracks: Sequence[Track],
     frontend: Frontend,
-    split: str | None = None,
 ) -> tuple[list[Track], FeatureStore]:
     """Return the tracks that have features, and the store that the data options name.
 
@@ -341,7 +340,6 @@ def open_features(
         options: the parsed data options.
         tracks: the recordings.
         frontend: parameters that the features must have.
-        split: the only split that is wanted; None for several.
 
     Raises:
         ByteCoverError: see `bytecover_tf.data.features.open_features`.
@@ -349,7 +347,7 @@ def open_features(
     from bytecover_tf.data import features
 
     store = options.features or features.default_store(
-        options.data, options.data_root, frontend, split
+        options.data, options.data_root, frontend
     )
     return features.open_features(
         tracks,

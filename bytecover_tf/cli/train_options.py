@@ -20,7 +20,8 @@ def train_parser(description: str | None) -> argparse.ArgumentParser:
         "--config",
         metavar="NAME|FILE",
         help="the experiment: " + ", ".join(config_names()) + ", or a .py file, "
-        "which is run (default: tunes for the data tunes and packed, else bytecover)",
+        "which is run (default: quick for the data tunes, tunes for packed, else "
+        "bytecover)",
     )
     arguments.add_data_arguments(parser, default="tunes")
     parser.add_argument(

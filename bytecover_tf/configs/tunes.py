@@ -1,14 +1,16 @@
-"""A small ByteCover for the embedded data set, or for a small collection on a CPU.
+"""A small ByteCover for a small collection on a CPU: recordings without scores.
 
-    python -m bytecover_tf.train
+    python -m bytecover_tf.train --data folder --data-root DIR --split-seed 0
+        --config tunes
 
 The network has 6 bottlenecks at 3/8 of the paper's width. It reads pitch classes
 instead of 84 bins, because so few works do not teach it to ignore the key. It would
 remember recordings by their sound, so crops are transposed, which moves notes over the
 edges of the 84 bins, and equalised at random. The classification loss alone organises
 the embedding faster than both losses do, so the triplet loss joins for the last third.
-These choices were made on the validation works. Cost and figures on unseen works:
-`benchmarks/results/encoders.md`, section "First training".
+These choices were made on the embedded data set's validation works. On its unseen works
+the network reaches MAP .26 in a quarter of an hour on two cores; `quick`, which learns
+from scores too, takes less time and reaches more.
 """
 
 from bytecover_tf.training.augment import Augment

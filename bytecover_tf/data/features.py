@@ -70,22 +70,19 @@ def open_features(
     return usable, opened
 
 
-def default_store(
-    name: str, root: Path | None, frontend: Frontend, split: str | None = None
-) -> Path:
+def default_store(name: str, root: Path | None, frontend: Frontend) -> Path:
     """Return where a data set's features lie unless said otherwise.
 
     Args:
         name: name of the data set.
         root: folder of the data set, or the file of a manifest.
         frontend: parameters of the features.
-        split: the only one that is wanted; None for several.
 
     Raises:
         DataError: the data set needs a folder.
     """
     if name == "tunes" and root is None:
-        return tunes.store(frontend, split)
+        return tunes.store(frontend)
     if root is None:
         raise DataError(f"--data {name} needs --data-root")
     if name in ("packed", "tunes"):

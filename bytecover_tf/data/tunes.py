@@ -14,13 +14,14 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
 from bytecover_tf.files import JsonObject
-from bytecover_tf.stores.feature_store import FeatureStore
 
 FOLDER = Path(__file__).with_suffix("")
 STORE = FOLDER / "store"
-TEST_STORE = FOLDER / "test-store"
-"""Finer features (pool 20) of the test works alone."""
+FINE_STORE = FOLDER / "fine-store"
+"""Finer features (pool 20): rendered ones of the test works, as in `STORE`; those of
+the others are drawn from the same performances, of which they have the notes."""
 AUDIO = FOLDER / "audio"
+_FINE = Frontend(pool=20)
 
 
 def load(root: Path | None = None) -> list[Track]:
@@ -42,15 +43,13 @@ def load(root: Path | None = None) -> list[Track]:
         ) from None
 
 
-def store(frontend: Frontend, split: str | None = None) -> Path:
+def store(frontend: Frontend) -> Path:
     """Return the embedded store that suits an encoder best.
 
     Args:
         frontend: parameters of the features that it reads.
-        split: the only one that is wanted; None for several.
     """
-    fine = split == "test" and frontend == FeatureStore(TEST_STORE).frontend
-    return TEST_STORE if fine else STORE
+    return FINE_STORE if frontend == _FINE else STORE
 
 
 def unseen_sources() -> set[tuple[str, str]]:

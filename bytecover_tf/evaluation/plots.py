@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from bytecover_tf.evaluation.protocol import Evaluation
 
 _BLOCK = 256
+# Shown of an evaluation, so that their recordings are large enough to see.
+_WORKS = 12
 
 
 def plot_evaluation(result: Evaluation, folder: Path) -> list[Path]:
@@ -31,6 +33,54 @@ def plot_evaluation(result: Evaluation, folder: Path) -> list[Path]:
     for name, figure in figures.items():
         figure.savefig(folder / name, dpi=120)
     return [folder / name for name in figures]
+
+
+def plot_training(
+    course: Sequence[float], unseen: tuple[float, float], result: Evaluation, path: Path
+) -> None:
+    """Draw the course of a training, and how alike some unseen recordings have become.
+
+    Args:
+        course: MAP on the validation works after each epoch.
+        unseen: MAP on unseen works before and after the training.
+        result: the search of the unseen works after the training.
+        path: where the picture is written.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = range(1, len(course) + 1)
+    left.plot(epochs, course, marker="o", label="validation works")
+    ends = (0, len(course))
+    left.plot(ends, unseen, "k--o", label="unseen works, before and after")
+    left.set(title="Versions found", xlabel="epoch", ylabel="MAP", ylim=(0, 1))
+    left.legend()
+    names, similarity = _first_works(result)
+    image = right.imshow(similarity, vmin=0, vmax=1)
+    figure.colorbar(image, ax=right, label="similarity")
+    for edge in np.flatnonzero(np.array(names[1:]) != np.array(names[:-1])) + 0.5:
+        right.axhline(edge, color="white", linewidth=0.5)
+        right.axvline(edge, color="white", linewidth=0.5)
+    works = len(set(names))
+    right.set(title=f"Recordings of {works} unseen works", xticks=[], yticks=[])
+    right.set_xlabel("a square on the diagonal holds the versions of one work")
+    figure.savefig(path, dpi=120)
+
+
+def _first_works(result: Evaluation) -> tuple[list[str], np.ndarray]:
+    """Return the work of some references in order, and their similarities (n, n)."""
+    asked = {track.id: row for row, track in enumerate(result.queries)}
+    pairs = sorted(
+        (track.work, asked[track.id], column)
+        for column, track in enumerate(result.references)
+        if track.id in asked
+    )
+    chosen = list(dict.fromkeys(work for work, _, _ in pairs))[:_WORKS]
+    kept = [pair for pair in pairs if pair[0] in chosen]
+    columns = [column for _, _, column in kept]
+    rows = [result.block(slice(row, row + 1))[0][0, columns] for _, row, _ in kept]
+    return [work for work, _, _ in kept], np.array(rows)
 
 
 def _figure(title: str, x: str, y: str) -> Figure:

@@ -2,26 +2,31 @@
 
 `scores.u8` lies in the store's folder: for each row of `features.f16` it has one row of
 2 x n_bins bytes. They say for which share of the frame each pitch sounds, in 255ths:
-first in the melody, then in all notes together.
+first in the melody, then in all notes together. A set that comes with a package has
+`scores.u8.xz` in its place, the same rounded and compressed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import lzma
 from pathlib import Path
 
 import numpy as np
 
 from bytecover_tf.errors import StoreError
-from bytecover_tf.files import Closing
+from bytecover_tf.files import Closing, write_atomically
 from bytecover_tf.stores.feature_store import Entry, FeatureStore, FeatureStoreWriter
 
 _FILE = "scores.u8"
+_COMPRESSED = "scores.u8.xz"
+# Compressed scores are rounded to 0, 1/15 ... 1, which are whole 255ths.
+_STEP = 17
 
 
 def has_notes(store: FeatureStore | FeatureStoreWriter) -> bool:
     """Tell whether a feature store has the notes of its recordings."""
-    return (store.path / _FILE).exists()
+    return any((store.path / name).exists() for name in (_FILE, _COMPRESSED))
 
 
 class NoteStore:
@@ -31,19 +36,20 @@ class NoteStore:
         store: the features.
 
     Raises:
-        StoreError: the store has no scores, or fewer than features.
+        StoreError: the store has no scores, or fewer than features, or they are
+            damaged.
     """
 
     def __init__(self, store: FeatureStore) -> None:
-        path = store.path / _FILE
-        bins = store.frontend.n_bins
         if not has_notes(store):
             raise StoreError(f"{store.path}: has no scores ({_FILE} is missing)")
-        rows = path.stat().st_size // (2 * bins)
+        self._rows = _open_scores(store.path, store.frontend.n_bins)
         end = max((entry.start + entry.frames for entry in store), default=0)
-        if rows < end:
-            raise StoreError(f"{path}: holds {rows} frames, but the index names {end}")
-        self._rows = np.memmap(path, np.uint8, "r", shape=(rows, 2, bins))
+        if len(self._rows) < end:
+            raise StoreError(
+                f"{store.path / _FILE}: holds {len(self._rows)} frames, but the index "
+                f"names {end}"
+            )
 
     def rows(self, entry: Entry, start: int, count: int) -> np.ndarray:
         """Return a crop of a recording's score.
@@ -124,3 +130,31 @@ class NoteWriter(Closing):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def compress_notes(path: Path, n_bins: int) -> None:
+    """Round and compress finished scores, which can then only be read.
+
+    Args:
+        path: the store's folder.
+        n_bins: height of its features.
+    """
+    rows = _open_scores(path, n_bins)
+    steps = np.rint(rows / np.float32(_STEP)).astype(np.uint8)
+    write_atomically(path / _COMPRESSED, lzma.compress(steps.tobytes(), preset=9))
+    (path / _FILE).unlink()
+
+
+def _open_scores(folder: Path, n_bins: int) -> np.ndarray:
+    """Return all rows, uint8 (frames, 2, n_bins), mapped into memory if they can be."""
+    compressed = folder / _COMPRESSED
+    if compressed.exists():
+        try:
+            content = lzma.decompress(compressed.read_bytes())
+            steps = np.frombuffer(content, np.uint8).reshape(-1, 2, n_bins)
+        except (lzma.LZMAError, EOFError, ValueError) as error:
+            raise StoreError(f"{compressed}: damaged ({error})") from None
+        return steps * np.uint8(_STEP)
+    path = folder / _FILE
+    rows = path.stat().st_size // (2 * n_bins)
+    return np.memmap(path, np.uint8, "r", shape=(rows, 2, n_bins))

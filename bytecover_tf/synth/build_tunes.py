@@ -7,6 +7,10 @@ Scores are read once, gathered into works, arranged, rendered and turned into fe
 at pool 20, all of which is kept in the working folder. Then the features are packed
 into a store at the pool that `--pool` names. A second run with another `--pool` only
 packs again. A run that was killed continues where it stopped.
+
+A second store has pool 20. Only the test works' rendered features lie there. Those of
+the other works are drawn from the same performances, with their notes, and cut to a
+minute, since a training needs notes and the package should stay small.
 """
 
 import hashlib
@@ -26,21 +30,35 @@ from tqdm import tqdm
 
 from bytecover_tf import cli
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.data.tunes import STORE, TEST_STORE
+from bytecover_tf.data.tunes import FINE_STORE, STORE
 from bytecover_tf.errors import ByteCoverError
 from bytecover_tf.files import JsonObject, write_atomically
-from bytecover_tf.stores.feature_store import FeatureStoreWriter, compress_store
+from bytecover_tf.stores.compressed import round_rows
+from bytecover_tf.stores.feature_store import (
+    Entry,
+    FeatureStoreWriter,
+    compress_store,
+)
+from bytecover_tf.stores.note_store import NoteWriter, add_with_notes, compress_notes
+from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
 from bytecover_tf.synth.scores.corpora import LIEDER
 from bytecover_tf.synth.scores.library import read_scores
 from bytecover_tf.synth.scores.score import Score
 from bytecover_tf.synth.scores.variants import group_works, plain_title
 from bytecover_tf.synth.scores.works import Work, track_row, write_csv, write_sources
 from bytecover_tf.synth.sound.render import SAMPLE_RATE
-from bytecover_tf.synth.sound.versions import Version, list_versions, perform
+from bytecover_tf.synth.sound.versions import (
+    Version,
+    arranged,
+    list_versions,
+    perform,
+)
 
 RENDER_POOL = 20
 # Of each mantissa, so that the set is half as large; values change by 1.6 % at most.
 DROPPED_BITS = 5
+# Of drawn features, which nobody measures anything on, and how many frames are kept.
+DRAWN_DROPPED_BITS, DRAWN_FRAMES = 8, 128
 LIEDER_SAMPLE = 300
 SPLITS = (("train", 0.7), ("validation", 0.1), ("test", 0.2))
 # Share of works by the collection of their first score.
@@ -160,8 +178,7 @@ def pack(
     done = [v for v in versions if (work_dir / "facts" / f"{v.id}.json").exists()]
     out.mkdir(parents=True, exist_ok=True)
     pack_store(done, work_dir, out / STORE.name, pool)
-    test = [version for version in done if version.split == "test"]
-    pack_store(test, work_dir, out / TEST_STORE.name, RENDER_POOL)
+    pack_fine_store(done, work_dir, out / FINE_STORE.name)
     write_csv(
         out / "tracks.csv",
         [track_row(v.id, v.work, v.split, v.score.title) for v in done],
@@ -180,14 +197,66 @@ def pack_store(
         store: its folder.
         pool: frames averaged into one, a multiple of 20.
     """
+    beside = _beside(store)
+    with FeatureStoreWriter(beside, Frontend(pool=pool)) as writer:
+        for version in tqdm(versions, desc=store.name):
+            _add_rendered(writer, version, work_dir)
+    _finish(beside, store)
+
+
+def pack_fine_store(versions: Sequence[Version], work_dir: Path, store: Path) -> None:
+    """Write a store of pool 20, in place of an earlier one.
+
+    Args:
+        versions: those of test works have features in the working folder; the others
+            are drawn, with their notes.
+        work_dir: holds the features.
+        store: its folder.
+    """
+    beside = _beside(store)
+    frontend = Frontend(pool=RENDER_POOL)
+    with (
+        FeatureStoreWriter(beside, frontend) as writer,
+        NoteWriter(beside, frontend.n_bins) as notes,
+    ):
+        for version in tqdm(versions, desc=store.name):
+            if version.split == "test":
+                entry = _add_rendered(writer, version, work_dir)
+                # Nobody is to learn from their notes.
+                notes.add(entry, np.zeros((2, frontend.n_bins, entry.frames)))
+            else:
+                features, score = draw(version, frontend)
+                add_with_notes(writer, notes, version.id, features, score)
+    compress_notes(beside, frontend.n_bins)
+    _finish(beside, store)
+
+
+def draw(version: Version, frontend: Frontend) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a version: features (n_bins, T) and score (2, n_bins, T)."""
+    performance, _, rng = arranged(version)
+    lead_in = float(rng.uniform(0.0, 2.0))
+    features = draw_features(performance, frontend, rng, lead_in)
+    score = draw_score(performance, frontend, lead_in, features.shape[1])
+    rounded = round_rows(features.astype(np.float16), DRAWN_DROPPED_BITS)
+    return rounded[:, :DRAWN_FRAMES], score[:, :, :DRAWN_FRAMES]
+
+
+def _add_rendered(
+    writer: FeatureStoreWriter, version: Version, work_dir: Path
+) -> Entry:
+    cqt = np.load(work_dir / f"pool{RENDER_POOL}" / f"{version.id}.npy")
+    features = writer.frontend.from_cqt(cqt, RENDER_POOL, version.id)
+    return writer.add(version.id, _facts(work_dir, version)["key"], features)
+
+
+def _beside(store: Path) -> Path:
+    """Return a new place beside a store, to write its successor to."""
     beside = store.with_name(f"{store.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
-    frontend = Frontend(pool=pool)
-    with FeatureStoreWriter(beside, frontend) as writer:
-        for version in tqdm(versions, desc=store.name):
-            cqt = np.load(work_dir / f"pool{RENDER_POOL}" / f"{version.id}.npy")
-            features = frontend.from_cqt(cqt, RENDER_POOL, version.id)
-            writer.add(version.id, _facts(work_dir, version)["key"], features)
+    return beside
+
+
+def _finish(beside: Path, store: Path) -> None:
     (beside / "lock").unlink(missing_ok=True)
     compress_store(beside, DROPPED_BITS)
     shutil.rmtree(store, ignore_errors=True)

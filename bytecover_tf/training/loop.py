@@ -7,6 +7,7 @@ It leaves in the run directory
     log.csv            one line an epoch
     tensorboard/       the same for TensorBoard
     metrics.json       at the end: figures on unseen works, before and after
+    training.png       the course of the training, and how alike unseen recordings are
 
 All state that continuing needs is in `checkpoint.keras`; batches follow from the
 seed and the step's number. A run killed at any moment loses at most one epoch.
@@ -18,7 +19,6 @@ and only the chief validates and writes; all others read the same checkpoint.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +30,7 @@ from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import Encoder, KerasNetwork, load_encoder
 from bytecover_tf.encoders.model_file import load_learner
 from bytecover_tf.errors import ConfigError
+from bytecover_tf.evaluation.plots import plot_training
 from bytecover_tf.evaluation.protocol import describe, evaluate_tracks
 from bytecover_tf.files import JsonObject, write_atomically
 from bytecover_tf.models.bytecover import ByteCover
@@ -39,6 +40,7 @@ from bytecover_tf.training.config import Config
 from bytecover_tf.training.feed import make_batches, stream
 from bytecover_tf.training.optimizer import learning_rate, make_optimizer
 from bytecover_tf.training.recorder import Recorder, State
+from bytecover_tf.training.remaining import Remaining
 from bytecover_tf.training.replicas import Replicas, join
 from bytecover_tf.training.splits import Splits, warn_of_copies
 from bytecover_tf.training.warm_start import load_teacher, take_hearing, take_weights
@@ -126,6 +128,7 @@ def train(
             callbacks += [
                 Recorder(run_dir, facts, splits.validation, store, state, replicas),
                 *_tensorboard(run_dir),
+                Remaining(done, config.epochs, config.steps_per_epoch),
             ]
         callbacks.append(keras.callbacks.TerminateOnNaN())
         start = done * config.steps_per_epoch
@@ -136,7 +139,6 @@ def train(
             initial_epoch=done,
             steps_per_epoch=config.steps_per_epoch,
             callbacks=callbacks,
-            verbose=1 if sys.stdout.isatty() else 2,
         )
         if model.stop_training:
             raise ConfigError(
@@ -242,7 +244,8 @@ def _conclude(
 ) -> JsonObject:
     """Measure the best epoch's encoder on unseen works and write the figures."""
     encoder = load_encoder(run_dir)
-    after = evaluate_tracks(encoder, splits.test, store).metrics
+    found = evaluate_tracks(encoder, splits.test, store)
+    after = found.metrics
     figures = {
         **after,
         "split": splits.unseen,
@@ -251,6 +254,7 @@ def _conclude(
         "epochs": len(state.history),
         "seed": encoder.info["seed"],
         "seconds": round(sum(row["seconds"] for row in state.history), 1),
+        "cpu_seconds": round(sum(row.get("cpu_seconds", 0) for row in state.history)),
         "versions": encoder.info["versions"],
         "frontend": encoder.frontend.to_dict(),
         "before": state.before,
@@ -259,4 +263,11 @@ def _conclude(
     assert state.before is not None
     print(f"before training, {splits.unseen} works: {describe(state.before)}")
     print(f"after training,  {splits.unseen} works: {describe(after)}")
+    if find_spec("matplotlib") is not None:
+        plot_training(
+            [row["validation_map"] for row in state.history],
+            (state.before["map"], after["map"]),
+            found,
+            run_dir / "training.png",
+        )
     return figures

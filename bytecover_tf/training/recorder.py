@@ -74,11 +74,11 @@ class Recorder(keras.callbacks.Callback):
         self._validation = validation
         self._store = store
         self._state = state
-        self._began = time.monotonic()
+        self._began, self._used = time.monotonic(), time.process_time()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Start the clock."""
-        self._began = time.monotonic()
+        """Start the clocks."""
+        self._began, self._used = time.monotonic(), time.process_time()
 
     def _alone(self) -> ByteCover:
         """Return a model that this host can run without the others."""
@@ -101,8 +101,9 @@ class Recorder(keras.callbacks.Callback):
         logs["validation_mr1"] = figures["mr1"]
         is_best = figures["map"] > self._state.best
         row = {name: round(float(value), 6) for name, value in sorted(logs.items())}
-        seconds = round(time.monotonic() - self._began, 1)
-        self._state.history.append({"epoch": epoch + 1, **row, "seconds": seconds})
+        row["seconds"] = round(time.monotonic() - self._began, 1)
+        row["cpu_seconds"] = round(time.process_time() - self._used, 1)
+        self._state.history.append({"epoch": epoch + 1, **row})
         if is_best:
             save_model(
                 self.model.network.encoder(),
@@ -122,14 +123,13 @@ class Recorder(keras.callbacks.Callback):
             },
         )
         write_atomically(self._run_dir / "log.csv", _csv(self._state.history))
-        print(
-            f" - validation works: {describe(figures)}{', the best' if is_best else ''}"
-        )
+        print(f"validation works: {describe(figures)}{', the best' if is_best else ''}")
 
 
 def _csv(rows: list[dict[str, float]]) -> str:
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
+    # Runs that older versions began lack a column.
+    writer = csv.DictWriter(text, rows[-1].keys(), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

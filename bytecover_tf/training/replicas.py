@@ -147,7 +147,6 @@ class Replicas:
         initial_epoch: int,
         steps_per_epoch: int,
         callbacks: Sequence[keras.callbacks.Callback],
-        verbose: int,
     ) -> None:
         """Train as `keras.Model.fit` does; a single replica uses that method.
 
@@ -159,7 +158,6 @@ class Replicas:
             initial_epoch: epochs that are done.
             steps_per_epoch: steps in each.
             callbacks: run by this process; logs hold means over all replicas.
-            verbose: 1 for a progress bar, 2 for a line an epoch; of the chief alone.
 
         Raises:
             ClusterError: a host is gone.
@@ -171,7 +169,7 @@ class Replicas:
                 initial_epoch=initial_epoch,
                 steps_per_epoch=steps_per_epoch,
                 callbacks=callbacks,
-                verbose=verbose,
+                verbose=0,
                 shuffle=False,
             )
             return
@@ -200,9 +198,8 @@ class Replicas:
             )
             listeners = keras.callbacks.CallbackList(
                 list(callbacks),
-                add_progbar=self.is_chief,
+                add_progbar=False,
                 model=model,
-                verbose=verbose,
                 epochs=epochs,
                 steps=steps_per_epoch,
             )

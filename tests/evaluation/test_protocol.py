@@ -10,7 +10,12 @@ from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import DataError, FrontendMismatch
 from bytecover_tf.evaluate import main
-from bytecover_tf.evaluation.plots import _histograms, plot_evaluation
+from bytecover_tf.evaluation.plots import (
+    _first_works,
+    _histograms,
+    plot_evaluation,
+    plot_training,
+)
 from bytecover_tf.evaluation.protocol import (
     check_unseen,
     choose_split,
@@ -114,6 +119,22 @@ def test_plots_are_pictures(rng, tmp_path):
     assert [path.name for path in paths] == ["ranks.png", "similarities.png"]
     for path in paths:
         assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_picture_of_a_training_shows_the_first_works_in_order(rng, tmp_path):
+    tracks = [Track(str(i), f"{i % 15:02}", str(i)) for i in range(45)]
+    embeddings = rng.normal(size=(45, 4))
+    result = search(tracks, embeddings)
+    works, similarity = _first_works(result)
+    assert works == [f"{work:02}" for work in range(12) for _ in range(3)]
+    # Recordings of one work need not be neighbours among the tracks.
+    order = [
+        int(i) for i in sorted(map(str, range(45)), key=lambda i: (int(i) % 15, i))
+    ]
+    chosen = embeddings[order[:36]]
+    np.testing.assert_allclose(similarity, chosen @ chosen.T)
+    plot_training([0.1, 0.3], (0.02, 0.2), result, tmp_path / "training.png")
+    assert (tmp_path / "training.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_command_writes_figures_and_plots(small_set, run_dir, tmp_path, capsys):

@@ -139,7 +139,7 @@ def test_lower_precisions_of_encoders_of_other_frames(
     assert len(calibrated_on) >= 100
     assert 50 < seconds < 110  # whole recordings of training works
     tracks = [track for track in tunes.load() if track.split == "test"]
-    found = evaluate_tracks(load_encoder(path), tracks, FeatureStore(tunes.TEST_STORE))
+    found = evaluate_tracks(load_encoder(path), tracks, FeatureStore(tunes.FINE_STORE))
     # A network that has met other lengths before is compiled otherwise and sums in
     # another order, so that two that tie but for the last digit may change places.
     assert report["map_of_model"] == pytest.approx(found.metrics["map"], abs=1e-6)

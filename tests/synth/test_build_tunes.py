@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.stores.note_store import NoteStore
 from bytecover_tf.synth import build_tunes
 from bytecover_tf.synth.playing.performance import Performance
 from bytecover_tf.synth.playing.style import Style
@@ -90,9 +91,28 @@ def test_features_are_made_once_and_packed(works, tmp_path, monkeypatch):
             )
             expected /= expected.max()
             np.testing.assert_allclose(features, expected, rtol=0.017, atol=1e-6)
-        finer = FeatureStore(out / "test-store")
+        finer = FeatureStore(out / "fine-store")
         assert finer.frontend.pool == 20
-        assert [entry.source for entry in finer] == [v.id for v in versions[2:]]
+        assert [entry.source for entry in finer] == [v.id for v in versions]
+        notes = NoteStore(finer)
+        for version in versions:
+            entry = finer.entry(version.id)
+            score = notes.rows(entry, 0, entry.frames)
+            features = finer.features(version.id)
+            if version.split == "test":
+                cqt = np.load(tmp_path / "pool20" / f"{version.id}.npy")
+                np.testing.assert_allclose(
+                    features, cqt / cqt.max(), rtol=0.017, atol=1e-6
+                )
+                assert not score.any()
+            else:
+                drawn, played = build_tunes.draw(version, finer.frontend)
+                assert drawn.shape[1] == 128
+                np.testing.assert_allclose(features, drawn, rtol=0.017, atol=1e-6)
+                np.testing.assert_allclose(
+                    score, played.transpose(2, 1, 0), atol=0.5 / 15 + 1e-6
+                )
+                assert score.any()
 
     with open(out / "tracks.csv", newline="") as file:
         rows = list(csv.DictReader(file))

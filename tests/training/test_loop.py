@@ -43,6 +43,7 @@ def test_a_run_leaves_a_better_encoder_and_its_figures(small_set, tmp_path):
         "log.csv",
         "metrics.json",
         "tensorboard",
+        "training.png",
     }
     assert json.loads((run / "metrics.json").read_text()) == figures
     for record in (figures, figures["before"]):

@@ -53,6 +53,20 @@ def list_versions(works: Sequence[Work], versions: int, seed: int) -> list[Versi
     ]
 
 
+def arranged(version: Version) -> tuple[Performance, Style, np.random.Generator]:
+    """Arrange a version.
+
+    Returns:
+        The performance, its style, and the generator of the further random choices.
+    """
+    rng = np.random.default_rng(version.seed)
+    while True:
+        style = draw_style(version.score, rng)
+        performance = arrange(version.score, style, rng)
+        if SHORTEST_SECONDS <= performance.duration <= LONGEST_SECONDS - 5:
+            return performance, style, rng
+
+
 def perform(version: Version) -> tuple[Performance, Style, str, np.ndarray]:
     """Arrange, render and record a version.
 
@@ -63,12 +77,7 @@ def perform(version: Version) -> tuple[Performance, Style, str, np.ndarray]:
     Raises:
         AudioError: no soundfont renders it, or it is silent or too short.
     """
-    rng = np.random.default_rng(version.seed)
-    while True:
-        style = draw_style(version.score, rng)
-        performance = arrange(version.score, style, rng)
-        if SHORTEST_SECONDS <= performance.duration <= LONGEST_SECONDS - 5:
-            break
+    performance, style, rng = arranged(version)
     errors = []
     fonts, weights = zip(*SOUNDFONT_WEIGHTS.items(), strict=True)
     for name in rng.choice(fonts, len(fonts), replace=False, p=weights):
