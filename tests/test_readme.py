@@ -33,7 +33,7 @@ def blocks(language):
 def test_python_examples_run(tmp_path, monkeypatch, capsys):
     model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
     model.build((None, 84, None, 1))
-    (tmp_path / "runs" / "tunes").mkdir(parents=True)
+    (tmp_path / "runs" / "tunes-quick").mkdir(parents=True)
     save_model(model, tmp_path / "runs/tunes-quick/encoder.keras", Frontend(), {})
     inputs = ["features", "waveform"]
     export(tmp_path / "runs/tunes-quick", tmp_path / "bundle", ["onnx"], inputs)

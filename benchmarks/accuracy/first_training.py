@@ -44,8 +44,9 @@ def main() -> None:
     body = (
         f"{len(test)} versions of {len({t.work for t in test})} works that are not in "
         "the training, each searched among the others. Minutes of training, with "
-        f"validation: {minutes}; minutes of processor time, over all threads: "
-        f"{processor}.\n\n" + table(["", "MAP [95%]", "P@10", "MR1"], rows)
+        f"validation: {minutes}; of processor time: {processor}. Where the former are "
+        "more than half of the latter, other work ran beside the training.\n\n"
+        + table(["", "MAP [95%]", "P@10", "MR1"], rows)
     )
     write_section(
         "encoders",

@@ -128,9 +128,7 @@ def test_the_picture_of_a_training_shows_the_first_works_in_order(rng, tmp_path)
     works, similarity = _first_works(result)
     assert works == [f"{work:02}" for work in range(12) for _ in range(3)]
     # Recordings of one work need not be neighbours among the tracks.
-    order = [
-        int(i) for i in sorted(map(str, range(45)), key=lambda i: (int(i) % 15, i))
-    ]
+    order = sorted(range(45), key=lambda i: (i % 15, i))
     chosen = embeddings[order[:36]]
     np.testing.assert_allclose(similarity, chosen @ chosen.T)
     plot_training([0.1, 0.3], (0.02, 0.2), result, tmp_path / "training.png")
