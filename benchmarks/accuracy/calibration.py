@@ -33,8 +33,9 @@ from benchmarks.common.report import table, write_section
 from bytecover_tf.audio.chroma import chroma_of_cqt
 from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
-from bytecover_tf.matching import calibration
-from bytecover_tf.matching.calibration import Labels, Pairs
+from bytecover_tf.matching import calibration, fitting
+from bytecover_tf.matching.calibration import Pairs
+from bytecover_tf.matching.fitting import Labels
 
 FITTED_ON, MEASURED_ON = ("train", "validation"), ("test",)
 # What `compare` should hardly ever say of strangers.
@@ -151,7 +152,7 @@ def by_itself(
 
 def cells(fitted: calibration.Calibration, pairs: Pairs, labels: Labels) -> list[str]:
     """Return what a row of the table says of a condition."""
-    figures = calibration.quality(fitted, pairs, labels)
+    figures = fitting.quality(fitted, pairs, labels)
     shares = ("found", "noticed", "false_versions", "false_alarms")
     brier, sure = by_itself(fitted, pairs, labels)
     return [
@@ -201,12 +202,12 @@ def main() -> None:
 
     known, test = measured(FITTED_ON), measured(MEASURED_ON)
     data = f"the {_splits(FITTED_ON)} of national anthems"
-    fitted = calibration.fit(*joined(known), data, checksum)
+    fitted = fitting.fit(*joined(known), data, checksum)
     rows = [
         [condition.name, *cells(fitted, *figures)]
         for condition, figures in zip(CONDITIONS, test, strict=True)
     ]
-    bins = calibration.quality(fitted, *joined(test))["reliability"]
+    bins = fitting.quality(fitted, *joined(test))["reliability"]
     body = (
         "Real recordings of national anthems, aligned "
         + (f"and embedded by `{options.encoder}`" if encoder else "without any encoder")

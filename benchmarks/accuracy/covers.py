@@ -34,8 +34,9 @@ from bytecover_tf.audio.hearing import DEFAULT_HEARING
 from bytecover_tf.audio.streaming import mean_blocks
 from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
-from bytecover_tf.matching import calibration
-from bytecover_tf.matching.calibration import Calibration, Labels, Pairs
+from bytecover_tf.matching import calibration, fitting
+from bytecover_tf.matching.calibration import Calibration, Pairs
+from bytecover_tf.matching.fitting import Labels
 from bytecover_tf.metrics import QueryScores, bootstrap_interval, score_queries
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.labelled_store import LabelledRecording, LabelledStore
@@ -272,13 +273,13 @@ def calibrations(
             cosine = embedded(one, encoder) if encoder else np.zeros_like(score)
             measured.append((seconds, pairs_of(one, score, cosine)))
         data = "development sets of sung songs, and of pop songs and their tunes"
-        found = calibration.fit(
+        found = fitting.fit(
             *joined([pairs for _, pairs in measured]), data, checksum, HEARD_PARTS
         )
         fitted[name] = found
         for length in LENGTHS:
             part = joined([pairs for seconds, pairs in measured if seconds == length])
-            figures = calibration.quality(found, *part)
+            figures = fitting.quality(found, *part)
             shares = ("found", "noticed", "false_versions", "false_alarms")
             rows.append(
                 [
@@ -349,7 +350,7 @@ def main() -> None:
             # Folk on melody, the others on folk.
             others = triples[1:] if number == 0 else triples[:1]
             known = joined([pairs_of(*one) for one in others])
-            other = calibration.fit(*known, "the other set", checksum, HEARD_PARTS)
+            other = fitting.fit(*known, "the other set", checksum, HEARD_PARTS)
             with_heard.append(triple[0].score(ranked(other, *triple)))
         add(f"`{name}` and all five parts", with_heard, with_plain)
     fitted, quality = calibrations(store, options.encoder, sets[:2], align)

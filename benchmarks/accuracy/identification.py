@@ -33,13 +33,9 @@ from bytecover_tf.catalogues.segments import Segmenting, embed_rows
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.encoders.pretrained import DEFAULT
 from bytecover_tf.errors import AudioError
-from bytecover_tf.matching.calibration import (
-    Labels,
-    Pairs,
-    choose_calibration,
-    quality,
-)
+from bytecover_tf.matching.calibration import Pairs, choose_calibration
 from bytecover_tf.matching.calibration_fit import measure
+from bytecover_tf.matching.fitting import Labels, quality
 from bytecover_tf.matching.identification import Query
 from bytecover_tf.stores.extraction import Extracted
 

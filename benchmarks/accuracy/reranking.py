@@ -25,7 +25,8 @@ from bytecover_tf.audio.chroma import chroma_of_cqt
 from bytecover_tf.catalogues.packing import pack, unpack
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.matching.alignment import align_many
-from bytecover_tf.matching.calibration import Calibration, Labels, Pairs, fit
+from bytecover_tf.matching.calibration import Calibration, Pairs
+from bytecover_tf.matching.fitting import Labels, fit
 
 SPLITS = ("validation", "test")
 CANDIDATES = (0, 10, 20, 50, 100)

@@ -51,7 +51,7 @@ class KerasNetwork:
 
         if keras.backend.backend() == "tensorflow":
             # XLA, which Keras takes by default, compiles a network anew for each
-            # length of recordings. That takes seconds and makes nothing faster.
+            # length of recordings. That takes longer than it saves on most.
             model.jit_compile = False
         self._model = model
         self.frontend = frontend

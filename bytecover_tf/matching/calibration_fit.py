@@ -15,14 +15,9 @@ from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.encoders.pretrained import is_pretrained_name
 from bytecover_tf.errors import AudioError, ConfigError, DataError
-from bytecover_tf.matching.calibration import (
-    Calibration,
-    Labels,
-    Pairs,
-    calibration_beside,
-    fit,
-)
+from bytecover_tf.matching.calibration import Calibration, Pairs, calibration_beside
 from bytecover_tf.matching.decisions import Pair, pair_of
+from bytecover_tf.matching.fitting import Labels, fit
 from bytecover_tf.matching.identification import Comparison, Query, align_candidates
 from bytecover_tf.progress import progress_bar
 

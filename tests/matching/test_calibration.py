@@ -10,17 +10,13 @@ from bytecover_tf.errors import DataError, EncoderError
 from bytecover_tf.matching import calibration
 from bytecover_tf.matching.calibration import (
     Calibration,
-    Labels,
     Pairs,
     calibration_beside,
     choose_calibration,
     default_calibration,
-    fit,
-    quality,
     read_calibration,
-    reliability,
-    trials,
 )
+from bytecover_tf.matching.fitting import Labels, fit, quality, reliability, trials
 
 ENCODER = "e" * 64
 
