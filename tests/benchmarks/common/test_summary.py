@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.common import report, summary
+from benchmarks.common import front_page, report, summary
 from benchmarks.common.summary import FOUND, RESULTS, SPENT, TOPICS, Figure
 
 SECTION = """
@@ -32,6 +32,15 @@ def results(tmp_path, monkeypatch):
 
 def test_the_page_is_that_of_the_results_as_they_are():
     assert (RESULTS / "README.md").read_text() == summary.summary()
+
+
+def test_the_table_of_the_readme_is_that_of_the_results_as_they_are(tmp_path):
+    text = front_page.README.read_text()
+    assert f"<!-- figures -->\n{front_page.figures()}\n\n" in text
+    changed = tmp_path / "README.md"
+    changed.write_text("# Title\n\n<!-- figures -->\n| MAP |\n| --- |\n\nMore.\n")
+    front_page.write_figures(changed)
+    assert changed.read_text().endswith(f"{front_page.figures()}\n\nMore.\n")
 
 
 def test_every_topic_has_a_file_and_every_file_a_topic():

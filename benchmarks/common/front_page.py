@@ -1,0 +1,86 @@
+"""The table of the project's README, copied from the results."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from benchmarks.common.report import table
+from benchmarks.common.summary import Figure, find
+
+README = Path(__file__).parents[2] / "README.md"
+
+_TEST = "test, 139 recordings"
+_MAP = "MAP [95%]"
+# A column of the table, and that of the section on covers.
+_COVERS = {
+    "44 folk songs": "folk",
+    "77 pop songs by their tune": "melody: full to tune",
+    "100 passages of pop songs": "songs: passages",
+}
+_ALIGNED = "Alignment of chroma"
+
+
+def _searched(name: str) -> Figure:
+    row = (f"anthems, {_TEST}", name)
+    return Figure("", "encoders", f"What {name} finds", row, _MAP)
+
+
+def _reranked(name: str) -> Figure:
+    section = f"Re-ranking what {name} finds"
+    return Figure("", "alignment", section, (_TEST, "100"), _MAP)
+
+
+# A row of the table, its figure on the anthems, and its row in the section on covers.
+_ROWS: dict[str, tuple[Figure | None, str]] = {
+    "embeddings alone: `bytecover-small`": (
+        _searched("bytecover-small"),
+        "embeddings of `bytecover-small`",
+    ),
+    "embeddings alone: `bytecover-base`, the default, 1.3 times the time": (
+        _searched("bytecover-base"),
+        "embeddings of `bytecover-base`",
+    ),
+    "alignment of the transform alone": (
+        Figure("", "alignment", _ALIGNED, (_TEST, "alignment"), _MAP),
+        "transform's chroma, 12 bins",
+    ),
+    "alignment of what is heard": (None, "all five parts"),
+    "`bytecover-small` and alignment": (
+        _reranked("bytecover-small"),
+        "`bytecover-small` and all five parts",
+    ),
+    "`bytecover-base` and alignment": (
+        _reranked("bytecover-base"),
+        "`bytecover-base` and all five parts",
+    ),
+}
+
+
+def figures() -> str:
+    """Return the table as it should be by the results as they are."""
+    rows = []
+    for name, (anthems, row) in _ROWS.items():
+        covers = [
+            Figure("", "alignment", "Covers", (row,), column)
+            for column in _COVERS.values()
+        ]
+        rows.append([name, *(_short(one) for one in (anthems, *covers))])
+    return table(["MAP", "139 anthems", *_COVERS], rows)
+
+
+def _short(figure: Figure | None) -> str:
+    """Return the first number of a cell, rounded to hundredths."""
+    return f"{float(find(figure).split()[0]):.2f}" if figure else ""
+
+
+def write_figures(readme: Path = README) -> None:
+    """Replace the table below `<!-- figures -->`."""
+    text = readme.read_text()
+    found = re.search(r"(?<=<!-- figures -->\n)(\|.*\n)+", text)
+    assert found, f"{readme}: has no table below <!-- figures -->"
+    readme.write_text(text[: found.start()] + figures() + "\n" + text[found.end() :])
+
+
+if __name__ == "__main__":
+    write_figures()
