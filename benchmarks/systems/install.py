@@ -1,6 +1,6 @@
 """How much each extra brings, and how long that takes.
 
-    python -m benchmarks.systems.install [--extras LIST]
+    python -m benchmarks.systems.install [--extras LIST] [--note TEXT]
 
 Builds the package's wheel. Then, for the base install and each extra, downloads the
 wheels that are needed and installs them into a fresh virtual environment.
@@ -87,6 +87,7 @@ def _run(*command: object) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--note", default="", help="added to the conditions")
     parser.add_argument(
         "--extras", nargs="*", default=list(EXTRAS), choices=list(EXTRAS)
     )
@@ -105,7 +106,9 @@ def main() -> None:
     body = (
         f"Each in a fresh virtual environment, whose own size is not counted; "
         f"bytecode is. The package's wheel has {size:.0f} MB. The base install may "
-        f"take {AIM} MB.\n\n" + table(header, rows)
+        f"take {AIM} MB. {options.note}".rstrip()
+        + "\n\n"
+        + table(header, rows)
     )
     write_section("install", "Install", "python -m benchmarks.systems.install", body)
 
