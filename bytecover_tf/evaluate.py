@@ -12,6 +12,7 @@ Examples:
       --data-root covers80 --json covers80.json --plots plots
   python -m bytecover_tf.evaluate --embeddings clews.npz --data covers80 \
       --data-root covers80
+  python -m bytecover_tf.evaluate --set-list found.txt played.txt
 """
 
 from __future__ import annotations
@@ -28,6 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.align and not options.encoder:
         parser.error("--align needs the features of an --encoder")
+    if options.set_list:
+        if options.plots or options.mirex:
+            parser.error("--plots and --mirex are not for a --set-list")
+        from bytecover_tf.cli.evaluate_reports import report_set_list
+
+        found, played = options.set_list
+        report_set_list(found, played, options.json)
+        return cli.OK
     if options.plots:
         cli.require_extra("plots", "matplotlib")
 

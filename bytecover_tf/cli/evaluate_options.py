@@ -31,6 +31,14 @@ def evaluate_parser(description: str | None) -> argparse.ArgumentParser:
         help="measure the similarities or distances of another system, an .npz file "
         "or MIREX's file of distances",
     )
+    systems.add_argument(
+        "--set-list",
+        type=Path,
+        nargs=2,
+        metavar=("FOUND", "PLAYED"),
+        help="compare what a system found in a concert, as identify --setlist --mirex "
+        "prints it, with what was played; no data set is needed",
+    )
     arguments.add_data_arguments(parser, default="tunes")
     parser.add_argument(
         "--split",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bytecover_tf.evaluation import set_lists
 from bytecover_tf.evaluation.protocol import describe, describe_further
 from bytecover_tf.files import write_atomically
 
@@ -48,3 +50,28 @@ def report_evaluation(
 
         for path in plot_evaluation(result, options.plots):
             print(f"drawn: {path}")
+
+
+def report_set_list(found: Path, played: Path, file: Path | None) -> None:
+    """Print how well a system heard a concert.
+
+    Args:
+        found: the set list that it wrote.
+        played: the true one.
+        file: for the figures as JSON, on request.
+
+    Raises:
+        DataError: a set list cannot be read.
+    """
+    figures = set_lists.measure(*map(set_lists.read_set_list, (found, played)))
+    print(
+        f"{figures['songs']} songs played, {figures['found']} found, edit distance "
+        f"{figures['edit_distance']}"
+    )
+    if figures["time_found"] is not None:
+        print(f"share of the time that has the right song: {figures['time_found']:.3f}")
+    if figures["boundary_deviation"] is not None:
+        print(f"mean deviation of boundaries: {figures['boundary_deviation']:.2f} s")
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, json.dumps(figures, indent=1) + "\n")

@@ -8,7 +8,7 @@ from bytecover_tf.cli import arguments
 from bytecover_tf.cli.setlists import FORMS
 
 # They hold one recording.
-_OF_ONE = ("cue", "labels")
+_OF_ONE = ("cue", "labels", "mirex")
 
 
 def identify_parser(description: str | None) -> argparse.ArgumentParser:
@@ -56,9 +56,9 @@ def check_form(
         count: number of recordings to identify.
     """
     if not options.setlist and (options.least or options.form in _OF_ONE):
-        parser.error("--cue, --labels and --least need --setlist")
+        parser.error("--cue, --labels, --mirex and --least need --setlist")
     if options.form in _OF_ONE and count > 1:
-        parser.error(f"a cue sheet or label track describes one recording, not {count}")
+        parser.error(f"--{options.form} describes one recording, not {count}")
 
 
 def _add_forms(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +83,7 @@ def _add_forms(parser: argparse.ArgumentParser) -> None:
         ("csv", "one line per match"),
         ("cue", "with --setlist: a cue sheet of one QUERY"),
         ("labels", "with --setlist: a label track of one QUERY for Audacity"),
+        ("mirex", "with --setlist: start, end and work of each song of one QUERY"),
     ):
         group.add_argument(
             f"--{form}",

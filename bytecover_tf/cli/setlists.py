@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bytecover_tf.matching.calibration import Calibration
     from bytecover_tf.matching.songs import Song
 
-FORMS = ("table", "json", "csv", "cue", "labels")
+FORMS = ("table", "json", "csv", "cue", "labels", "mirex")
 
 # Of a compact disc, in a second.
 _FRAMES = 75
@@ -108,6 +108,11 @@ def write_timeline(path: str, songs: Sequence[Song], form: str, is_first: bool) 
         for song in songs:
             # Of both, the decimals that Audacity writes.
             print(f"{song.start:.6f}\t{song.end:.6f}\t{printable(_label(song))}")
+    elif form == "mirex":
+        for song in songs:
+            if song.match is not None:
+                work = printable(str(song.work))
+                print(f"{song.start:.3f}\t{song.end:.3f}\t{work}")
     else:
         _write_table(path, songs, is_first)
     sys.stdout.flush()

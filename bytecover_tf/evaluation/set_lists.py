@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from bytecover_tf.data import files
 from bytecover_tf.errors import DataError
-from bytecover_tf.files import write_atomically
+from bytecover_tf.files import JsonObject, write_atomically
 
 
 class Played(NamedTuple):
@@ -103,6 +103,30 @@ def write_set_list(path: Path, songs: Sequence[Played]) -> None:
         times = "" if start is None else f"{start:.3f}\t{end:.3f}\t"
         lines.append(f"{times}{song}\n")
     write_atomically(path, "".join(lines))
+
+
+def measure(found: Sequence[Played], played: Sequence[Played]) -> JsonObject:
+    """Compare what a system heard in a concert with what was played.
+
+    Returns:
+        `songs` played, `found` by the system and `edit_distance`. `time_found`, the
+        share of the time, is None unless both have times, and `boundary_deviation`, in
+        seconds, unless they also have the same songs in the same order.
+
+    Raises:
+        DataError: a list has a song twice at one time.
+    """
+    timed = found[0].start is not None and played[0].start is not None
+    distance = edit_distance(found, played)
+    return {
+        "songs": len(played),
+        "found": len(found),
+        "edit_distance": distance,
+        "time_found": time_found(found, played) if timed else None,
+        "boundary_deviation": (
+            boundary_deviation(found, played) if timed and not distance else None
+        ),
+    }
 
 
 def edit_distance(found: Sequence[Played], played: Sequence[Played]) -> int:

@@ -68,6 +68,10 @@ def test_labels_are_of_seconds(capsys):
     ]
 
 
+def test_a_set_list_for_mirex_has_the_known_works(capsys):
+    assert printed(capsys, "mirex") == "61.013\t200.000\they\n"
+
+
 def test_the_table_names_what_is_unknown(capsys):
     lines = printed(capsys, "table").splitlines()
     assert lines[0] == "/live/set.mp3: 1 song"

@@ -1,9 +1,11 @@
+import json
 from functools import cache
 
 import numpy as np
 import pytest
 
 from bytecover_tf.errors import DataError
+from bytecover_tf.evaluate import main
 from bytecover_tf.evaluation.set_lists import (
     Played,
     boundary_deviation,
@@ -112,3 +114,34 @@ def test_time_found_equals_a_count_of_instants():
     assert time_found(faded, faded) == 1
     with pytest.raises(DataError, match="'a' is played twice at 100 s"):
         time_found([Played("a", 0, 120), Played("a", 100, 130)], CONCERT)
+
+
+def test_the_command_compares_what_was_found_with_what_was_played(tmp_path, capsys):
+    played, found = tmp_path / "played.txt", tmp_path / "found.txt"
+    write_set_list(played, CONCERT)
+    write_set_list(found, [Played("Help!", 0.0, 120.5), Played("Something", 121, 250)])
+    figures = tmp_path / "figures" / "found.json"
+    lists = ["--set-list", str(found), str(played)]
+    assert main([*lists, "--json", str(figures)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "3 songs played, 2 found, edit distance 2",
+        # 120.5 of 121.5 + 119.75 + 121 seconds.
+        "share of the time that has the right song: 0.333",
+    ]
+    assert json.loads(figures.read_text()) == {
+        "songs": 3,
+        "found": 2,
+        "edit_distance": 2,
+        "time_found": pytest.approx(120.5 / 362.25),
+        "boundary_deviation": None,
+    }
+    moved = [Played(song, start + 1, end + 3) for song, start, end in CONCERT]
+    write_set_list(found, moved)
+    assert main(lists) == 0
+    assert "mean deviation of boundaries: 2.00 s" in capsys.readouterr().out
+    found.write_text("Help!\nYesterday\nHelp!\n")
+    assert main(lists) == 0
+    assert capsys.readouterr().out == "3 songs played, 3 found, edit distance 0\n"
+    with pytest.raises(SystemExit):
+        main([*lists, "--plots", str(tmp_path)])
+    assert "--plots and --mirex are not for a --set-list" in capsys.readouterr().err
