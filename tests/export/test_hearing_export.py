@@ -38,7 +38,7 @@ def source(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def exported(source):
+def hearing_file(source):
     path = source.with_suffix(".onnx")
     assert main(["--hearing", str(source), "--out", str(path)]) == 0
     return path
@@ -58,9 +58,9 @@ def run(path, magnitudes):
 
 
 @pytest.mark.parametrize(("batch", "frames"), [(1, 2), (2, 38), (5, 400)])
-def test_the_file_hears_what_the_model_hears(source, exported, rng, batch, frames):
+def test_the_file_hears_what_the_model_hears(source, hearing_file, rng, batch, frames):
     magnitudes = rng.gamma(0.3, 3, (batch, 252, frames)).astype(np.float32)
-    found = run(exported, magnitudes)
+    found = run(hearing_file, magnitudes)
     assert found.shape == (batch, 3, 84, frames // 2)
     expected = expected_of(source, magnitudes)
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -74,8 +74,8 @@ def test_the_shipped_file_is_that_of_the_shipped_model(rng):
     np.testing.assert_allclose(run(shipped, magnitudes), expected, atol=1e-4)
 
 
-def test_it_is_a_hearing_of_the_package(source, exported, rng):
-    heard = Hearing(str(exported))
+def test_it_is_a_hearing_of_the_package(source, hearing_file, rng):
+    heard = Hearing(str(hearing_file))
     assert heard.pool == FRONTENDS["cqt36"].pool
     assert heard.transform.n_bins == 252
     assert heard.transform.bins_per_octave == 36
@@ -86,8 +86,8 @@ def test_it_is_a_hearing_of_the_package(source, exported, rng):
     )
 
 
-def test_the_file_says_what_it_was_made_of(exported):
-    (record,) = onnx.load(exported).metadata_props
+def test_the_file_says_what_it_was_made_of(hearing_file):
+    (record,) = onnx.load(hearing_file).metadata_props
     assert record.key == METADATA
     facts = json.loads(record.value)
     assert facts["frontend"] == FRONTENDS["cqt36"].to_dict()
@@ -96,9 +96,11 @@ def test_the_file_says_what_it_was_made_of(exported):
     assert "tf2onnx" in facts["versions"]
 
 
-def test_a_file_that_differs_is_not_written(source, exported, tmp_path, monkeypatch):
+def test_a_file_that_differs_is_not_written(
+    source, hearing_file, tmp_path, monkeypatch
+):
     path = tmp_path / "hearing.onnx"
-    shutil.copy(exported, path)
+    shutil.copy(hearing_file, path)
     before = path.read_bytes()
     convert = hearing.convert
 
