@@ -324,12 +324,14 @@ def _frames(file: _File, name: str, allow_truncated: bool) -> Iterator[av.AudioF
         raise AudioError(
             f"{name}: is damaged: {failed} of {packets} packets cannot be decoded"
         )
-    # Where much is damaged, packets are not even found. A wrong duration alone is none.
-    if has_all_bytes(head, size) and end < declared / 2 and found < size / 2:
+    is_all_there = has_all_bytes(head, size)
+    # Where much is damaged, packets are not even found. A wrong duration alone is no
+    # damage.
+    if is_all_there and end < declared / 2 and found < size / 2:
         raise AudioError(
             f"{name}: is damaged: {end:.1f} of {declared:.1f} s can be decoded"
         )
-    if is_whole or (declares_more and not may_be_whole) or has_all_bytes(head, size):
+    if is_whole or (declares_more and not may_be_whole) or is_all_there:
         return
     if may_be_whole:
         refuse(missing)
