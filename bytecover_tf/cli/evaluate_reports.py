@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bytecover_tf.evaluation import set_lists
 from bytecover_tf.evaluation.protocol import describe, describe_further
-from bytecover_tf.files import write_atomically
+from bytecover_tf.files import JsonObject, write_atomically
 
 if TYPE_CHECKING:
     from bytecover_tf.evaluation.measuring import Measured
@@ -39,8 +39,7 @@ def report_evaluation(
             "skipped": skipped,
             **measured.facts,
         }
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(options.json, json.dumps(figures, indent=1) + "\n")
+        _write_figures(options.json, figures)
     if options.mirex:
         from bytecover_tf.evaluation.mirex import write_evaluation
 
@@ -73,5 +72,9 @@ def report_set_list(found: Path, played: Path, file: Path | None) -> None:
     if figures["boundary_deviation"] is not None:
         print(f"mean deviation of boundaries: {figures['boundary_deviation']:.2f} s")
     if file:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, json.dumps(figures, indent=1) + "\n")
+        _write_figures(file, figures)
+
+
+def _write_figures(path: Path, figures: JsonObject) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(figures, indent=1) + "\n")

@@ -109,10 +109,11 @@ def write_timeline(path: str, songs: Sequence[Song], form: str, is_first: bool) 
             # Of both, the decimals that Audacity writes.
             print(f"{song.start:.6f}\t{song.end:.6f}\t{printable(_label(song))}")
     elif form == "mirex":
+        from bytecover_tf.evaluation.set_lists import Played
+
         for song in songs:
             if song.match is not None:
-                work = printable(str(song.work))
-                print(f"{song.start:.3f}\t{song.end:.3f}\t{work}")
+                print(Played(printable(str(song.work)), song.start, song.end).line)
     else:
         _write_table(path, songs, is_first)
     sys.stdout.flush()

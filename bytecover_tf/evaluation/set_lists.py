@@ -40,6 +40,12 @@ class Played(NamedTuple):
     start: float | None = None
     end: float | None = None
 
+    @property
+    def line(self) -> str:
+        """The song's line of a set list."""
+        times = "" if self.start is None else f"{self.start:.3f}\t{self.end:.3f}\t"
+        return times + self.song
+
 
 def read_set_list(path: Path) -> list[Played]:
     """Read a set list, with times or without.
@@ -96,13 +102,11 @@ def write_set_list(path: Path, songs: Sequence[Played]) -> None:
     Raises:
         DataError: a name is empty or holds a tab or a line end.
     """
-    lines = []
-    for song, start, end in songs:
-        if not song.strip() or any(mark in song for mark in "\t\r\n"):
-            raise DataError(f"{path}: expected a song's name on one line, not {song!r}")
-        times = "" if start is None else f"{start:.3f}\t{end:.3f}\t"
-        lines.append(f"{times}{song}\n")
-    write_atomically(path, "".join(lines))
+    for song in songs:
+        name = song.song
+        if not name.strip() or any(mark in name for mark in "\t\r\n"):
+            raise DataError(f"{path}: expected a song's name on one line, not {name!r}")
+    write_atomically(path, "".join(f"{song.line}\n" for song in songs))
 
 
 def measure(found: Sequence[Played], played: Sequence[Played]) -> JsonObject:
