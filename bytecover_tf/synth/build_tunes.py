@@ -40,7 +40,7 @@ from bytecover_tf.stores.feature_store import (
     compress_store,
 )
 from bytecover_tf.stores.note_store import NoteWriter, add_with_notes, compress_notes
-from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
+from bytecover_tf.synth.drawing.spectral import draw_with_score
 from bytecover_tf.synth.scores.corpora import LIEDER
 from bytecover_tf.synth.scores.library import read_scores
 from bytecover_tf.synth.scores.score import Score
@@ -234,9 +234,7 @@ def pack_fine_store(versions: Sequence[Version], work_dir: Path, store: Path) ->
 def draw(version: Version, frontend: Frontend) -> tuple[np.ndarray, np.ndarray]:
     """Draw a version: features (n_bins, T) and score (2, n_bins, T)."""
     performance, _, rng = arranged(version)
-    lead_in = float(rng.uniform(0.0, 2.0))
-    features = draw_features(performance, frontend, rng, lead_in)
-    score = draw_score(performance, frontend, lead_in, features.shape[1])
+    features, score = draw_with_score(performance, frontend, rng)
     rounded = round_rows(features.astype(np.float16), DRAWN_DROPPED_BITS)
     return rounded[:, :DRAWN_FRAMES], score[:, :, :DRAWN_FRAMES]
 

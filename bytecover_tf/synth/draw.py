@@ -23,7 +23,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
 from bytecover_tf.stores.note_store import NoteWriter, add_with_notes
-from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
+from bytecover_tf.synth.drawing.spectral import draw_with_score
 from bytecover_tf.synth.playing.cover import cover
 from bytecover_tf.synth.playing.repertoire import add_repertoire_options, read_works
 from bytecover_tf.synth.scores.works import Work, track_row, write_csv, write_sources
@@ -128,14 +128,7 @@ def _draw_work(
     drawn = []
     for number in range(versions):
         performance, rng = cover(work, number)
-        lead_in = float(rng.uniform(0.0, 2.0))
-        features = draw_features(performance, frontend, rng, lead_in)
-        drawn.append(
-            (
-                features,
-                draw_score(performance, frontend, lead_in, features.shape[1]),
-            )
-        )
+        drawn.append(draw_with_score(performance, frontend, rng))
     return drawn
 
 

@@ -60,6 +60,25 @@ def draw_features(
     return frontend.from_cqt(np.sqrt(energy).astype(np.float32), STEP_FRAMES, "drawn")
 
 
+def draw_with_score(
+    performance: Performance, frontend: Frontend, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a performance that begins within two seconds, and its score.
+
+    Args:
+        performance: what is played.
+        frontend: parameters of the features.
+        rng: source of all random choices.
+
+    Returns:
+        Features (n_bins, T) and score (2, n_bins, T), see `draw_features` and
+        `draw_score`.
+    """
+    lead_in = float(rng.uniform(0.0, 2.0))
+    features = draw_features(performance, frontend, rng, lead_in)
+    return features, draw_score(performance, frontend, lead_in, features.shape[1])
+
+
 def draw_score(
     performance: Performance, frontend: Frontend, lead_in: float, frames: int
 ) -> np.ndarray:
