@@ -6,52 +6,37 @@ import re
 from pathlib import Path
 
 from benchmarks.common.report import table
-from benchmarks.common.summary import Figure, find
+from benchmarks.common.summary import ALIGNED, Figure, find, reranked, searched
 
 README = Path(__file__).parents[2] / "README.md"
 
-_TEST = "test, 139 recordings"
-_MAP = "MAP [95%]"
 # A column of the table, and that of the section on covers.
 _COVERS = {
     "44 folk songs": "folk",
     "77 pop songs by their tune": "melody: full to tune",
     "100 passages of pop songs": "songs: passages",
 }
-_ALIGNED = "Alignment of chroma"
-
-
-def _searched(name: str) -> Figure:
-    row = (f"anthems, {_TEST}", name)
-    return Figure("", "encoders", f"What {name} finds", row, _MAP)
-
-
-def _reranked(name: str) -> Figure:
-    section = f"Re-ranking what {name} finds"
-    return Figure("", "alignment", section, (_TEST, "100"), _MAP)
-
-
 # A row of the table, its figure on the anthems, and its row in the section on covers.
 _ROWS: dict[str, tuple[Figure | None, str]] = {
     "embeddings alone: `bytecover-small`": (
-        _searched("bytecover-small"),
+        searched("bytecover-small"),
         "embeddings of `bytecover-small`",
     ),
     "embeddings alone: `bytecover-base`, the default, 1.3 times the time": (
-        _searched("bytecover-base"),
+        searched("bytecover-base"),
         "embeddings of `bytecover-base`",
     ),
     "alignment of the transform alone": (
-        Figure("", "alignment", _ALIGNED, (_TEST, "alignment"), _MAP),
+        ALIGNED,
         "transform's chroma, 12 bins",
     ),
     "alignment of what is heard": (None, "all five parts"),
     "`bytecover-small` and alignment": (
-        _reranked("bytecover-small"),
+        reranked("bytecover-small"),
         "`bytecover-small` and all five parts",
     ),
     "`bytecover-base` and alignment": (
-        _reranked("bytecover-base"),
+        reranked("bytecover-base"),
         "`bytecover-base` and all five parts",
     ),
 }
