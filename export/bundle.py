@@ -178,7 +178,7 @@ class _Writer:
         self._identity = identity
         self._report = report
         self._cases = cases
-        # Of test works there are finer features too, which most encoders read.
+        # There are finer features too, which most encoders read.
         self._test_store = FeatureStore(tunes.store(original.frontend))
         self.files: list[JsonObject] = []
 

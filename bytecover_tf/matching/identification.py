@@ -39,7 +39,7 @@ from bytecover_tf.matching.screening import align_likely
 from bytecover_tf.stores.extraction import Reader
 
 CANDIDATES = 100
-"""How many recordings a query of four minutes is aligned with."""
+"""How many recordings a query of four minutes is compared with."""
 
 # An embedding says little of a short clip, and alignment is quick: as many frames of
 # chroma as 100 candidates and a query of four minutes make, and so 2 300 candidates of
