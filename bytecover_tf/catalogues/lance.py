@@ -12,6 +12,7 @@ version that it finds; the number in `version` tells whether a later one was los
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import threading
@@ -59,7 +60,10 @@ _ROWS_AT_ONCE = 8192
 # Tidying removes versions older than this, even if somebody still reads them.
 _KEEP_VERSIONS = timedelta(hours=1)
 
-# Each write makes a file; after this many, the files are merged.
+# Each write makes a file, and each read opens all of them. Merging them rewrites most
+# of the catalogue: 19 kB a recording. So files are merged when there are this many, and
+# in a large catalogue when there are as many as the root of its rows, which is where
+# both cost about the same.
 _TIDY = 200
 
 # The index is IVF_HNSW_SQ. At the same recall, searching one graph over all rows is
@@ -288,6 +292,10 @@ class LanceCatalogue(Catalogue):
     def optimize(self, exact_rows: int = EXACT_ROWS) -> IndexQuality | None:
         """Merge small files, drop old versions, and update the approximate index.
 
+        A catalogue with an index is left as it is until it has many files, as merging
+        them takes long. Until then, a search compares the query with every row that is
+        new, and the space of removed rows is not freed.
+
         If there is an index, the number of candidates that a search keeps is chosen
         anew: the smallest of a few with which some queries find enough of their true
         ten nearest rows. Among 100 000 vectors of 256 values, 100 candidates are enough
@@ -301,8 +309,9 @@ class LanceCatalogue(Catalogue):
             The index with its recall, or None.
         """
         with self.writing(), _explained(self.address):
-            self._tidy()
             rows = self._table.count_rows()
+            if rows <= exact_rows or self._is_scattered(rows):
+                self._tidy()
             indices = [index.name for index in self._table.list_indices()]
             if rows <= exact_rows:
                 self._drop(indices)
@@ -357,8 +366,14 @@ class LanceCatalogue(Catalogue):
                 .execute(self._arrow(rows))
             )
             self._writes += 1
-            if self._writes % _TIDY == 0:
+            if self._writes % _TIDY == 0 and self._is_scattered():
                 self._tidy()
+
+    def _is_scattered(self, rows: int | None = None) -> bool:
+        """Tell whether there are so many files that merging them is worth its time."""
+        rows = self._table.count_rows() if rows is None else rows
+        files = self._table.stats()["fragment_stats"]["num_fragments"]
+        return files >= max(_TIDY, math.isqrt(rows))
 
     def _tidy(self) -> None:
         self._table.optimize(cleanup_older_than=_KEEP_VERSIONS)

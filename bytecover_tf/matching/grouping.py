@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
@@ -311,21 +311,23 @@ def compared_pairs(
         candidates: how many recordings to compare each with.
         workers: threads; by default one per core.
     """
-    compared: set[Pair] = set()
+    # By name, those that were compared with it before its turn. They are forgotten
+    # then, as all pairs of a large catalogue take gigabytes.
+    compared: defaultdict[str, set[str]] = defaultdict(set)
     with progress_bar(total=len(known), unit="recording", desc="compare") as bar:
         for row in _whole(catalogue, sorted(known)):
             bar.update()
             name = row.recording.id
             hits = nearest(catalogue, row.embedding[None], candidates + 1)
-            pairs = {hit.recording.id: hit for hit in hits}
-            pairs = {
-                other: hit
-                for other, hit in pairs.items()
-                if other in known
-                and other != name
-                and pair_of(name, other) not in compared
-            }
-            compared.update(pair_of(name, other) for other in pairs)
+            done = {name, *compared.pop(name, ())}
+            pairs = [
+                hit
+                for hit in hits
+                if hit.recording.id in known and hit.recording.id not in done
+            ]
+            for hit in pairs:
+                if hit.recording.id > name:
+                    compared[hit.recording.id].add(name)
             assert row.chroma is not None
             query = Query(
                 row.recording.path,
@@ -333,9 +335,7 @@ def compared_pairs(
                 row.chroma,
                 artist=row.recording.artist,
             )
-            found = align_hits(
-                catalogue, query, list(pairs.values()), len(known), workers
-            )
+            found = align_hits(catalogue, query, pairs, len(known), workers)
             for match in found.matches(calibration):
                 yield Link(row.recording, match)
 

@@ -153,6 +153,56 @@ def test_many_writes_leave_few_files(tmp_path, rng, monkeypatch):
         assert made.count() == 40
 
 
+def data_files(folder):
+    return {path.name for path in (folder / "recordings.lance" / "data").iterdir()}
+
+
+def test_a_large_catalogue_is_not_written_again_for_a_few_recordings(
+    tmp_path, rng, monkeypatch
+):
+    monkeypatch.setattr(lance, "_TIDY", 4)
+    rows = [whole(number, rng.standard_normal(DIM)) for number in range(12)]
+    with open_catalogue(tmp_path / "x", IDENTITY, create=True) as made:
+
+        def fragments():
+            return made._table.stats()["fragment_stats"]["num_fragments"]
+
+        made.add(rows[:9])
+        made.optimize(exact_rows=5)
+        before = data_files(tmp_path / "x")
+        made.add(rows[9:10])
+        assert made.optimize(exact_rows=5).rows == 10
+        assert len(data_files(tmp_path / "x") - before) == 1  # the new row alone
+        assert fragments() == 2
+        # It is found without a place in the index.
+        assert made.search(rows[9].embedding[None], 1)[0][0].recording == (
+            rows[9].recording
+        )
+        made.add(rows[10:11])
+        made.add(rows[11:])
+        made.optimize(exact_rows=5)
+        assert fragments() < 4
+        # A small one is tidied each time.
+        made.optimize()
+        made.optimize()
+        assert fragments() == 1
+
+
+def test_many_rows_may_lie_in_more_files(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(lance, "_TIDY", 1)
+    rows = [whole(number, rng.standard_normal(DIM)) for number in range(420)]
+    fragments = []
+    with open_catalogue(tmp_path / "x", IDENTITY, create=True) as made:
+        made.add(rows[:400])
+        for row in rows[400:]:
+            made.add([row])
+            stats = made._table.stats()["fragment_stats"]
+            fragments.append(stats["num_fragments"])
+        assert made.count() == 420
+    # At first one file and 18 more; the next is the twentieth, and 20 * 20 < 419.
+    assert fragments == [*range(2, 20), 1, 2]
+
+
 def test_an_index_that_is_outgrown_is_built_anew(tmp_path, rng):
     vectors = rng.standard_normal((900, DIM))
     rows = [whole(number, vector) for number, vector in enumerate(vectors)]

@@ -207,6 +207,22 @@ def test_a_medley_as_long_as_its_tracks_makes_no_work_of_them(catalogue, rng, pa
     assert find_groups(catalogue, CALIBRATION, 0.9).groups == []
 
 
+def test_each_pair_is_compared_once_if_either_is_near_the_other(catalogue, rng):
+    rows = [version(number, number, 0, rng, **own(number)) for number in range(12)]
+    catalogue.add(rows)
+    vectors = np.stack([row.embedding for row in rows])
+    order = np.argsort(-(vectors @ vectors.T), axis=1)
+    near = {
+        tuple(sorted((rows[one].recording.id, rows[other].recording.id)))
+        for one in range(12)
+        for other in order[one, 1:4].tolist()
+    }
+    # Some are near to one that has others nearer to it.
+    assert 18 < len(near) < 36
+    links = compared_pairs(catalogue, CALIBRATION, known(catalogue), 3, 1)
+    assert sorted(link.pair for link in links) == sorted(near)
+
+
 def test_a_version_that_leaves_some_out_is_one(catalogue, rng):
     longer, shorter = (version(number, 0, 0, rng, **own(number)) for number in (0, 1))
     other = np.concatenate([chroma(0, 60)[:, 12:], chroma(8, 12)], axis=1)
