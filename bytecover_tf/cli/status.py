@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -39,6 +41,9 @@ def run_safely(
     main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None
 ) -> int:
     """Return a command's exit status, printing errors raised on purpose."""
+    # A process that ends looks through all objects for garbage, which takes up to a
+    # second after the imports of `identify`. It passes over those that are frozen.
+    atexit.register(gc.freeze)
     open_streams()
     load_tensorflow_quietly()
     if isinstance(sys.stdout, TextIOWrapper):

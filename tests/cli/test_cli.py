@@ -68,6 +68,21 @@ def test_a_reader_that_has_seen_enough_is_no_error():
         assert process.wait(60) == cli.SOME_FAILED
 
 
+def test_a_process_ends_without_looking_for_garbage():
+    code = (
+        "import atexit, gc\n"
+        # What is registered first runs last.
+        "atexit.register(lambda: print(gc.get_freeze_count() > 1000))\n"
+        "from bytecover_tf import cli\n"
+        "cli.run(lambda _: print(gc.get_freeze_count()) or 0)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert result.stdout.split() == ["0", "True"]
+    assert result.returncode == 0
+
+
 def test_importing_the_package_is_light():
     code = (
         "import sys, bytecover_tf\n"
