@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,6 +52,43 @@ def measured(function: Callable[..., Any], *arguments: Any) -> Measured:
         raise RuntimeError(f"{function.__name__} failed") from None
     process.join()
     return Measured(result, max(peak, own))
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did.
+
+    Attributes:
+        output: what it printed.
+        start: when it was started, by `time.perf_counter`, which all processes share.
+        seconds: from its start to its end.
+        peak: bytes of memory of its process.
+    """
+
+    output: str
+    start: float
+    seconds: float
+    peak: int
+
+
+def run_command(command: Sequence[str]) -> Ran:
+    """Run a command and measure its process.
+
+    Its peak is no less than what this process has, so call this from a small one.
+
+    Raises:
+        RuntimeError: it ended with an error, which is on standard error.
+    """
+    start = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        output = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)}: exit status {process.returncode}")
+    return Ran(output, start, seconds, 1024 * usage.ru_maxrss)
 
 
 class Stopwatch:

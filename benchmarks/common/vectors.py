@@ -43,13 +43,32 @@ def write_vectors(
     with open(path, "wb") as file:
         for number, start in enumerate(range(0, rows, BLOCK_ROWS)):
             count = min(BLOCK_ROWS, rows - start)
-            # One of so many versions is the first of its work.
-            work = np.cumsum(rng.random(count) < 1 / VERSIONS)
-            centres = _unit(_random(work[-1] + 1, dim, rng))
-            _turned(centres[work], rng).tofile(file)
+            work, centres, vectors = made_up_works(count, dim, rng)
+            vectors.tofile(file)
             chosen = rng.choice(work, np.count_nonzero(block_of_query == number))
             asked.append(_turned(centres[chosen], rng))
     return np.concatenate(asked)
+
+
+def made_up_works(
+    count: int, dim: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return versions of works.
+
+    Args:
+        count: number of versions.
+        dim: size of a vector.
+        rng: source of all random choices.
+
+    Returns:
+        The number of the work of each version, from 0 or 1 on and never falling; the
+        centres of the works, by these numbers; and float32 (count, dim), the versions,
+        of unit norm.
+    """
+    # One of so many versions is the first of its work.
+    work = np.cumsum(rng.random(count) < 1 / VERSIONS)
+    centres = _unit(_random(work[-1] + 1, dim, rng))
+    return work, centres, _turned(centres[work], rng)
 
 
 def read_vectors(path: Path, dim: int) -> Iterator[np.ndarray]:

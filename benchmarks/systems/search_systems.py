@@ -186,9 +186,7 @@ def recordings(blocks: Iterable[np.ndarray]) -> Iterator[list[Row]]:
         chroma = rng.integers(0, 256, (len(block), 12, _CHROMA_FRAMES), np.uint8)
         rows = []
         for embedding, frames in zip(block, chroma, strict=True):
-            rows.append(
-                Row(_recording(number, rng), 0, 0.0, SECONDS, embedding, frames)
-            )
+            rows.append(Row(made_up(number, rng), 0, 0.0, SECONDS, embedding, frames))
             number += 1
         yield rows
 
@@ -198,7 +196,10 @@ def recording_id(number: int) -> str:
     return f"{number:016x}"
 
 
-def _recording(number: int, rng: np.random.Generator) -> Recording:
+def made_up(
+    number: int, rng: np.random.Generator, duration: float = SECONDS
+) -> Recording:
+    """Return a recording with tags, whose file does not exist."""
     return Recording(
         id=recording_id(number),
         work=recording_id(number),
@@ -206,7 +207,7 @@ def _recording(number: int, rng: np.random.Generator) -> Recording:
         artist=f"The {number % 1000} performers",
         album=f"An album, number {number // 12}",
         path=f"/music/The {number % 1000} performers/{number // 12}/{number}.flac",
-        duration=SECONDS,
+        duration=duration,
         content=rng.bytes(32).hex(),
         size=25_000_000 + number,
         mtime_ns=1_700_000_000_000_000_000 + number,
