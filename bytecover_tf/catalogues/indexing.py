@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
+
+import numpy as np
 
 from bytecover_tf.catalogues.catalogue import Catalogue, Place, place_of
 from bytecover_tf.catalogues.identifiers import EXPECTED, is_work_identifier, tidy
@@ -25,6 +28,8 @@ from bytecover_tf.stores.ray_cluster import map_on_cluster
 _LEAST_SOUND = 8
 # Recordings that are embedded and stored together: a killed run loses no more.
 _BATCH = 16
+# Recordings whose chroma is in memory at once.
+_READ_AT_ONCE = 500
 
 
 @dataclass
@@ -137,7 +142,7 @@ class _Indexing:
         self._load = cache(load)
         self._reader = read
         self._again = again
-        # Recordings whose file is gone, by their chroma; filled when first needed.
+        # Recordings whose file is gone, by their sound; filled when first needed.
         self._gone: dict[bytes, Recording] | None = None
         # By id of new content, the recording that sounded the same and is replaced.
         self._moved_to: dict[str, Recording] = {}
@@ -260,18 +265,23 @@ class _Indexing:
                 for recording in self._by_content.values()
                 if recording.id not in self._new and is_gone(recording.path)
             }
-            chroma = self._catalogue.chroma(gone)
-            self._gone = {pack(chroma[name]): gone[name] for name in chroma}
+            self._gone = {}
+            names = [*gone]
+            # All chroma of a library whose disk is away may be larger than memory.
+            for start in range(0, len(names), _READ_AT_ONCE):
+                chroma = self._catalogue.chroma(names[start : start + _READ_AT_ONCE])
+                for name, kept in chroma.items():
+                    self._gone[_sound(kept)] = gone[name]
         assert result.chroma is not None
         if result.chroma.shape[1] < _LEAST_SOUND:
             return None
         # If two files sound like it, the first one takes its place.
-        return self._gone.pop(pack(result.chroma), None)
+        return self._gone.pop(_sound(result.chroma), None)
 
     def _sounds_like(self, recording: Recording, result: Extracted) -> bool:
         chroma = self._catalogue.chroma([recording.id]).get(recording.id)
         assert result.chroma is not None
-        return chroma is not None and pack(chroma) == pack(result.chroma)
+        return chroma is not None and _sound(chroma) == _sound(result.chroma)
 
     def _placed(self, recording: Recording, path: str, result: Extracted) -> Recording:
         """Return a recording with the facts of its file at a path."""
@@ -371,3 +381,8 @@ class _Indexing:
                 != recording.content
             ]
         )
+
+
+def _sound(chroma: np.ndarray) -> bytes:
+    """Return what is the same for recordings that sound the same."""
+    return hashlib.sha256(pack(chroma)).digest()

@@ -354,6 +354,26 @@ def test_a_file_that_is_retagged_and_renamed_keeps_its_work(catalogue, encoder, 
     assert catalogue.verify(find_files([folder]).paths).is_sound
 
 
+def test_the_chroma_of_a_library_that_was_moved_is_read_in_parts(
+    catalogue, encoder, folder, monkeypatch
+):
+    index(catalogue, encoder, folder)
+    monkeypatch.setattr(indexing, "_READ_AT_ONCE", 2)
+    asked = []
+    read = catalogue.chroma
+    monkeypatch.setattr(
+        catalogue, "chroma", lambda ids: asked.append(len([*ids])) or read(ids)
+    )
+    (folder / "album").mkdir()
+    for path in sorted(folder.glob("*.flac")):
+        path.rename(folder / "album" / path.name)
+        retagged(folder / "album" / path.name)
+    flacs = len([*folder.rglob("*.flac")])
+    report = index(catalogue, encoder, folder)
+    assert (report.moved, report.added) == (flacs, 0)
+    assert max(asked) == 2 < sum(asked)
+
+
 def test_a_file_retagged_in_its_place_keeps_even_a_merged_work(
     catalogue, encoder, folder
 ):
