@@ -202,10 +202,13 @@ def find_groups(
     known = {recording.id: recording for recording in catalogue.recordings()}
     verdicts = verdicts or Verdicts([], [])
     least = min(threshold, calibration.unsure)
-    probability: dict[Pair, float] = {}
+    # Whether each compared pair is likely, by its first and its second id: a quarter of
+    # the memory of a dict by pairs.
+    likely: defaultdict[str, dict[str, bool]] = defaultdict(dict)
     links = []
     for link in compared_pairs(catalogue, calibration, known, candidates, workers):
-        probability[link.pair] = link.match.probability
+        first_id, second_id = link.pair
+        likely[first_id][second_id] = link.match.probability >= _LIKELY
         if link.match.probability >= least:
             links.append(link)
     links.sort(key=lambda link: -link.match.probability)
@@ -225,7 +228,7 @@ def find_groups(
             reasons[link.pair] = "unsure"
         elif link.is_part:
             reasons[link.pair] = "part"
-        elif not _agree(one, other, probability):
+        elif not _agree(one, other, likely):
             reasons[link.pair] = "outvoted"
         else:
             joined.join(*link.pair)
@@ -288,11 +291,16 @@ def _between(one: list[str], other: list[str]) -> Iterator[Pair]:
     return (pair_of(*names) for names in product(one, other))
 
 
-def _agree(one: list[str], other: list[str], probability: dict[Pair, float]) -> bool:
+def _agree(
+    one: list[str], other: list[str], likely: dict[str, dict[str, bool]]
+) -> bool:
     """Tell whether at least half of the compared pairs of two groups are likely."""
-    pairs = _between(one, other)
-    likely = [probability[pair] >= _LIKELY for pair in pairs if pair in probability]
-    return 2 * sum(likely) >= len(likely)
+    votes = [
+        likely[first][second]
+        for first, second in _between(one, other)
+        if second in likely.get(first, ())
+    ]
+    return 2 * sum(votes) >= len(votes)
 
 
 def compared_pairs(
