@@ -1,6 +1,7 @@
-"""Encoders as files that other programs run: SavedModel, ONNX and LiteRT.
+"""Networks as files that other programs run: SavedModel, ONNX and LiteRT.
 
 python -m export --encoder RUN_OR_FILE --out DIR
+python -m export --hearing FILE --out DIR
 """
 
 from bytecover_tf.extras import require_extra

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from bytecover_tf import cli
 from bytecover_tf.encoders.pretrained import DEFAULT
+from bytecover_tf.errors import ConfigError
 from export import DEFAULT_FORMATS, FORMATS, INPUTS, PRECISIONS, require_export
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Export an encoder; return the exit status."""
+    """Export an encoder, or a network that hears notes; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m export",
         description=DESCRIPTION,
@@ -29,15 +30,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--hearing",
         type=Path,
         metavar="FILE",
-        help="a hearing.keras of train_hearing to export in place of an encoder, as "
-        "the .onnx file that --out names",
+        help="a hearing.keras of train_hearing to export in place of an encoder",
     )
     parser.add_argument(
-        "--out", required=True, type=Path, metavar="DIR", help="the folder to make"
+        "--out",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="the folder to make; with --hearing, a name that ends in .onnx makes the "
+        "one file that `index --hearing` reads instead",
     )
     for name, choices, default, help in (
         ("--formats", FORMATS, DEFAULT_FORMATS, "formats to write"),
-        ("--inputs", INPUTS, INPUTS, "inputs that the encoder takes"),
+        ("--inputs", INPUTS, INPUTS, "inputs that it takes"),
         ("--precision", PRECISIONS, ("float32",), "precisions of ONNX and LiteRT"),
     ):
         parser.add_argument(
@@ -51,31 +56,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--licence",
         default="",
         metavar="SPDX",
-        help="the encoder's licence, such as CC-BY-4.0, for the manifest and the files",
+        help="its licence, such as CC-BY-4.0, for the manifest and the files",
     )
     options = parser.parse_args(arguments)
     require_export()
     if "tflite" in options.formats:
         cli.require_extra("export", "ai_edge_litert")
 
-    if options.hearing:
+    if options.hearing and options.out.suffix == ".onnx":
+        defaults = parser.parse_args(["--out", str(options.out)])
+        for name in ("formats", "inputs", "precision", "licence"):
+            if getattr(options, name) != getattr(defaults, name):
+                raise ConfigError(
+                    f"--{name} is for folders; {options.out} would be the one file "
+                    "that `index --hearing` reads"
+                )
         from export.hearing import export_hearing_file
 
         difference = export_hearing_file(options.hearing, options.out)
         print(f"written: {options.out}, within {difference:.1e} of the model")
         return cli.OK
 
+    asked = (options.out, options.formats, options.inputs, options.precision)
+    if options.hearing:
+        from export.hearing_bundle import export_hearing_bundle
+
+        export_hearing_bundle(options.hearing, *asked, print, options.licence)
+        print(f"written: {options.out}")
+        return cli.OK
+
     from export.bundle import export
 
-    export(
-        options.encoder,
-        options.out,
-        options.formats,
-        options.inputs,
-        options.precision,
-        report=print,
-        licence=options.licence,
-    )
+    export(options.encoder, *asked, print, options.licence)
     print(f"written: {options.out}")
     print(f'use it: bytecover_tf.load_encoder("{options.out}")')
     return cli.OK
@@ -96,15 +108,17 @@ def _several(choices: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
 
 DESCRIPTION = """\
 Write an encoder as files that run without this package: SavedModel, ONNX, LiteRT.
+--hearing writes the network that hears notes instead.
 
-Each file is run beside the model on music, at several lengths and batch sizes. If an
-embedding differs by more than the tolerance, nothing is written. manifest.json in the
+Each file is run beside the model on music, at several lengths and batch sizes. If one
+differs by more than the tolerance, nothing is written. manifest.json in the
 folder has the features' parameters, checksums and the measured differences.
 
   saved_model/1             TensorFlow, TensorFlow Serving; float32
   encoder.tflite            LiteRT, with both signatures, if --formats has tflite
   encoder_features.onnx     pooled constant-Q features in, embedding out
   encoder_waveform.onnx     mono samples at the encoder's rate in, embedding out
+  hearing_*                 the same with --hearing; probabilities of notes out
 
 float16 halves an ONNX file and is meant for GPUs. int8 makes it four times smaller and,
 on processors with VNNI, several times faster; the command measures how much MAP this
@@ -112,6 +126,7 @@ costs on the embedded data set.
 
 examples:
   python -m export --encoder runs/tunes-quick --out bundle --precision float32,int8
+  python -m export --hearing runs/hearing/hearing.keras --out notes
   python -m export --hearing runs/hearing/hearing.keras --out hearing.onnx
 """
 

@@ -137,8 +137,7 @@ def write_companions(
     write_golden(folder / "golden", original)
     card = _card(original.frontend, facts, files)
     (folder / "README.md").write_text(card, encoding="utf-8")
-    if facts["licence"] == LICENCE and (text := _licence_text()):
-        (folder / "LICENSE").write_text(text, encoding="utf-8")
+    write_licence(folder, facts["licence"])
     services = ""
     if (folder / "saved_model").exists():
         services += _TENSORFLOW
@@ -171,6 +170,12 @@ def write_golden(folder: Path, original: Encoder) -> None:
     shapes |= {name: array.shape for name, array in arrays.items()}
     golden = {"shapes": shapes, "sample_rate": frontend.sample_rate, "tolerance": 1e-3}
     (folder / "golden.json").write_text(json.dumps(golden, indent=1) + "\n")
+
+
+def write_licence(folder: Path, licence: str | None) -> None:
+    """Write the text of the package's own licence if it is that one."""
+    if licence == LICENCE and (text := _licence_text()):
+        (folder / "LICENSE").write_text(text, encoding="utf-8")
 
 
 def write_sums(folder: Path) -> None:

@@ -12,28 +12,38 @@ from bytecover_tf.layers.cqt import CQT
 from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
-from export.inference import inference_network
+from bytecover_tf.models.note_network import NoteNetwork
+from export.inference import hearing_network, inference_network
 
 
 class Graphs:
-    """An encoder as traced functions with named and typed ends.
+    """A network as traced functions with named and typed ends.
 
     Weights are constants of the graph, not variables: TensorFlow then lays them out
     for its kernels once, which makes the SavedModel about a fifth faster on a CPU.
 
     Args:
-        model: the trained model.
+        model: a trained encoder, or a network that hears notes.
         frontend: parameters of its features.
 
     Attributes:
-        encoder: from `features` (batch, n_bins, frames) to `embedding` (batch, dim),
-            unit-norm f_c.
+        name: `encoder` or `hearing`, with which the names of its files begin.
+        output: name of what it gives: `embedding` (batch, dim), unit-norm f_c; or
+            `heard` (batch, 3, semitones, frames // 2), probabilities.
+        network: from `features` (batch, n_bins, frames) to the output.
         transform: from `waveform` (batch, samples) to `features`.
-        whole: from `waveform` to `embedding`.
+        whole: from `waveform` to the output.
     """
 
-    def __init__(self, model: ByteCover | Ensemble, frontend: Frontend) -> None:
-        network = inference_network(model)
+    def __init__(
+        self, model: ByteCover | Ensemble | NoteNetwork, frontend: Frontend
+    ) -> None:
+        if isinstance(model, NoteNetwork):
+            self.name, self.output = "hearing", "heard"
+            network = hearing_network(model)
+        else:
+            self.name, self.output = "encoder", "embedding"
+            network = inference_network(model)
         cqt = CQT(frontend)
         waveform = tf.TensorSpec((None, None), tf.float32, "waveform")
         features = tf.TensorSpec((None, frontend.n_bins, None), tf.float32, "features")
@@ -41,8 +51,8 @@ class Graphs:
         def transform(waveform: Tensor) -> Tensor:
             return tf.squeeze(cqt(waveform), -1)
 
-        self.encoder = tf.function(
-            lambda features: {"embedding": network(features)},
+        self.network = tf.function(
+            lambda features: {self.output: network(features)},
             input_signature=[features],
         )
         self.transform = tf.function(
@@ -52,11 +62,12 @@ class Graphs:
 
         def whole(waveform: Tensor) -> Tensor:
             # By way of the traced function, so that the weights are stored once.
-            embedding = self.encoder(transform(waveform))["embedding"]
+            found = self.network(transform(waveform))[self.output]
             # 8-bit convolutions of LiteRT turn what is not finite into numbers.
-            total = tf.reduce_sum(tf.abs(waveform), axis=1, keepdims=True)
+            total = tf.reduce_sum(tf.abs(waveform), axis=1)
+            total = tf.reshape(total, [-1] + [1] * (len(found.shape) - 1))
             is_finite = total < np.float32(np.inf)
-            return {"embedding": tf.where(is_finite, embedding, np.float32(np.nan))}
+            return {self.output: tf.where(is_finite, found, np.float32(np.nan))}
 
         self.whole = tf.function(whole, input_signature=[waveform])
 
@@ -65,7 +76,7 @@ def write_saved_model(graphs: Graphs, path: Path, inputs: tuple[str, ...]) -> No
     """Write a SavedModel.
 
     Args:
-        graphs: graphs of the encoder.
+        graphs: graphs of the network.
         path: a version's folder, such as `saved_model/1`.
         inputs: `waveform` for the signature `serving_default`, `features` for the
             signature `features`.
@@ -77,7 +88,7 @@ def write_saved_model(graphs: Graphs, path: Path, inputs: tuple[str, ...]) -> No
     if "waveform" in inputs:
         signatures["serving_default"] = graphs.whole
     if "features" in inputs:
-        signatures["features"] = graphs.encoder
+        signatures["features"] = graphs.network
     module = tf.Module()
     module.functions = list(signatures.values())
     try:

@@ -11,7 +11,6 @@ import tensorflow as tf
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.audio.hearing import METADATA
 from bytecover_tf.encoders.model_file import load_hearing_model, versions
-from bytecover_tf.errors import ConfigError
 from bytecover_tf.files import JsonObject, replacing
 from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.models.note_network import NoteNetwork
@@ -33,16 +32,16 @@ def export_hearing_file(source: Path, path: Path) -> float:
 
     Raises:
         EncoderError: `source` is missing or something else.
-        ConfigError: `path` has another ending.
         ParityError: as `export_hearing`.
     """
-    if path.suffix != ".onnx":
-        raise ConfigError(f"{path}: expected a name that ends in .onnx")
     model, info = load_hearing_model(source)
-    kept: JsonObject = {
-        name: info[name] for name in ("request", "sets", "held_out") if name in info
-    }
-    return export_hearing(model, path, Frontend.from_dict(info["frontend"]), kept)
+    frontend = Frontend.from_dict(info["frontend"])
+    return export_hearing(model, path, frontend, kept_facts(info))
+
+
+def kept_facts(info: JsonObject) -> JsonObject:
+    """Return what an export repeats of the facts about a network's training."""
+    return {key: info[key] for key in ("request", "sets", "held_out") if key in info}
 
 
 def export_hearing(

@@ -1,4 +1,4 @@
-"""ByteCover as inference runs it: batch normalisation folded into convolutions.
+"""Networks as inference runs them: batch normalisation folded into convolutions.
 
 At inference a batch normalisation is a fixed scale and shift of each channel, so it can
 be multiplied into the convolution before it; what remains of an IBN layer is the
@@ -19,9 +19,11 @@ from bytecover_tf.layers.batch_norm import affine
 from bytecover_tf.layers.gem import GeM
 from bytecover_tf.layers.ring import pad_ring
 from bytecover_tf.layers.salience import Salience, stack_harmonics
+from bytecover_tf.layers.semitones import BINS_PER_SEMITONE
 from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble, side_by_side
+from bytecover_tf.models.note_network import KNEE, NoteNetwork
 from bytecover_tf.models.resnet_ibn import Bottleneck
 
 Step = Callable[[Tensor], Tensor]
@@ -40,12 +42,52 @@ def inference_network(model: ByteCover | Ensemble) -> Step:
     network = _network(model)
 
     def guarded(features: Tensor) -> Tensor:
-        # No runtime can be relied on to carry NaN through a maximum or a power.
         level = ops.expand_dims(ops.mean(features, axis=(1, 2)), -1)
-        is_usable = ops.logical_and(level > 0, level < np.inf)
-        return ops.where(is_usable, network(features), np.float32(np.nan))
+        return _where_usable(level, network(features))
 
     return guarded
+
+
+def hearing_network(model: NoteNetwork) -> Step:
+    """Return the function from features to what is heard.
+
+    As `audio.hearing.Hearing.hear`, it divides by the mean of the whole recording, and
+    drops a last odd frame.
+
+    Args:
+        model: a trained model; its weights are copied as constants.
+
+    Returns:
+        A function of features (batch, 3 * semitones, frames) that returns probabilities
+        (batch, 3, semitones, frames // 2), both float32; NaN for features that are
+        silent or not finite.
+    """
+    hidden = [
+        _same(convolution, affine(norm))
+        for convolution, norm in zip(model.convolutions, model.norms, strict=True)
+    ]
+    added = [convolution.name.startswith("added") for convolution in model.convolutions]
+    output = _same(model.heard, (np.ones(3), _float64(model.heard.bias)))
+
+    def network(features: Tensor) -> Tensor:
+        level = ops.mean(features, axis=(1, 2), keepdims=True)
+        frames = ops.shape(features)[2] // 2 * 2
+        x = ops.expand_dims((features / level)[:, :, :frames], -1)
+        x = stack_harmonics(ops.log(1.0 + x / KNEE), BINS_PER_SEMITONE)
+        for convolution, is_added in zip(hidden, added, strict=True):
+            y = ops.relu(convolution(x))
+            x = x + y if is_added else y
+        heard = ops.transpose(ops.sigmoid(output(x)), (0, 3, 1, 2))
+        return _where_usable(level[..., None], heard)
+
+    return network
+
+
+def _where_usable(level: Tensor, found: Tensor) -> Tensor:
+    """Return NaN where a recording's mean amplitude is zero or not finite."""
+    # No runtime can be relied on to carry NaN through a maximum or a power.
+    is_usable = ops.logical_and(level > 0, level < np.inf)
+    return ops.where(is_usable, found, np.float32(np.nan))
 
 
 def _network(model: ByteCover | Ensemble) -> Step:
@@ -214,6 +256,13 @@ def _convolution(
         return ops.conv(pad(x, bins, frames), kernel, strides=layer.strides) + bias
 
     return run
+
+
+def _same(layer: Any, affine: tuple[np.ndarray, np.ndarray]) -> Step:
+    """Return a convolution that pads as Keras's `same` does."""
+    scale, shift = affine
+    kernel, bias = _folded(layer.kernel, scale), shift.astype(np.float32)
+    return lambda x: ops.conv(x, kernel, strides=layer.strides, padding="same") + bias
 
 
 def _folded(kernel: Tensor, scale: np.ndarray) -> np.ndarray:

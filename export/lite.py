@@ -7,8 +7,12 @@ length and batch. It holds built-in operations only, so that the plain runtime r
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    from export.parity import Run
 
 
 def convert(saved_model: Path, precision: str) -> bytes:
@@ -23,3 +27,18 @@ def convert(saved_model: Path, precision: str) -> bytes:
     if precision == "int8":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     return converter.convert()
+
+
+def runner(path: Path, signature: str, output: str) -> Run:
+    """Return the function that runs one signature of a LiteRT file.
+
+    Args:
+        path: what `convert` returned, as a file.
+        signature: its name; it has one input.
+        output: name of the output to return.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    run = Interpreter(model_path=str(path)).get_signature_runner(signature)
+    (name,) = run.get_input_details()
+    return lambda batch: run(**{name: batch})[output]

@@ -33,6 +33,7 @@ _KEPT = [
     "Reciprocal",
     "Sqrt",
 ]
+_ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 
 
 def convert(
@@ -55,6 +56,9 @@ def convert(
     for end in (*model.graph.input, *model.graph.output):
         end.type.tensor_type.shape.dim[0].dim_param = batch
     model.graph.input[0].type.tensor_type.shape.dim[-1].dim_param = length
+    last = model.graph.output[0].type.tensor_type.shape.dim[-1]
+    if last.dim_param:  # else it has one size, as an embedding has
+        last.dim_param = "time"
     return model
 
 
@@ -76,7 +80,11 @@ def to_float16(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     wrapped = OnnxModel(copy)
-    wrapped.convert_float_to_float16(keep_io_types=True, op_block_list=_KEPT)
+    wrapped.convert_float_to_float16(
+        keep_io_types=True,
+        op_block_list=_KEPT,
+        node_block_list=_before_logarithms(copy.graph),
+    )
     # ONNX Runtime 1.31 casts a tensor to float32 once for each node that reads it, all
     # under one name.
     once = {tuple(node.output): node for node in wrapped.model.graph.node}
@@ -86,8 +94,27 @@ def to_float16(model: onnx.ModelProto) -> onnx.ModelProto:
     return wrapped.model
 
 
+def _before_logarithms(graph: onnx.GraphProto) -> list[str]:
+    """Return the names of logarithms and of the nodes that make their values.
+
+    They compress amplitudes, which overflow half precision when they are divided by the
+    mean of a recording that is mostly silent.
+    """
+    makers = {output: node for node in graph.node for output in node.output}
+    waiting = [node for node in graph.node if node.op_type == "Log"]
+    found: dict[str, None] = {}
+    while waiting:
+        node = waiting.pop()
+        if node.name not in found:
+            found[node.name] = None
+            # The further inputs of other operations, such as Slice, are no amplitudes.
+            values = node.input if node.op_type in _ARITHMETIC else node.input[:1]
+            waiting += [makers[name] for name in values if name in makers]
+    return list(found)
+
+
 def to_int8(
-    model: onnx.ModelProto, calibration: Sequence[np.ndarray]
+    model: onnx.ModelProto, calibration: Sequence[np.ndarray], kept: Sequence[int] = ()
 ) -> onnx.ModelProto:
     """Return a copy whose convolutions multiply 8-bit integers.
 
@@ -98,6 +125,7 @@ def to_int8(
     Args:
         model: the graph from features.
         calibration: feature arrays (n_bins, frames) that set the ranges.
+        kept: which of the convolutions stay as they are, by their places.
     """
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -114,6 +142,7 @@ def to_int8(
             array = next(self._arrays, None)
             return None if array is None else {"features": array[None]}
 
+    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
     logging.getLogger().setLevel(logging.ERROR)  # it logs through the root
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "source.onnx", Path(folder) / "target.onnx"
@@ -127,6 +156,7 @@ def to_int8(
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=["Conv"],
+            nodes_to_exclude=[convolutions[place] for place in kept],
         )
         return onnx.load(target)
 

@@ -1,4 +1,4 @@
-"""Whether an exported encoder gives the embeddings of the model it was made from.
+"""Whether an exported graph gives what the model it was made from gives.
 
 Every variant is run on real recordings at several batch sizes and lengths, because
 an exported graph that is right only at the traced shape is the usual mistake. What it
@@ -8,7 +8,7 @@ processor, and whether an export is right must not depend on those.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,22 +21,26 @@ from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.encoders.runtimes import KerasNetwork
 from bytecover_tf.errors import ByteCoverError
 from bytecover_tf.files import JsonObject
+from bytecover_tf.layers.semitones import BINS_PER_SEMITONE
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
+from bytecover_tf.models.note_network import NoteNetwork
 
 if TYPE_CHECKING:
     import onnx
 
 Run = Callable[[np.ndarray], np.ndarray]
+# The largest allowed difference of any component, and the least cosine, of what is made
+# from `features` or `waveform` in some precision.
+Tolerances = Mapping[tuple[str, str], tuple[float, float]]
 
 BATCHES = (1, 3, 8)
 FRAMES = (2, 13, 40, 110)
 _HALF_FRAMES = 40
 
-# Largest difference of any component of unit-norm embeddings, and least cosine. In
-# float32 only rounding may differ; the transform from waveforms has its own stated
+# In float32 only rounding may differ; the transform from waveforms has its own stated
 # tolerance to librosa's, which shows here.
-TOLERANCES = {
+EMBEDDING_TOLERANCES: Tolerances = {
     ("features", "float32"): (1e-4, 0.999999),
     ("waveform", "float32"): (1e-4, 0.9999),
     ("features", "float16"): (1e-2, 0.999),
@@ -44,35 +48,64 @@ TOLERANCES = {
     ("features", "int8"): (1.0, 0.95),
     ("waveform", "int8"): (1.0, 0.95),
 }
+# Probabilities. Their cosine is the correlation of all notes, onsets or melody of a
+# recording: most are near zero, and what stands out counts.
+HEARING_TOLERANCES: Tolerances = {
+    ("features", "float32"): (1e-4, 0.999999),
+    ("waveform", "float32"): (2e-3, 0.9999),
+    ("features", "float16"): (1e-2, 0.999),
+    ("waveform", "float16"): (1e-2, 0.999),
+    ("features", "int8"): (0.5, 0.98),
+    ("waveform", "int8"): (0.5, 0.98),
+}
 
 
 class ParityError(ByteCoverError):
-    """An exported graph does not give the model's embeddings."""
+    """An exported graph does not give what the model gives."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One batch and the embeddings that the model gives for it.
+    """One batch and what the model gives for it.
 
     Attributes:
         waveform: (batch, samples).
         features: (batch, n_bins, frames), by the reference transform.
-        embedding: (batch, dim), by the Keras model in float64.
+        expected: (batch, ...), by the Keras model in float64.
     """
 
     waveform: np.ndarray
     features: np.ndarray
-    embedding: np.ndarray
+    expected: np.ndarray
 
 
-def make_cases(model: ByteCover | Ensemble, frontend: Frontend) -> list[Case]:
+def embeddings_of(model: ByteCover | Ensemble, frontend: Frontend) -> Run:
+    """Return the function from features to the embeddings of a model in float64."""
+    return Encoder(KerasNetwork(in_float64(model), frontend)).embed_features
+
+
+def notes_of(model: NoteNetwork) -> Run:
+    """Return the function from features to what a model in float64 hears."""
+    exact = type(model).from_config({**model.get_config(), "dtype": "float64"})
+    exact.build((None, BINS_PER_SEMITONE, None, 1))
+    exact.set_weights(model.get_weights())
+
+    def hear(features: np.ndarray) -> np.ndarray:
+        relative = features / features.mean(axis=(1, 2), keepdims=True)
+        even = relative[:, :, : features.shape[2] // 2 * 2, np.newaxis]
+        logits = np.asarray(exact(even, training=False))
+        return np.moveaxis(1 / (1 + np.exp(-logits)), 3, 1)
+
+    return hear
+
+
+def make_cases(answer: Run, frontend: Frontend) -> list[Case]:
     """Return batches of every size and length, cut from the embedded recordings.
 
     Args:
-        model: what is exported.
-        frontend: parameters of its features.
+        answer: gives what is expected for a batch of features.
+        frontend: parameters of the features.
     """
-    exact = Encoder(KerasNetwork(in_float64(model), frontend))
     music = np.concatenate(
         [load_audio(path, frontend.sample_rate) for path in tunes.audio_files()]
     )
@@ -88,12 +121,13 @@ def make_cases(model: ByteCover | Ensemble, frontend: Frontend) -> list[Case]:
                 [np.take(music, range(s, s + samples), mode="wrap") for s in starts]
             )
             features = np.stack([frontend.features(row) for row in waveform])
-            embedding = exact.embed_features(features)
-            cases.append(Case(waveform, features, embedding))
+            cases.append(Case(waveform, features, answer(features)))
     return cases
 
 
-def check_in_half(graph: onnx.ModelProto, cases: list[Case], name: str) -> JsonObject:
+def check_in_half(
+    graph: onnx.ModelProto, cases: list[Case], allowed: tuple[float, float], name: str
+) -> JsonObject:
     """Compare a float16 graph, computed in half precision, with the model.
 
     ONNX Runtime computes it in float32 on a CPU, where nothing overflows that does so
@@ -102,6 +136,7 @@ def check_in_half(graph: onnx.ModelProto, cases: list[Case], name: str) -> JsonO
     Args:
         graph: the ONNX model from features.
         cases: what `make_cases` returns; the small ones are used, as it takes seconds.
+        allowed: the tolerance.
         name: name of the variant, for the error.
 
     Raises:
@@ -120,7 +155,7 @@ def check_in_half(graph: onnx.ModelProto, cases: list[Case], name: str) -> JsonO
         return evaluator.run(None, {"features": batch})[0]
 
     with np.errstate(over="ignore"):  # of exponentials, whose logistic is then 0
-        found = check(run, small, "features", "float16", f"{name} in half precision")
+        found = check(run, small, "features", allowed, f"{name} in half precision")
     return {key: found[key] for key in ("max_abs", "min_cosine")}
 
 
@@ -139,16 +174,16 @@ def check(
     run: Run,
     cases: list[Case],
     source: str,
-    precision: str,
+    allowed: tuple[float, float],
     name: str,
 ) -> JsonObject:
     """Compare a variant with the model on every case.
 
     Args:
-        run: maps a batch of `source` to embeddings.
+        run: maps a batch of `source` to what the variant gives.
         cases: what `make_cases` returns.
         source: `features` or `waveform`.
-        precision: precision of the variant.
+        allowed: the largest difference and the least cosine.
         name: name of the variant, for the error.
 
     Returns:
@@ -157,18 +192,18 @@ def check(
     Raises:
         ParityError: a case lies outside the tolerance.
     """
-    largest, least = TOLERANCES[source, precision]
+    largest, least = allowed
     max_abs, min_cosine = 0.0, 1.0
     for case in cases:
         batch = getattr(case, source)
-        embedding = run(batch)
-        if embedding.shape != case.embedding.shape:
+        found = run(batch)
+        if found.shape != case.expected.shape:
             raise ParityError(
-                f"{name}: {source} {batch.shape} gave {embedding.shape}, the model "
-                f"{case.embedding.shape}; nothing was exported"
+                f"{name}: {source} {batch.shape} gave {found.shape}, the model "
+                f"{case.expected.shape}; nothing was exported"
             )
-        difference = np.abs(embedding - case.embedding).max()
-        cosine = (embedding * case.embedding).sum(axis=1).min()
+        difference = np.abs(found - case.expected).max()
+        cosine = _cosines(found, case.expected).min()
         # Written so that NaN fails.
         if not (difference <= largest and cosine >= least):
             raise ParityError(
@@ -186,3 +221,13 @@ def check(
         "batches": BATCHES,
         "frames": FRAMES,
     }
+
+
+def _cosines(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """Return the cosines of embeddings, or the correlations of notes of each kind."""
+    a, b = found, expected
+    if expected.ndim > 2:
+        a, b = (values.reshape(*expected.shape[:2], -1) for values in (a, b))
+        a, b = (values - values.mean(axis=-1, keepdims=True) for values in (a, b))
+    norms = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    return (a * b).sum(axis=-1) / norms

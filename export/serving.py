@@ -29,8 +29,8 @@ _BATCHING = f"""\
 # Only for servers whose requests all have the same number of frames (or samples):
 # requests that wait together are joined into one batch, and if their lengths
 # differ, all of them fail with FAILED_PRECONDITION. That message suggests
-# pad_variable_length_inputs. Leave it off: padding changes the statistics of
-# instance normalisation and so the embeddings, without an error.
+# pad_variable_length_inputs. Leave it off: padding changes the statistics of a
+# recording and so the results, without an error.
 
 # A request with more rows is refused with INVALID_ARGUMENT.
 max_batch_size {{ value: {MAX_BATCH} }}
@@ -48,6 +48,7 @@ def write_serving_files(
     bundle: Path,
     warmup: Mapping[str, Iterable[np.ndarray]],
     model: str = "bytecover",
+    output: str = "embedding",
 ) -> list[Path]:
     """Write a server's configuration and warm-up requests into a bundle.
 
@@ -60,6 +61,7 @@ def write_serving_files(
             `serving_default` with arrays (samples,)), real inputs to send one by
             one.
         model: name under which to serve it.
+        output: name of the output that they ask for.
 
     Returns:
         The files written: `models.config`, `batching_parameters.txt` and
@@ -78,14 +80,16 @@ def write_serving_files(
     with tf.io.TFRecordWriter(str(requests)) as writer:
         for signature, arrays in warmup.items():
             for array in arrays:
-                writer.write(_log(model, signature, array).SerializeToString())
+                writer.write(_log(model, signature, array, output).SerializeToString())
     return [models, batching, requests]
 
 
-def _log(model: str, signature: str, array: np.ndarray) -> protos.PredictionLog:
+def _log(
+    model: str, signature: str, array: np.ndarray, output: str
+) -> protos.PredictionLog:
     name = "waveform" if signature == "serving_default" else signature
     log = protos.PredictionLog()
     log.predict_log.request.CopyFrom(
-        protos.predict_request(model, signature, name, array[None], "embedding")
+        protos.predict_request(model, signature, name, array[None], output)
     )
     return log

@@ -47,5 +47,5 @@ def write_encoder(path: Path) -> None:
         "dim": model.dim,
         "encoder_sha256": "untrained",
     }
-    graph = onnx_graphs.convert(Graphs(model, frontend).encoder)
+    graph = onnx_graphs.convert(Graphs(model, frontend).network)
     onnx_graphs.write(graph, path, facts)

@@ -329,6 +329,8 @@ def _from_folder(
         )
     try:
         facts = json_object(manifest.read_bytes(), "the text", EncoderError)
+        if "hearing" in facts:
+            raise EncoderError("of a network that hears notes, not of an encoder")
         frontend = Frontend.from_dict(facts["frontend"])
         info = {**facts["encoder"], "encoder_sha256": facts["encoder_sha256"]}
         usable = [item for item in facts["files"] if _is_usable(path / item["path"])]

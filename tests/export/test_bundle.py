@@ -26,7 +26,7 @@ from bytecover_tf.errors import EncoderError
 from bytecover_tf.evaluation.protocol import evaluate_tracks
 from bytecover_tf.models.ensemble import Ensemble
 from bytecover_tf.stores.feature_store import FeatureStore
-from export import PRECISIONS, inference, parity
+from export import PRECISIONS, inference, onnx_graphs, parity
 from export import bundle as bundle_module
 from export.__main__ import main
 from export.parity import BATCHES, FRAMES, ParityError, in_float64
@@ -117,11 +117,11 @@ def test_lower_precisions_of_encoders_of_other_frames(
 ):
     calibrated_on = []
 
-    def to_int8(model, features):
+    def to_int8(model, features, kept):
         calibrated_on.extend(features)
         return model
 
-    monkeypatch.setattr(bundle_module.onnx_graphs, "to_int8", to_int8)
+    monkeypatch.setattr(onnx_graphs, "to_int8", to_int8)
     path = tmp_path / "encoder.keras"
     save_model(make_model(), path, Frontend(pool=pool), {})
     made = bundle_module.export(
@@ -585,11 +585,12 @@ bundle_module_graphs = bundle_module.Graphs
 
 class Broken:
     def __init__(self, graphs):
-        self.encoder = tf.function(
+        self.name, self.output = graphs.name, graphs.output
+        self.network = tf.function(
             lambda features: {
-                "embedding": graphs.encoder(features)["embedding"] * np.nan
+                "embedding": graphs.network(features)["embedding"] * np.nan
             },
-            input_signature=graphs.encoder.input_signature,
+            input_signature=graphs.network.input_signature,
         )
 
 

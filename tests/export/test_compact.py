@@ -22,7 +22,7 @@ def test_it_is_half_as_large_and_gives_the_same_bits(make_model, rng):
     for variable in model.variables:
         rounded = np.asarray(variable).astype(np.float16)
         variable.assign(rounded.astype(np.float32))
-    graph = convert(Graphs(model, Frontend()).encoder)
+    graph = convert(Graphs(model, Frontend()).network)
     weights = [np.asarray(weight) for weight in model.trainable_variables]
     small = compact(graph, weights)
     onnx.checker.check_model(small, full_check=True)

@@ -6,7 +6,7 @@ from export import graphs
 
 class Doubling(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec((None, 84, None), tf.float32)])
-    def encoder(self, features):
+    def network(self, features):
         return {"embedding": 2 * features}
 
 

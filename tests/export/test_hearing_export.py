@@ -126,6 +126,9 @@ def test_wrong_files_are_refused_by_name(source, encoder_path, tmp_path):
         main(["--hearing", str(encoder_path), "--out", str(out)])
     with pytest.raises(EncoderError, match=r"none\.keras: no such file"):
         main(["--hearing", str(tmp_path / "none.keras"), "--out", str(out)])
-    with pytest.raises(ConfigError, match="folder: expected a name that ends in .onnx"):
-        main(["--hearing", str(source), "--out", str(tmp_path / "folder")])
+    asked = ["--hearing", str(source), "--out", str(out)]
+    with pytest.raises(
+        ConfigError, match=r"--precision is for folders; .*hearing\.onnx"
+    ):
+        main([*asked, "--precision", "float32,int8"])
     assert not list(tmp_path.iterdir())
