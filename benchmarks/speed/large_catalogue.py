@@ -418,7 +418,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             write_section(
                 "search",
                 "Identify in large catalogues",
-                "python -m benchmarks.speed.large_catalogue "
+                "python -m benchmarks.speed.large_catalogue --music DIR "
                 f"--sizes {','.join(str(one.rows) for one in done)} "
                 f"--encoder {options.encoder} --seconds {options.seconds:g}",
                 report(done, options),
