@@ -130,9 +130,16 @@ class Recording:
 
         Columns that an older catalogue lacks stay empty.
         """
-        names = [field.name for field in fields(cls)]
-        known = {name: values.get(name) for name in names}
-        return cls(**{name: each for name, each in known.items() if each is not None})
+        known = {}
+        for name in _FIELDS:
+            each = values.get(name)
+            if each is not None:
+                known[name] = each
+        return cls(**known)
+
+
+# Found once, as a large catalogue has a million recordings.
+_FIELDS = tuple(field.name for field in fields(Recording))
 
 
 DIGEST = "digest"
