@@ -81,8 +81,8 @@ _CANDIDATES = (100, 200, 400, 800, 1600)
 _WANTED_RECALL = 0.995
 _TRIAL_QUERIES = 200
 _TRIAL_TOP = 10
-# Where the choice is kept: in the metadata of the embeddings' column.
-_CHOICE = "candidates"
+# Where the choice and its recall are kept: in the metadata of the embeddings' column.
+_CHOICE, _FOUND = "candidates", "recall"
 # All graphs are searched, however many there are.
 _ALL = 2**20
 
@@ -261,9 +261,13 @@ class LanceCatalogue(Catalogue):
     @property
     def _candidates(self) -> int:
         """What `optimize` chose, perhaps in another process."""
+        return int(self._noted(_CHOICE) or _CANDIDATES[-1])
+
+    def _noted(self, name: str) -> str | None:
         with _explained(self.address):
             metadata = self._table.schema.field("embedding").metadata or {}
-        return int(metadata.get(_CHOICE.encode(), _CANDIDATES[-1]))
+        text = metadata.get(name.encode())
+        return None if text is None else text.decode()
 
     def _search(
         self, vectors: np.ndarray, top: int, candidates: int
@@ -296,7 +300,7 @@ class LanceCatalogue(Catalogue):
         them takes long. Until then, a search compares the query with every row that is
         new, and the space of removed rows is not freed.
 
-        If there is an index, the number of candidates that a search keeps is chosen
+        If the index has changed, the number of candidates that a search keeps is chosen
         anew: the smallest of a few with which some queries find enough of their true
         ten nearest rows. Among 100 000 vectors of 256 values, 100 candidates are enough
         if the vectors are distributed like embeddings, and 800 if they point in random
@@ -310,7 +314,8 @@ class LanceCatalogue(Catalogue):
         """
         with self.writing(), _explained(self.address):
             rows = self._table.count_rows()
-            if rows <= exact_rows or self._is_scattered(rows):
+            is_as_before = rows > exact_rows and not self._is_scattered(rows)
+            if not is_as_before:
                 self._tidy()
             indices = [index.name for index in self._table.list_indices()]
             if rows <= exact_rows:
@@ -320,7 +325,11 @@ class LanceCatalogue(Catalogue):
             if not any(rows <= 2 * _rows_at_build(name) for name in indices):
                 self._drop(indices)
                 self._build(rows)
-            return IndexQuality(rows, self._choose_candidates())
+                is_as_before = False
+            found = self._noted(_FOUND) if is_as_before else None
+            # To measure it takes two reads of all embeddings.
+            recall = self._choose_candidates() if found is None else float(found)
+            return IndexQuality(rows, recall)
 
     def _build(self, rows: int) -> None:
         from lancedb.index import HnswSq
@@ -343,10 +352,9 @@ class LanceCatalogue(Catalogue):
             recall = trial.recall(partial(self._search, candidates=candidates))
             if recall >= _WANTED_RECALL:
                 break
-        if candidates != self._candidates:
-            self._table.update_field_metadata(
-                {"path": "embedding", "metadata": {_CHOICE: str(candidates)}}
-            )
+        notes = {_CHOICE: str(candidates), _FOUND: str(float(recall))}
+        if any(self._noted(name) != text for name, text in notes.items()):
+            self._table.update_field_metadata({"path": "embedding", "metadata": notes})
         return recall
 
     def _drop(self, indices: list[str]) -> None:

@@ -245,6 +245,10 @@ def test_the_effort_is_chosen_by_recall(tmp_path, rng, monkeypatch):
             assert reader._candidates == 1500
             assert index.recall >= 0.995
         monkeypatch.setattr(lance, "_WANTED_RECALL", 0.2)
+        # The index is as it was, and so is what it finds.
+        assert made.optimize(exact_rows=2000) == index
+        assert made._candidates == 1500
+        monkeypatch.setattr(made, "_is_scattered", lambda rows: True)
         assert made.optimize(exact_rows=2000).recall < index.recall
         assert made._candidates == 20
         # What is written later changes nothing of the choice.
