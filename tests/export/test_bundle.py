@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import onnx
+import onnx.reference
 import onnxruntime
 import pytest
 import tensorflow as tf
