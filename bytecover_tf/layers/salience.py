@@ -15,6 +15,8 @@ from bytecover_tf.layers.tensor import Tensor
 HARMONICS = (-12, 0, 12, 19, 24, 28, 31, 36)
 # A note's surroundings, two octaves, a bar or two, a phrase.
 KERNELS = ((5, 5), (25, 1), (3, 7), (1, 15))
+# Of the logistic function; about one pitch in fifty sounds.
+_SILENT = -4.0
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
@@ -50,6 +52,8 @@ class Salience(layers.Layer):
         - Bittner et al., "Deep salience representations for F0 estimation in
           polyphonic music", ISMIR 2017
         - the gains: Hu et al., "Squeeze-and-excitation networks", CVPR 2018
+        - the first bias: Lin et al., "Focal loss for dense object detection", ICCV
+          2017, section 4.1
     """
 
     def __init__(
@@ -78,7 +82,11 @@ class Salience(layers.Layer):
         ]
         self.squeeze = layers.Dense(filters, "relu", name="squeeze", **policy)
         self.excite = layers.Dense(filters, "sigmoid", name="excite", **policy)
-        self.output_conv = layers.Conv2D(2, 1, name="output", **policy)
+        # Few pitches sound in a frame, so at first the layer hears next to none.
+        rarely = keras.initializers.Constant(_SILENT)
+        self.output_conv = layers.Conv2D(
+            2, 1, bias_initializer=rarely, name="output", **policy
+        )
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights."""
