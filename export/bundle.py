@@ -24,7 +24,7 @@ import numpy as np
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder
-from bytecover_tf.encoders.model_file import encoder_file, load_model, versions
+from bytecover_tf.encoders.model_file import encoder_file, load_model
 from bytecover_tf.encoders.pretrained import is_pretrained_name
 from bytecover_tf.encoders.probe import PROBE, answer
 from bytecover_tf.encoders.runtimes import KerasNetwork, OnnxNetwork
@@ -34,7 +34,7 @@ from bytecover_tf.stores.feature_store import FeatureStore
 from export import DEFAULT_FORMATS, INPUTS, parity
 from export.companions import LICENCE, write_companions, write_sums
 from export.graphs import Graphs
-from export.variants import VariantWriter, new_folder, write_manifest
+from export.variants import VariantWriter, new_folder, origin, write_manifest
 
 _READS = {
     "waveform": "mono samples at the frontend's sample rate, min_samples or more",
@@ -93,10 +93,10 @@ def export(
             "features": ["batch", frontend.n_bins, "frames"],
             "embedding": ["batch", model.dim],
         },
-        "licence": licence or (LICENCE if is_pretrained_name(encoder) else None),
-        "producer": "bytecover_tf",
-        "version": versions("bytecover_tf")["bytecover_tf"],
-        "documentation": _DOCUMENTATION,
+        **origin(
+            licence or (LICENCE if is_pretrained_name(encoder) else None),
+            _DOCUMENTATION,
+        ),
     }
     info = {PROBE: answer(KerasNetwork(model, frontend), frontend.n_bins), **info}
     with new_folder(out) as beside:

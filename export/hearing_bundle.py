@@ -26,14 +26,14 @@ from bytecover_tf.audio.chroma import HEARD
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.audio.hearing import DEFAULT_HEARING
 from bytecover_tf.data import tunes
-from bytecover_tf.encoders.model_file import load_hearing_model, versions
+from bytecover_tf.encoders.model_file import load_hearing_model
 from bytecover_tf.files import JsonObject, content_hash
 from bytecover_tf.layers.semitones import BINS_PER_SEMITONE
 from export import DEFAULT_FORMATS, INPUTS, parity
 from export.companions import LICENCE, write_licence, write_sums
 from export.graphs import Graphs
 from export.hearing import kept_facts
-from export.variants import VariantWriter, new_folder, write_manifest
+from export.variants import VariantWriter, new_folder, origin, write_manifest
 
 _READS = {
     "waveform": "mono samples at the frontend's sample rate, min_samples or more",
@@ -123,10 +123,7 @@ def export_hearing_bundle(
     identity = {
         **_what_is_heard(frontend),
         "hearing_sha256": content_hash(source),
-        "licence": licence or (LICENCE if is_shipped else None),
-        "producer": "bytecover_tf",
-        "version": versions("bytecover_tf")["bytecover_tf"],
-        "documentation": _DOCUMENTATION,
+        **origin(licence or (LICENCE if is_shipped else None), _DOCUMENTATION),
     }
     with new_folder(out) as beside:
         cases = parity.make_cases(parity.notes_of(model), frontend)

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,21 @@ def new_folder(out: Path) -> Iterator[Path]:
         os.replace(beside, out)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def origin(licence: str | None, documentation: Mapping[str, str]) -> JsonObject:
+    """Return where a bundle comes from, as its manifest and its files tell it.
+
+    Args:
+        licence: of the network, as an SPDX identifier, if it is known.
+        documentation: what the network does, by what it reads.
+    """
+    return {
+        "licence": licence,
+        "producer": "bytecover_tf",
+        "version": versions("bytecover_tf")["bytecover_tf"],
+        "documentation": documentation,
+    }
 
 
 def write_manifest(folder: Path, facts: JsonObject) -> JsonObject:

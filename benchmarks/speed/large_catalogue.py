@@ -89,7 +89,7 @@ def add(
     Returns:
         Seconds by what was done, and the bytes that it wrote.
     """
-    folder, before = Path(address), disk(address)
+    before = disk(address)
     with open_catalogue(address) as catalogue:
         music = _music(catalogue, sources, seconds)
         clock = time.perf_counter()
@@ -109,7 +109,7 @@ def add(
         "known": known - clock,
         "add": sum(spent),
         "optimize": done - tidy,
-        "written": disk(folder) - before,
+        "written": disk(address) - before,
     }
 
 
