@@ -4,7 +4,9 @@ Their embeddings are put side by side. The similarity of two recordings becomes 
 of the members' similarities, weighted by --shares. Join encoders that make different
 mistakes, because they were trained separately, on other data, or on another input. An
 ensemble that you name is taken apart into its members. If one encoder reads 36 bins an
-octave (--config notes), those that read 12 get them folded out of the 36.
+octave (--config notes), those that read 12 get them folded out of the 36. With `notes:`
+before its name, an encoder that has a salience layer reads in place of that what the
+network hears that comes with the package.
 
 Nothing is trained. You can evaluate, index, calibrate and export the result like any
 other encoder, but you cannot train it further.
@@ -13,7 +15,7 @@ Examples:
   python -m bytecover_tf.ensemble runs/first runs/second --out both.keras
   python -m bytecover_tf.ensemble bytecover-small runs/second --shares 2 1 \
       --out weighted.keras
-  python -m bytecover_tf.ensemble bytecover-base runs/packed-notes --out three.keras
+  python -m bytecover_tf.ensemble runs/first notes:bytecover-small --out three.keras
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def export(
             beside,
             Graphs(model, frontend),
             cases,
-            parity.EMBEDDING_TOLERANCES,
+            parity.tolerances_of(model),
             {**identity, PROBE: info[PROBE]},
             report,
         )

@@ -23,6 +23,7 @@ from bytecover_tf.layers.semitones import BINS_PER_SEMITONE
 from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble, side_by_side
+from bytecover_tf.models.heard_notes import HeardNotes
 from bytecover_tf.models.note_network import KNEE, NoteNetwork
 from bytecover_tf.models.resnet_ibn import Bottleneck
 
@@ -62,22 +63,13 @@ def hearing_network(model: NoteNetwork) -> Step:
         (batch, 3, semitones, frames // 2), both float32; NaN for features that are
         silent or not finite.
     """
-    hidden = [
-        _same(convolution, affine(norm))
-        for convolution, norm in zip(model.convolutions, model.norms, strict=True)
-    ]
-    added = [convolution.name.startswith("added") for convolution in model.convolutions]
-    output = _same(model.heard, (np.ones(3), _float64(model.heard.bias)))
+    notes = _notes(model)
 
     def network(features: Tensor) -> Tensor:
         level = ops.mean(features, axis=(1, 2), keepdims=True)
         frames = ops.shape(features)[2] // 2 * 2
-        x = ops.expand_dims((features / level)[:, :, :frames], -1)
-        x = stack_harmonics(ops.log(1.0 + x / KNEE), BINS_PER_SEMITONE)
-        for convolution, is_added in zip(hidden, added, strict=True):
-            y = ops.relu(convolution(x))
-            x = x + y if is_added else y
-        heard = ops.transpose(ops.sigmoid(output(x)), (0, 3, 1, 2))
+        logits = notes(ops.expand_dims((features / level)[:, :, :frames], -1))
+        heard = ops.transpose(ops.sigmoid(logits), (0, 3, 1, 2))
         return _where_usable(level[..., None], heard)
 
     return network
@@ -99,10 +91,7 @@ def _network(model: ByteCover | Ensemble) -> Step:
     if model.architecture.network != "resnet":
         return _as_it_is(model)
     backbone = model.backbone
-    front = [
-        _salience(layer) if isinstance(layer, Salience) else layer
-        for layer in model.front()
-    ]
+    front = [_front_layer(layer) for layer in model.front()]
     ring = backbone.ring
     stem = _convolution(backbone.stem_conv, affine(backbone.stem_norm), ring)
     blocks = [_bottleneck(block) for block in backbone.bottlenecks]
@@ -120,6 +109,12 @@ def _network(model: ByteCover | Ensemble) -> Step:
         return head(x)
 
     return network
+
+
+def _front_layer(layer: Any) -> Step:
+    if isinstance(layer, Salience):
+        return _salience(layer)
+    return _heard(layer) if isinstance(layer, HeardNotes) else layer
 
 
 def _as_it_is(model: ByteCover) -> Step:
@@ -165,6 +160,30 @@ def _salience(layer: Salience) -> Step:
         return ops.sigmoid(output(x))
 
     return run
+
+
+def _notes(model: NoteNetwork) -> Step:
+    """Return the function from relative amplitudes to logits."""
+    hidden = [
+        _same(convolution, affine(norm))
+        for convolution, norm in zip(model.convolutions, model.norms, strict=True)
+    ]
+    added = [convolution.name.startswith("added") for convolution in model.convolutions]
+    output = _same(model.heard, (np.ones(3), _float64(model.heard.bias)))
+
+    def run(x: Tensor) -> Tensor:
+        x = stack_harmonics(ops.log(1.0 + x / KNEE), BINS_PER_SEMITONE)
+        for convolution, is_added in zip(hidden, added, strict=True):
+            y = ops.relu(convolution(x))
+            x = x + y if is_added else y
+        return output(x)
+
+    return run
+
+
+def _heard(layer: HeardNotes) -> Step:
+    notes = _notes(layer.network)
+    return lambda x: layer.as_map(notes(layer.relative(x)))
 
 
 def _dense(layer: Any) -> Step:

@@ -7,6 +7,7 @@ import pytest
 
 from bytecover_tf import ensemble
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.audio.hearing import DEFAULT_HEARING
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.model_file import load_model, load_single, save_model
 from bytecover_tf.errors import (
@@ -118,6 +119,32 @@ def test_encoders_of_12_bins_join_one_of_36(members, tmp_path, rng):
     expected = np.concatenate(parts, axis=1) / np.sqrt(2)
     found = encoder.embed_features([features])
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_an_encoder_reads_heard_notes_in_place_of_its_own(tmp_path, rng):
+    keras.utils.set_random_seed(0)
+    settings = {"width": 2, "pitch_classes": True, "embedding_dim": 8}
+    own = ByteCover(Architecture(blocks=(1, 1, 1, 1), salience=2, **settings))
+    own.build((None, 84, None, 1))
+    save_model(own, tmp_path / "own.keras", FRONTEND, {"seed": "own"})
+    member, out = str(tmp_path / "own.keras"), tmp_path / "both.keras"
+    ensemble.main([member, f"notes:{member}", "--out", str(out)])
+    amplitudes = rng.gamma(0.3, 3.0, (252, 40)).astype(np.float32)
+    notes, _, melody = DEFAULT_HEARING.hear(amplitudes).reshape(3, 84, 10, 2).mean(-1)
+    above = notes - notes.mean(axis=1, keepdims=True)
+    given = np.stack([1.5 * melody, 2 * above], axis=-1).clip(0, 1)
+    expected = np.asarray(own.embed_notes(given[None])["f_c"])[0]
+    found = load_encoder(out).embed_features([amplitudes])[0, 8:]
+    np.testing.assert_allclose(
+        found * np.sqrt(2), expected / np.linalg.norm(expected), atol=1e-3
+    )
+    assert [one["seed"] for one in load_model(out)[1]["members"]] == ["own", "own"]
+
+
+def test_only_a_network_that_reads_notes_can_read_heard_ones(members, tmp_path):
+    out = str(tmp_path / "both.keras")
+    with pytest.raises(ConfigError, match=r"notes:.*first.keras: cannot read heard"):
+        ensemble.main([str(members[1]), f"notes:{members[0]}", "--out", out])
 
 
 def test_it_knows_what_its_members_learned_from(joined):

@@ -29,7 +29,7 @@ from benchmarks.accuracy.calibration import joined
 from benchmarks.common.aligned import aligned
 from benchmarks.common.labelled import LENGTHS, length_name
 from benchmarks.common.report import table, write_section
-from bytecover_tf.audio.chroma import HEARD_PARTS, chroma_of_cqt
+from bytecover_tf.audio.chroma import HEARD_PARTS, PITCH_CLASSES, chroma_of_cqt
 from bytecover_tf.audio.hearing import DEFAULT_HEARING
 from bytecover_tf.audio.streaming import mean_blocks
 from bytecover_tf.catalogues.identity import Identity
@@ -179,7 +179,9 @@ def embedded(search: Search, encoder: Encoder) -> np.ndarray:
 
     def embed(items: list[Item]) -> np.ndarray:
         frontend = encoder.frontend
-        coarse = [mean_blocks(one.cqt, frontend.pool // _POOL) for one in items]
+        is_fine = frontend.bins_per_octave != PITCH_CLASSES
+        given = [one.fine if is_fine else one.cqt for one in items]
+        coarse = [mean_blocks(one, frontend.pool // _POOL) for one in given]
         usable = [index for index, cqt in enumerate(coarse) if cqt.any()]
         found = np.zeros((len(items), encoder.dim), np.float32)
         found[usable] = encoder.embed_features(
@@ -292,6 +294,27 @@ def calibrations(
     return fitted, rows
 
 
+def crosswise(
+    triples: list[tuple[Search, np.ndarray, np.ndarray]], checksum: str, parts: int
+) -> list[QueryScores]:
+    """Rank each set by a calibration that was fitted on another.
+
+    Args:
+        triples: of each set, the scores of alignment and the cosines of all pairs; the
+            first is of folk songs.
+        checksum: of the encoder.
+        parts: of the chroma that was aligned.
+    """
+    found = []
+    for number, triple in enumerate(triples):
+        # Folk on melody, the others on folk.
+        others = triples[1:] if number == 0 else triples[:1]
+        known = joined([pairs_of(*one) for one in others])
+        fitted = fitting.fit(*known, "the other set", checksum, parts)
+        found.append(triple[0].score(ranked(fitted, *triple)))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", type=Path, required=True)
@@ -337,21 +360,12 @@ def main() -> None:
         cosine = [embedded(one, encoder) for one in sets]
         by_cosine = [one.score(c) for one, c in zip(sets, cosine, strict=True)]
         add(f"embeddings of `{name}`", by_cosine)
-        kept = calibration.choose_calibration(Identity.of(encoder, name).encoder, name)
-        with_plain = [
-            one.score(ranked(kept, one, score, c))
-            for one, score, c in zip(sets, plain, cosine, strict=True)
-        ]
-        add(f"`{name}` and the transform's chroma", with_plain)
         checksum = Identity.of(encoder, name).encoder
-        triples = list(zip(sets, heard, cosine, strict=True))
-        with_heard = []
-        for number, triple in enumerate(triples):
-            # Folk on melody, the others on folk.
-            others = triples[1:] if number == 0 else triples[:1]
-            known = joined([pairs_of(*one) for one in others])
-            other = fitting.fit(*known, "the other set", checksum, HEARD_PARTS)
-            with_heard.append(triple[0].score(ranked(other, *triple)))
+        with_plain, with_heard = (
+            crosswise(list(zip(sets, scores, cosine, strict=True)), checksum, parts)
+            for scores, parts in ((plain, 1), (heard, HEARD_PARTS))
+        )
+        add(f"`{name}` and the transform's chroma", with_plain)
         add(f"`{name}` and all five parts", with_heard, with_plain)
     fitted, quality = calibrations(store, options.encoder, sets[:2], align)
     body = "\n\n".join(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -192,12 +193,27 @@ def mixed(name: str, sounds: Sounds) -> Sounds:
     return found
 
 
-def read(sounds: Sounds, encoder: Encoder) -> list[Query]:
-    """Return recordings as `identify` reads them."""
-    return [
-        Query.of_samples(sound, encoder.frontend, work, DEFAULT_HEARING)
-        for work, sound in progress_bar(sounds, unit="recording", desc="read")
-    ]
+@dataclass(frozen=True)
+class Recording:
+    """A recording as `identify` reads it, and its embedding by each encoder."""
+
+    query: Query
+    embeddings: dict[str, np.ndarray]
+
+
+def read(sounds: Sounds, encoders: dict[str, Encoder]) -> list[Recording]:
+    """Read recordings and embed them."""
+    found = []
+    for work, sound in progress_bar(sounds, unit="recording", desc="read"):
+        query = Query.of_samples(
+            sound, encoders[_DEFAULT].frontend, work, DEFAULT_HEARING
+        )
+        embeddings = {
+            name: encoder.embed_features([encoder.frontend.features(sound, work)])[0]
+            for name, encoder in encoders.items()
+        }
+        found.append(Recording(query, embeddings))
+    return found
 
 
 def mean_reciprocal_rank(
@@ -212,9 +228,8 @@ def mean_reciprocal_rank(
 
 
 def cells(
-    asked: list[Query],
-    library: list[Query],
-    encoders: dict[str, Encoder],
+    asked: list[Recording],
+    library: list[Recording],
     calibration: Calibration,
     beside: list[str] | None = None,
 ) -> list[str]:
@@ -223,22 +238,18 @@ def cells(
     Args:
         asked: the changed queries.
         library: what they are searched in.
-        encoders: those to embed with, by name.
         calibration: of the default encoder.
         beside: the work of another song in each query; to name it is not false.
     """
-    works, references = ([one.name for one in some] for some in (asked, library))
-    cosines = {}
-    for name, encoder in encoders.items():
-        vectors = [
-            encoder.embed_features([one.features for one in some])
-            for some in (asked, library)
-        ]
-        cosines[name] = vectors[0] @ vectors[1].T
-    score = aligned([one.chroma for one in asked], [one.chroma for one in library])
-    lengths = [
-        np.array([one.chroma.shape[1] for one in some]) for some in (asked, library)
-    ]
+    works, references = ([one.query.name for one in some] for some in (asked, library))
+    cosines = {
+        name: np.stack([one.embeddings[name] for one in asked])
+        @ np.stack([one.embeddings[name] for one in library]).T
+        for name in ENCODERS
+    }
+    chroma = [[one.query.chroma for one in some] for some in (asked, library)]
+    score = aligned(*chroma)
+    lengths = [np.array([one.shape[1] for one in some]) for some in chroma]
     disparity = Pairs.disparity_of(lengths[0][:, np.newaxis], lengths[1])
     probability = calibration.probability(
         Pairs(
@@ -269,11 +280,10 @@ def main() -> None:
     parser.add_argument("--strangers", type=int, default=56, help="other recordings")
     options = parser.parse_args()
     encoders = {name: load_encoder(name) for name in ENCODERS}
-    default = encoders[_DEFAULT]
-    identity = Identity.of(default, _DEFAULT, hearing=DEFAULT_HEARING)
+    identity = Identity.of(encoders[_DEFAULT], _DEFAULT, hearing=DEFAULT_HEARING)
     calibration = calibration_for(identity)
     queries, references = rendered(options.pop909, options.works, options.strangers)
-    library = read(references, default)
+    library = read(references, encoders)
     rows = []
     for name, change in CHANGES.items():
         # As with the seed of the renderings, each query is changed by itself.
@@ -281,14 +291,12 @@ def main() -> None:
             (work, change(sound, np.random.default_rng(number)))
             for number, (work, sound) in enumerate(queries)
         ]
-        rows.append(
-            [name, *cells(read(changed, default), library, encoders, calibration)]
-        )
+        rows.append([name, *cells(read(changed, encoders), library, calibration)])
         print(*rows[-1], flush=True)
     for name in (AFTER, BESIDE):
-        asked = read(mixed(name, queries), default)
+        asked = read(mixed(name, queries), encoders)
         beside = [work for work, _ in queries[1:] + queries[:1]]
-        rows.append([name, *cells(asked, library, encoders, calibration, beside)])
+        rows.append([name, *cells(asked, library, calibration, beside)])
         print(*rows[-1], flush=True)
     seconds = np.median([len(sound) for _, sound in queries]) / SAMPLE_RATE
     write_section(

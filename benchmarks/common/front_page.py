@@ -22,8 +22,8 @@ _ROWS: dict[str, tuple[Figure | None, str]] = {
         searched("bytecover-small"),
         "embeddings of `bytecover-small`",
     ),
-    "embeddings alone: `bytecover-base`, the default, 1.3 times the time": (
-        searched("bytecover-base"),
+    "embeddings alone: `bytecover-base`, the default": (
+        None,
         "embeddings of `bytecover-base`",
     ),
     "alignment of the transform alone": (
@@ -36,7 +36,7 @@ _ROWS: dict[str, tuple[Figure | None, str]] = {
         "`bytecover-small` and all five parts",
     ),
     "`bytecover-base` and alignment": (
-        reranked("bytecover-base"),
+        None,
         "`bytecover-base` and all five parts",
     ),
 }

@@ -7,12 +7,15 @@ from dataclasses import replace
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.provenance import Provenance
-from bytecover_tf.encoders.model_file import encoder_file, load_model
+from bytecover_tf.encoders.model_file import encoder_file, load_model, load_single
+from bytecover_tf.encoders.notes import reading_notes
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.files import JsonObject
 from bytecover_tf.layers.semitones import BINS_PER_SEMITONE
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
+
+_NOTES = "notes:"
 
 
 def join(
@@ -26,7 +29,9 @@ def join(
 
     Args:
         members: two or more encoders that read the same features: names that come
-            with the package, run directories or `.keras` files.
+            with the package, run directories or `.keras` files. With `notes:` before
+            it, one that has a salience layer reads in place of that what the package's
+            ears hear.
         shares: how much the similarity of each counts; None for all alike.
 
     Returns:
@@ -34,7 +39,8 @@ def join(
         `save_model` takes them.
 
     Raises:
-        ConfigError: there are fewer than two members, or not one share for each.
+        ConfigError: there are fewer than two members, or not one share for each, or
+            one of `notes:` has no salience layer.
         EncoderError: a member cannot be read.
         FrontendMismatch: they read different features; the message names the file.
     """
@@ -45,9 +51,15 @@ def join(
             f"--shares must be {len(members)} numbers, one for each "
             f"encoder, not {' '.join(f'{share:g}' for share in shares)}"
         )
-    paths = [encoder_file(member) for member in members]
-    found, infos = zip(*map(load_model, paths), strict=True)
+    paths = [encoder_file(member.removeprefix(_NOTES)) for member in members]
+    found, infos = map(list, zip(*map(load_model, paths), strict=True))
     frontends = [Frontend.from_dict(info["frontend"]) for info in infos]
+    for number, member in enumerate(members):
+        if member.startswith(_NOTES):
+            single, _ = load_single(paths[number])
+            found[number], frontends[number] = reading_notes(
+                single, frontends[number], member
+            )
     finest = max(frontends, key=lambda frontend: frontend.bins_per_octave)
     models: list[ByteCover] = []
     parts: list[float] = []

@@ -35,8 +35,8 @@ class Architecture:
             place of the paper's 84 bins; embeddings are then the same in every key.
         registers: number of registers of pitch classes, folded by a layer that learns
             nothing; None, as in the paper, for none.
-        heard: filters of a trained network that hears notes in 36 bins an octave; the
-            backbone reads the notes, their octaves as channels. None for none.
+        heard: filters of a trained network that hears notes in 36 bins an octave, for
+            the backbone to read in place of what `salience` would hear. None for none.
         semitones: for features of 36 bins an octave, how many of their frames a
             network of 12 bins averages into one; None for features of 12 bins.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import layers
 
-from bytecover_tf.layers.octaves import OctaveChannels, Octaves
+from bytecover_tf.layers.octaves import Octaves
 from bytecover_tf.layers.power import Power
 from bytecover_tf.layers.registers import Registers
 from bytecover_tf.layers.salience import Salience
@@ -32,8 +32,6 @@ def front_layers(architecture: Architecture, dtype: Any) -> dict[str, layers.Lay
     front: dict[str, layers.Layer] = {}
     if architecture.heard is not None:
         front["heard"] = HeardNotes(architecture.heard, name="heard", dtype="float32")
-        front["octaves"] = OctaveChannels(name="octaves", dtype=dtype)
-        return front
     if architecture.semitones is not None:
         front["semitones"] = Semitones(
             architecture.semitones, name="semitones", dtype="float32"

@@ -7,13 +7,15 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from bytecover_tf.audio.chroma import HEARD
 from bytecover_tf.layers.semitones import BINS_PER_SEMITONE, check_fine_bins
 from bytecover_tf.layers.tensor import Tensor
-from bytecover_tf.models.note_network import KNEE, NoteNetwork
+from bytecover_tf.models.note_network import NoteNetwork
 
-# Of the compressed amplitudes, for values of about the size of probabilities.
-_LOUDNESS = 0.25
+FRAMES = 4
+"""How many frames of the transform become one of the notes."""
+
+# The network is seldom certain; a note that clearly sounds is to come out near 1.
+_MELODY_GAIN, _NOTES_GAIN = 1.5, 2.0
 _TINY = 1e-12
 
 
@@ -21,12 +23,12 @@ _TINY = 1e-12
 class HeardNotes(layers.Layer):
     """Hears the notes in a fine transform, with a network that learns no more.
 
-    Beside what the network hears there is a channel of what sounds whether or not it is
-    a note: the loudest bin of each semitone, compressed by a logarithm, as far as it
-    exceeds its mean over time.
+    Of the notes only what exceeds each pitch's mean over the recording counts, because
+    the network gives even silent pitches a tenth.
 
-    Drawn and real music look alike in what is heard, so an encoder that reads it may
-    learn from drawn versions.
+    Drawn and real music look alike in what is heard, so an encoder that has learned
+    from scores or from drawn versions finds versions in real music by it. The output
+    has the form of that of `Salience`.
 
     Args:
         filters: of the `NoteNetwork`. Give it the weights of one that was trained.
@@ -37,15 +39,16 @@ class HeardNotes(layers.Layer):
         recording, at any gain.
 
     Output shape:
-        `(batch, semitones, ceil(frames / 2), 4)`: how likely a note sounds, how likely
-        one begins, how likely it is the melody, 0 to 1, and how loud the semitone is.
+        `(batch, semitones, ceil(frames / 4), 2)`: how likely a pitch is the melody,
+        and how likely it sounds, 0 to 1. Frames that are missing at the end count as
+        silence.
 
     Raises:
         ValueError: the bins are not three a semitone.
 
     Example:
-        >>> HeardNotes(8)(keras.random.uniform((1, 252, 40, 1))).shape
-        TensorShape([1, 84, 20, 4])
+        >>> HeardNotes(8)(keras.random.uniform((1, 252, 41, 1))).shape
+        TensorShape([1, 84, 11, 2])
     """
 
     def __init__(self, filters: int = 24, **kwargs: Any) -> None:
@@ -60,32 +63,36 @@ class HeardNotes(layers.Layer):
         self.network.trainable = False
 
     def call(self, inputs: Tensor) -> Tensor:
-        """Return what is heard, and how loud it is."""
+        """Return the melody and the notes that are heard."""
+        return self.as_map(self.network(self.relative(inputs), training=False))
+
+    def relative(self, inputs: Tensor) -> Tensor:
+        """Return what the network reads: amplitudes relative to their mean."""
         mean = ops.mean(inputs, axis=(1, 2, 3), keepdims=True)
         x = inputs / (mean + _TINY)
-        # An odd last frame gets a silent one beside it.
-        frames = (ops.shape(x)[2] + 1) // 2 * 2
-        x = ops.pad(x, [[0, 0], [0, 0], [0, 1], [0, 0]])[:, :, :frames]
-        heard = ops.sigmoid(self.network(x, training=False))
-        # ONNX has no log1p.
-        loud = ops.log(1.0 + x / KNEE)
-        # Keras's JAX backend needs the strides.
-        semitone, pair = (BINS_PER_SEMITONE, 1), (1, 2)
-        loud = ops.max_pool(loud, semitone, strides=semitone)
-        loud = _LOUDNESS * ops.average_pool(loud, pair, strides=pair)
-        loud = ops.relu(loud - ops.mean(loud, axis=2, keepdims=True))
-        return ops.concatenate([heard, ops.cast(loud, heard.dtype)], axis=-1)
+        frames = (ops.shape(x)[2] + FRAMES - 1) // FRAMES * FRAMES
+        return ops.pad(x, [[0, 0], [0, 0], [0, FRAMES - 1], [0, 0]])[:, :, :frames]
+
+    def as_map(self, logits: Tensor) -> Tensor:
+        """Return the melody and the notes in what the network answers."""
+        # The network has halved the frames. Keras's JAX backend needs the strides.
+        pair = (1, FRAMES // 2)
+        heard = ops.average_pool(ops.sigmoid(logits), pair, strides=pair)
+        notes, melody = heard[..., :1], heard[..., 2:]
+        notes = notes - ops.mean(notes, axis=2, keepdims=True)
+        both = [_MELODY_GAIN * melody, _NOTES_GAIN * notes]
+        return ops.clip(ops.concatenate(both, axis=-1), 0.0, 1.0)
 
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...]
     ) -> tuple[int | None, ...]:
-        """Return `(batch, semitones, ceil(frames / 2), 4)`."""
+        """Return `(batch, semitones, ceil(frames / 4), 2)`."""
         batch, bins, frames, _ = input_shape
         return (
             batch,
             None if bins is None else bins // BINS_PER_SEMITONE,
-            None if frames is None else -(-frames // 2),
-            len(HEARD) + 1,
+            None if frames is None else -(-frames // FRAMES),
+            2,
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from bytecover_tf.data.provenance import Provenance
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import Encoder, KerasNetwork, load_encoder
 from bytecover_tf.encoders.model_file import load_learner
+from bytecover_tf.encoders.notes import take_hearing
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.evaluation.plots import plot_training
 from bytecover_tf.evaluation.protocol import describe, evaluate_tracks
@@ -43,7 +44,7 @@ from bytecover_tf.training.recorder import Recorder, State
 from bytecover_tf.training.remaining import Remaining
 from bytecover_tf.training.replicas import Replicas, join
 from bytecover_tf.training.splits import Splits, warn_of_copies
-from bytecover_tf.training.warm_start import load_teacher, take_hearing, take_weights
+from bytecover_tf.training.warm_start import load_teacher, take_weights
 
 
 def train(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bytecover_tf.audio.chroma import PITCH_CLASSES
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.encoder import Encoder, KerasNetwork
 from bytecover_tf.encoders.model_file import (
     encoder_file,
-    load_hearing_model,
     load_model,
     load_single,
 )
-from bytecover_tf.encoders.pretrained import WEIGHTS
+from bytecover_tf.encoders.notes import reading_notes
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.evaluation.protocol import check_unseen
 from bytecover_tf.files import JsonObject
@@ -31,7 +31,8 @@ def take_weights(
 ) -> JsonObject:
     """Copy an encoder's weights; return what to record about it.
 
-    An ensemble provides the member that fits.
+    An ensemble provides the member that fits. A network that reads heard notes takes
+    those of one that has a salience layer in place of them, too.
 
     Args:
         model: the network to be trained.
@@ -48,8 +49,14 @@ def take_weights(
     """
     path = encoder_file(init)
     found, info = load_model(path)
-    Frontend.from_dict(info["frontend"]).check_same(store.frontend, str(store.path))
+    frontend = Frontend.from_dict(info["frontend"])
     sources = found.members if isinstance(found, Ensemble) else [found]
+    if model.heard is not None and frontend.bins_per_octave == PITCH_CLASSES:
+        fitting = [one for one in sources if one.salience is not None] or sources
+        both = [reading_notes(one, frontend, str(path)) for one in fitting]
+        sources = [one for one, _ in both]
+        frontend = both[0][1]
+    frontend.check_same(store.frontend, str(store.path))
     source = min(
         sources, key=lambda one: len(one.architecture.differences(model.architecture))
     )
@@ -68,28 +75,6 @@ def take_weights(
         )
     model.take_weights(source)
     return _unseen(model, info, init, splits, store, data)
-
-
-def take_hearing(model: ByteCover) -> None:
-    """Give a network that reads heard notes the ears that come with the package.
-
-    Args:
-        model: the network to be trained; one that reads something else is left alone.
-
-    Raises:
-        ConfigError: its `heard` is not the size of these.
-        EncoderError: they cannot be read.
-    """
-    if model.heard is None:
-        return
-    path = WEIGHTS / "hearing" / "hearing.keras"
-    hearing, _ = load_hearing_model(path)
-    if hearing.filters != model.heard.filters:
-        raise ConfigError(
-            f"heard={model.heard.filters}: expected {hearing.filters}, the filters of "
-            "the network that comes with the package"
-        )
-    model.heard.network.set_weights(hearing.get_weights())
 
 
 def load_teacher(

@@ -12,7 +12,7 @@ from bytecover_tf import layers, models
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.layers import CQT, IBN, BNNeck, GeM
 from bytecover_tf.layers.batch_norm import BatchNorm
-from bytecover_tf.layers.octaves import OctaveChannels, Octaves
+from bytecover_tf.layers.octaves import Octaves
 from bytecover_tf.layers.power import Power
 from bytecover_tf.layers.registers import Registers
 from bytecover_tf.layers.salience import Salience
@@ -43,7 +43,6 @@ CASES = {
     "GeM": (GeM, {"p": 2.0, "epsilon": 1e-4}, MAPS),
     "IBN": (IBN, {"instance_fraction": 0.4, "epsilon": 1e-3, "momentum": 0.8}, MAPS),
     "HeardNotes": (HeardNotes, {"filters": 3}, FINE_BINS),
-    "OctaveChannels": (OctaveChannels, {}, BINS),
     "Octaves": (Octaves, {}, BINS),
     "Power": (Power, {"exponent": 0.5}, MAPS),
     "Registers": (Registers, {"count": 3}, BINS),

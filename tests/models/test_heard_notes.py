@@ -4,11 +4,11 @@ import pytest
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.audio.hearing import DEFAULT_HEARING
 from bytecover_tf.configs import load_config
+from bytecover_tf.encoders.notes import take_hearing
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.training.config import Config
-from bytecover_tf.training.warm_start import take_hearing
 
 
 @pytest.fixture(scope="module")
@@ -21,22 +21,25 @@ def network():
     return network
 
 
-@pytest.mark.parametrize("frames", [1, 2, 41, 130])
+@pytest.mark.parametrize("frames", [1, 2, 41, 132])
 def test_it_hears_what_the_package_hears(network, frames, rng):
     amplitudes = rng.gamma(0.3, 3.0, (252, frames)).astype(np.float32)
     found = np.asarray(network.heard(amplitudes[None, ..., None] / 100))[0]
-    assert found.shape == (84, -(-frames // 2), 4)
-    whole = frames // 2
-    heard = DEFAULT_HEARING.hear(amplitudes)
-    # The end of the hearing's context is silence here and there.
-    if frames % 2 == 0:
-        np.testing.assert_allclose(found[..., :3], heard.transpose(1, 2, 0), atol=1e-4)
-    relative = np.log1p(10 * amplitudes / amplitudes.mean())
-    loud = relative.reshape(84, 3, -1).max(axis=1)
-    loud = np.pad(loud, ((0, 0), (0, frames % 2))).reshape(84, -1, 2).mean(axis=2) / 4
-    expected = np.maximum(loud - loud.mean(axis=1, keepdims=True), 0)
-    np.testing.assert_allclose(found[..., 3], expected, atol=1e-5)
-    assert found.shape[1] - whole == frames % 2
+    quarter = -(-frames // 4)
+    assert found.shape == (84, quarter, 2)
+    # The missing frames are silence, which counts in no mean of amplitudes.
+    silence = np.zeros((252, 4 * quarter - frames), np.float32)
+    padded = np.concatenate([amplitudes, silence], axis=1)
+    heard = DEFAULT_HEARING.hear(padded * (amplitudes.mean() / padded.mean()))
+    notes, _, melody = heard.reshape(3, 84, quarter, 2).mean(axis=-1)
+    if frames % 4 == 0:
+        np.testing.assert_allclose(
+            found[..., 0], np.minimum(1.5 * melody, 1), atol=1e-4
+        )
+        above = notes - notes.mean(axis=1, keepdims=True)
+        np.testing.assert_allclose(found[..., 1], np.clip(2 * above, 0, 1), atol=3e-4)
+    assert found.min() >= 0
+    assert found.max() <= 1
 
 
 def test_its_ears_do_not_learn(network):

@@ -1,0 +1,84 @@
+"""Networks that read notes, with the network that hears them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.encoders.model_file import load_hearing_model
+from bytecover_tf.encoders.pretrained import WEIGHTS
+from bytecover_tf.errors import ConfigError
+from bytecover_tf.layers.semitones import BINS_PER_SEMITONE
+from bytecover_tf.models.bytecover import PARTS, ByteCover
+from bytecover_tf.models.heard_notes import FRAMES
+from bytecover_tf.models.note_network import NoteNetwork
+
+
+def take_hearing(model: ByteCover) -> None:
+    """Give a network that reads heard notes the ears that come with the package.
+
+    Args:
+        model: one that reads something else is left alone.
+
+    Raises:
+        ConfigError: its `heard` is not the size of these.
+        EncoderError: they cannot be read.
+    """
+    if model.heard is None:
+        return
+    hearing = _package_ears()
+    if hearing.filters != model.heard.filters:
+        raise ConfigError(
+            f"heard={model.heard.filters}: expected {hearing.filters}, the filters of "
+            "the network that comes with the package"
+        )
+    model.heard.network.set_weights(hearing.get_weights())
+
+
+def reading_notes(
+    model: ByteCover, frontend: Frontend, where: str
+) -> tuple[ByteCover, Frontend]:
+    """Return a copy that reads what the ears that come with the package hear.
+
+    They stand in place of its salience layer, which learned to hear from scores what
+    they have learned from real music.
+
+    Args:
+        model: a network with a salience layer.
+        frontend: its frontend.
+        where: its file, for messages.
+
+    Returns:
+        The copy and its frontend, of 36 bins an octave.
+
+    Raises:
+        ConfigError: the model has no salience layer, or reads other frames.
+    """
+    if model.salience is None or frontend.pool % FRAMES:
+        raise ConfigError(
+            f"{where}: cannot read heard notes; expected a network with `salience` and "
+            f"a pool of a multiple of {FRAMES}"
+        )
+    fine = replace(
+        frontend,
+        n_bins=BINS_PER_SEMITONE * frontend.n_bins,
+        bins_per_octave=BINS_PER_SEMITONE * frontend.bins_per_octave,
+        pool=frontend.pool // FRAMES,
+        estimated=True,
+    )
+    settings = replace(
+        model.architecture,
+        input_power=1.0,
+        salience=None,
+        heard=_package_ears().filters,
+    )
+    copy = ByteCover(settings)
+    copy.build((None, fine.n_bins, None, 1))
+    take_hearing(copy)
+    copy.take_weights(model, [part for part in PARTS if part != "heard"])
+    return copy, fine
+
+
+def _package_ears() -> NoteNetwork:
+    model, _ = load_hearing_model(WEIGHTS / "hearing" / "hearing.keras")
+    return model
