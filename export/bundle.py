@@ -105,7 +105,7 @@ def export(
             beside,
             Graphs(model, frontend),
             cases,
-            parity.tolerances_of(model),
+            parity.EMBEDDING_TOLERANCES,
             {**identity, PROBE: info[PROBE]},
             report,
         )
@@ -116,7 +116,7 @@ def export(
             writer.onnx(
                 inputs,
                 precisions,
-                lambda: _calibration(frontend, cases),
+                lambda: _calibration(frontend),
                 kernels if shipped else (),
             )
             _add_map(writer.files, beside, original, report)
@@ -131,12 +131,12 @@ def export(
     return manifest
 
 
-def _calibration(frontend: Frontend, cases: list[parity.Case]) -> list[np.ndarray]:
+def _calibration(frontend: Frontend) -> list[np.ndarray]:
     """Return features of recordings that are in no test."""
     store = FeatureStore(tunes.STORE)
     times = max(store.frontend.pool // frontend.pool, 1)
     if replace(frontend, pool=times * frontend.pool) != store.frontend:
-        return [row for case in cases for row in case.features]
+        return [frontend.extract(path) for path in tunes.audio_files()]
     tracks = choose_split(tunes.load(), "train")
     step = len(tracks) // _CALIBRATION_TRACKS
     # An encoder of shorter frames is given each frame several times over.

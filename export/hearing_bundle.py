@@ -46,9 +46,9 @@ _DOCUMENTATION = {
     "not finite. The metadata has the parameters as JSON."
     for source, reads in _READS.items()
 }
-# The convolutions whose 8 bits would cost most: the first, which reads the transform,
-# and the last two, because most probabilities are close to zero.
-_KEPT = (0, -2, -1)
+# Convolutions whose 8 bits would cost most: the first, which reads the transform, and
+# that before the last, because most probabilities are close to zero.
+_KEPT = (0, -2)
 
 _CARD = """\
 ---
@@ -117,7 +117,8 @@ def export_hearing_bundle(
         ParityError: a variant differs from the model. No folder is left.
     """
     model, info = load_hearing_model(source)
-    frontend = Frontend.from_dict(info["frontend"])
+    # The transform that `audio.hearing` reads.
+    frontend = replace(Frontend.from_dict(info["frontend"]), estimated=True)
     shipped = Path(DEFAULT_HEARING.path).with_suffix(".keras")
     is_shipped = source.resolve() == shipped.resolve()
     identity = {
@@ -154,8 +155,7 @@ def _calibration(frontend: Frontend) -> list[np.ndarray]:
 
     Those of short crops have larger values, in means of the recording.
     """
-    nearly = replace(frontend, estimated=True)
-    return [nearly.extract(path) for path in tunes.audio_files()]
+    return [frontend.extract(path) for path in tunes.audio_files()]
 
 
 def _what_is_heard(frontend: Frontend) -> JsonObject:

@@ -33,6 +33,8 @@ _KEPT = [
     "Reciprocal",
     "Sqrt",
 ]
+# Layers that hear give so many kinds of probabilities at most.
+_FEW_FILTERS = 3
 _ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 
 
@@ -120,12 +122,14 @@ def to_int8(
 
     Weights are signed with a scale for each channel, activations unsigned with a
     fixed range for each tensor (static quantisation): the pair that processors with
-    VNNI multiply fastest.
+    VNNI multiply fastest. Convolutions of three filters or fewer stay as they are: they
+    give the probabilities of notes, which 8 bits would spoil, or means of bins, and
+    cost next to nothing.
 
     Args:
         model: the graph from features.
         calibration: feature arrays (n_bins, frames) that set the ranges.
-        kept: which of the convolutions stay as they are, by their places.
+        kept: which others stay as they are, by their places.
     """
     from onnxruntime.quantization import (
         CalibrationDataReader,
@@ -142,7 +146,10 @@ def to_int8(
             array = next(self._arrays, None)
             return None if array is None else {"features": array[None]}
 
-    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    kernels = {item.name: item.dims for item in model.graph.initializer}
+    nodes = [node for node in model.graph.node if node.op_type == "Conv"]
+    precise = [node.name for node in nodes if kernels[node.input[1]][0] <= _FEW_FILTERS]
+    precise += [nodes[place].name for place in kept]
     logging.getLogger().setLevel(logging.ERROR)  # it logs through the root
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "source.onnx", Path(folder) / "target.onnx"
@@ -156,7 +163,7 @@ def to_int8(
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             op_types_to_quantize=["Conv"],
-            nodes_to_exclude=[convolutions[place] for place in kept],
+            nodes_to_exclude=precise,
         )
         return onnx.load(target)
 

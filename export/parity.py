@@ -48,28 +48,16 @@ EMBEDDING_TOLERANCES: Tolerances = {
     ("features", "int8"): (1.0, 0.95),
     ("waveform", "int8"): (1.0, 0.95),
 }
-# A network that hears notes magnifies what the transforms differ by, see below.
-NOTES_TOLERANCES: Tolerances = {
-    **EMBEDDING_TOLERANCES,
-    ("waveform", "float32"): (2e-3, 0.9999),
-}
 # Probabilities. Their cosine is the correlation of all notes, onsets or melody of a
 # recording: most are near zero, and what stands out counts.
 HEARING_TOLERANCES: Tolerances = {
     ("features", "float32"): (1e-4, 0.999999),
-    ("waveform", "float32"): (2e-3, 0.9999),
+    ("waveform", "float32"): (1e-4, 0.99999),
     ("features", "float16"): (1e-2, 0.999),
     ("waveform", "float16"): (1e-2, 0.999),
     ("features", "int8"): (0.5, 0.98),
     ("waveform", "int8"): (0.5, 0.98),
 }
-
-
-def tolerances_of(model: ByteCover | Ensemble) -> Tolerances:
-    """Return what an encoder's exports may differ by."""
-    members = model.members if isinstance(model, Ensemble) else [model]
-    reads_notes = any(member.heard is not None for member in members)
-    return NOTES_TOLERANCES if reads_notes else EMBEDDING_TOLERANCES
 
 
 class ParityError(ByteCoverError):

@@ -38,10 +38,22 @@ _VALUES = ((0.3, 2), (0.6, 3))
 
 
 @dataclass(frozen=True)
-class _Octave:
-    factor: int  # by which the sample rate is divided
-    filters: np.ndarray  # complex (bins, taps), from the lowest bin up
-    values: int  # how many of a block are computed
+class BlockOctave:
+    """Filters of one octave, and where in a block of frames they are applied.
+
+    Attributes:
+        factor: by which the sample rate is divided before they are applied.
+        filters: complex (bins, taps), to be correlated with the signal; from the
+            lowest bin up.
+        offsets: int (values,), where the middle of the filters is put, in samples of
+            the lower rate from the block's first frame.
+        weights: float32 (values,), what each value counts in the block's mean.
+    """
+
+    factor: int
+    filters: np.ndarray
+    offsets: np.ndarray
+    weights: np.ndarray
 
 
 def estimated_means(
@@ -64,20 +76,27 @@ def estimated_means(
     hop = transform.hop_length
     count = max(1 + len(signal) // hop - first, 0) // size
     parts = []
-    for octave in _octaves(transform, size):
+    blocks = first + size * np.arange(count)[:, np.newaxis]
+    for octave in block_octaves(transform, size):
         samples = signal.decimated(octave.factor)
-        places, weights = _quadrature(size, octave.values)
-        frames = first + size * np.arange(count)[:, np.newaxis] + places
-        centres = np.rint(frames * (hop / octave.factor)).astype(int).ravel()
-        values = correlated(samples, octave.filters, centres)
-        values = values.reshape(len(values), count, len(places))
-        parts.append(np.einsum("bnv,v->bn", values, weights))
+        centres = blocks * (hop // octave.factor) + octave.offsets
+        values = correlated(samples, octave.filters, centres.ravel())
+        values = values.reshape(len(values), *centres.shape)
+        parts.append(np.einsum("bnv,v->bn", values, octave.weights))
     return np.concatenate(parts[::-1])
 
 
 @lru_cache(maxsize=8)
-def _octaves(transform: Transform, size: int) -> tuple[_Octave, ...]:
-    """Return the octaves from the highest down."""
+def block_octaves(transform: Transform, size: int) -> tuple[BlockOctave, ...]:
+    """Return the octaves from the highest down.
+
+    Args:
+        transform: its parameters.
+        size: frames in a block.
+
+    Raises:
+        ConfigError: the top bin's filter reaches beyond half the sample rate.
+    """
     per_octave = transform.bins_per_octave
     ends = range(transform.n_bins, 0, -per_octave)
     factor, passed = 1, highest_passed(transform)
@@ -88,12 +107,15 @@ def _octaves(transform: Transform, size: int) -> tuple[_Octave, ...]:
         factor *= 2
     octaves = []
     for number, end in enumerate(ends):
+        divisor = factor * 2**number
         frequencies = transform.frequencies[max(0, end - per_octave) : end]
         lengths = transform.sample_rate / (transform.bandwidth * frequencies)
         ratio = size * transform.hop_length / lengths.min()
         values = next((few for longest, few in _VALUES if ratio <= longest), size)
-        filters = _filters(lengths, factor * 2**number, transform)
-        octaves.append(_Octave(factor * 2**number, filters, min(values, size)))
+        places, weights = _quadrature(size, min(values, size))
+        offsets = np.rint(places * (transform.hop_length / divisor)).astype(int)
+        filters = _filters(lengths, divisor, transform)
+        octaves.append(BlockOctave(divisor, filters, offsets, weights))
     return tuple(octaves)
 
 

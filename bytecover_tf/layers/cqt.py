@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
 
-from bytecover_tf.audio.constant_q import plan
+from bytecover_tf.audio.constant_q import highest_passed, plan
+from bytecover_tf.audio.estimated_means import BlockOctave, block_octaves
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.layers.tensor import Tensor
 
@@ -39,7 +41,9 @@ class _Level(NamedTuple):
 
     front: int
     back: int
-    transform: _FilterBank | None  # outputs all real parts, then all imaginary ones
+    # Outputs all real parts, then all imaginary ones, of one value or of several.
+    transform: _FilterBank | None
+    weights: np.ndarray  # (values, 1), of those that become one pooled frame
     decimation: _FilterBank | None
     factor: int
 
@@ -49,8 +53,9 @@ class CQT(keras.layers.Layer):
     """Turns waveforms into the features that the encoder reads.
 
     The result equals `Frontend.features` for each recording: |CQT| by librosa's
-    algorithm, averaged over `pool` frames without the incomplete tail, and divided by
-    the recording's own maximum if the frontend says so. Like librosa it goes down
+    algorithm, averaged over `pool` frames without the incomplete tail, or the estimate
+    of that mean where the frontend's is, and divided by the recording's own maximum if
+    the frontend says so. Like librosa it goes down
     octave by octave. librosa computes an octave as an STFT times a basis; here a
     strided convolution with one complex FIR filter per bin gives the same linear map.
     Between two octaves the layer decimates with the impulse response of soxr, as
@@ -115,14 +120,16 @@ class CQT(keras.layers.Layer):
         signal = ops.expand_dims(inputs, -1)
         octaves = []
         for level in self._levels:
-            # On an odd length oneDNN's convolution takes gigabytes, and fails.
-            back = level.back + -(level.front + samples + level.back) % _STEP
+            # On an odd length oneDNN's convolution takes gigabytes, and fails. tf2onnx
+            # takes the remainder of a negative number for negative.
+            length = level.front + samples + level.back
+            back = level.back + _STEP - length % _STEP
             padded = ops.pad(signal, [[0, 0], [level.front, back], [0, 0]])
             # LiteRT loses sight of the one channel, which its convolution must know.
             padded = ops.reshape(padded, (ops.shape(inputs)[0], -1, 1))
             if level.transform is not None:
                 parts = _apply(level.transform, padded)
-                octaves.append(self._pooled(parts, frames))
+                octaves.append(_pooled(parts, level.weights, frames))
             if level.decimation is not None:
                 # librosa cuts off where the filter rings on, and rounds the length.
                 samples = (samples + level.factor // 2) // level.factor
@@ -133,18 +140,10 @@ class CQT(keras.layers.Layer):
     def _frames(self, samples: Tensor) -> Tensor:
         """Return the number of pooled frames."""
         hop, first = self.frontend.hop_length, self._levels[0]
-        if first.transform is None:
+        if first.transform is None and not self.frontend.estimated:
             # librosa counts what its decimation before the first octave leaves.
             samples, hop = -(-samples // first.factor), hop // first.factor
         return (1 + samples // hop) // self.frontend.pool
-
-    def _pooled(self, parts: Tensor, frames: Tensor) -> Tensor:
-        """Return the magnitudes of one octave as (batch, frames, bins)."""
-        pool, bins = self.frontend.pool, parts.shape[-1] // 2
-        parts = parts[:, : frames * pool]
-        power = ops.square(parts[..., :bins]) + ops.square(parts[..., bins:])
-        blocks = (ops.shape(parts)[0], frames, pool, bins)
-        return ops.mean(ops.reshape(ops.sqrt(power), blocks), axis=2)
 
     def _normalized(self, features: Tensor) -> Tensor:
         total = ops.sum(features, axis=(1, 2), keepdims=True)
@@ -176,49 +175,80 @@ def _apply(bank: _FilterBank, signal: Tensor) -> Tensor:
     return ops.reshape(result, (ops.shape(signal)[0], -1, bank.outputs))
 
 
+def _pooled(parts: Tensor, weights: np.ndarray, frames: Tensor) -> Tensor:
+    """Return the means of one octave's magnitudes as (batch, frames, bins)."""
+    values, bins = len(weights), parts.shape[-1] // 2
+    blocks = (ops.shape(parts)[0], frames, values, bins)
+    power = ops.square(parts[..., :bins]) + ops.square(parts[..., bins:])
+    magnitudes = ops.sqrt(power[:, : frames * values])
+    return ops.sum(ops.reshape(magnitudes, blocks) * weights, axis=2)
+
+
 def _levels(frontend: Frontend) -> list[_Level]:
     """Return the levels from the highest sample rate down."""
-    transform = plan(frontend)
-    hop = frontend.hop_length
-    early = transform.octaves[0].factor
+    octaves = _octaves(frontend)
+    frame = frontend.hop_length * frontend.pool
+    early = octaves[0].factor
     # The short decimator passes the lower octave up to 0.85 of the new half rate.
-    short = transform.cutoff < 0.8 * frontend.sample_rate / 2 / early
+    passed = highest_passed(frontend)
+    narrow = passed < 0.8 * frontend.sample_rate / 2 / early
+    # An estimate begins at a lower rate, and what hears notes in it magnifies errors.
+    short = narrow and not frontend.estimated
     levels = []
     if early > 1:
-        levels.append(_level(hop, None, early, _LONG))
-    for number, octave in enumerate(transform.octaves):
+        levels.append(_level(frame, None, early, _LONG))
+    for number, octave in enumerate(octaves):
         sides = _SHORT if short and number < 2 else _LONG
-        last = number == len(transform.octaves) - 1
-        levels.append(
-            _level(hop // octave.factor, octave.filters, 1 if last else 2, sides)
-        )
+        last = number == len(octaves) - 1
+        levels.append(_level(frame // octave.factor, octave, 1 if last else 2, sides))
     return levels
 
 
-def _level(hop: int, filters: np.ndarray | None, factor: int, sides: int) -> _Level:
-    """Return the level that transforms if it has filters and decimates if factor > 1.
+def _octaves(frontend: Frontend) -> Sequence[BlockOctave]:
+    """Return the octaves from the highest down."""
+    size = frontend.pool
+    if frontend.estimated:
+        return block_octaves(frontend, size)
+    weights = np.full(size, 1 / size, np.float32)
+    places = frontend.hop_length * np.arange(size)
+    return [
+        BlockOctave(octave.factor, octave.filters, places // octave.factor, weights)
+        for octave in plan(frontend).octaves
+    ]
+
+
+def _level(frame: int, octave: BlockOctave | None, factor: int, sides: int) -> _Level:
+    """Return the level that transforms an octave if any, and decimates if factor > 1.
 
     Args:
-        hop: samples between two frames.
-        filters: (bins, taps).
+        frame: samples of a pooled frame.
+        octave: its filters and where in a pooled frame they are applied.
         factor: factor of the decimation.
         sides: taps of the decimator on each side, for each factor.
     """
-    half = 0 if filters is None else filters.shape[1] // 2
+    half = 0 if octave is None else octave.filters.shape[1] // 2
     side = 0 if factor == 1 else sides * factor
     front = max(half, side)
     transform = decimation = None
-    if filters is not None:
-        parts = np.concatenate([filters.real, filters.imag])
-        transform = _filter_bank(parts, front - half, hop)
+    weights = np.ones(0, np.float32)
+    if octave is not None:
+        parts = np.concatenate([octave.filters.real, octave.filters.imag])
+        transform = _filter_bank(parts, front - half, frame, octave.offsets)
+        weights = octave.weights
     if factor > 1:
         taps = _decimator(factor, sides)[np.newaxis]
         decimation = _filter_bank(taps, front - side, factor)
     longest = max(len(bank.kernel) for bank in (transform, decimation) if bank)
-    return _Level(front, longest - front, transform, decimation, factor)
+    back = longest - front
+    return _Level(front, back, transform, weights[:, np.newaxis], decimation, factor)
 
 
-def _filter_bank(filters: np.ndarray, delay: int, interval: int) -> _FilterBank:
+def _filter_bank(
+    filters: np.ndarray,
+    delay: int,
+    interval: int,
+    offsets: Sequence[int] | np.ndarray = (0,),
+) -> _FilterBank:
     """Lay filters out as one kernel.
 
     Several applications in one step make the convolution a dense matrix product.
@@ -226,18 +256,20 @@ def _filter_bank(filters: np.ndarray, delay: int, interval: int) -> _FilterBank:
     Args:
         filters: (outputs, taps).
         delay: samples to skip before the first application.
-        interval: samples between two applications.
+        interval: samples after which the offsets repeat.
+        offsets: where in an interval the filters are applied.
     """
+    gap = interval / len(offsets)
+    if np.array_equal(offsets, gap * np.arange(len(offsets))):
+        interval, offsets = int(gap), (0,)
     outputs, taps = filters.shape
-    applications = max(1, _STEP // interval)
-    starts = delay + interval * np.arange(applications)
-    length = math.ceil((starts[-1] + taps) / _VECTOR) * _VECTOR
-    kernel = np.zeros((length, 1, applications, outputs), np.float32)
+    repeats = max(1, _STEP // interval)
+    starts = np.add.outer(delay + interval * np.arange(repeats), offsets).ravel()
+    length = math.ceil((starts.max() + taps) / _VECTOR) * _VECTOR
+    kernel = np.zeros((length, 1, len(starts), outputs), np.float32)
     for number, start in enumerate(starts):
         kernel[start : start + taps, 0, number] = filters.T
-    return _FilterBank(
-        kernel.reshape(len(kernel), 1, -1), applications * interval, outputs
-    )
+    return _FilterBank(kernel.reshape(length, 1, -1), repeats * interval, outputs)
 
 
 def _decimator(factor: int, sides: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The transform in the graph against librosa's."""
+"""The transform in the graph against librosa's, and the estimate of its means."""
 
 import keras
 import numpy as np
@@ -10,6 +10,7 @@ from bytecover_tf.layers import CQT
 
 RATE = 22050
 SHORTEST = Frontend().min_samples
+ESTIMATED = Frontend(n_bins=252, bins_per_octave=36, pool=5, estimated=True)
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +20,10 @@ def layer():
 
 @pytest.fixture(scope="module")
 def traced(layer):
+    return trace(layer)
+
+
+def trace(layer):
     if keras.backend.backend() != "tensorflow":
         pytest.skip("traces with TensorFlow")
     import tensorflow as tf
@@ -98,9 +103,11 @@ def test_long_recordings_of_odd_length(traced):
         {"n_bins": 12, "fmin": 440.0, "hop_length": 441},
         {"n_bins": 1, "fmin": 440.0, "window": "hamming"},
         {"normalization": "none"},
+        {"pool": 20, "estimated": True},
+        {"n_bins": 96, "pool": 3, "hop_length": 384, "estimated": True},
     ],
 )
-def test_other_frontends_match_librosa(changes, music):
+def test_other_frontends_match(changes, music):
     frontend = Frontend(**changes)
     samples = music(7, sample_rate=frontend.sample_rate)
     layer = CQT(frontend)
@@ -147,16 +154,32 @@ def test_what_the_frontend_refuses(layer, traced, music):
         CQT(Frontend(n_bins=100, fmin=36.0))
 
 
-def test_onnx_gives_the_same_at_other_lengths(traced, music):
+def in_onnx(traced):
+    """Return a session of ONNX Runtime."""
     tf2onnx = pytest.importorskip("tf2onnx")
     onnxruntime = pytest.importorskip("onnxruntime")
     model, _ = tf2onnx.convert.from_function(
         traced, input_signature=traced.input_signature, opset=17
     )
     assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
-    session = onnxruntime.InferenceSession(
+    return onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
+
+
+def test_onnx_estimates_the_same_at_any_length(music):
+    layer = CQT(ESTIMATED)
+    session = in_onnx(trace(layer))
+    samples = music(7)
+    for count in (2048, 5462, 15702, 128342):
+        part = samples[np.newaxis, :count]
+        check(layer(part)[0], ESTIMATED, part[0])
+        (result,) = session.run(None, {"waveform": part})
+        check(result[0], ESTIMATED, part[0])
+
+
+def test_onnx_gives_the_same_at_other_lengths(traced, music):
+    session = in_onnx(traced)
     for seconds, batch in [(2.4, 1), (10.7, 3)]:
         rows = np.stack([music(seconds, seed) for seed in range(batch)])
         (result,) = session.run(None, {"waveform": rows})
