@@ -2,7 +2,7 @@
 
 README.md               a model card, with the YAML head that model hubs read
 LICENSE                 of an encoder under the package's own licence
-golden/                 a clip, its features and its embedding, to test a port with
+golden/                 a clip, its features and what belongs to it, to test a port
 docker-compose.yml      starts TensorFlow Serving or Triton on the bundle
 config.pbtxt            describes the graph from waveforms to Triton
 SHA256SUMS              of every file, as `sha256sum -c` reads it
@@ -15,6 +15,7 @@ import wave
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,9 +25,23 @@ from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.files import SUMS, JsonObject, content_hash
 
+if TYPE_CHECKING:
+    from export.parity import Run
+
 # Licence of the package and its encoders.
 LICENCE = "Apache-2.0"
 _CLIP_SECONDS = 5
+
+TEST_A_PORT = """\
+## Test a port
+
+`golden/clip.wav` holds 16-bit samples; divided by 32768 they are the waveform. Its
+features are in `golden/features.f32`, and what the model gives for them in
+`golden/{output}.f32`, as little-endian float32 in C order. `golden/golden.json` has
+their shapes, and how far a float32 port may be off in any value. The clip is a
+public-domain tune, synthesised for this package.
+"""
+"""Section of a card about `golden`, to be formatted with the name of the output."""
 
 _CARD = """\
 ---
@@ -50,14 +65,7 @@ describes. The output `embedding` is float32 (batch, {dim}). Silence, NaN and in
 give an embedding of NaN. Rows of a batch do not affect one another.
 
 {use}
-## Test a port
-
-`golden/clip.wav` holds 16-bit samples; divided by 32768 they are the waveform. Its
-features and embedding are in `golden/features.f32` and `golden/embedding.f32`, as
-little-endian float32 in C order. `golden/golden.json` has their shapes, and how far a
-float32 port may be off in any component. The clip is a public-domain tune, synthesised
-for this package.
-
+{test_a_port}
 ## Limits
 
 Clips of some seconds are found less often than whole recordings. Similarity is no proof
@@ -134,7 +142,8 @@ def write_companions(
         files: the graphs, as the manifest lists them.
     """
     paths = {item["path"] for item in files}
-    write_golden(folder / "golden", original)
+    embed = original.embed_features
+    write_golden(folder / "golden", original.frontend, "embedding", embed)
     card = _card(original.frontend, facts, files)
     (folder / "README.md").write_text(card, encoding="utf-8")
     write_licence(folder, facts["licence"])
@@ -149,21 +158,27 @@ def write_companions(
         (folder / "docker-compose.yml").write_text(_COMPOSE_HEAD + services)
 
 
-def write_golden(folder: Path, original: Encoder) -> None:
-    """Write a clip with the features and the embedding that belong to it."""
-    frontend = original.frontend
+def write_golden(folder: Path, frontend: Frontend, output: str, answer: Run) -> None:
+    """Write a clip with its features and what the model gives for them.
+
+    Args:
+        folder: to be made.
+        frontend: parameters of the features.
+        output: what the graphs call what they give.
+        answer: gives it for a batch of features.
+    """
     length = max(_CLIP_SECONDS * frontend.sample_rate, frontend.min_samples)
     music = load_audio(tunes.audio_files()[0], frontend.sample_rate)[:length]
     whole = np.round(music * 32767).astype("<i2")
     features = frontend.features(whole.astype(np.float32) / 32768)
-    (embedding,) = original.embed_features([features])
+    (found,) = answer(features[np.newaxis])
     folder.mkdir()
     with wave.open(str(folder / "clip.wav"), "wb") as clip:
         clip.setnchannels(1)
         clip.setsampwidth(2)
         clip.setframerate(frontend.sample_rate)
         clip.writeframes(whole.tobytes())
-    arrays = {"features": features, "embedding": embedding}
+    arrays = {"features": features, output: found}
     for name, array in arrays.items():
         (folder / f"{name}.f32").write_bytes(array.astype("<f4").tobytes())
     shapes = {"waveform": whole.shape}
@@ -213,6 +228,7 @@ def _card(frontend: Frontend, facts: JsonObject, files: Sequence[JsonObject]) ->
         seconds=frontend.min_samples / frontend.sample_rate,
         n_bins=frontend.n_bins,
         use=_ONNX_USE.format(**example) if has_waveform else "",
+        test_a_port=TEST_A_PORT.format(output="embedding"),
         licence=f"\n\n## Licence\n\n{licence}." if licence else "",
     )
 

@@ -8,6 +8,7 @@
     manifest.json               what the graphs read and give: times, pitches, ...;
                                 licence, versions, checksums of all files, parity
     README.md, SHA256SUMS       a model card; checksums for `sha256sum -c`
+    golden/                     a clip, its features and what is heard in it
 
 The graphs read a recording as a whole. The file that `export.hearing` writes for the
 package reads it in parts, in means that `audio.hearing` computes.
@@ -30,7 +31,13 @@ from bytecover_tf.encoders.model_file import load_hearing_model
 from bytecover_tf.files import JsonObject, content_hash
 from bytecover_tf.layers.semitones import BINS_PER_SEMITONE
 from export import DEFAULT_FORMATS, INPUTS, parity
-from export.companions import LICENCE, write_licence, write_sums
+from export.companions import (
+    LICENCE,
+    TEST_A_PORT,
+    write_golden,
+    write_licence,
+    write_sums,
+)
 from export.graphs import Graphs
 from export.hearing import kept_facts
 from export.variants import VariantWriter, new_folder, origin, write_manifest
@@ -75,7 +82,8 @@ because the network compares amplitudes with their mean. The output `heard` is f
 (batch, 3, {pitches}, time), from 0 to 1: `notes`, `onsets` and `melody`. Column i
 stands for the time {first:.4f} s + i * {step:.4f} s. Silence, NaN and infinity give
 NaN. Rows of a batch do not affect one another.
-{use}{licence}"""
+{use}
+{test_a_port}{licence}"""
 
 _ONNX_USE = """
 ```python
@@ -127,10 +135,12 @@ def export_hearing_bundle(
         **origin(licence or (LICENCE if is_shipped else None), _DOCUMENTATION),
     }
     with new_folder(out) as beside:
-        cases = parity.make_cases(parity.notes_of(model), frontend)
+        hear = parity.notes_of(model)
+        cases = parity.make_cases(hear, frontend)
+        graphs = Graphs(model, frontend)
         writer = VariantWriter(
             beside,
-            Graphs(model, frontend),
+            graphs,
             cases,
             parity.HEARING_TOLERANCES,
             identity,
@@ -142,6 +152,7 @@ def export_hearing_bundle(
             writer.onnx(inputs, precisions, lambda: _calibration(frontend), kept=_KEPT)
         if "tflite" in formats:
             writer.lite(tuple(inputs), precisions)
+        write_golden(beside / "golden", frontend, graphs.output, hear)
         (beside / "README.md").write_text(_card(identity, writer.files))
         write_licence(beside, identity["licence"])
         facts = {**identity, "files": writer.files, "hearing": kept_facts(info)}
@@ -205,5 +216,6 @@ def _card(facts: JsonObject, files: Sequence[JsonObject]) -> str:
         pitches=len(pitches),
         **facts["seconds"],
         use=_ONNX_USE.format(rate=rate, lowest=pitches[0]) if has_waveform else "",
+        test_a_port=TEST_A_PORT.format(output="heard"),
         licence=f"\n## Licence\n\n{licence}.\n" if licence else "",
     )

@@ -1,14 +1,34 @@
+import json
 import os
 
 import keras
 import numpy as np
 import pytest
+import soundfile
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.files import lock
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
+
+
+@pytest.fixture(scope="session")
+def read_golden():
+    """Read a bundle's golden clip as another language does."""
+    return _read_golden
+
+
+def _read_golden(folder, output):
+    """Return the waveform, `features`, `output` and the tolerance, by name."""
+    facts = json.loads((folder / "golden.json").read_text())
+    waveform, rate = soundfile.read(folder / "clip.wav", dtype="float32")
+    assert (waveform.shape, rate) == (tuple(facts["shapes"]["waveform"]), 22050)
+    arrays = {
+        name: np.fromfile(folder / f"{name}.f32", "<f4").reshape(facts["shapes"][name])
+        for name in ("features", output)
+    }
+    return {**arrays, "waveform": waveform, "tolerance": facts["tolerance"]}
 
 
 @pytest.fixture(scope="session")

@@ -18,17 +18,8 @@ CPP = Path(__file__).parents[2] / "export" / "examples" / "cpp"
 
 
 @pytest.fixture(scope="module")
-def golden(bundle):
-    """What another language reads: the clip, its facts, features and embedding."""
-    folder = bundle / "golden"
-    facts = json.loads((folder / "golden.json").read_text())
-    waveform, rate = soundfile.read(folder / "clip.wav", dtype="float32")
-    assert (waveform.shape, rate) == (tuple(facts["shapes"]["waveform"]), 22050)
-    arrays = {
-        name: np.fromfile(folder / f"{name}.f32", "<f4").reshape(facts["shapes"][name])
-        for name in ("features", "embedding")
-    }
-    return {**arrays, "waveform": waveform, "tolerance": facts["tolerance"]}
+def golden(bundle, read_golden):
+    return read_golden(bundle / "golden", "embedding")
 
 
 @pytest.mark.skipif(not shutil.which("sha256sum"), reason="sha256sum is missing")
