@@ -23,6 +23,8 @@ from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 
 FILES = tunes.audio_files()
+# Every frame of the transform that the default encoder reads.
+FINE = Frontend(n_bins=252, bins_per_octave=36, pool=1, normalization="none")
 
 
 @pytest.fixture
@@ -69,7 +71,8 @@ def test_hearing_can_be_chosen(tmp_path, capsys):
         asked = ["--hearing", given] if given else []
         assert main([*files, *asked, "--json"]) == 0
         scores[given] = json.loads(capsys.readouterr().out)["score"]
-    plain = [Frontend(pool=20).extract_with_chroma(path)[1] for path in files]
+    frontend = load_encoder("bytecover-base").frontend
+    plain = [frontend.extract_with_chroma(path)[1] for path in files]
     assert scores["none"] == pytest.approx(align(*plain).score, abs=1e-3)
     assert scores[str(own)] == scores[""] != scores["none"]
     own.unlink()
@@ -135,9 +138,8 @@ def test_each_file_is_decoded_once(clip, tmp_path, monkeypatch, capsys):
 
 
 def test_precomputed_transforms_are_compared_and_drawn(tmp_path, music, capsys):
-    fine = Frontend(pool=1, normalization="none")
-    np.save(tmp_path / "whole.npy", fine.features(music(20)))
-    np.save(tmp_path / "clip.npy", fine.features(music(20)[5 * 22050 : 15 * 22050]))
+    np.save(tmp_path / "whole.npy", FINE.features(music(20)))
+    np.save(tmp_path / "clip.npy", FINE.features(music(20)[5 * 22050 : 15 * 22050]))
     files = [str(tmp_path / "whole.npy"), str(tmp_path / "clip.npy")]
     plot = tmp_path / "match.png"
     assert main([*files, "--json", "--plot", str(plot)]) == 0
@@ -180,8 +182,7 @@ def test_a_calibration_of_other_parts_is_refused(clip, tmp_path):
 
 
 def test_sound_and_a_precomputed_transform_are_compared(tmp_path, clip, capsys):
-    fine = Frontend(pool=1, normalization="none")
-    np.save(tmp_path / "whole.npy", fine.extract(FILES[0]))
+    np.save(tmp_path / "whole.npy", FINE.extract(FILES[0]))
     assert main([str(tmp_path / "whole.npy"), str(clip), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["query_start"] == pytest.approx(4, abs=1)

@@ -23,8 +23,8 @@ KERNELS = {
         ("Cast", "Concat", "Reshape", "Shape", "Slice", "Split", "Squeeze"), ANYTHING
     ),
     **dict.fromkeys(("Transpose", "Unsqueeze"), ANYTHING),
-    **dict.fromkeys(("Conv", "GlobalAveragePool", "MatMul", "Reciprocal"), REAL),
-    **dict.fromkeys(("Log", "Relu", "Sigmoid", "Sqrt"), REAL),
+    **dict.fromkeys(("AveragePool", "Conv", "GlobalAveragePool", "MatMul"), REAL),
+    **dict.fromkeys(("Log", "Reciprocal", "Relu", "Sigmoid", "Sqrt"), REAL),
     **dict.fromkeys(
         ("Abs", "Add", "Div", "Mul", "Neg", "Sub", "Pow", "Max"), REAL | WHOLE
     ),
