@@ -36,7 +36,7 @@ MOST_MINUTES = {"features": math.inf, "waveform": 80}
 INTRODUCTION = (
     "Each runtime in a process of its own with as "
     "many threads as it chooses, taking turns. Errors are those of unit-norm "
-    "embeddings to the Keras model on librosa's features. From waveforms, the "
+    "embeddings to the Keras model on the frontend's features. From waveforms, the "
     "transform is run in the graph, but PyTorch is given librosa's, one recording "
     "after another. Peak is the process's resident memory.\n\n"
 )

@@ -54,14 +54,13 @@ class CQT(keras.layers.Layer):
 
     The result equals `Frontend.features` for each recording: |CQT| by librosa's
     algorithm, averaged over `pool` frames without the incomplete tail, or the estimate
-    of that mean where the frontend's is, and divided by the recording's own maximum if
-    the frontend says so. Like librosa it goes down
-    octave by octave. librosa computes an octave as an STFT times a basis; here a
-    strided convolution with one complex FIR filter per bin gives the same linear map.
-    Between two octaves the layer decimates with the impulse response of soxr, as
-    librosa does, so that even the cut at a recording's first and last sample comes out
-    alike. On music, pooled values within 60 dB of the maximum differ by 1e-6 in the
-    median and 5e-4 at worst.
+    of that mean where the frontend estimates, and divided by the recording's own
+    maximum if the frontend says so. Like librosa it goes down octave by octave. librosa
+    computes an octave as an STFT times a basis; here a strided convolution with one
+    complex FIR filter per bin gives the same linear map. Between two octaves the layer
+    decimates with the impulse response of soxr, as librosa does, so that even the cut
+    at a recording's first and last sample comes out alike. On music, pooled
+    values within 60 dB of the maximum differ by 1e-6 in the median and 5e-4 at worst.
 
     The layer has no weights, computes in float32 under any dtype policy, and needs
     only operations that every ONNX runtime has. All recordings of a batch have one
