@@ -118,19 +118,6 @@ class Octave:
     filters: np.ndarray
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How a transform is computed.
-
-    Attributes:
-        cutoff: the highest frequency that a filter passes, in Hz.
-        octaves: from the highest down.
-    """
-
-    cutoff: float
-    octaves: tuple[Octave, ...]
-
-
 class Signal:
     """A waveform, also available at lower sample rates.
 
@@ -179,7 +166,7 @@ def magnitudes(signal: Signal, transform: Transform) -> np.ndarray:
         ConfigError: the top bin's filter reaches beyond half the sample rate.
     """
     parts = []
-    for octave in plan(transform).octaves:
+    for octave in plan(transform):
         samples = signal.decimated(octave.factor)
         hop = transform.hop_length // octave.factor
         centres = np.arange(0, len(samples) + 1, hop)
@@ -212,8 +199,8 @@ def check_magnitudes(values: np.ndarray, n_bins: int, name: str) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def plan(transform: Transform) -> Plan:
-    """Return the filters of a transform.
+def plan(transform: Transform) -> tuple[Octave, ...]:
+    """Return the filters of a transform, from the highest octave down.
 
     Raises:
         ConfigError: the top bin's filter reaches beyond half the sample rate.
@@ -221,12 +208,12 @@ def plan(transform: Transform) -> Plan:
     per_octave = transform.bins_per_octave
     count = math.ceil(transform.n_bins / per_octave)
     frequencies, bandwidth = transform.frequencies, transform.bandwidth
-    cutoff = highest_passed(transform)
+    passed = highest_passed(transform)
     nyquist = transform.sample_rate / 2
     # How often the octaves allow the hop to be halved, and the top bin the sample rate.
     hop = transform.hop_length
     halvings = (hop & -hop).bit_length() - count
-    spare = min(halvings, math.ceil(math.log2(nyquist / cutoff)) - 2)
+    spare = min(halvings, math.ceil(math.log2(nyquist / passed)) - 2)
     early = 2 ** max(0, spare)
     octaves = []
     for number in range(count):
@@ -238,7 +225,7 @@ def plan(transform: Transform) -> Plan:
         # librosa resamples to equal energy, and its basis makes up for the rate.
         scale = math.sqrt(factor * 2**number) / np.sqrt(lengths)
         octaves.append(Octave(factor, filters * scale[:, np.newaxis]))
-    return Plan(cutoff, tuple(octaves))
+    return tuple(octaves)
 
 
 def highest_passed(transform: Transform) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.provenance import Provenance
@@ -52,14 +53,7 @@ def join(
             f"encoder, not {' '.join(f'{share:g}' for share in shares)}"
         )
     paths = [encoder_file(member.removeprefix(_NOTES)) for member in members]
-    found, infos = map(list, zip(*map(load_model, paths), strict=True))
-    frontends = [Frontend.from_dict(info["frontend"]) for info in infos]
-    for number, member in enumerate(members):
-        if member.startswith(_NOTES):
-            single, _ = load_single(paths[number])
-            found[number], frontends[number] = reading_notes(
-                single, frontends[number], member
-            )
+    found, frontends, infos = zip(*map(_member, members, paths), strict=True)
     finest = max(frontends, key=lambda frontend: frontend.bins_per_octave)
     models: list[ByteCover] = []
     parts: list[float] = []
@@ -83,6 +77,15 @@ def join(
     trained_on = merged.to_dict() if seen else None
     kept = [one for info in infos for one in info.get("members") or [info]]
     return joined, finest, {"members": kept, "trained_on": trained_on}
+
+
+def _member(name: str, path: Path) -> tuple[ByteCover | Ensemble, Frontend, JsonObject]:
+    """Return an encoder, its frontend and what was recorded with it."""
+    model, info = (load_single if name.startswith(_NOTES) else load_model)(path)
+    frontend = Frontend.from_dict(info["frontend"])
+    if name.startswith(_NOTES):
+        model, frontend = reading_notes(model, frontend, name)
+    return model, frontend, info
 
 
 def _frames_folded(frontend: Frontend, finest: Frontend) -> int | None:

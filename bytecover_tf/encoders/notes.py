@@ -66,15 +66,14 @@ def reading_notes(
         pool=frontend.pool // FRAMES,
         estimated=True,
     )
+    ears = _package_ears()
     settings = replace(
-        model.architecture,
-        input_power=1.0,
-        salience=None,
-        heard=_package_ears().filters,
+        model.architecture, input_power=1.0, salience=None, heard=ears.filters
     )
     copy = ByteCover(settings)
     copy.build((None, fine.n_bins, None, 1))
-    take_hearing(copy)
+    assert copy.heard is not None
+    copy.heard.network.set_weights(ears.get_weights())
     copy.take_weights(model, [part for part in PARTS if part != "heard"])
     return copy, fine
 

@@ -212,7 +212,7 @@ def _octaves(frontend: Frontend) -> Sequence[BlockOctave]:
     places = frontend.hop_length * np.arange(size)
     return [
         BlockOctave(octave.factor, octave.filters, places // octave.factor, weights)
-        for octave in plan(frontend).octaves
+        for octave in plan(frontend)
     ]
 
 
