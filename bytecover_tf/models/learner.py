@@ -136,6 +136,7 @@ class Learner(keras.Model):
 
     def call(self, inputs: Tensor, training: bool | None = None) -> dict[str, Tensor]:
         """Return the network's output."""
+        training = training and not self.objective.keep_statistics
         features = inputs["features"] if isinstance(inputs, dict) else inputs
         if features is inputs or self.network.salience is None:
             return self.network(features, training=training)

@@ -30,6 +30,8 @@ class Objective:
             the `distances` between recordings, in a space of any size.
         reconfigure: whether to start from the teacher's weights, but for the last
             linear layer, which makes a space of another size.
+        keep_statistics: whether batch normalisation keeps the means and variances that
+            it has, so that training on from a trained encoder changes it gently.
 
     Raises:
         ConfigError: a value is impossible, or no loss is left.
@@ -43,6 +45,7 @@ class Objective:
     classifier: Literal["linear", "cosine"] = "linear"
     teaching: Literal["scores", "distances"] = "scores"
     reconfigure: bool = False
+    keep_statistics: bool = False
 
     def __post_init__(self) -> None:
         check_choices(self)

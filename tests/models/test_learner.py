@@ -82,6 +82,22 @@ def test_a_step_moves_every_part_and_training_lowers_the_loss(batch, precision):
     assert last["loss"] < first["loss"]
 
 
+def test_statistics_can_be_kept(batch):
+    model = built(keep_statistics=True)
+    model.compile(keras.optimizers.Adam(1e-3), jit_compile=False)
+    statistics = {w.path: w.numpy() for w in model.variables if "moving" in w.path}
+    trained = {w.path: w.numpy() for w in model.network.trainable_weights}
+    assert statistics
+    model.train_on_batch(*batch)
+    for weight in model.variables:
+        if weight.path in statistics:
+            np.testing.assert_array_equal(weight.numpy(), statistics[weight.path])
+        elif weight.path in trained:
+            assert not np.array_equal(weight.numpy(), trained[weight.path])
+    in_training = model(batch[0], training=True)["f_c"]
+    np.testing.assert_allclose(in_training, model(batch[0])["f_c"], atol=1e-6)
+
+
 def test_step_is_the_optimisers_update_of_the_summed_loss(batch):
     """`train_step` against the same step written out."""
     if keras.backend.backend() != "tensorflow":
