@@ -26,6 +26,7 @@ from benchmarks.common.report import table, write_section
 
 # The most that each should take, in seconds.
 AIMS = {"import bytecover_tf": 0.5, "bytecover --help": 0.3, "identify": 3.0}
+# What `identify` imports in any case.
 LIBRARIES = "av, lancedb, numba, numpy, onnxruntime, scipy.linalg, soxr"
 # What the package's import must not bring with it.
 HEAVY = {"tensorflow", "keras", "librosa", "numba", "scipy", "lancedb", "pymilvus"}

@@ -11,8 +11,8 @@ much the same for drawn and for real music. It stands in place of the salience l
 training that finds more in real music than `bytecover-small` does. These settings train
 it on, gently and for a few steps; then it finds still more. That is how a member of
 `bytecover-base` was made, from what had been heard before, so that a step did not hear
-anew. Here a step takes some ten seconds on a CPU; `KERAS_BACKEND=jax` trains it on a
-GPU. Cost and figures: `benchmarks/experiments.md`.
+anew. Here a step takes seconds on a CPU; `KERAS_BACKEND=jax` trains it on a GPU. Cost
+and figures: `benchmarks/experiments.md`.
 """
 
 from bytecover_tf.audio.frontend import Frontend
