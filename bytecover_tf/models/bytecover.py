@@ -162,12 +162,18 @@ class ByteCover(keras.Model):
         """Return f_t and f_c of notes, such as a score, as if they had been heard.
 
         Args:
-            notes: `(batch, bins, frames, 2)`, as `hear` returns them. The model must
-                have `salience`.
+            notes: `(batch, semitones, frames, 2)`, as `hear` or `HeardNotes` returns
+                them. The model must have `salience` or `heard`.
             training: as of `call`.
+
+        Raises:
+            ValueError: the model reads no notes.
         """
+        hearing = [name for name in ("salience", "heard") if name in self._front]
+        if not hearing:
+            raise ValueError("a model without `salience` or `heard` reads no notes")
         x = notes
-        for layer in self.front()[self._front.index("salience") + 1 :]:
+        for layer in self.front()[self._front.index(hearing[0]) + 1 :]:
             x = layer(x, training=training)
         return self._embed(x, training)
 

@@ -19,6 +19,25 @@ _MELODY_GAIN, _NOTES_GAIN = 1.5, 2.0
 _TINY = 1e-12
 
 
+def map_of_notes(heard: Tensor) -> Tensor:
+    """Return what a backbone reads of the notes that were heard in whole recordings.
+
+    Args:
+        heard: `(batch, semitones, frames, 3)`, how likely each pitch sounds, begins,
+            and is the melody, from 0 to 1.
+
+    Returns:
+        `(batch, semitones, frames // 2, 2)`, as `HeardNotes` does.
+    """
+    # The network has halved the frames. Keras's JAX backend needs the strides.
+    pair = (1, FRAMES // 2)
+    heard = ops.average_pool(heard, pair, strides=pair)
+    notes, melody = heard[..., :1], heard[..., 2:]
+    notes = notes - ops.mean(notes, axis=2, keepdims=True)
+    both = [_MELODY_GAIN * melody, _NOTES_GAIN * notes]
+    return ops.clip(ops.concatenate(both, axis=-1), 0.0, 1.0)
+
+
 @keras.saving.register_keras_serializable(package="bytecover_tf")
 class HeardNotes(layers.Layer):
     """Hears the notes in a fine transform, with a network that learns no more.
@@ -75,13 +94,7 @@ class HeardNotes(layers.Layer):
 
     def as_map(self, logits: Tensor) -> Tensor:
         """Return the melody and the notes in what the network answers."""
-        # The network has halved the frames. Keras's JAX backend needs the strides.
-        pair = (1, FRAMES // 2)
-        heard = ops.average_pool(ops.sigmoid(logits), pair, strides=pair)
-        notes, melody = heard[..., :1], heard[..., 2:]
-        notes = notes - ops.mean(notes, axis=2, keepdims=True)
-        both = [_MELODY_GAIN * melody, _NOTES_GAIN * notes]
-        return ops.clip(ops.concatenate(both, axis=-1), 0.0, 1.0)
+        return map_of_notes(ops.sigmoid(logits))
 
     def compute_output_shape(
         self, input_shape: tuple[int | None, ...]

@@ -42,7 +42,9 @@ class Learner(keras.Model):
         `score` of what is played, `(batch, bins, frames, 2)` as `Salience` should
         return it, and `given`, booleans (batch,): recordings of which the backbone
         reads the score itself. A salience layer then learns from the score, and the
-        backbone has notes to learn from before the layer hears any.
+        backbone has notes to learn from before the layer hears any. Or a dictionary of
+        `notes` alone, `(batch, semitones, frames, 2)`, which the backbone reads as if
+        they had just been heard.
 
     Output:
         that of the network, and with scores the logits that the salience layer
@@ -137,6 +139,8 @@ class Learner(keras.Model):
     def call(self, inputs: Tensor, training: bool | None = None) -> dict[str, Tensor]:
         """Return the network's output."""
         training = training and not self.objective.keep_statistics
+        if isinstance(inputs, dict) and "notes" in inputs:
+            return self.network.embed_notes(inputs["notes"], training)
         features = inputs["features"] if isinstance(inputs, dict) else inputs
         if features is inputs or self.network.salience is None:
             return self.network(features, training=training)

@@ -25,6 +25,7 @@ from bytecover_tf.settings import (
     take,
 )
 from bytecover_tf.training.augment import Augment
+from bytecover_tf.training.note_augment import NoteAugment
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class Config(Objective, Architecture):
         weighting: `work` visits works equally often, `size` by their recordings.
         crop_frames: lengths of training crops in frames, one drawn for each batch.
         augment: random changes to crops.
+        hear_once: with `heard`, whether to hear whole recordings before training and
+            crop what was heard, so that no step hears anew. Crops are then changed by
+            `note_augment` in place of `augment`.
+        note_augment: random changes to crops of what was heard.
         optimizer: `adam`, or `adamw` with `weight_decay`.
         learning_rate: its highest value.
         weight_decay: weight decay of `adamw`.
@@ -69,6 +74,8 @@ class Config(Objective, Architecture):
     # 93, 139 and 186 s, the crops of the second author's earlier system.
     crop_frames: tuple[int, ...] = (40, 60, 80)
     augment: Augment = field(default_factory=Augment)
+    hear_once: bool = False
+    note_augment: NoteAugment = field(default_factory=NoteAugment)
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: float = 4e-4
     weight_decay: float = 0.0
@@ -88,6 +95,8 @@ class Config(Objective, Architecture):
             *("steps_per_epoch", "epochs"),
         )
         check_counts(self, "crop_frames")
+        if self.hear_once and self.heard is None:
+            raise ConfigError("hear_once needs heard, the network that hears")
         octave, bins = self.frontend.bins_per_octave, self.frontend.n_bins
         is_fine = self.bins_per_octave != 12
         if (self.pitch_classes or is_fine) and (

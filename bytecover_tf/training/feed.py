@@ -10,6 +10,7 @@ import numpy as np
 
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import ConfigError
+from bytecover_tf.models.heard_notes import FRAMES
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.stores.note_store import NoteStore, has_notes
 from bytecover_tf.training.batches import (
@@ -20,6 +21,8 @@ from bytecover_tf.training.batches import (
     tf_dataset,
 )
 from bytecover_tf.training.config import Config
+from bytecover_tf.training.heard_batches import HeardBatches
+from bytecover_tf.training.heard_store import HeardStore
 from bytecover_tf.training.note_batches import NoteBatches, NoteReader
 from bytecover_tf.training.sampler import PKSampler
 
@@ -46,6 +49,7 @@ def make_batches(
 
     Raises:
         ConfigError: the settings do not fit the data.
+        StoreError: what is heard in the features cannot be kept beside them.
     """
     number = {work: index for index, work in enumerate(works)}
     labels = np.array([number[track.work] for track in tracks])
@@ -56,6 +60,23 @@ def make_batches(
         seed,
         config.weighting,
     )
+    if config.hear_once:
+        if waveforms:
+            raise ConfigError(
+                "hear_once hears stored features; leave out --waveforms, or set "
+                "hear_once=False"
+            )
+        heard = HeardStore(store)
+        entries = [store.entry(track.path) for track in tracks]
+        heard.hear(entries)
+        return HeardBatches(
+            [heard.notes(entry) for entry in entries],
+            labels,
+            sampler,
+            tuple(max(frames // FRAMES, 1) for frames in config.crop_frames),
+            config.note_augment,
+            seed,
+        )
     crops: dict[str, Any] = {
         "works": labels,
         "sampler": sampler,

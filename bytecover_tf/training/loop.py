@@ -102,7 +102,10 @@ def train(
     scored = teacher is not None and config.teaching == "scores"
     if teacher is None and config.teaching == "distances":
         raise ConfigError("teaching=distances needs a teacher; name it with --teacher")
-    batches = make_batches(config, splits.train, works, store, seed, waveforms, scored)
+    with replicas.chief_first():
+        batches = make_batches(
+            config, splits.train, works, store, seed, waveforms, scored
+        )
     shares = [batches.sampler.share(number, replicas.count) for number in replicas.here]
     teaching, origin = None, None
     if teacher is not None:

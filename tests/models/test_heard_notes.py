@@ -8,6 +8,8 @@ from bytecover_tf.encoders.notes import take_hearing
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.models.learner import Learner
+from bytecover_tf.models.objective import Objective
 from bytecover_tf.training.config import Config
 
 
@@ -42,6 +44,21 @@ def test_it_hears_what_the_package_hears(network, frames, rng):
     assert found.max() <= 1
 
 
+def test_notes_are_embedded_as_if_they_had_just_been_heard(network, rng):
+    features = rng.gamma(0.3, 3.0, (2, 252, 120, 1)).astype(np.float32)
+    notes = network.heard(features)
+    expected = network(features)
+    for learner in (network.embed_notes, Learner(network, Objective(temperature=0.1))):
+        given = {"notes": notes} if isinstance(learner, Learner) else notes
+        found = learner(given)
+        for name in ("f_t", "f_c"):
+            np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
+    plain = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=2))
+    plain.build((None, 84, None, 1))
+    with pytest.raises(ValueError, match="reads no notes"):
+        plain.embed_notes(notes)
+
+
 def test_its_ears_do_not_learn(network):
     assert network.heard.network.weights
     assert not network.heard.trainable_variables
@@ -62,6 +79,8 @@ def test_in_another_key_a_recording_has_nearly_the_same_embedding(network, rng):
 def test_settings_that_do_not_fit_are_refused():
     with pytest.raises(ConfigError, match="heard needs pitch_classes"):
         Architecture(heard=24)
+    with pytest.raises(ConfigError, match="hear_once needs heard"):
+        Config(hear_once=True)
     with pytest.raises(ConfigError, match="no other layer"):
         Architecture(heard=24, pitch_classes=True, registers=4)
     with pytest.raises(ConfigError, match="whole octaves of 36 bins"):

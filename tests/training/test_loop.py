@@ -25,7 +25,7 @@ from bytecover_tf.evaluation.protocol import evaluate_tracks
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.ensemble import Ensemble
-from bytecover_tf.stores.feature_store import FeatureStoreWriter
+from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
 from bytecover_tf.stores.note_store import NoteWriter
 from bytecover_tf.training import loop
 from bytecover_tf.training.config import override
@@ -329,6 +329,53 @@ def test_training_with_scores_teaches_to_hear_and_resumes(scored_set, tmp_path):
     assert figures["before"]["map"] == pytest.approx(
         json.loads((tmp_path / "run" / "metrics.json").read_text())["map"]
     )
+
+
+@pytest.fixture
+def fine_set(tmp_path):
+    """12 works of 36 bins an octave, each a tune of its own, in 4 versions."""
+    rng = np.random.default_rng(2)
+    fine = Frontend(n_bins=252, bins_per_octave=36, pool=5, estimated=True)
+    tracks = []
+    with FeatureStoreWriter(tmp_path / "fine-store", fine) as writer:
+        for work in range(12):
+            tune = 3 * rng.integers(24, 60, 40) + 1
+            for version in range(4):
+                features = rng.random((252, 160 - 4 * version)) / 50
+                for frame in range(features.shape[1]):
+                    for partial, strength in ((0, 1.0), (36, 0.5), (57, 0.3)):
+                        features[tune[frame // 4] + partial, frame] += strength
+                name = f"{work}-{version}"
+                writer.add(name, name, features)
+                split = "train" if work < 8 else "validation" if work < 10 else "test"
+                tracks.append(Track(name, f"work {work}", name, split))
+    return tracks, FeatureStore(tmp_path / "fine-store")
+
+
+HEARD = [
+    *("heard=24", "pitch_classes=True", "hear_once=True", "temperature=0.1"),
+    *("frontend.n_bins=252", "frontend.bins_per_octave=36", "frontend.pool=5"),
+    *("frontend.estimated=True", "crop_frames=(64,)", "epochs=2"),
+]
+
+
+def test_training_on_what_was_heard_once_learns_and_resumes(fine_set, tmp_path):
+    tracks, store = fine_set
+    config = override(SMALL, HEARD)
+    train(override(config, ["epochs=1"]), tracks, store, tmp_path / "run")
+    (heard,) = store.path.glob("heard-*.u8")
+    before = heard.stat().st_mtime_ns
+    train(config, tracks, store, tmp_path / "run", resume=True)
+    assert heard.stat().st_mtime_ns == before
+    rows = (tmp_path / "run" / "log.csv").read_text().splitlines()
+    contrastive = rows[0].split(",").index("contrastive")
+    first, second = (float(row.split(",")[contrastive]) for row in rows[1:])
+    assert second < first
+    # The encoder that it leaves hears features itself.
+    encoder = load_encoder(tmp_path / "run")
+    assert evaluate_tracks(encoder, tracks[40:], store).metrics["map"] > 0.5
+    with pytest.raises(ConfigError, match="leave out --waveforms"):
+        train(config, tracks, store, tmp_path / "other", waveforms=True)
 
 
 def new_teacher(path, trained_on=None, **arguments):

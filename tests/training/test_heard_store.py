@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.configs import load_config
+from bytecover_tf.encoders.notes import take_hearing
+from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
+from bytecover_tf.training.heard_store import HeardStore
+
+FINE = Frontend(n_bins=252, bins_per_octave=36, pool=5, estimated=True)
+# One starts and ends at every remainder of a division by four.
+LENGTHS = (41, 38, 3, 44, 43, 57, 80)
+
+
+@pytest.fixture
+def store(tmp_path, rng):
+    with FeatureStoreWriter(tmp_path / "store", FINE) as writer:
+        for number, frames in enumerate(LENGTHS):
+            writer.add(str(number), str(number), rng.gamma(0.3, 3.0, (252, frames)))
+    return FeatureStore(tmp_path / "store")
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A network with the package's ears."""
+    network = ByteCover(load_config("notes").architecture)
+    network.build((None, 252, None, 1))
+    take_hearing(network)
+    return network
+
+
+def heard_by(network, store, entry):
+    frames = entry.frames // 4 * 4
+    features = store.rows(entry).T[None, :, :frames, None].astype(np.float32)
+    return np.asarray(network.heard(features))[0].transpose(1, 0, 2)
+
+
+def test_it_has_what_the_network_hears(store, network):
+    heard = HeardStore(store)
+    heard.hear(store)
+    for entry in store:
+        notes = heard.notes(entry)
+        assert notes.dtype == np.uint8
+        if entry.frames < 4:
+            assert notes.shape == (1, 84, 2)
+            assert not notes.any()
+            continue
+        assert notes.shape == (entry.frames // 4, 84, 2)
+        np.testing.assert_allclose(
+            notes / 255, heard_by(network, store, entry), atol=0.004
+        )
+
+
+def test_only_what_is_new_is_heard(store, monkeypatch):
+    entries = list(store)
+    HeardStore(store).hear(entries[:3])
+    before = [HeardStore(store).notes(entry).copy() for entry in entries[:3]]
+    again = []
+    hear = HeardStore._hear
+
+    def counted(self, entry):
+        again.append(entry.source)
+        return hear(self, entry)
+
+    monkeypatch.setattr(HeardStore, "_hear", counted)
+    heard = HeardStore(store)
+    heard.hear(entries)
+    assert sorted(again) == ["3", "4", "5", "6"]
+    heard.hear(entries)
+    assert len(again) == 4
+    for entry, notes in zip(entries, before, strict=False):
+        np.testing.assert_array_equal(heard.notes(entry), notes)
+
+
+def test_what_a_killed_run_left_unfinished_is_heard_anew(store):
+    heard = HeardStore(store)
+    heard.hear(store)
+    (path,) = store.path.glob("heard-*.u8")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2 + 5])
+    heard.hear(store)
+    assert path.read_bytes() == whole
