@@ -48,9 +48,9 @@ def test_notes_are_embedded_as_if_they_had_just_been_heard(network, rng):
     features = rng.gamma(0.3, 3.0, (2, 252, 120, 1)).astype(np.float32)
     notes = network.heard(features)
     expected = network(features)
-    for learner in (network.embed_notes, Learner(network, Objective(temperature=0.1))):
-        given = {"notes": notes} if isinstance(learner, Learner) else notes
-        found = learner(given)
+    learner = Learner(network, Objective(temperature=0.1))
+    learner.build((None, 252, None, 1))
+    for found in (network.embed_notes(notes), learner({"notes": notes})):
         for name in ("f_t", "f_c"):
             np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
     plain = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=2))

@@ -341,10 +341,11 @@ def fine_set(tmp_path):
         for work in range(12):
             tune = 3 * rng.integers(24, 60, 40) + 1
             for version in range(4):
-                features = rng.random((252, 160 - 4 * version)) / 50
-                for frame in range(features.shape[1]):
+                features = rng.random((252, 160)) / 50
+                for frame in range(160):
+                    pitch = tune[(frame + 8 * version) // 4 % 40]
                     for partial, strength in ((0, 1.0), (36, 0.5), (57, 0.3)):
-                        features[tune[frame // 4] + partial, frame] += strength
+                        features[pitch + partial, frame] += strength
                 name = f"{work}-{version}"
                 writer.add(name, name, features)
                 split = "train" if work < 8 else "validation" if work < 10 else "test"
