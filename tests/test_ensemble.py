@@ -206,3 +206,60 @@ def test_what_cannot_be_joined_is_refused(members, tmp_path):
         Ensemble([ByteCover()])
     with pytest.raises(ValueError, match="shares"):
         Ensemble([ByteCover(), ByteCover()], [1.0])
+
+
+@pytest.fixture
+def alike(members, tmp_path):
+    """Files of two networks of one architecture."""
+    model, info = load_single(members[0])
+    other = model.fresh()
+    path = tmp_path / "alike.keras"
+    seen = {"data": "tunes", "works": ["d"], "content": ["3"]}
+    save_model(other, path, FRONTEND, {**info, "trained_on": seen, "seed": "alike"})
+    return [members[0], str(path)]
+
+
+@pytest.mark.parametrize("shares", [None, (3, 1)])
+def test_the_mean_of_weights_is_one_encoder(alike, tmp_path, capsys, shares, rng):
+    out = tmp_path / "mean.keras"
+    given = ["--shares", *map(str, shares)] if shares else []
+    arguments = [*alike, "--mean-weights", *given, "--out", str(out)]
+    assert ensemble.main(arguments) == 0
+    assert f"2 encoders, 8 values; written: {out}" in capsys.readouterr().out
+    first, second = (load_single(path)[0].get_weights() for path in alike)
+    share = shares[0] / sum(shares) if shares else 0.5
+    mean, info = load_single(out)
+    for one, other, found in zip(first, second, mean.get_weights(), strict=True):
+        np.testing.assert_allclose(found, share * one + (1 - share) * other, atol=1e-6)
+    assert info["trained_on"]["works"] == {"tunes": ["a", "b", "d"]}
+    assert [each["seed"] for each in info["averaged"]] == ["first", "alike"]
+    assert load_encoder(out).embed_features(rng.random((1, 84, 30))).shape == (1, 8)
+
+
+def test_a_mean_with_an_encoder_that_reads_heard_notes(tmp_path, rng):
+    settings = {"blocks": (1, 1, 1, 1), "width": 2, "pitch_classes": True}
+    model = ByteCover(Architecture(salience=2, **settings))
+    model.build((None, 84, None, 1))
+    save_model(model, tmp_path / "small.keras", FRONTEND, {})
+    name = f"notes:{tmp_path / 'small.keras'}"
+    out = tmp_path / "mean.keras"
+    ensemble.main([name, name, "--mean-weights", "--out", str(out)])
+    found, info = load_single(out)
+    assert found.heard is not None
+    assert Frontend.from_dict(info["frontend"]).bins_per_octave == 36
+    np.testing.assert_allclose(
+        found.backbone.get_weights()[0], model.backbone.get_weights()[0], rtol=1e-6
+    )
+
+
+def test_weights_without_a_mean_are_refused(members, alike, joined, tmp_path):
+    out = ["--mean-weights", "--out", str(tmp_path / "new.keras")]
+    with pytest.raises(ConfigError, match=r"second\.keras: has another architecture"):
+        ensemble.main([*members, *out])
+    with pytest.raises(ConfigError, match=r"both\.keras: is an ensemble"):
+        ensemble.main([alike[0], str(joined), *out])
+    other = tmp_path / "other.keras"
+    save_model(load_single(members[0])[0], other, Frontend(pool=50), {})
+    with pytest.raises(FrontendMismatch, match=r"other\.keras.*pool"):
+        ensemble.main([members[0], str(other), *out])
+    assert not (tmp_path / "new.keras").exists()

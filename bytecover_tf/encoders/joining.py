@@ -1,10 +1,13 @@
-"""Several encoders joined into one, with the facts that its file keeps of them."""
+"""Several encoders made into one, with the facts that its file keeps of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+from keras import ops
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.provenance import Provenance
@@ -45,14 +48,7 @@ def join(
         EncoderError: a member cannot be read.
         FrontendMismatch: they read different features; the message names the file.
     """
-    if len(members) < 2:
-        raise ConfigError("an ensemble needs two encoders or more, not one")
-    if shares and len(shares) != len(members):
-        raise ConfigError(
-            f"--shares must be {len(members)} numbers, one for each "
-            f"encoder, not {' '.join(f'{share:g}' for share in shares)}"
-        )
-    paths = [encoder_file(member.removeprefix(_NOTES)) for member in members]
+    paths = _checked(members, shares)
     found, frontends, infos = zip(*map(_member, members, paths), strict=True)
     finest = max(frontends, key=lambda frontend: frontend.bins_per_octave)
     models: list[ByteCover] = []
@@ -72,11 +68,74 @@ def join(
         parts += [share * weight / sum(weights) for weight in weights]
     joined = Ensemble(models, parts)
     joined.build((None, finest.n_bins, None, 1))
+    kept = [one for info in infos for one in info.get("members") or [info]]
+    return joined, finest, {"members": kept, "trained_on": _trained_on(infos)}
+
+
+def average(
+    members: Sequence[str], shares: Sequence[float] | None = None
+) -> tuple[ByteCover, Frontend, JsonObject]:
+    """Return an encoder with the mean of others' weights, at the cost of one.
+
+    The others should have been trained on from the same weights, or be these; else
+    their weights have nothing to do with each other. Often the mean of an encoder and
+    what it became in training is the more robust (Wortsman et al., "Robust fine-tuning
+    of zero-shot models", CVPR 2022, and "Model soups", ICML 2022).
+
+    Args:
+        members: two or more, as `join` takes them; none is an ensemble.
+        shares: how much the weights of each count; None for all alike.
+
+    Returns:
+        The encoder, its frontend, and the facts about it, as `save_model` takes them.
+
+    Raises:
+        ConfigError: as of `join`; or their architectures differ, or one is an ensemble.
+        EncoderError: a member cannot be read.
+        FrontendMismatch: they read different features; the message names the file.
+    """
+    paths = _checked(members, shares)
+    models, frontends, infos = zip(*map(_member, members, paths), strict=True)
+    mean: ByteCover | None = None
+    parts = np.array(shares or [1.0] * len(paths))
+    for path, model, frontend in zip(paths, models, frontends, strict=True):
+        if isinstance(model, Ensemble):
+            raise ConfigError(f"{path}: is an ensemble, which has no mean with others")
+        frontends[0].check_same(frontend, str(path))
+        mean = mean or model.encoder()
+        differences = mean.architecture.differences(model.architecture)
+        if differences:
+            raise ConfigError(
+                f"{path}: has another architecture than {paths[0]} "
+                f"({', '.join(differences)}), so their weights have no mean"
+            )
+    assert mean is not None
+    for weight, *each in zip(
+        mean.variables, *(model.variables for model in models), strict=True
+    ):
+        values = [ops.convert_to_numpy(one) for one in each]
+        weight.assign(np.average(values, axis=0, weights=parts))
+    facts = {"averaged": list(infos), "trained_on": _trained_on(infos)}
+    return mean, frontends[0], facts
+
+
+def _checked(members: Sequence[str], shares: Sequence[float] | None) -> list[Path]:
+    """Return the encoders' files, if there are enough of them and of shares."""
+    if len(members) < 2:
+        raise ConfigError("expected two encoders or more, not one")
+    if shares and len(shares) != len(members):
+        raise ConfigError(
+            f"--shares must be {len(members)} numbers, one for each "
+            f"encoder, not {' '.join(f'{share:g}' for share in shares)}"
+        )
+    return [encoder_file(member.removeprefix(_NOTES)) for member in members]
+
+
+def _trained_on(infos: Sequence[JsonObject]) -> JsonObject | None:
+    """Return what any of the encoders was trained on, or None if none says so."""
     seen = [info["trained_on"] for info in infos if info.get("trained_on")]
     merged = Provenance().merge(*map(Provenance.from_dict, seen))
-    trained_on = merged.to_dict() if seen else None
-    kept = [one for info in infos for one in info.get("members") or [info]]
-    return joined, finest, {"members": kept, "trained_on": trained_on}
+    return merged.to_dict() if seen else None
 
 
 def _member(name: str, path: Path) -> tuple[ByteCover | Ensemble, Frontend, JsonObject]:

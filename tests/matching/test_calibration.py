@@ -236,7 +236,7 @@ def test_what_gives_no_probability_is_refused(tmp_path, name, value):
 def test_those_of_the_package_have_a_checksum():
     package = Path(calibration.__file__).parents[1]
     files = list(package.rglob("calibration*.json"))
-    assert len(files) == 5
+    assert len(files) == 6
     for file in files:
         assert "sha256" in json.loads(file.read_text())
         Calibration.from_json(file.read_text(), file.name)
