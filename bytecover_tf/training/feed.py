@@ -22,7 +22,7 @@ from bytecover_tf.training.batches import (
 )
 from bytecover_tf.training.config import Config
 from bytecover_tf.training.heard_batches import HeardBatches
-from bytecover_tf.training.heard_store import HeardStore
+from bytecover_tf.training.heard_store import heard_notes
 from bytecover_tf.training.note_batches import NoteBatches, NoteReader
 from bytecover_tf.training.sampler import PKSampler
 
@@ -66,11 +66,8 @@ def make_batches(
                 "hear_once hears stored features; leave out --waveforms, or set "
                 "hear_once=False"
             )
-        heard = HeardStore(store)
-        entries = [store.entry(track.path) for track in tracks]
-        heard.hear(entries)
         return HeardBatches(
-            [heard.notes(entry) for entry in entries],
+            heard_notes(store, [store.entry(track.path) for track in tracks]),
             labels,
             sampler,
             tuple(max(frames // FRAMES, 1) for frames in config.crop_frames),

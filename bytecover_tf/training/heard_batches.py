@@ -17,7 +17,7 @@ class HeardBatches:
     """Makes batches of notes by number.
 
     Attributes:
-        notes: what was heard in each recording, as `HeardStore.notes` gives it.
+        notes: what was heard in each recording, as `heard_notes` returns it.
         works: integer label of each recording.
         sampler: chooses the recordings of a batch.
         crop_frames: lengths in frames of notes; a batch has one of them, drawn evenly.

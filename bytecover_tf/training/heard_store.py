@@ -8,8 +8,10 @@ again, so damage to it is mended by deleting it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 from keras import ops
@@ -22,81 +24,74 @@ from bytecover_tf.models.heard_notes import FRAMES, map_of_notes
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import Entry, FeatureStore
 
-_CHANNELS = 2
 
+def heard_notes(store: FeatureStore, entries: Sequence[Entry]) -> list[np.ndarray]:
+    """Return what is heard in recordings, hearing what nobody has heard yet.
 
-class HeardStore:
-    """Reads what was heard, and hears what nobody has heard yet.
+    That is kept beside the features. Progress is shown. If it is interrupted, the next
+    call goes on from there.
 
     Args:
         store: features of 36 bins an octave, as the package's ears read them.
+        entries: recordings of the store. All that lie before the last of these are
+            heard along with them.
+
+    Returns:
+        For each uint8 (frames // 4, semitones, 2), mapped into memory; one silent frame
+        for a recording of fewer than four.
+
+    Raises:
+        StoreError: features are not finite, or the file cannot be written.
     """
-
-    def __init__(self, store: FeatureStore) -> None:
-        self._store = store
-        semitones = store.frontend.n_bins // BINS_PER_SEMITONE
-        self._row = (semitones, _CHANNELS)
-        self._path = store.path / f"heard-{DEFAULT_HEARING.checksum[:12]}.u8"
-
-    def notes(self, entry: Entry) -> np.ndarray:
-        """Return what was heard in a recording.
-
-        Returns:
-            uint8 (frames // 4, semitones, 2), mapped into memory; one silent frame for
-            a recording of fewer than four.
-        """
-        first, count = _rows(entry)
-        if not count:
-            return np.zeros((1, *self._row), np.uint8)
-        row_bytes = int(np.prod(self._row))
-        return np.memmap(
-            self._path, np.uint8, "r", first * row_bytes, (count, *self._row)
-        )
-
-    def hear(self, entries: Iterable[Entry]) -> None:
-        """Hear the recordings that have not been heard, with a progress bar.
-
-        If this is interrupted, the next call goes on from there.
-
-        Args:
-            entries: of the store. All recordings that lie before the last of these are
-                heard along with them.
-
-        Raises:
-            StoreError: features are not finite, or the file cannot be written.
-        """
-        last = max(_rows(entry) for entry in entries)
-        places = {_rows(entry): entry for entry in self._store}
-        row_bytes = int(np.prod(self._row))
-        with naming(self._path), open(self._path, "ab") as file:
-            heard = file.tell() // row_bytes
-            todo = [
-                places[rows]
-                for rows in sorted(places)
-                if rows <= last and sum(rows) > heard and rows[1]
-            ]
-            if not todo:
-                return
-            with ThreadPoolExecutor(usable_cores()) as pool:
-                notes = pool.map(self._hear, todo)
-                for entry, values in zip(
-                    progress_bar(todo, unit="recording", desc="hear"),
-                    notes,
-                    strict=True,
-                ):
-                    file.truncate(_rows(entry)[0] * row_bytes)
-                    file.write(values.tobytes())
-                    file.flush()
-
-    def _hear(self, entry: Entry) -> np.ndarray:
-        features = self._store.rows(entry).T.astype(np.float32)
-        features = features[:, : entry.frames // FRAMES * FRAMES]
-        heard = DEFAULT_HEARING.hear(features).transpose(1, 2, 0)
-        notes = ops.convert_to_numpy(map_of_notes(heard[None]))[0]
-        return np.rint(255 * notes.transpose(1, 0, 2)).astype(np.uint8)
+    path = store.path / f"heard-{DEFAULT_HEARING.checksum[:12]}.u8"
+    row = (store.frontend.n_bins // BINS_PER_SEMITONE, 2)
+    row_bytes = int(np.prod(row))
+    with naming(path):
+        _hear_missing(store, entries, path, row_bytes)
+        # One mapping for all, as a process may not have many.
+        written = path.stat().st_size // row_bytes
+        rows: np.ndarray = np.empty((0, *row), np.uint8)
+        if written:
+            rows = np.memmap(path, np.uint8, "r", shape=(written, *row))
+    silence = np.zeros((1, *row), np.uint8)
+    places = map(_place, entries)
+    return [rows[at : at + count] if count else silence for at, count in places]
 
 
-def _rows(entry: Entry) -> tuple[int, int]:
+def _hear_missing(
+    store: FeatureStore, entries: Sequence[Entry], path: Path, row_bytes: int
+) -> None:
+    """Write what has not been heard to its place in the file, in order."""
+    last = max(map(_place, entries))
+    # Recordings of the same content share their place.
+    places = {_place(entry): entry for entry in store}
+    with open(path, "ab") as file:
+        written = file.tell() // row_bytes
+        todo = [
+            entry
+            for (at, count), entry in sorted(places.items(), key=lambda item: item[0])
+            if (at, count) <= last and at + count > written and count
+        ]
+        if not todo:
+            return
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            heard = pool.map(partial(_hear, store), todo)
+            bar = progress_bar(todo, unit="recording", desc="hear")
+            for entry, notes in zip(bar, heard, strict=True):
+                file.truncate(_place(entry)[0] * row_bytes)
+                file.write(notes.tobytes())
+                file.flush()
+
+
+def _hear(store: FeatureStore, entry: Entry) -> np.ndarray:
+    features = store.rows(entry).T.astype(np.float32)
+    features = features[:, : entry.frames // FRAMES * FRAMES]
+    heard = DEFAULT_HEARING.hear(features).transpose(1, 2, 0)
+    notes = ops.convert_to_numpy(map_of_notes(heard[None]))[0]
+    return np.rint(255 * notes.transpose(1, 0, 2)).astype(np.uint8)
+
+
+def _place(entry: Entry) -> tuple[int, int]:
     """Return the first row of a recording in the file, and the number of its rows.
 
     Rows of different recordings never overlap, as ceil(a) + floor(b) <= ceil(a + b).

@@ -6,7 +6,8 @@ from bytecover_tf.configs import load_config
 from bytecover_tf.encoders.notes import take_hearing
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
-from bytecover_tf.training.heard_store import HeardStore
+from bytecover_tf.training import heard_store
+from bytecover_tf.training.heard_store import heard_notes
 
 FINE = Frontend(n_bins=252, bins_per_octave=36, pool=5, estimated=True)
 # One starts and ends at every remainder of a division by four.
@@ -37,10 +38,8 @@ def heard_by(network, store, entry):
 
 
 def test_it_has_what_the_network_hears(store, network):
-    heard = HeardStore(store)
-    heard.hear(store)
-    for entry in store:
-        notes = heard.notes(entry)
+    entries = list(store)
+    for entry, notes in zip(entries, heard_notes(store, entries), strict=True):
         assert notes.dtype == np.uint8
         if entry.frames < 4:
             assert notes.shape == (1, 84, 2)
@@ -54,30 +53,35 @@ def test_it_has_what_the_network_hears(store, network):
 
 def test_only_what_is_new_is_heard(store, monkeypatch):
     entries = list(store)
-    HeardStore(store).hear(entries[:3])
-    before = [HeardStore(store).notes(entry).copy() for entry in entries[:3]]
+    before = [notes.copy() for notes in heard_notes(store, entries[:3])]
     again = []
-    hear = HeardStore._hear
+    hear = heard_store._hear
 
-    def counted(self, entry):
+    def counted(store, entry):
         again.append(entry.source)
-        return hear(self, entry)
+        return hear(store, entry)
 
-    monkeypatch.setattr(HeardStore, "_hear", counted)
-    heard = HeardStore(store)
-    heard.hear(entries)
+    monkeypatch.setattr(heard_store, "_hear", counted)
+    found = heard_notes(store, entries)
     assert sorted(again) == ["3", "4", "5", "6"]
-    heard.hear(entries)
+    heard_notes(store, entries)
     assert len(again) == 4
-    for entry, notes in zip(entries, before, strict=False):
-        np.testing.assert_array_equal(heard.notes(entry), notes)
+    for mine, notes in zip(found, before, strict=False):
+        np.testing.assert_array_equal(mine, notes)
 
 
 def test_what_a_killed_run_left_unfinished_is_heard_anew(store):
-    heard = HeardStore(store)
-    heard.hear(store)
+    heard_notes(store, list(store))
     (path,) = store.path.glob("heard-*.u8")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2 + 5])
-    heard.hear(store)
+    heard_notes(store, list(store))
     assert path.read_bytes() == whole
+
+
+def test_a_store_of_very_short_recordings(tmp_path, rng):
+    with FeatureStoreWriter(tmp_path / "store", FINE) as writer:
+        writer.add("short", "short", rng.random((252, 3)))
+    store = FeatureStore(tmp_path / "store")
+    (notes,) = heard_notes(store, list(store))
+    assert notes.shape == (1, 84, 2)
