@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bytecover_tf.errors import ConfigError
+from bytecover_tf.settings import check_probabilities
 
 _PROBABILITIES = ("stretch", "transpose", "mask_bins", "mask_frames", "tilt", "noise")
 
@@ -57,11 +58,7 @@ class Augment:
     noise_level: float = 0.02
 
     def __post_init__(self) -> None:
-        for name in _PROBABILITIES:
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(
-                    f"augment.{name} is a probability, not {getattr(self, name)}"
-                )
+        check_probabilities(self, "augment.", *_PROBABILITIES)
         low, high = self.stretch_range
         if not 0 < low <= high:
             raise ConfigError(

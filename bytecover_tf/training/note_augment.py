@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bytecover_tf.errors import ConfigError
+from bytecover_tf.settings import check_probabilities
 from bytecover_tf.training.augment import transpose
 
 # Frames between two values of a tempo that varies, some 11 s.
@@ -69,14 +70,12 @@ class NoteAugment:
     no_melody: float = 0.2
 
     def __post_init__(self) -> None:
-        for name in (
+        check_probabilities(
+            self,
+            "note_augment.",
             *("rubato", "short", "moved", "transpose", "other", "register"),
             *("misheard", "missed", "in_vain", "no_melody"),
-        ):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(
-                    f"note_augment.{name} is a probability, not {getattr(self, name)}"
-                )
+        )
         if self.tempo < 1 or not 0 < self.short_share <= 1:
             raise ConfigError(
                 "note_augment.tempo must be 1 or more and short_share a share, not "
