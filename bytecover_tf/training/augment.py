@@ -74,9 +74,7 @@ class Augment:
 
     def draw_shift(self, rng: np.random.Generator) -> int:
         """Return by how many bins the crop is to be transposed."""
-        if rng.random() >= self.transpose:
-            return 0
-        return int(rng.integers(-self.transpose_bins, self.transpose_bins + 1))
+        return draw_shift(self.transpose, self.transpose_bins, rng)
 
     def draw_stretch(self, rng: np.random.Generator) -> float:
         """Return a factor by which the crop's duration is to change."""
@@ -135,6 +133,13 @@ class Augment:
             np.linspace(0, len(knots) - 1, bins), np.arange(len(knots)), knots
         )
         return (10 ** (decibels / 20)).astype(np.float32)[:, None]
+
+
+def draw_shift(probability: float, most: int, rng: np.random.Generator) -> int:
+    """Return 0, or with some probability a number from `-most` to `most`."""
+    if rng.random() >= probability:
+        return 0
+    return int(rng.integers(-most, most + 1))
 
 
 def transpose(crop: np.ndarray, shift: int) -> np.ndarray:

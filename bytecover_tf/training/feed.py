@@ -66,6 +66,8 @@ def make_batches(
                 "hear_once hears stored features; leave out --waveforms, or set "
                 "hear_once=False"
             )
+        if taught:
+            raise ConfigError("hear_once reads no scores; train without --teacher")
         return HeardBatches(
             heard_notes(store, [store.entry(track.path) for track in tracks]),
             labels,

@@ -84,8 +84,8 @@ def _hear_missing(
 
 
 def _hear(store: FeatureStore, entry: Entry) -> np.ndarray:
-    features = store.rows(entry).T.astype(np.float32)
-    features = features[:, : entry.frames // FRAMES * FRAMES]
+    whole = entry.frames // FRAMES * FRAMES
+    features = store.rows(entry, count=whole).T.astype(np.float32)
     heard = DEFAULT_HEARING.hear(features).transpose(1, 2, 0)
     notes = ops.convert_to_numpy(map_of_notes(heard[None]))[0]
     return np.rint(255 * notes.transpose(1, 0, 2)).astype(np.uint8)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -102,7 +103,8 @@ def train(
     scored = teacher is not None and config.teaching == "scores"
     if teacher is None and config.teaching == "distances":
         raise ConfigError("teaching=distances needs a teacher; name it with --teacher")
-    with replicas.chief_first():
+    # Only then does that write a file.
+    with replicas.chief_first() if config.hear_once else nullcontext():
         batches = make_batches(
             config, splits.train, works, store, seed, waveforms, scored
         )

@@ -12,7 +12,7 @@ import numpy as np
 
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.settings import check_probabilities
-from bytecover_tf.training.augment import transpose
+from bytecover_tf.training.augment import draw_shift, transpose
 
 # Frames between two values of a tempo that varies, some 11 s.
 _TEMPO_FRAMES = 24
@@ -117,10 +117,7 @@ class NoteAugment:
         Returns:
             Such an array.
         """
-        shift = 0
-        if rng.random() < self.transpose:
-            shift = int(rng.integers(-self.semitones, self.semitones + 1))
-        notes = transpose(notes, shift)
+        notes = transpose(notes, draw_shift(self.transpose, self.semitones, rng))
         if rng.random() < self.register:
             edge = int(rng.integers(*_REGISTER))
             where = slice(edge) if rng.random() < 0.6 else slice(edge, None)

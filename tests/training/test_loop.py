@@ -377,6 +377,8 @@ def test_training_on_what_was_heard_once_learns_and_resumes(fine_set, tmp_path):
     assert evaluate_tracks(encoder, tracks[40:], store).metrics["map"] > 0.5
     with pytest.raises(ConfigError, match="leave out --waveforms"):
         train(config, tracks, store, tmp_path / "other", waveforms=True)
+    with pytest.raises(ConfigError, match="train without --teacher"):
+        train(config, tracks, store, tmp_path / "other", teacher=tmp_path / "run")
 
 
 def new_teacher(path, trained_on=None, **arguments):
