@@ -24,12 +24,16 @@ import numpy as np
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder
-from bytecover_tf.encoders.model_file import encoder_file, load_model
+from bytecover_tf.encoders.model_file import (
+    encoder_checksum,
+    encoder_file,
+    load_model,
+)
 from bytecover_tf.encoders.pretrained import is_pretrained_name
 from bytecover_tf.encoders.probe import PROBE, answer
 from bytecover_tf.encoders.runtimes import KerasNetwork, OnnxNetwork
 from bytecover_tf.evaluation.protocol import choose_split, evaluate_tracks
-from bytecover_tf.files import JsonObject, content_hash
+from bytecover_tf.files import JsonObject
 from bytecover_tf.stores.feature_store import FeatureStore
 from export import DEFAULT_FORMATS, INPUTS, parity
 from export.companions import LICENCE, write_companions, write_sums
@@ -86,7 +90,7 @@ def export(
     identity = {
         "frontend": frontend.to_dict(),
         "dim": model.dim,
-        "encoder_sha256": content_hash(path),
+        "encoder_sha256": encoder_checksum(path),
         "min_samples": frontend.min_samples,
         "axes": {
             "waveform": ["batch", "samples"],

@@ -3,10 +3,10 @@
     python -m export.publish --encoder RUN --name bytecover-small --card CARD.md
 
 The weights are rounded to float16, which halves the files, then exported and compared
-as `python -m export` does. The result replaces the encoder of that name and the
-checksums in `bytecover_tf/weights`. `--encoder NAME --name NAME` exports an encoder of
-the package anew; it keeps its `encoder.keras`, by which catalogues know it, and what
-was fitted to it.
+as `python -m export` does. `encoder.keras` leaves its kernels to the ONNX file. The
+result replaces the encoder of that name and the checksums in `bytecover_tf/weights`.
+`--encoder NAME --name NAME` exports an encoder of the package anew; it keeps the
+checksum by which catalogues know it, and what was fitted to it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ from bytecover_tf import cli
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.provenance import Provenance
 from bytecover_tf.encoders import pretrained
-from bytecover_tf.encoders.model_file import encoder_file, load_model, save_model
+from bytecover_tf.encoders.model_file import (
+    encoder_file,
+    load_model,
+    save_beside_graph,
+    save_model,
+)
 from bytecover_tf.files import (
     SUMS,
     JsonObject,
@@ -81,14 +86,13 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
 
     source, folder = encoder_file(encoder), pretrained.WEIGHTS / name
     with tempfile.TemporaryDirectory() as beside:
-        rounded = Path(beside, "encoder.keras")
-        if encoder == name:
-            shutil.copy(source, rounded)
-        else:
+        if encoder != name:
+            rounded = Path(beside, "encoder.keras")
             _write_rounded(source, rounded)
+            source = rounded
         bundle = Path(beside, name)
-        export(
-            rounded,
+        manifest = export(
+            source,
             bundle,
             ("onnx",),
             ("features",),
@@ -96,7 +100,10 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
             licence=LICENCE,
             shipped=True,
         )
-        shutil.copy(rounded, bundle)
+        (graph,) = manifest["files"]
+        shared = bundle / "encoder.keras"
+        save_beside_graph(source, shared, bundle / graph["path"])
+        _deflate(shared)
         shutil.copy(card, bundle / "README.md")
         if encoder != name:
             shutil.rmtree(folder, ignore_errors=True)
@@ -120,7 +127,6 @@ def _write_rounded(source: Path, path: Path) -> None:
         variable.assign(value.astype(np.float16).astype(value.dtype))
     info = _public(info)
     save_model(model, path, Frontend.from_dict(info["frontend"]), info)
-    _deflate(path)
 
 
 def _public(info: JsonObject) -> JsonObject:

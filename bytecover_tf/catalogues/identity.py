@@ -12,10 +12,9 @@ from bytecover_tf.audio.chroma import HEARD_PARTS
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.audio.hearing import DEFAULT_HEARING, Hearing
 from bytecover_tf.catalogues.segments import Segmenting
-from bytecover_tf.encoders.model_file import encoder_file
+from bytecover_tf.encoders.model_file import encoder_checksum
 from bytecover_tf.encoders.pretrained import lasting
 from bytecover_tf.errors import CatalogueError, EncoderError
-from bytecover_tf.files import content_hash
 
 if TYPE_CHECKING:
     from bytecover_tf.encoders.encoder import Encoder
@@ -32,8 +31,8 @@ class Identity:
     """What two catalogues must share for their embeddings to be comparable.
 
     Attributes:
-        encoder: SHA-256 of the encoder's `.keras` file, even if an export of it made
-            the embeddings.
+        encoder: what `encoder_checksum` returns of the encoder's `.keras` file, even
+            if an export of it made the embeddings.
         frontend: parameters of the features that the encoder reads.
         dim: size of an embedding.
         segmenting: which segments have an embedding of their own.
@@ -214,14 +213,3 @@ def _hearing_facts(hearing: Hearing | None) -> tuple[str, str]:
         return "", ""
     is_shipped = hearing == DEFAULT_HEARING
     return hearing.checksum, "" if is_shipped else os.path.abspath(hearing.path)
-
-
-def encoder_checksum(path: str | Path) -> str | None:
-    """Return the SHA-256 of a `.keras` file, or of the one in a run directory.
-
-    Args:
-        path: what `load_encoder` takes; for anything else the result is None.
-    """
-    path = encoder_file(path)
-    is_model = path.suffix == ".keras" and path.is_file()
-    return content_hash(path) if is_model else None

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from bytecover_tf.audio.hearing import DEFAULT_HEARING, Hearing, named_hearing
 from bytecover_tf.catalogues.catalogue import Catalogue, CatalogueMissing
-from bytecover_tf.catalogues.identity import Identity, encoder_checksum
+from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.catalogues.segments import Segmenting
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
+from bytecover_tf.encoders.model_file import encoder_checksum
 from bytecover_tf.encoders.pretrained import FINDS_MOST
 from bytecover_tf.errors import ByteCoverError, CatalogueError
 from bytecover_tf.terminal import warn, without_password

@@ -22,9 +22,10 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.former_checkpoint import upgrade
 from bytecover_tf.encoders.pretrained import DEFAULT, locate
 from bytecover_tf.encoders.probe import PROBE, answer, check
+from bytecover_tf.encoders.shared_kernels import leave_out, put_back
 from bytecover_tf.errors import ConfigError, EncoderError
 from bytecover_tf.extras import require_extra
-from bytecover_tf.files import JsonObject, json_object, replacing
+from bytecover_tf.files import JsonObject, content_hash, json_object, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _MEMBER = "bytecover.json"
+# Entries of a file that leaves its kernels to an ONNX file: where they are, and the
+# checksum that the encoder is known by.
+_KERNELS, _CHECKSUM = "kernels", "encoder_sha256"
 _NETWORK, _LEARNER = "bytecover_tf>ByteCover", "bytecover_tf>Learner"
 _ENCODERS = (_NETWORK, _LEARNER, "bytecover_tf>Ensemble")
 _HEARING = ("bytecover_tf>NoteNetwork",)
@@ -67,6 +71,35 @@ def save_model(
         "versions": versions("bytecover_tf", "keras", _backend(), "librosa"),
         PROBE: answer(_network(model), frontend.n_bins),
     }
+    _write(model, path, record)
+
+
+def save_beside_graph(source: Path, path: Path, graph: Path) -> None:
+    """Copy an encoder into a file that leaves its kernels to an ONNX file.
+
+    It is known by the checksum of the file that it is copied from.
+
+    Args:
+        source: the encoder's `.keras` file.
+        path: the copy; an older file is replaced.
+        graph: the ONNX file in the same folder, exported from the encoder with its
+            weights as float16.
+
+    Raises:
+        EncoderError: `source` cannot be loaded.
+        OSError: the copy cannot be written; what stood there is as it was.
+    """
+    model, info = load_model(source)
+    record = {
+        **info,
+        PROBE: answer(_network(model), Frontend.from_dict(info["frontend"]).n_bins),
+        _CHECKSUM: encoder_checksum(source),
+        _KERNELS: leave_out(model.variables, graph),
+    }
+    _write(model, path, record)
+
+
+def _write(model: Any, path: Path, record: JsonObject) -> None:
     with replacing(path) as beside:
         model.save(beside)
         with zipfile.ZipFile(beside, "a", zipfile.ZIP_DEFLATED) as archive:
@@ -82,6 +115,35 @@ def encoder_file(path: str | Path) -> Path:
     """
     path = locate(path)
     return path / "encoder.keras" if path.is_dir() else path
+
+
+def encoder_checksum(path: str | Path) -> str | None:
+    """Return what an encoder is known by: the SHA-256 of its `.keras` file.
+
+    Args:
+        path: what `load_encoder` takes; for other forms than a `.keras` file or a run
+            directory the result is None.
+
+    Raises:
+        EncoderError: the file cannot be read.
+    """
+    path = encoder_file(path)
+    if not (path.suffix == ".keras" and path.is_file()):
+        return None
+    return read_info(path).get(_CHECKSUM) or content_hash(path)
+
+
+def graph_with_kernels(path: Path) -> Path | None:
+    """Return the ONNX file that a `.keras` file leaves its kernels to, if it does.
+
+    Args:
+        path: an encoder's `.keras` file.
+
+    Raises:
+        EncoderError: it cannot be read.
+    """
+    kernels = read_info(path).get(_KERNELS)
+    return path.with_name(kernels["file"]) if kernels else None
 
 
 def versions(*modules: str) -> dict[str, str]:
@@ -152,12 +214,20 @@ def load_model(path: Path) -> tuple[ByteCover | Ensemble, JsonObject]:
             does not give the embedding that was recorded with it.
     """
     record = read_info(path)
+    # They are facts about this file, not about the encoder.
+    kernels, _ = record.pop(_KERNELS, None), record.pop(_CHECKSUM, None)
     require_extra("train", "keras")
     # The classes must be registered before Keras meets their names.
     import_module("bytecover_tf.models.ensemble")
     from bytecover_tf.models.learner import Learner
 
-    model = _load(path, record, _whole)
+    def load(file: Path) -> Any:
+        model = _whole(file)
+        if kernels:
+            put_back(model.variables, kernels, file)
+        return model
+
+    model = _load(path, record, load)
     return model.network if isinstance(model, Learner) else model, record
 
 
@@ -183,6 +253,8 @@ def _load(path: Path, record: JsonObject, load: Callable[[Path], Any]) -> Any:
     """Load a file, and check that the model answers the probe as recorded."""
     try:
         model = load(path)
+    except EncoderError:
+        raise
     except Exception as error:  # of Keras, of zipfile, of HDF5
         raise EncoderError(f"{path}: cannot be loaded ({error})") from None
     if not model.built:

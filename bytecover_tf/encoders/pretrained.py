@@ -1,8 +1,9 @@
 """Encoders that come with the package.
 
 Each is a folder of `weights/`: a bundle of `python -m export`, the `.keras` file that
-it was made from, to continue training, and a card that says what it is. `SHA256SUMS`
-has their checksums.
+it was made from, to continue training, and a card that says what it is. The `.keras`
+file leaves its kernels to the bundle (`shared_kernels`). `SHA256SUMS` has their
+checksums.
 """
 
 from __future__ import annotations

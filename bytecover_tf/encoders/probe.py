@@ -2,9 +2,7 @@
 
 Weights that were not restored, a graph with a flipped bit, a runtime's bug: all of
 these give embeddings of the right shape. So a saved model carries the embedding of
-features that can be recomputed anywhere, and loading compares it. Encoders that were
-published before have it in a file beside them, as their own files must stay as they
-are.
+features that can be recomputed anywhere, and loading compares it.
 """
 
 from __future__ import annotations
@@ -16,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from bytecover_tf.errors import EncoderError
-from bytecover_tf.files import JsonObject, json_object
+from bytecover_tf.files import JsonObject
 
 # The entry of a file's facts that holds the embedding.
 PROBE = "probe"
-_FILE = "probe.json"
 _FRAMES = 24
 _DIGITS = 5
 # Least cosine between the recorded embedding and the one that is found. Weights that
@@ -54,13 +51,6 @@ def answer(network: Callable[[np.ndarray], Any], n_bins: int) -> list[float] | N
     return np.round(f_c / norm, _DIGITS).tolist()
 
 
-def _beside(path: Path) -> Any:
-    file = path.with_name(_FILE)
-    if not file.is_file():
-        return None
-    return json_object(file.read_bytes(), file, EncoderError).get(PROBE)
-
-
 def check(
     network: Callable[[np.ndarray], Any],
     n_bins: int,
@@ -73,12 +63,12 @@ def check(
         network: as of `answer`.
         n_bins: height of its features.
         facts: what was saved with it; files of older versions hold no probe.
-        path: its file; if `facts` hold none, `probe.json` beside it may.
+        path: its file.
 
     Raises:
         EncoderError: the embeddings differ.
     """
-    recorded = facts.get(PROBE) or _beside(path)
+    recorded = facts.get(PROBE)
     if recorded is None:
         return
     found = answer(network, n_bins)

@@ -6,13 +6,14 @@ import os
 import shutil
 from pathlib import Path
 
+from bytecover_tf.encoders.model_file import graph_with_kernels
 from bytecover_tf.encoders.runtimes import MANIFEST
 from bytecover_tf.errors import EncoderError
 from bytecover_tf.files import json_object
 
 _KERAS = "encoder.keras"
 # What belongs to an encoder, if it lies beside the file.
-_BESIDE = ("probe.json", "calibration.json", "README.md", "LICENSE")
+_BESIDE = ("calibration.json", "README.md", "LICENSE")
 
 
 def copy_encoder(source: Path, folder: Path) -> None:
@@ -54,6 +55,8 @@ def _files(source: Path) -> dict[Path, str]:
         source = source / _KERAS
     if source.suffix == ".keras":
         found = {source: _KERAS}
+        if graph := graph_with_kernels(source):
+            found[graph] = graph.name
     else:
         manifest = source.with_name(MANIFEST)
         if not manifest.is_file():

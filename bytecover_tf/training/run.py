@@ -17,7 +17,7 @@ from bytecover_tf.data import read_tracks
 from bytecover_tf.data.datacos import without_overlap
 from bytecover_tf.data.features import default_store, open_features
 from bytecover_tf.data.track import Track
-from bytecover_tf.encoders.model_file import encoder_file, versions
+from bytecover_tf.encoders.model_file import encoder_checksum, versions
 from bytecover_tf.encoders.pretrained import lasting
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.files import JsonObject, content_hash, json_object, write_atomically
@@ -247,8 +247,8 @@ class TrainingRun:
             "settings": self.config.to_dict(),
             "seed": self.seed,
             "data": f"{len(tracks)} recordings, {digest:.12}",
-            "init": self.init and content_hash(encoder_file(self.init)),
-            "teacher": self.teacher and content_hash(encoder_file(self.teacher)),
+            "init": self.init and encoder_checksum(self.init),
+            "teacher": self.teacher and encoder_checksum(self.teacher),
             "checkpoint": (
                 content_hash(checkpoint) if checkpoint and checkpoint.exists() else None
             ),

@@ -20,7 +20,7 @@ def source(request, tmp_path):
     folder.mkdir()
     if name == "run":
         (folder / "checkpoint.keras").write_bytes(b"large")
-        for file in ("encoder.keras", "probe.json", "calibration.json"):
+        for file in ("encoder.keras", "encoder_features.onnx", "calibration.json"):
             shutil.copy(SHIPPED / file, folder)
         return folder
     shutil.copytree(SHIPPED, folder, dirs_exist_ok=True)

@@ -1,5 +1,6 @@
 import shutil
 
+import keras
 import numpy as np
 import onnx
 import pytest
@@ -8,7 +9,12 @@ from bytecover_tf import load_encoder
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.encoders import pretrained
-from bytecover_tf.encoders.model_file import encoder_file, save_model
+from bytecover_tf.encoders.model_file import (
+    encoder_checksum,
+    encoder_file,
+    load_model,
+    save_model,
+)
 from bytecover_tf.errors import EncoderError
 from export.publish import publish
 
@@ -76,11 +82,47 @@ def test_its_graph_holds_float16(published):
 def test_publishing_anew_keeps_identity_and_calibration(published, tmp_path):
     fitted = published / "calibration.json"
     fitted.write_text("{}")
-    content = (published / "encoder.keras").read_bytes()
+    identity = Identity.of(load_encoder("bytecover-toy"), "bytecover-toy")
+    model, info = load_model(published / "encoder.keras")
     publish("bytecover-toy", "bytecover-toy", tmp_path / "card.md")
-    assert (published / "encoder.keras").read_bytes() == content
+    assert Identity.of(load_encoder("bytecover-toy"), "bytecover-toy") == identity
+    again, same = load_model(published / "encoder.keras")
+    assert same == info
+    for ours, theirs in zip(again.variables, model.variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
     assert fitted.exists()
-    assert load_encoder("bytecover-toy").dim == 256
+
+
+def test_both_files_share_their_kernels(published, tmp_path):
+    path, graph = published / "encoder.keras", published / "encoder_features.onnx"
+    model, info = load_model(path)
+    assert path.stat().st_size < graph.stat().st_size / 2
+    # As Keras itself reads it, most is missing, and what it embeds is no number.
+    alone = keras.saving.load_model(path)
+    weights = [np.asarray(weight) for weight in alone.variables]
+    missing = sum(weight.size for weight in weights if np.isnan(weight).any())
+    assert missing > 0.7 * sum(weight.size for weight in weights)
+    # What is saved of it is whole, and another encoder.
+    save_model(model, tmp_path / "whole.keras", Frontend(pool=20), info)
+    whole = keras.saving.load_model(tmp_path / "whole.keras")
+    for ours, theirs in zip(whole.variables, model.variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+    assert encoder_checksum(tmp_path / "whole.keras") != encoder_checksum(path)
+    assert encoder_checksum(path) == load_encoder(published).info["encoder_sha256"]
+
+
+def test_a_file_without_its_kernels_says_where_they_are(published, tmp_path):
+    path, graph = published / "encoder.keras", published / "encoder_features.onnx"
+    content = bytearray(graph.read_bytes())
+    content[len(content) // 2] ^= 1
+    graph.write_bytes(content)
+    with pytest.raises(EncoderError, match=r"onnx: not the file that holds the kernel"):
+        load_model(path)
+    graph.unlink()
+    with pytest.raises(
+        EncoderError, match=r"kernels are in encoder_features\.onnx, wh"
+    ):
+        load_model(path)
 
 
 def test_a_damaged_encoder_is_refused_whatever_has_its_name(published, tmp_path):
