@@ -90,6 +90,15 @@ class BatchNorm(keras.layers.BatchNormalization):
         average.assign(ops.stop_gradient(ops.cast(moved, average.dtype)))
 
 
+@keras.saving.register_keras_serializable(package="bytecover_tf")
+class BatchNormalization(BatchNorm):
+    """The same by Keras's name.
+
+    Files of weights name the layers of a list after their class, so this reads what
+    Keras's own layer wrote.
+    """
+
+
 def _is_fusible(inputs: Tensor) -> bool:
     dtype = keras.backend.standardize_dtype(inputs.dtype)
     known = dtype in ("float32", "float16", "bfloat16") and len(inputs.shape) == 4

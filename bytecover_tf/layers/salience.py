@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from bytecover_tf.layers.batch_norm import BatchNormalization
+from bytecover_tf.layers.conv2d import Conv2D
 from bytecover_tf.layers.tensor import Tensor
 
 # Partials of a note in semitones above it: an octave below, the note, and its harmonics
@@ -71,13 +73,13 @@ class Salience(layers.Layer):
         self.kernels = tuple(map(tuple, kernels))
         policy = {"dtype": self.dtype_policy}
         self.convolutions = [
-            layers.Conv2D(
+            Conv2D(
                 filters, size, padding="same", use_bias=False, name=f"conv{i}", **policy
             )
             for i, size in enumerate(self.kernels, 1)
         ]
         self.norms = [
-            layers.BatchNormalization(momentum=0.95, name=f"norm{i}", **policy)
+            BatchNormalization(momentum=0.95, name=f"norm{i}", **policy)
             for i, _ in enumerate(self.kernels, 1)
         ]
         self.squeeze = layers.Dense(filters, "relu", name="squeeze", **policy)
@@ -111,7 +113,8 @@ class Salience(layers.Layer):
         """Return the salience of each pitch."""
         x = stack_harmonics(inputs)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            y = ops.relu(norm(convolution(x), training=training))
+            y = convolution(x, training=training)
+            y = ops.relu(norm(y, training=training))
             x = self._even_out(y) if convolution is self.convolutions[0] else x + y
         x = self.output_conv(x)
         return x if logits else ops.sigmoid(x)

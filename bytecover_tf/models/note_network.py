@@ -9,6 +9,8 @@ import keras
 from keras import layers, ops
 
 from bytecover_tf.audio.chroma import HEARD
+from bytecover_tf.layers.batch_norm import BatchNormalization
+from bytecover_tf.layers.conv2d import Conv2D
 from bytecover_tf.layers.salience import HARMONICS, stack_harmonics
 from bytecover_tf.layers.semitones import BINS_PER_SEMITONE, check_fine_bins
 from bytecover_tf.layers.tensor import Tensor
@@ -78,23 +80,21 @@ class NoteNetwork(keras.Model):
         policy = {"dtype": self.dtype_policy}
         convolution = {"padding": "same", "use_bias": False, **policy}
         self.convolutions = [
-            layers.Conv2D(
+            Conv2D(
                 filters,
                 (5, 5),
                 strides=(BINS_PER_SEMITONE, 1),
                 name="semitones",
                 **convolution,
             ),
-            layers.Conv2D(
-                filters, (3, 3), strides=(1, 2), name="halved", **convolution
-            ),
+            Conv2D(filters, (3, 3), strides=(1, 2), name="halved", **convolution),
             *(
-                layers.Conv2D(filters, size, name=f"added{i}", **convolution)
+                Conv2D(filters, size, name=f"added{i}", **convolution)
                 for i, size in enumerate(self.kernels, 1)
             ),
         ]
         self.norms = [
-            layers.BatchNormalization(momentum=0.95, name=f"{one.name}_norm", **policy)
+            BatchNormalization(momentum=0.95, name=f"{one.name}_norm", **policy)
             for one in self.convolutions
         ]
         self.heard = layers.Conv2D(len(HEARD), 1, name="heard", **policy)
@@ -117,7 +117,8 @@ class NoteNetwork(keras.Model):
         # ONNX has no log1p. The two differ only far below any note.
         x = stack_harmonics(ops.log(1.0 + inputs / KNEE), BINS_PER_SEMITONE)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            y = ops.relu(norm(convolution(x), training=training))
+            y = convolution(x, training=training)
+            y = ops.relu(norm(y, training=training))
             x = x + y if convolution.name.startswith("added") else y
         return self.heard(x)
 

@@ -11,7 +11,8 @@ import pytest
 from bytecover_tf import layers, models
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.layers import CQT, IBN, BNNeck, GeM
-from bytecover_tf.layers.batch_norm import BatchNorm
+from bytecover_tf.layers.batch_norm import BatchNorm, BatchNormalization
+from bytecover_tf.layers.conv2d import Conv2D
 from bytecover_tf.layers.octaves import Octaves
 from bytecover_tf.layers.power import Power
 from bytecover_tf.layers.registers import Registers
@@ -34,11 +35,17 @@ SMALL = {"width": 4, "dim": 7}
 # Layer, arguments other than the defaults, and two shapes that one layer must take.
 CASES = {
     "BatchNorm": (BatchNorm, {"epsilon": 1e-4, "momentum": 0.8}, MAPS),
+    "BatchNormalization": (BatchNormalization, {"momentum": 0.8}, MAPS),
     "BNNeck": (BNNeck, {"epsilon": 1e-3, "momentum": 0.8}, ((9, 6), (4, 6))),
     "CQT": (
         CQT,
         {"frontend": Frontend(pool=20).to_dict()},
         ((1, 44_137), (2, 30_000)),
+    ),
+    "Conv2D": (
+        Conv2D,
+        {"filters": 3, "kernel_size": (1, 15), "padding": "same"},
+        MAPS,
     ),
     "GeM": (GeM, {"p": 2.0, "epsilon": 1e-4}, MAPS),
     "IBN": (IBN, {"instance_fraction": 0.4, "epsilon": 1e-3, "momentum": 0.8}, MAPS),
