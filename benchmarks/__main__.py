@@ -22,6 +22,7 @@ QUICK: dict[str, list[str] | None] = {
     "speed.evaluation": ["--rows", "2000", "--dim", "512", "--repeats", "1"],
     "speed.growth": ["--sizes", "10,100,1000", "--recordings", "4,16"],
     "speed.training_step": ["--small", "--batch", "8", "--rounds", "3"],
+    "speed.hearing_step": ["--rounds", "1"],
     "speed.load": ["--seconds", "2"],
     "accuracy.identification": ["--queries", "5"],
     "systems.search": ["--sizes", "2000", "--quick"],

@@ -13,6 +13,7 @@ from bytecover_tf.encoders.model_file import load_model, load_single, save_model
 from bytecover_tf.errors import (
     ConfigError,
     DataError,
+    EncoderError,
     FrontendMismatch,
 )
 from bytecover_tf.evaluation.protocol import check_unseen
@@ -256,7 +257,7 @@ def test_weights_without_a_mean_are_refused(members, alike, joined, tmp_path):
     out = ["--mean-weights", "--out", str(tmp_path / "new.keras")]
     with pytest.raises(ConfigError, match=r"second\.keras: has another architecture"):
         ensemble.main([*members, *out])
-    with pytest.raises(ConfigError, match=r"both\.keras: is an ensemble"):
+    with pytest.raises(EncoderError, match=r"both\.keras: is an ensemble"):
         ensemble.main([alike[0], str(joined), *out])
     other = tmp_path / "other.keras"
     save_model(load_single(members[0])[0], other, Frontend(pool=50), {})

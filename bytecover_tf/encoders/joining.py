@@ -90,17 +90,18 @@ def average(
         The encoder, its frontend, and the facts about it, as `save_model` takes them.
 
     Raises:
-        ConfigError: as of `join`; or their architectures differ, or one is an ensemble.
-        EncoderError: a member cannot be read.
+        ConfigError: as of `join`; or their architectures differ.
+        EncoderError: a member cannot be read, or is an ensemble.
         FrontendMismatch: they read different features; the message names the file.
     """
     paths = _checked(members, shares)
-    models, frontends, infos = zip(*map(_member, members, paths), strict=True)
+    models, frontends, infos = zip(
+        *(_member(name, path, True) for name, path in zip(members, paths, strict=True)),
+        strict=True,
+    )
     mean: ByteCover | None = None
     parts = np.array(shares or [1.0] * len(paths))
     for path, model, frontend in zip(paths, models, frontends, strict=True):
-        if isinstance(model, Ensemble):
-            raise ConfigError(f"{path}: is an ensemble, which has no mean with others")
         frontends[0].check_same(frontend, str(path))
         mean = mean or model.encoder()
         differences = mean.architecture.differences(model.architecture)
@@ -138,9 +139,18 @@ def _trained_on(infos: Sequence[JsonObject]) -> JsonObject | None:
     return merged.to_dict() if seen else None
 
 
-def _member(name: str, path: Path) -> tuple[ByteCover | Ensemble, Frontend, JsonObject]:
-    """Return an encoder, its frontend and what was recorded with it."""
-    model, info = (load_single if name.startswith(_NOTES) else load_model)(path)
+def _member(
+    name: str, path: Path, single: bool = False
+) -> tuple[ByteCover | Ensemble, Frontend, JsonObject]:
+    """Return an encoder, its frontend and what was recorded with it.
+
+    Args:
+        name: as `join` takes it.
+        path: its file.
+        single: whether to refuse an ensemble.
+    """
+    is_single = single or name.startswith(_NOTES)
+    model, info = (load_single if is_single else load_model)(path)
     frontend = Frontend.from_dict(info["frontend"])
     if name.startswith(_NOTES):
         model, frontend = reading_notes(model, frontend, name)
