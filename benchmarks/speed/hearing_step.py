@@ -10,7 +10,6 @@ from the same weights and in turns.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.common.processes import Stopwatch
 from benchmarks.common.report import table, write_section
 from bytecover_tf.layers.salience import Salience
 from bytecover_tf.models.note_network import NoteNetwork
@@ -79,11 +79,9 @@ def measure(rounds: int) -> list[list[str]]:
         spent: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
         for _ in range(rounds):
             for is_plain, step in steps.items():
-                clock, processor = time.perf_counter(), time.process_time()
-                step()
-                spent[is_plain].append(
-                    (time.perf_counter() - clock, time.process_time() - processor)
-                )
+                with Stopwatch() as watch:
+                    step()
+                spent[is_plain].append((watch.seconds, watch.processor))
         plain, ours = (np.median(spent[is_plain], axis=0) for is_plain in (True, False))
         size = " x ".join(map(str, shape[:3]))
         for label, (seconds, processor) in (("Keras's", plain), ("ours", ours)):
