@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     frontend = override(Config(), settings).frontend
     tracks = cli.read_tracks(options)
     store = options.out or options.features
-    store = store or default_store(options.data, options.data_root, frontend)
+    store = store or default_store(options.data, options.data_root, frontend, tracks)
     report = extract_features(
         [track.path for track in tracks],
         store,

@@ -163,6 +163,15 @@ def _take(path: Path, take: Callable[[], None], wait: bool) -> None:
         time.sleep(0.05)
 
 
+def user_cache() -> Path:
+    """Return the folder for what can be made again, `~/.cache/bytecover_tf`.
+
+    `XDG_CACHE_HOME` names another place than `~/.cache`.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "bytecover_tf"
+
+
 def content_hash(path: str | Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     digest = hashlib.sha256()

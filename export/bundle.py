@@ -16,13 +16,12 @@ The folder appears once everything in it has been compared with the model.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.data import tunes
+from bytecover_tf.data import drawn_tunes, tunes
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.encoders.model_file import (
     encoder_checksum,
@@ -137,16 +136,9 @@ def export(
 
 def _calibration(frontend: Frontend) -> list[np.ndarray]:
     """Return features of recordings that are in no test."""
-    store = FeatureStore(tunes.STORE)
-    times = max(store.frontend.pool // frontend.pool, 1)
-    if replace(frontend, pool=times * frontend.pool) != store.frontend:
-        return [frontend.extract(path) for path in tunes.audio_files()]
-    tracks = choose_split(tunes.load(), "train")
-    step = len(tracks) // _CALIBRATION_TRACKS
-    # An encoder of shorter frames is given each frame several times over.
-    return [
-        np.repeat(store.features(track.path), times, axis=1) for track in tracks[::step]
-    ]
+    if drawn_tunes.is_fit(frontend):
+        return drawn_tunes.sample(_CALIBRATION_TRACKS, frontend)
+    return [frontend.extract(path) for path in tunes.audio_files()]
 
 
 def _add_map(
@@ -164,13 +156,12 @@ def _add_map(
         for item in files
         if item["input"] == "features" and item["precision"] != "float32"
     ]
-    # There are finer features too, which most encoders read.
-    store = FeatureStore(tunes.store(original.frontend))
-    if not lower or store.frontend != original.frontend:
+    if not lower or not drawn_tunes.is_fit(original.frontend):
         for item in lower:
             item["tunes"] = None
         return
     tracks = choose_split(tunes.load(), "test")
+    store = FeatureStore(drawn_tunes.store(original.frontend, tracks))
     exact = evaluate_tracks(original, tracks, store).metrics["map"]
     for item in lower:
         variant = OnnxNetwork(folder / item["path"], ["CPUExecutionProvider"])

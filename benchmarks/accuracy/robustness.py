@@ -23,6 +23,7 @@ from benchmarks.common.report import table, write_section
 from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.audio.hearing import DEFAULT_HEARING
 from bytecover_tf.catalogues.identity import Identity
+from bytecover_tf.cli.repertoire import excerpt
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.matching.calibration import (
     LEAST,
@@ -33,12 +34,12 @@ from bytecover_tf.matching.calibration import (
 from bytecover_tf.matching.identification import Query
 from bytecover_tf.metrics import score_queries
 from bytecover_tf.progress import progress_bar
-from bytecover_tf.synth.playing.repertoire import excerpt
+from bytecover_tf.synth.playing.versions import list_versions
 from bytecover_tf.synth.scores.pop909 import list_songs, read_song
 from bytecover_tf.synth.scores.works import Work
+from bytecover_tf.synth.sound.perform import perform
 from bytecover_tf.synth.sound.sound_effects import SAMPLE_RATE
 from bytecover_tf.synth.sound.takes import Take, play
-from bytecover_tf.synth.sound.versions import list_versions, perform
 
 ENCODERS = ("bytecover-small", "bytecover-base")
 # The one that `identify` uses by default.

@@ -30,13 +30,14 @@ from benchmarks.common.library import fill_catalogue
 from benchmarks.common.played_sets import Played, SetMaker, add_set_arguments
 from benchmarks.common.report import table, write_section
 from bytecover_tf.catalogues.opening import open_catalogue, open_with_encoder
+from bytecover_tf.cli.repertoire import excerpt
 from bytecover_tf.matching.setlist import timeline
 from bytecover_tf.matching.songs import Song
 from bytecover_tf.progress import progress_bar
-from bytecover_tf.synth.playing.repertoire import excerpt
+from bytecover_tf.synth.playing.versions import Version
 from bytecover_tf.synth.scores.pop909 import list_songs, read_song
+from bytecover_tf.synth.sound.perform import perform
 from bytecover_tf.synth.sound.sound_effects import SAMPLE_RATE, write_sound
-from bytecover_tf.synth.sound.versions import Version, perform
 
 
 @dataclass(frozen=True)

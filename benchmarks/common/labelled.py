@@ -41,7 +41,7 @@ def read_anthems(folder: Path, split: str) -> list[Labelled]:
 
 def read_tunes() -> list[Labelled]:
     """Return the test works of the embedded set, each recording's maximum being 1."""
-    store = FeatureStore(tunes.FINE_STORE)
+    store = FeatureStore(tunes.STORE)
     return [
         Labelled(track.id, track.work, store.features(track.path))
         for track in tunes.load()

@@ -158,8 +158,8 @@ def read_collections(options: argparse.Namespace) -> list[Collection]:
 
 
 def frontend_of(data_root: Path | None) -> Frontend:
-    """Return the parameters of a data set's features."""
-    return FeatureStore((data_root or tunes.FOLDER) / "store").frontend
+    """Return the parameters of a data set's features; the paper's without a folder."""
+    return FeatureStore(data_root / "store").frontend if data_root else Frontend()
 
 
 def _of_labelled(

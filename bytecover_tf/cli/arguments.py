@@ -347,7 +347,7 @@ def open_features(
     from bytecover_tf.data import features
 
     store = options.features or features.default_store(
-        options.data, options.data_root, frontend
+        options.data, options.data_root, frontend, tracks
     )
     return features.open_features(
         tracks,

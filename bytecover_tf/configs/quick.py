@@ -6,9 +6,10 @@ Six minutes of two CPU cores are some hundred steps. In these a network does not
 to tell tunes apart by their spectra alone, so it learns as `small` does: a layer in
 front of the backbone learns from scores which notes sound, and until it hears well, the
 backbone reads the scores themselves. All parts are smaller than there, and so are the
-batches: 16 works, two versions of each, 37 seconds of every version. The embedded data
-set has the features and the scores. For recordings without scores, take the config
-`tunes`, or start from what this one has trained (`--init`).
+batches: 16 works, two versions of each, 37 seconds of every version. Features and
+notes of the embedded data set are drawn before its first training. For recordings
+without scores, take the config `tunes`, or start from what this one has trained
+(`--init`).
 Figures on unseen works: `benchmarks/results/encoders.md`, section "First training".
 """
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.data import tunes
+from bytecover_tf.data import drawn_tunes, tunes
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
 from bytecover_tf.files import is_unchanged
@@ -70,19 +70,25 @@ def open_features(
     return usable, opened
 
 
-def default_store(name: str, root: Path | None, frontend: Frontend) -> Path:
+def default_store(
+    name: str, root: Path | None, frontend: Frontend, tracks: Sequence[Track]
+) -> Path:
     """Return where a data set's features lie unless said otherwise.
+
+    Those of the embedded data set are drawn unless they are there.
 
     Args:
         name: name of the data set.
         root: folder of the data set, or the file of a manifest.
         frontend: parameters of the features.
+        tracks: the recordings.
 
     Raises:
-        DataError: the data set needs a folder.
+        DataError: the data set needs a folder, or the embedded one has no such
+            features.
     """
     if name == "tunes" and root is None:
-        return tunes.store(frontend)
+        return drawn_tunes.store(frontend, tracks)
     if root is None:
         raise DataError(f"--data {name} needs --data-root")
     if name in ("packed", "tunes"):

@@ -10,22 +10,20 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
 from bytecover_tf.files import JsonObject
 
 FOLDER = Path(__file__).with_suffix("")
 STORE = FOLDER / "store"
-FINE_STORE = FOLDER / "fine-store"
-"""Finer features (pool 20): rendered ones of the test works, as in `STORE`; those of
-the others are drawn from the same performances, of which they have the notes."""
+"""Features of the test works, of recordings that were rendered."""
+SCORES = FOLDER / "versions.jsonl.xz"
+"""The versions of the other works, of which `drawn_tunes` draws the features."""
 AUDIO = FOLDER / "audio"
-_FINE = Frontend(pool=20)
 
 
 def load(root: Path | None = None) -> list[Track]:
-    """Return the embedded tracks; their features are in `STORE`.
+    """Return the embedded tracks.
 
     Args:
         root: another folder of the same layout, such as a newly built one.
@@ -41,15 +39,6 @@ def load(root: Path | None = None) -> list[Track]:
         raise DataError(
             f"{path}: no such file, so this is not a packed data set"
         ) from None
-
-
-def store(frontend: Frontend) -> Path:
-    """Return the embedded store that suits an encoder best.
-
-    Args:
-        frontend: parameters of the features that it reads.
-    """
-    return FINE_STORE if frontend == _FINE else STORE
 
 
 def unseen_sources() -> set[tuple[str, str]]:

@@ -28,28 +28,6 @@ def compress_rows(rows: np.ndarray, dropped_bits: int) -> bytes:
     Raises:
         ValueError: a value is negative or not finite, or there are too many bits.
     """
-    numbers = _shortened(rows, dropped_bits)
-    changes = np.diff(numbers, axis=1, prepend=0).astype("<u2").view(np.uint8)
-    planes = changes.reshape(*rows.shape, 2).transpose(2, 0, 1)
-    return lzma.compress(bytes([dropped_bits]) + planes.tobytes(), preset=9)
-
-
-def round_rows(rows: np.ndarray, dropped_bits: int) -> np.ndarray:
-    """Return rows as `compress_rows` rounds them.
-
-    Args:
-        rows: float16 array of any shape, none negative.
-        dropped_bits: likewise.
-
-    Raises:
-        ValueError: as of `compress_rows`.
-    """
-    numbers = _shortened(rows, dropped_bits).astype("<u2") << dropped_bits
-    return numbers.astype("<u2").view("<f2").astype(np.float16)
-
-
-def _shortened(rows: np.ndarray, dropped_bits: int) -> np.ndarray:
-    """Return the bits that are left of each value, as a number that rises with it."""
     if not 0 <= dropped_bits <= _MOST_DROPPED:
         raise ValueError(f"dropped_bits must be 0 to 8. Received: {dropped_bits}")
     if not (np.isfinite(rows) & (rows >= 0)).all():
@@ -57,7 +35,10 @@ def _shortened(rows: np.ndarray, dropped_bits: int) -> np.ndarray:
     # The bits of a float16 that is not negative, read as a number, rise with it.
     bits = np.abs(rows).astype("<f2").view("<u2").astype(np.uint32)
     numbers = (bits + (1 << dropped_bits >> 1)) >> dropped_bits
-    return np.minimum(numbers, _LARGEST >> dropped_bits)
+    numbers = np.minimum(numbers, _LARGEST >> dropped_bits)
+    changes = np.diff(numbers, axis=1, prepend=0).astype("<u2").view(np.uint8)
+    planes = changes.reshape(*rows.shape, 2).transpose(2, 0, 1)
+    return lzma.compress(bytes([dropped_bits]) + planes.tobytes(), preset=9)
 
 
 def decompress_rows(data: bytes, n_bins: int) -> np.ndarray:

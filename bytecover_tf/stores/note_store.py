@@ -2,31 +2,26 @@
 
 `scores.u8` lies in the store's folder: for each row of `features.f16` it has one row of
 2 x n_bins bytes. They say for which share of the frame each pitch sounds, in 255ths:
-first in the melody, then in all notes together. A set that comes with a package has
-`scores.u8.xz` in its place, the same rounded and compressed.
+first in the melody, then in all notes together.
 """
 
 from __future__ import annotations
 
 import hashlib
-import lzma
 from pathlib import Path
 
 import numpy as np
 
 from bytecover_tf.errors import StoreError
-from bytecover_tf.files import Closing, write_atomically
+from bytecover_tf.files import Closing
 from bytecover_tf.stores.feature_store import Entry, FeatureStore, FeatureStoreWriter
 
 _FILE = "scores.u8"
-_COMPRESSED = "scores.u8.xz"
-# Compressed scores are rounded to 0, 1/15 ... 1, which are whole 255ths.
-_STEP = 17
 
 
 def has_notes(store: FeatureStore | FeatureStoreWriter) -> bool:
     """Tell whether a feature store has the notes of its recordings."""
-    return any((store.path / name).exists() for name in (_FILE, _COMPRESSED))
+    return (store.path / _FILE).exists()
 
 
 class NoteStore:
@@ -36,8 +31,7 @@ class NoteStore:
         store: the features.
 
     Raises:
-        StoreError: the store has no scores, or fewer than features, or they are
-            damaged.
+        StoreError: the store has no scores, or fewer than features.
     """
 
     def __init__(self, store: FeatureStore) -> None:
@@ -132,29 +126,8 @@ class NoteWriter(Closing):
         self._file.close()
 
 
-def compress_notes(path: Path, n_bins: int) -> None:
-    """Round and compress finished scores, which can then only be read.
-
-    Args:
-        path: the store's folder.
-        n_bins: height of its features.
-    """
-    rows = _open_scores(path, n_bins)
-    steps = np.rint(rows / np.float32(_STEP)).astype(np.uint8)
-    write_atomically(path / _COMPRESSED, lzma.compress(steps.tobytes(), preset=9))
-    (path / _FILE).unlink()
-
-
 def _open_scores(folder: Path, n_bins: int) -> np.ndarray:
-    """Return all rows, uint8 (frames, 2, n_bins), mapped into memory if they can be."""
-    compressed = folder / _COMPRESSED
-    if compressed.exists():
-        try:
-            content = lzma.decompress(compressed.read_bytes())
-            steps = np.frombuffer(content, np.uint8).reshape(-1, 2, n_bins)
-        except (lzma.LZMAError, EOFError, ValueError) as error:
-            raise StoreError(f"{compressed}: damaged ({error})") from None
-        return steps * np.uint8(_STEP)
+    """Return all rows, uint8 (frames, 2, n_bins), mapped into memory."""
     path = folder / _FILE
     rows = path.stat().st_size // (2 * n_bins)
     return np.memmap(path, np.uint8, "r", shape=(rows, 2, n_bins))

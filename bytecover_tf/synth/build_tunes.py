@@ -3,14 +3,12 @@
     python -m bytecover_tf.synth.build_tunes --lieder openscore_lieder.zip
         --work-dir WORK --out bytecover_tf/data/tunes
 
-Scores are read once, gathered into works, arranged, rendered and turned into features
-at pool 20, all of which is kept in the working folder. Then the features are packed
-into a store at the pool that `--pool` names. A second run with another `--pool` only
-packs again. A run that was killed continues where it stopped.
-
-A second store has pool 20. Only the test works' rendered features lie there. Those of
-the other works are drawn from the same performances, with their notes, and cut to a
-minute, since a training needs notes and the package should stay small.
+Scores are read once and gathered into works. Versions of test works are arranged,
+rendered and turned into features at pool 20, all of which is kept in the working
+folder. Then the features are packed into a store. Of the other works the scores are
+packed, from which `data.drawn_tunes` draws features and notes when they are first
+wanted: a training needs notes, and the package should stay small. A run that was killed
+continues where it stopped.
 """
 
 import hashlib
@@ -30,35 +28,26 @@ from tqdm import tqdm
 
 from bytecover_tf import cli
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.data.tunes import FINE_STORE, STORE
+from bytecover_tf.data.tunes import SCORES, STORE
 from bytecover_tf.errors import ByteCoverError
-from bytecover_tf.files import JsonObject, write_atomically
-from bytecover_tf.stores.compressed import round_rows
-from bytecover_tf.stores.feature_store import (
-    Entry,
-    FeatureStoreWriter,
-    compress_store,
+from bytecover_tf.files import write_atomically
+from bytecover_tf.stores.feature_store import FeatureStoreWriter, compress_store
+from bytecover_tf.synth.playing.versions import (
+    Version,
+    list_versions,
+    write_versions,
 )
-from bytecover_tf.stores.note_store import NoteWriter, add_with_notes, compress_notes
-from bytecover_tf.synth.drawing.spectral import draw_with_score
 from bytecover_tf.synth.scores.corpora import LIEDER
 from bytecover_tf.synth.scores.library import read_scores
 from bytecover_tf.synth.scores.score import Score
 from bytecover_tf.synth.scores.variants import group_works, plain_title
 from bytecover_tf.synth.scores.works import Work, track_row, write_csv, write_sources
+from bytecover_tf.synth.sound.perform import perform
 from bytecover_tf.synth.sound.render import SAMPLE_RATE
-from bytecover_tf.synth.sound.versions import (
-    Version,
-    arranged,
-    list_versions,
-    perform,
-)
 
 RENDER_POOL = 20
 # Of each mantissa, so that the set is half as large; values change by 1.6 % at most.
 DROPPED_BITS = 5
-# Of drawn features, which nobody measures anything on, and how many frames are kept.
-DRAWN_DROPPED_BITS, DRAWN_FRAMES = 8, 128
 LIEDER_SAMPLE = 300
 SPLITS = (("train", 0.7), ("validation", 0.1), ("test", 0.2))
 # Share of works by the collection of their first score.
@@ -137,7 +126,7 @@ def make_features(work_dir: Path, version: Version) -> str | None:
     Returns:
         The error, or None.
     """
-    facts_path = work_dir / "facts" / f"{version.id}.json"
+    facts_path = _facts_path(work_dir, version)
     if facts_path.exists():
         return None
     try:
@@ -159,102 +148,54 @@ def make_features(work_dir: Path, version: Version) -> str | None:
 
 
 def pack(
-    versions: Sequence[Version],
-    works: Sequence[Work],
-    work_dir: Path,
-    out: Path,
-    pool: int,
+    versions: Sequence[Version], works: Sequence[Work], work_dir: Path, out: Path
 ) -> None:
-    """Write the data set: stores, `tracks.csv` and `sources.csv`.
+    """Write the data set: the store, the scores, `tracks.csv` and `sources.csv`.
 
     Args:
-        versions: those without features in the working folder are left out.
+        versions: those of test works without features in the working folder are left
+            out.
         works: what the versions perform.
         work_dir: holds the features at pool 20.
         out: the data set's folder.
-        pool: frames averaged into one, a multiple of 20; those of test works are
-            also stored at 20.
     """
-    done = [v for v in versions if (work_dir / "facts" / f"{v.id}.json").exists()]
+    tested = [
+        version
+        for version in versions
+        if version.split == "test" and _facts_path(work_dir, version).exists()
+    ]
+    drawn = [version for version in versions if version.split != "test"]
     out.mkdir(parents=True, exist_ok=True)
-    pack_store(done, work_dir, out / STORE.name, pool)
-    pack_fine_store(done, work_dir, out / FINE_STORE.name)
+    pack_store(tested, work_dir, out / STORE.name)
+    write_versions(out / SCORES.name, drawn)
+    done = {*tested, *drawn}
     write_csv(
         out / "tracks.csv",
-        [track_row(v.id, v.work, v.split, v.score.title) for v in done],
+        [
+            track_row(v.id, v.work, v.split, v.score.title)
+            for v in versions
+            if v in done
+        ],
     )
     write_sources(out / "sources.csv", works)
 
 
-def pack_store(
-    versions: Sequence[Version], work_dir: Path, store: Path, pool: int
-) -> None:
+def pack_store(versions: Sequence[Version], work_dir: Path, store: Path) -> None:
     """Write a store of rendered versions, in place of an earlier one.
 
     Args:
-        versions: those that have features in the working folder.
-        work_dir: holds the features at pool 20.
-        store: its folder.
-        pool: frames averaged into one, a multiple of 20.
-    """
-    beside = _beside(store)
-    with FeatureStoreWriter(beside, Frontend(pool=pool)) as writer:
-        for version in tqdm(versions, desc=store.name):
-            _add_rendered(writer, version, work_dir)
-    _finish(beside, store)
-
-
-def pack_fine_store(versions: Sequence[Version], work_dir: Path, store: Path) -> None:
-    """Write a store of pool 20, in place of an earlier one.
-
-    Args:
-        versions: those of test works have features in the working folder; the others
-            are drawn, with their notes.
+        versions: they have features in the working folder.
         work_dir: holds the features.
         store: its folder.
     """
-    beside = _beside(store)
-    frontend = Frontend(pool=RENDER_POOL)
-    with (
-        FeatureStoreWriter(beside, frontend) as writer,
-        NoteWriter(beside, frontend.n_bins) as notes,
-    ):
-        for version in tqdm(versions, desc=store.name):
-            if version.split == "test":
-                entry = _add_rendered(writer, version, work_dir)
-                # Nobody is to learn from their notes.
-                notes.add(entry, np.zeros((2, frontend.n_bins, entry.frames)))
-            else:
-                features, score = draw(version, frontend)
-                add_with_notes(writer, notes, version.id, features, score)
-    compress_notes(beside, frontend.n_bins)
-    _finish(beside, store)
-
-
-def draw(version: Version, frontend: Frontend) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a version: features (n_bins, T) and score (2, n_bins, T)."""
-    performance, _, rng = arranged(version)
-    features, score = draw_with_score(performance, frontend, rng)
-    rounded = round_rows(features.astype(np.float16), DRAWN_DROPPED_BITS)
-    return rounded[:, :DRAWN_FRAMES], score[:, :, :DRAWN_FRAMES]
-
-
-def _add_rendered(
-    writer: FeatureStoreWriter, version: Version, work_dir: Path
-) -> Entry:
-    cqt = np.load(work_dir / f"pool{RENDER_POOL}" / f"{version.id}.npy")
-    features = writer.frontend.from_cqt(cqt, RENDER_POOL, version.id)
-    return writer.add(version.id, _facts(work_dir, version)["key"], features)
-
-
-def _beside(store: Path) -> Path:
-    """Return a new place beside a store, to write its successor to."""
     beside = store.with_name(f"{store.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
-    return beside
-
-
-def _finish(beside: Path, store: Path) -> None:
+    with FeatureStoreWriter(beside, Frontend(pool=RENDER_POOL)) as writer:
+        for version in tqdm(versions, desc=store.name):
+            cqt = np.load(work_dir / f"pool{RENDER_POOL}" / f"{version.id}.npy")
+            features = writer.frontend.from_cqt(cqt, RENDER_POOL, version.id)
+            facts = json.loads(_facts_path(work_dir, version).read_text())
+            writer.add(version.id, facts["key"], features)
     (beside / "lock").unlink(missing_ok=True)
     compress_store(beside, DROPPED_BITS)
     shutil.rmtree(store, ignore_errors=True)
@@ -296,8 +237,8 @@ def write_excerpts(versions: Sequence[Version], out: Path) -> None:
             return
 
 
-def _facts(work_dir: Path, version: Version) -> JsonObject:
-    return json.loads((work_dir / "facts" / f"{version.id}.json").read_text())
+def _facts_path(work_dir: Path, version: Version) -> Path:
+    return work_dir / "facts" / f"{version.id}.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -325,12 +266,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="number of versions of each work",
     )
     cli.add_seed_argument(parser)
-    parser.add_argument(
-        "--pool",
-        type=cli.positive_int,
-        default=100,
-        help="frames of the transform in one of the features, a multiple of 20",
-    )
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "music21")
 
@@ -345,16 +280,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     works = select_works(scores, options.works, options.seed)
     versions = list_versions(works, options.versions, options.seed)
+    tested = [version for version in versions if version.split == "test"]
     failed = 0
     with ProcessPoolExecutor(PROCESSES) as pool:
         results = pool.map(
-            partial(make_features, options.work_dir), versions, chunksize=8
+            partial(make_features, options.work_dir), tested, chunksize=8
         )
-        for error in tqdm(results, total=len(versions), desc="versions"):
+        for error in tqdm(results, total=len(tested), desc="rendered"):
             if error:
                 failed += 1
                 tqdm.write(f"failed: {error}")
-    pack(versions, works, options.work_dir, options.out, options.pool)
+    pack(versions, works, options.work_dir, options.out)
     write_excerpts(versions, options.out)
     print(f"{len(works)} works, {len(versions) - failed} versions, {failed} failed")
     return cli.SOME_FAILED if failed else cli.OK

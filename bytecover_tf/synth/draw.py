@@ -20,12 +20,12 @@ import numpy as np
 
 from bytecover_tf import cli
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.cli.repertoire import add_repertoire_options, read_works
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
 from bytecover_tf.stores.note_store import NoteWriter, add_with_notes
 from bytecover_tf.synth.drawing.spectral import draw_with_score
 from bytecover_tf.synth.playing.cover import cover
-from bytecover_tf.synth.playing.repertoire import add_repertoire_options, read_works
 from bytecover_tf.synth.scores.works import Work, track_row, write_csv, write_sources
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from bytecover_tf import cli
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.audio.hearing import DEFAULT_HEARING
+from bytecover_tf.cli.repertoire import add_repertoire_options, read_works
 from bytecover_tf.errors import DataError, explain
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.labelled_store import (
@@ -39,7 +40,6 @@ from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
 from bytecover_tf.synth.playing.cover import cover
 from bytecover_tf.synth.playing.performance import Performance
 from bytecover_tf.synth.playing.reperform import reperform
-from bytecover_tf.synth.playing.repertoire import add_repertoire_options, read_works
 from bytecover_tf.synth.playing.transcribe import Transcription, transcribe
 from bytecover_tf.synth.scores.works import Work
 

@@ -27,6 +27,7 @@ from bytecover_tf.progress import progress_bar
 from bytecover_tf.synth.drawing.spectral import draw_features, draw_score
 from bytecover_tf.synth.playing.performance import Performance
 from bytecover_tf.synth.playing.style import Style
+from bytecover_tf.synth.playing.versions import Version, list_versions
 from bytecover_tf.synth.scores.library import (
     A_FEW,
     add_archive_options,
@@ -35,8 +36,8 @@ from bytecover_tf.synth.scores.library import (
 )
 from bytecover_tf.synth.scores.variants import group_works
 from bytecover_tf.synth.scores.works import Work
+from bytecover_tf.synth.sound.perform import perform
 from bytecover_tf.synth.sound.sound_effects import release, write_sound
-from bytecover_tf.synth.sound.versions import Version, list_versions, perform
 
 # Fine enough to see single notes: 0.12 s a frame.
 FRONTEND = Frontend(pool=5)

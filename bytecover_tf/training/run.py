@@ -168,8 +168,10 @@ class TrainingRun:
         replicas = join()
         tracks = self.tracks()
         frontend = self.config.frontend
-        features = self.features or default_store(self.data, self.data_root, frontend)
         with replicas.chief_first():
+            features = self.features or default_store(
+                self.data, self.data_root, frontend, tracks
+            )
             usable, store = open_features(
                 tracks,
                 features,

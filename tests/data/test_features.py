@@ -23,9 +23,9 @@ def songs(tmp_path, music):
 
 def test_a_packed_set_has_its_store_beside_its_tracks(tmp_path):
     for name in ("packed", "tunes"):
-        assert default_store(name, tmp_path, FRONTEND) == tmp_path / "store"
+        assert default_store(name, tmp_path, FRONTEND, []) == tmp_path / "store"
     with pytest.raises(DataError, match="packed needs --data-root"):
-        default_store("packed", None, FRONTEND)
+        default_store("packed", None, FRONTEND, [])
 
 
 def test_open_features_extracts_what_is_missing(songs, tmp_path, capsys):

@@ -5,7 +5,7 @@ import pytest
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import FrontendMismatch, StoreError
-from bytecover_tf.stores.compressed import compress_rows, decompress_rows, round_rows
+from bytecover_tf.stores.compressed import compress_rows, decompress_rows
 from bytecover_tf.stores.feature_store import (
     FeatureStore,
     FeatureStoreWriter,
@@ -274,7 +274,6 @@ def test_compressing_loses_no_more_than_it_is_told(rng):
     rows[0, :4] = [0, 1, 65504, 6e-8]
     for dropped in (0, 3, 8):
         found = decompress_rows(compress_rows(rows, dropped), 84)
-        np.testing.assert_array_equal(round_rows(rows, dropped), found)
         assert found.dtype == np.float16
         np.testing.assert_allclose(
             found.astype(float),

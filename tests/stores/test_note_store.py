@@ -4,12 +4,7 @@ import pytest
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import StoreError
 from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
-from bytecover_tf.stores.note_store import (
-    NoteStore,
-    NoteWriter,
-    compress_notes,
-    has_notes,
-)
+from bytecover_tf.stores.note_store import NoteStore, NoteWriter, has_notes
 
 
 def write(path, rng, lengths=(7, 4, 9), scored=3):
@@ -61,18 +56,3 @@ def test_a_score_of_another_length_is_refused(tmp_path, rng):
         entry = writer.add("r", "key", rng.random((84, 5)))
         with pytest.raises(StoreError, match=r"r: expected a score .* \(2, 84, 5\)"):
             scores.add(entry, rng.random((2, 84, 6)))
-
-
-def test_compressed_scores_are_the_same_to_a_fifteenth(tmp_path, rng):
-    scores = write(tmp_path / "store", rng)
-    compress_notes(tmp_path / "store", 84)
-    store = FeatureStore(tmp_path / "store")
-    assert has_notes(store)
-    for i, score in enumerate(scores):
-        crop = NoteStore(store).rows(store.entry(f"r{i}"), 0, 99)
-        np.testing.assert_allclose(crop, score.transpose(2, 1, 0), atol=0.5 / 15 + 1e-6)
-        np.testing.assert_allclose(crop * 15, np.rint(crop * 15), atol=1e-4)
-    file = tmp_path / "store" / "scores.u8.xz"
-    file.write_bytes(file.read_bytes()[:-30])
-    with pytest.raises(StoreError, match=r"scores\.u8\.xz: damaged"):
-        NoteStore(store)

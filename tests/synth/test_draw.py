@@ -7,11 +7,11 @@ from random_tunes import tune
 from store_contents import contents
 
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.cli.repertoire import choose_works
 from bytecover_tf.data import load_dataset
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.stores.note_store import NoteStore
 from bytecover_tf.synth import draw
-from bytecover_tf.synth.playing.repertoire import choose_works
 
 
 def read_csv(path):

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from random_tunes import tune
 
+from bytecover_tf.cli import repertoire
+from bytecover_tf.cli.repertoire import choose_works
 from bytecover_tf.stores.labelled_store import (
     LabelledFeatures,
     LabelledRecording,
@@ -10,8 +12,6 @@ from bytecover_tf.stores.labelled_store import (
 )
 from bytecover_tf.synth import draw_melodies
 from bytecover_tf.synth.draw_melodies import FromScores, draw, heard_in
-from bytecover_tf.synth.playing import repertoire
-from bytecover_tf.synth.playing.repertoire import choose_works
 
 SECONDS = 5 * 512 / 22050
 RISING = [60 + i % 12 for i in range(36)]

@@ -4,10 +4,8 @@ import pytest
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.configs import config_names, default_config, load_config
-from bytecover_tf.data import tunes
+from bytecover_tf.data import drawn_tunes
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.stores.feature_store import FeatureStore
-from bytecover_tf.stores.note_store import has_notes
 from bytecover_tf.training.config import Config, override
 
 
@@ -42,12 +40,11 @@ def test_each_rung_of_the_ablation_adds_one_part():
 def test_each_data_set_has_a_config_of_its_own():
     names = [default_config(data) for data in ("tunes", "packed", "shs100k", "folder")]
     assert names == ["quick", "tunes", "bytecover", "bytecover"]
-    # The first one learns from the scores that come with the embedded data set.
+    # The first one learns from the notes that are drawn with the embedded data set.
     quick = load_config("quick")
-    store = FeatureStore(tunes.store(quick.frontend))
     assert quick.salience is not None
-    assert store.frontend == quick.frontend
-    assert has_notes(store)
+    assert drawn_tunes.is_fit(quick.frontend)
+    assert drawn_tunes.is_fit(load_config("tunes").frontend)
 
 
 @pytest.mark.parametrize("name", config_names())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bytecover_tf import cli
+from bytecover_tf.cli import arguments
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.data import tunes
 from bytecover_tf.synth.playing.style import usual_tempo
@@ -47,17 +47,19 @@ def add_repertoire_options(
     add_archive_options(parser, "drawn")
     parser.add_argument(
         "--versions",
-        type=cli.positive_int,
+        type=arguments.positive_int,
         default=6,
         help=f"number of versions of each {played}",
     )
     parser.add_argument(
-        "--works", type=cli.positive_int, help="largest number of works (default: all)"
+        "--works",
+        type=arguments.positive_int,
+        help="largest number of works (default: all)",
     )
-    cli.add_seed_argument(parser, seeded)
+    arguments.add_seed_argument(parser, seeded)
     parser.add_argument(
         "--workers",
-        type=cli.positive_int,
+        type=arguments.positive_int,
         default=usable_cores(),
         help="number of processes",
     )

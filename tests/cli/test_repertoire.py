@@ -1,8 +1,8 @@
 import pytest
 from random_tunes import tune
 
+from bytecover_tf.cli.repertoire import EXCERPT_SECONDS, choose_works
 from bytecover_tf.data import tunes
-from bytecover_tf.synth.playing.repertoire import EXCERPT_SECONDS, choose_works
 from bytecover_tf.synth.playing.style import usual_tempo
 
 
