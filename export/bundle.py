@@ -31,6 +31,7 @@ from bytecover_tf.encoders.model_file import (
 from bytecover_tf.encoders.pretrained import is_pretrained_name
 from bytecover_tf.encoders.probe import PROBE, answer
 from bytecover_tf.encoders.runtimes import KerasNetwork, OnnxNetwork
+from bytecover_tf.errors import ConfigError
 from bytecover_tf.evaluation.protocol import choose_split, evaluate_tracks
 from bytecover_tf.files import JsonObject
 from bytecover_tf.stores.feature_store import FeatureStore
@@ -136,9 +137,11 @@ def export(
 
 def _calibration(frontend: Frontend) -> list[np.ndarray]:
     """Return features of recordings that are in no test."""
-    if drawn_tunes.is_fit(frontend):
+    try:
         return drawn_tunes.sample(_CALIBRATION_TRACKS, frontend)
-    return [frontend.extract(path) for path in tunes.audio_files()]
+    except ConfigError:
+        # Nothing is drawn in such frames, and no embedded test has them.
+        return [frontend.extract(path) for path in tunes.audio_files()]
 
 
 def _add_map(

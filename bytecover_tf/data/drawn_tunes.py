@@ -76,6 +76,9 @@ def sample(count: int, frontend: Frontend) -> list[np.ndarray]:
 
     Returns:
         Float arrays (n_bins, T).
+
+    Raises:
+        ConfigError: nothing can be drawn in such frames.
     """
     trained = [v for v in _versions(tunes.SCORES).values() if v.split == "train"]
     chosen = trained[:: len(trained) // count][:count]
