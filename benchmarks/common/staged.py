@@ -72,15 +72,19 @@ def main() -> None:
     spans: list[Span] = []
     # What `identify` would import.
     opened = time.perf_counter()
-    from bytecover_tf.catalogues.lance import LanceCatalogue
     from bytecover_tf.matching import identification
     from bytecover_tf.matching.identification import Comparison, Query
 
+    catalogue: type
+    if any(argument.startswith("milvus://") for argument in arguments):
+        from bytecover_tf.catalogues.milvus import MilvusCatalogue as catalogue
+    else:
+        from bytecover_tf.catalogues.lance import LanceCatalogue as catalogue
     spans.append(("open", opened, opened))
     for owner, name, stage in (
         (identification, "embed", "embed"),
         (identification, "nearest", "search"),
-        (LanceCatalogue, "chroma", "read chroma"),
+        (catalogue, "chroma", "read chroma"),
     ):
         setattr(owner, name, noted(stage, getattr(owner, name), spans))
     for kind, name, stage in (

@@ -2,12 +2,15 @@
 
     python -m benchmarks.speed.large_catalogue --music DIR [--work-dir DIR]
         [--sizes 10000,100000,1000000] [--encoder NAME] [--seconds 240] [--runs 10]
+        [--milvus]
 
 Puts recordings of DIR into a catalogue, fills that with made-up ones to one size after
 another, and at each size runs the command `identify` as a user does. Then it adds 1,000
 recordings, and compares some recordings with their neighbours as `group` does. A
 recording of four minutes takes 18 kB with the chroma of all parts, so a million of them
 take 18 GB, which are removed in the end. On two cores they take an hour and a half.
+With `--milvus` the catalogue is on a server of the PyPI package `milvus`, which is
+started for this.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -29,8 +33,8 @@ from benchmarks.common.processes import Ran, measured, run_command
 from benchmarks.common.report import table, write_section
 from benchmarks.common.staged import STAGES, segments
 from benchmarks.common.vectors import LIKENESS, VERSIONS, made_up_works
-from benchmarks.systems.search import disk
-from benchmarks.systems.search_systems import BATCH, made_up
+from benchmarks.systems.search import disk, memory
+from benchmarks.systems.search_systems import BATCH, made_up, milvus_server
 from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.catalogues import Catalogue, Row, open_catalogue
@@ -87,9 +91,8 @@ def add(
     """Add made-up recordings of some numbers as `index` does, but for reading files.
 
     Returns:
-        Seconds by what was done, and the bytes that it wrote.
+        Seconds by what was done.
     """
-    before = disk(address)
     with open_catalogue(address) as catalogue:
         music = _music(catalogue, sources, seconds)
         clock = time.perf_counter()
@@ -109,7 +112,6 @@ def add(
         "known": known - clock,
         "add": sum(spent),
         "optimize": done - tidy,
-        "written": disk(address) - before,
     }
 
 
@@ -171,6 +173,32 @@ def _rows(
 # -- measuring ---------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where the catalogue is.
+
+    Attributes:
+        address: what opens it.
+        folder: of its files.
+        server: process id of the server that has it, if it is on one.
+    """
+
+    address: str
+    folder: Path
+    server: int | None = None
+
+
+@contextmanager
+def placed(folder: Path, on_milvus: bool) -> Iterator[Place]:
+    """Yield the place for a new catalogue, and start the server that it needs."""
+    if not on_milvus:
+        yield Place(str(folder / "catalogue"), folder / "catalogue")
+        return
+    data = folder / "milvus"
+    with milvus_server(data) as (server, pid):
+        yield Place(f"milvus://{server}/large", data, pid)
+
+
 @dataclass
 class Size:
     """What was measured in a catalogue of some size.
@@ -182,7 +210,8 @@ class Size:
         runs: of the command.
         found: in how many the first match is the recording that was asked for.
         stages: of runs with each stage noted, seconds by stage.
-        added: as `add` returns it, and the peak of memory.
+        server: bytes of memory of the server after these runs, if there is one.
+        added: as `add` returns it, what it wrote, and the peak of memory.
         compared: as `compare` returns it, and the peak of memory.
     """
 
@@ -192,6 +221,7 @@ class Size:
     runs: list[Ran] = field(default_factory=list)
     found: int = 0
     stages: list[dict[str, float]] = field(default_factory=list)
+    server: int | None = None
     added: dict[str, float] = field(default_factory=dict)
     compared: dict[str, float] = field(default_factory=dict)
 
@@ -248,11 +278,11 @@ def make_queries(paths: Sequence[Path], folder: Path) -> dict[Path, str]:
 
 
 def measure(
-    sizes: Sequence[int], folder: Path, options: argparse.Namespace
+    sizes: Sequence[int], place: Place, folder: Path, options: argparse.Namespace
 ) -> Iterator[Size]:
     """Yield what was measured at each size of a growing catalogue."""
     paths = choose(options.music)
-    address = str(folder / "catalogue")
+    address = place.address
     queries = make_queries(paths[:ASKED], folder)
     measured(start, address, paths, options.encoder)
     sources = [str(path.absolute()) for path in paths[ASKED:]]
@@ -262,14 +292,16 @@ def measure(
         made_to = made + rows - count
         filled = measured(fill, address, sources, made, made_to, options.seconds)
         size.filled = filled.result
-        size.disk = disk(address)
+        size.disk = disk(place.folder)
         ask(address, queries, options.runs, size)
         ask_staged(address, queries, min(STAGED, options.runs), folder, size)
+        size.server = memory(place.server) if place.server else None
         compared = measured(compare, address, options.compared)
         size.compared = {**compared.result, "peak": compared.peak}
-        made = made_to + ADDED
+        made, before = made_to + ADDED, disk(place.folder)
         added = measured(add, address, sources, made_to, made, options.seconds)
-        size.added = {**added.result, "peak": added.peak}
+        written = disk(place.folder) - before
+        size.added = {**added.result, "written": written, "peak": added.peak}
         count = rows + ADDED
         yield size
 
@@ -302,6 +334,7 @@ def report(sizes: Sequence[Size], options: argparse.Namespace) -> str:
                 f"{p50:.2f} / {p95:.2f}",
                 f"{peak / _MB:,.0f}",
                 f"{size.found} of {len(size.runs)}",
+                *([f"{size.server / _MB:,.0f}"] if size.server else []),
             ]
         )
     shares = [
@@ -334,22 +367,26 @@ def report(sizes: Sequence[Size], options: argparse.Namespace) -> str:
         for size in sizes
     ]
     number = "recordings"
+    where = "on a Milvus server of this machine" if first.server else "in a folder"
     return "\n\n".join(
         [
-            f"A catalogue of {options.encoder} with {ASKED + SOURCES} real recordings; "
-            f"the others are made up, of {options.seconds:g} s on average, with chroma "
-            "of all parts as `index` keeps it. Their embeddings are those of the "
-            f"searches above: works of {VERSIONS} versions on average, at a cosine of "
-            f"{LIKENESS[0]} to {LIKENESS[1]} to their centre. Their chroma is joined "
-            f"from stretches of that of {SOURCES} real recordings, alike in versions "
-            "of a work. The catalogue grows from one size to the next, "
+            f"A catalogue of {options.encoder} {where} with {ASKED + SOURCES} real "
+            f"recordings; the others are made up, of {options.seconds:g} s on average, "
+            "with chroma of all parts as `index` keeps it. Their embeddings are those "
+            f"of the searches above: works of {VERSIONS} versions on average, at a "
+            f"cosine of {LIKENESS[0]} to {LIKENESS[1]} to their centre. Their chroma "
+            f"is joined from stretches of that of {SOURCES} real ones, alike in "
+            "versions of a work. The catalogue grows from one size to the next, "
             f"{_BLOCK:,} at a time, and has an approximate index where there are more "
             f"than {EXACT_ROWS:,} rows. {options.note}".strip(),
             f"`identify` as a process of its own, {len(first.runs)} runs after one "
             f"that fills the caches, each on another mp3 of {QUERY_SECONDS:.0f} s of a "
             "real recording in the catalogue:",
             table(
-                [number, "disk GB", "p50 / p95 s", "peak MB", "found"],
+                [
+                    *(number, "disk GB", "p50 / p95 s", "peak MB", "found"),
+                    *(["server MB"] if first.server else []),
+                ],
                 asked,
             ),
             f"Where the time goes, median milliseconds of {len(first.stages)} further "
@@ -407,20 +444,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--note", default="", help="a sentence about the conditions, for the report"
     )
+    parser.add_argument(
+        "--milvus", action="store_true", help="put the catalogue on a Milvus server"
+    )
     options = parser.parse_args(arguments)
     sizes = [int(size) for size in options.sizes.split(",")]
-    with tempfile.TemporaryDirectory(dir=options.work_dir) as folder:
+    with (
+        tempfile.TemporaryDirectory(dir=options.work_dir) as folder,
+        placed(Path(folder), options.milvus) as place,
+    ):
         done: list[Size] = []
-        for size in measure(sizes, Path(folder), options):
+        for size in measure(sizes, place, Path(folder), options):
             done.append(size)
             print(size, flush=True)
             # Should a larger size fail, this much is there.
             write_section(
                 "search",
-                "Identify in large catalogues",
+                "Identify in large catalogues" + (" on Milvus" * options.milvus),
                 "python -m benchmarks.speed.large_catalogue --music DIR "
                 f"--sizes {','.join(str(one.rows) for one in done)} "
-                f"--encoder {options.encoder} --seconds {options.seconds:g}",
+                f"--encoder {options.encoder} --seconds {options.seconds:g}"
+                + " --milvus"
+                * options.milvus,
                 report(done, options),
             )
 

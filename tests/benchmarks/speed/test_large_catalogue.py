@@ -40,8 +40,12 @@ def test_a_command_is_measured():
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
-def test_a_small_catalogue_is_measured(tmp_path, monkeypatch):
-    pytest.importorskip("lancedb")
+@pytest.mark.parametrize(
+    "needed",
+    ["lancedb", pytest.param("milvus", marks=pytest.mark.milvus)],
+)
+def test_a_small_catalogue_is_measured(tmp_path, monkeypatch, needed):
+    pytest.importorskip(needed)
     music, report = tmp_path / "music", tmp_path / "report.md"
     music.mkdir()
     write_music(2, music)
@@ -68,6 +72,7 @@ def test_a_small_catalogue_is_measured(tmp_path, monkeypatch):
             *("--music", str(music), "--sizes", "40", "--runs", "1"),
             *("--encoder", "bytecover-small", "--seconds", "60", "--compared", "2"),
             *("--work-dir", str(tmp_path)),
+            *(["--milvus"] if needed == "milvus" else []),
         ]
     )
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["music"]
@@ -77,6 +82,7 @@ def test_a_small_catalogue_is_measured(tmp_path, monkeypatch):
         assert size.disk > size.rows * 60 / 240 * 15_000
         assert size.added["written"] > 20 * 60 / 240 * 15_000
         assert size.compared["compare"] > 0
+        assert (size.server is not None) == (needed == "milvus")
     text = report.read_text()
     assert "| 40 |" in text
     assert "1 of 1" in text
