@@ -230,15 +230,28 @@ def _moved(spectra: np.ndarray, bins: int) -> np.ndarray:
 
 
 def response(at: np.ndarray, frontend: Frontend) -> np.ndarray:
-    """Return the energy that sinusoids at fractional bins leave in each bin."""
-    octave = frontend.bins_per_octave
+    """Return the energy that sinusoids at fractional bins leave in each bin.
+
+    Args:
+        at: bins of the sinusoids, of any shape.
+        frontend: parameters of the features.
+
+    Returns:
+        Float array (*at.shape, n_bins), of energies up to 1.
+    """
+    octave, bins = frontend.bins_per_octave, frontend.n_bins
     quality = 1 / (2 ** (1 / octave) - 1)
-    x = (2 ** ((at[..., None] - np.arange(frontend.n_bins)) / octave) - 1) * quality
-    # The transform of a Hann window.
-    x = np.clip(x, -3.0, 3.0)
-    near = np.abs(np.abs(x) - 1) < 1e-6
-    shape = np.where(near, 0.5, np.sinc(x) / np.where(near, 1.0, 1 - x**2))
-    return shape**2
+    # The transform of a Hann window has nearly all of its energy within three widths.
+    # What is beyond the lowest or the highest bin goes into one more at either end.
+    below, above = (octave * np.log2(1 + side / quality) for side in (-3, 3))
+    first = np.ceil(at - above).astype(int)
+    near = first[..., None] + np.arange(int(above - below) + 1)
+    x = np.clip((2 ** ((at[..., None] - near) / octave) - 1) * quality, -3.0, 3.0)
+    half = np.abs(np.abs(x) - 1) < 1e-6
+    shape = np.where(half, 0.5, np.sinc(x) / np.where(half, 1.0, 1 - x**2))
+    energies = np.zeros((*at.shape, bins + 2))
+    np.put_along_axis(energies, np.clip(near, -1, bins) + 1, shape**2, axis=-1)
+    return energies[..., 1:-1]
 
 
 def _drums(

@@ -18,6 +18,22 @@ def test_a_sinusoid_leaves_what_the_transform_leaves(place):
     np.testing.assert_allclose(drawn / drawn.max(), middle / middle.max(), atol=0.05)
 
 
+@pytest.mark.parametrize("octave", [12, 36])
+def test_a_response_is_the_transform_of_a_hann_window(octave, rng):
+    frontend = Frontend(n_bins=7 * octave, bins_per_octave=octave, pool=5)
+    at = np.array([*rng.uniform(-9, frontend.n_bins + 9, 20), 0.0, 40.0])
+    quality = 1 / (2 ** (1 / octave) - 1)
+    window = np.hanning(4097)
+    times = np.linspace(-0.5, 0.5, 4097)
+    for place, found in zip(at, players.response(at, frontend), strict=True):
+        for number in range(frontend.n_bins):
+            # Cycles within the window that the sinusoid is away from the bin.
+            away = (2 ** ((place - number) / octave) - 1) * quality
+            part = window @ np.cos(2 * np.pi * away * times) / window.sum()
+            expected = part**2 if abs(away) < 3 else 0
+            assert found[number] == pytest.approx(expected, abs=1e-5)
+
+
 def test_a_singer_changes_the_vowel_from_note_to_note(monkeypatch):
     # The same pitch again and again; what differs is the sound of each note.
     tune = performance([57] * 40, length=1.0)
