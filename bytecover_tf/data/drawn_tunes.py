@@ -2,7 +2,7 @@
 
 The package has rendered features of the test works, and the scores of all others. From
 these their versions are drawn with their notes (`synth.drawing`), on all cores, into a
-folder of the user's cache. That takes half a minute, and a tenth of the room in the
+folder of the user's cache. That takes half a minute, and a fiftieth of the room in the
 package that drawn features would take.
 """
 
