@@ -138,7 +138,8 @@ def test_pitch_classes_are_the_same_in_every_key(salience, rng):
     f_t = np.asarray(model(features)["f_t"])
     for shift in (0, 1, 7):
         turned = model.pool(model.backbone(np.roll(read, shift, axis=1)))
-        np.testing.assert_allclose(turned, f_t, rtol=1e-3, atol=1e-6)
+        # Processors sum in different orders, and the largest values are about 1.
+        np.testing.assert_allclose(turned, f_t, rtol=1e-3, atol=1e-5)
 
 
 def test_pitch_classes_are_kept_with_the_encoder(tmp_path, rng):
@@ -157,7 +158,8 @@ def test_registers_are_what_the_backbone_reads(tmp_path, rng):
     f_t = np.asarray(model(features)["f_t"])
     for shift in (0, 5):
         turned = model.pool(model.backbone(np.roll(read, shift, axis=1)))
-        np.testing.assert_allclose(turned, f_t, rtol=1e-3, atol=1e-6)
+        # Processors sum in different orders, and the largest values are about 1.
+        np.testing.assert_allclose(turned, f_t, rtol=1e-3, atol=1e-5)
     model.save(tmp_path / "encoder.keras")
     copy = keras.saving.load_model(tmp_path / "encoder.keras")
     np.testing.assert_array_equal(copy(features)["f_t"], f_t)
