@@ -38,6 +38,7 @@ from bytecover_tf.stores.feature_store import FeatureStore
 from export import DEFAULT_FORMATS, INPUTS, parity
 from export.companions import LICENCE, write_companions, write_sums
 from export.graphs import Graphs
+from export.notes import add_notes
 from export.variants import VariantWriter, new_folder, origin, write_manifest
 
 _READS = {
@@ -123,6 +124,7 @@ def export(
                 lambda: _calibration(frontend),
                 kernels if shipped else (),
             )
+            add_notes(writer.files, beside, model, frontend, cases, report)
             _add_map(writer.files, beside, original, report)
         if "tflite" in formats:
             writer.lite(tuple(inputs), precisions)

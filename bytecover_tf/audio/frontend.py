@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -25,10 +25,25 @@ from bytecover_tf.errors import AudioError, ConfigError, FrontendMismatch
 from bytecover_tf.files import JsonObject
 
 if TYPE_CHECKING:
-    from bytecover_tf.audio.hearing import Hearing
+    from bytecover_tf.audio.hearing import Heard, Hearing
 
 # A waveform is processed in blocks of this many samples, as a decoded file is.
 _BLOCK = 2**16
+
+
+class Sound(NamedTuple):
+    """What one pass over a recording yields.
+
+    Attributes:
+        features: float32 (n_bins, T).
+        chroma: uint8 (12 * parts, n).
+        heard: the notes, for an encoder that reads them beside these features; None if
+            no network heard them, or if it read another transform than they are of.
+    """
+
+    features: np.ndarray
+    chroma: np.ndarray
+    heard: Heard | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +212,7 @@ class Frontend(Transform):
             ConfigError: `bins_per_octave` is not a multiple of 12, or `hearing` needs
                 another sample rate or hop.
         """
-        return self._features_with_chroma(self._blocks(samples, name), name, hearing)
+        return self._sound(self._blocks(samples, name), name, hearing)[:2]
 
     def extract(self, path: str | Path, allow_truncated: bool = False) -> np.ndarray:
         """Return the features of an audio file of any length in bounded memory.
@@ -224,10 +239,9 @@ class Frontend(Transform):
         """Return the features and the chroma of an audio file in one pass over it.
 
         Args:
-            path: any file that `load_audio` reads.
-            hearing: the network that hears the notes; None for chroma of
-                the transform alone.
-            allow_truncated: as of `load_audio`.
+            path: as `extract_sound` takes it.
+            hearing: likewise.
+            allow_truncated: likewise.
 
         Returns:
             As `features_with_chroma`.
@@ -236,8 +250,28 @@ class Frontend(Transform):
             AudioError: as `extract`.
             ConfigError: as `features_with_chroma`.
         """
+        return self.extract_sound(path, hearing, allow_truncated)[:2]
+
+    def extract_sound(
+        self,
+        path: str | Path,
+        hearing: Hearing | None = None,
+        allow_truncated: bool = False,
+    ) -> Sound:
+        """Return what `extract_with_chroma` does and what was heard for it.
+
+        Args:
+            path: any file that `load_audio` reads.
+            hearing: the network that hears the notes; None for chroma of
+                the transform alone.
+            allow_truncated: as of `load_audio`.
+
+        Raises:
+            AudioError: as `extract`.
+            ConfigError: as `features_with_chroma`.
+        """
         blocks = iter_audio(path, self.sample_rate, allow_truncated)
-        return self._features_with_chroma(blocks, str(path), hearing)
+        return self._sound(blocks, str(path), hearing)
 
     def from_cqt(
         self, magnitudes: np.ndarray, source_pool: int = 1, name: str = "CQT"
@@ -272,32 +306,38 @@ class Frontend(Transform):
         return (samples[i : i + _BLOCK] for i in range(0, len(samples), _BLOCK))
 
     def _features(self, blocks: Iterator[np.ndarray], name: str) -> np.ndarray:
-        (pooled,) = _averages(blocks, self._average)
+        (pooled,) = _averages(blocks, self.average)
         return self._normalize(pooled, name)
 
-    def _features_with_chroma(
+    def _sound(
         self, blocks: Iterator[np.ndarray], name: str, hearing: Hearing | None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> Sound:
         size = chroma.frames_per_chroma(self)
         if hearing is None:
-            folded = Average(self._transform, size)
+            folded = Average(self.transform, size)
         else:
             hearing.check_rate(self)
             folded = hearing.average
-        pooled, means = _averages(blocks, self._average, folded)
+        pooled, means = _averages(blocks, self.average, folded)
         features = self._normalize(pooled, name)
         if hearing is None:
-            return features, chroma.chroma_of_cqt(means, size, self, name)
-        return features, hearing.chroma(means)
+            return Sound(features, chroma.chroma_of_cqt(means, size, self, name))
+        notes = hearing.hear(means)
+        folded_notes = hearing.chroma(means, notes)
+        is_same = folded == self.average
+        heard = hearing.for_encoder(means, notes) if is_same else None
+        return Sound(features, folded_notes, heard)
 
     @property
-    def _transform(self) -> Transform:
+    def transform(self) -> Transform:
+        """The parameters of the transform alone."""
         names = [field.name for field in dataclasses.fields(Transform)]
         return Transform(**{name: getattr(self, name) for name in names})
 
     @property
-    def _average(self) -> Average:
-        return Average(self._transform, self.pool, self.estimated)
+    def average(self) -> Average:
+        """The average that a `StreamedTransform` computes for the features."""
+        return Average(self.transform, self.pool, self.estimated)
 
     def _normalize(self, pooled: np.ndarray, name: str) -> np.ndarray:
         if pooled.shape[1] == 0:

@@ -47,6 +47,24 @@ _CHUNK = 1024
 _CONTEXT = 64
 
 
+BLOCK = 4
+"""How many frames of the transform become one of the notes that encoders read."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was heard in a recording, for an encoder that reads notes.
+
+    Attributes:
+        notes: float32 (3, 84, ceil(frames / 4)): of each four frames of the transform,
+            how likely a semitone sounds, begins, and is the melody.
+        network: SHA-256 of the network that heard them.
+    """
+
+    notes: np.ndarray
+    network: str
+
+
 @dataclass(frozen=True)
 class Hearing:
     """A network that hears notes.
@@ -150,34 +168,74 @@ class Hearing:
             begins, and is the melody, 0 to 1.
         """
         frames = magnitudes.shape[1] // 2 * 2
-        mean = magnitudes.mean(dtype=np.float64) if magnitudes.size else 0
-        session = self._network.session
+        mean = _mean(magnitudes)
         heard = np.empty((3, 84, frames // 2), np.float32)
         for start in range(0, frames, _CHUNK):
             before = max(start - _CONTEXT, 0)
             end = min(start + _CHUNK, frames)
             # Hours take much memory, and so are not copied as a whole.
-            chunk = magnitudes[None, :, before : min(end + _CONTEXT, frames)]
-            relative = chunk / np.float32(mean or 1)
-            (some,) = session.run(None, {"magnitudes": relative})
+            some = self._run(magnitudes[:, before : min(end + _CONTEXT, frames)] / mean)
             lead = (start - before) // 2
             length = (end - start) // 2
-            heard[:, :, start // 2 : end // 2] = some[0, :, :, lead : lead + length]
+            heard[:, :, start // 2 : end // 2] = some[:, :, lead : lead + length]
         return heard
 
-    def chroma(self, magnitudes: np.ndarray) -> np.ndarray:
+    def for_encoder(self, magnitudes: np.ndarray, notes: np.ndarray) -> Heard:
+        """Return what was heard as an encoder reads it, with silence up to its end.
+
+        Args:
+            magnitudes: as `hear` takes them.
+            notes: what `hear` returned of them.
+        """
+        found = in_blocks(notes)
+        missing = -magnitudes.shape[1] % BLOCK
+        if missing:
+            # The end sounds another way where the recording does not stop with it.
+            whole = magnitudes.shape[1] // BLOCK
+            kept = max(whole - _CONTEXT // BLOCK, 0)
+            first = max(kept - _CONTEXT // BLOCK, 0)
+            end = magnitudes[:, first * BLOCK :] / _mean(magnitudes)
+            ended = in_blocks(self._run(np.pad(end, ((0, 0), (0, missing)))))
+            found = np.concatenate(
+                [found[..., :kept], ended[..., kept - first :]], axis=-1
+            )
+        return Heard(found, self._network.checksum)
+
+    def _run(self, relative: np.ndarray) -> np.ndarray:
+        """Return what is heard in amplitudes relative to the recording's mean."""
+        (heard,) = self._network.session.run(None, {"magnitudes": relative[None]})
+        return heard[0]
+
+    def chroma(
+        self, magnitudes: np.ndarray, notes: np.ndarray | None = None
+    ) -> np.ndarray:
         """Return the chroma of the heard notes, followed by that of the transform.
 
         Args:
             magnitudes: as `hear` takes them.
+            notes: what `hear` returned of them, if it is known.
 
         Returns:
             uint8 (12 * HEARD_PARTS, n).
         """
-        heard = chroma_of_notes(self.hear(magnitudes))
+        heard = chroma_of_notes(self.hear(magnitudes) if notes is None else notes)
         plain = chroma_of_cqt(magnitudes, self.pool, self.transform)
         frames = min(heard.shape[1], plain.shape[1])
         return np.concatenate([heard[:, :frames], plain[:, :frames]])
+
+
+def in_blocks(notes: np.ndarray) -> np.ndarray:
+    """Return the means of each two frames of notes (..., n): (..., n // 2)."""
+    end = notes.shape[-1] // 2 * 2
+    means = notes[..., 0:end:2] + notes[..., 1:end:2]
+    means /= 2
+    return means
+
+
+def _mean(magnitudes: np.ndarray) -> np.float32:
+    """Return the mean of a recording, or 1 for silence."""
+    mean = magnitudes.mean(dtype=np.float64) if magnitudes.size else 0
+    return np.float32(mean or 1)
 
 
 DEFAULT_HEARING = Hearing()
@@ -207,6 +265,7 @@ def hearing_for(transform: Transform, paths: Iterable[str]) -> Hearing | None:
 
 @dataclass(frozen=True)
 class _Network:
+    checksum: str
     session: onnxruntime.InferenceSession
     transform: Transform
     pool: int
@@ -219,7 +278,7 @@ def _opened(hearing: Hearing, _expected: str, _stamp: tuple[int, ...]) -> _Netwo
 
     path = hearing.path
     content = Path(path).read_bytes()
-    hearing._checked(content)
+    checksum = hearing._checked(content)
     options = onnxruntime.SessionOptions()
     # Files are read in parallel already.
     options.intra_op_num_threads = 1
@@ -234,7 +293,7 @@ def _opened(hearing: Hearing, _expected: str, _stamp: tuple[int, ...]) -> _Netwo
         frontend = facts["frontend"]
         names = [field.name for field in fields(Transform)]
         transform = Transform(**{name: frontend[name] for name in names})
-        return _Network(session, transform, frontend["pool"])
+        return _Network(checksum, session, transform, frontend["pool"])
     except Exception as error:  # ONNX Runtime's classes share no root of their own
         raise EncoderError(
             f"{path}: not a network that hears notes ({error})"

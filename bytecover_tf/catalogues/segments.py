@@ -113,7 +113,7 @@ def embed_rows(
     Args:
         encoder: makes the embeddings.
         recordings: N recordings.
-        extracted: features and chroma of each.
+        extracted: what was read of each, with features and chroma.
         segmenting: which windows to embed, beside those of long recordings.
 
     Returns:
@@ -121,7 +121,7 @@ def embed_rows(
     """
     seconds = encoder.frontend.seconds_per_frame
     parts: list[tuple[Recording, int, int, int, np.ndarray | None]] = []
-    arrays = []
+    arrays, heard = [], []
     for recording, content in zip(recordings, extracted, strict=True):
         features, chroma = content.features, content.chroma
         assert features is not None
@@ -130,7 +130,10 @@ def embed_rows(
         for number, (start, end) in enumerate(spans):
             parts.append((recording, number, start, end, None if number else chroma))
             arrays.append(features[:, start:end])
-    vectors, errors = encoder.try_features(arrays, [part[0].path for part in parts])
+            # A window sounds another way than it does in the whole.
+            heard.append(None if number else content.heard)
+    names = [part[0].path for part in parts]
+    vectors, errors = encoder.try_features(arrays, names, heard)
     failed = {
         recording.path: errors[index]
         for index, (recording, number, *_) in enumerate(parts)

@@ -8,18 +8,21 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 
 from bytecover_tf.audio.decoding import check_waveform, load_audio
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.audio.hearing import DEFAULT_HEARING, Heard
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.encoders import probe
 from bytecover_tf.encoders.foreign_onnx import ForeignOnnxNetwork, description_of
+from bytecover_tf.encoders.hearing_network import HearingNetwork
 from bytecover_tf.encoders.pretrained import locate
 from bytecover_tf.encoders.runtimes import (
     MANIFEST,
+    NOTES,
     KerasNetwork,
     LiteNetwork,
     Network,
@@ -58,6 +61,18 @@ class Embedded(NamedTuple):
     errors: dict[int, str]
 
 
+class _Prepared(NamedTuple):
+    """What the network reads of a recording.
+
+    Attributes:
+        array: features (n_bins, T) or samples.
+        notes: those that were heard in it, if that is known and the network reads them.
+    """
+
+    array: np.ndarray
+    notes: np.ndarray | None = None
+
+
 class Encoder:
     """Turns recordings into embeddings.
 
@@ -88,6 +103,8 @@ class Encoder:
         self.errors: dict[int, str] = {}
         self._path: Path | None = None
         self._reads_samples = getattr(network, "source", "features") == "waveform"
+        # The checksum of the network that hears the notes that this one reads.
+        self._hearing = getattr(network, "hearing", "")
 
     def embed_audio(self, paths: Iterable[str | Path]) -> np.ndarray:
         """Return the vectors of `try_audio`, and keep its `errors`."""
@@ -98,10 +115,13 @@ class Encoder:
         return self._keep(self.try_waveforms(waveforms))
 
     def embed_features(
-        self, features: Iterable[np.ndarray], names: Sequence[str] | None = None
+        self,
+        features: Iterable[np.ndarray],
+        names: Sequence[str] | None = None,
+        heard: Sequence[Heard | None] | None = None,
     ) -> np.ndarray:
         """Return the vectors of `try_features`, and keep its `errors`."""
-        return self._keep(self.try_features(features, names))
+        return self._keep(self.try_features(features, names, heard))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Copy the encoder into a folder, which `load_encoder` then takes.
@@ -144,7 +164,10 @@ class Encoder:
         return self._embed(waveforms, prepare, lambda index, _: f"waveform {index}")
 
     def try_features(
-        self, features: Iterable[np.ndarray], names: Sequence[str] | None = None
+        self,
+        features: Iterable[np.ndarray],
+        names: Sequence[str] | None = None,
+        heard: Sequence[Heard | None] | None = None,
     ) -> Embedded:
         """Embed pooled features.
 
@@ -152,6 +175,8 @@ class Encoder:
             features: arrays (n_bins, T), any T from 1, as `Frontend.features`
                 returns them.
             names: what `errors` calls each; by default `features` and its number.
+            heard: what was heard in each. An encoder that reads notes of the same
+                network then need not hear them again; others take no notice.
 
         Raises:
             EncoderError: the encoder was exported from the waveform alone.
@@ -165,6 +190,10 @@ class Encoder:
             # They are pooled already; normalising them again changes nothing.
             lambda array, name: self.frontend.from_cqt(array, self.frontend.pool, name),
             lambda index, _: names[index] if names else f"features {index}",
+            [
+                each.notes if each and each.network == self._hearing else None
+                for each in heard or ()
+            ],
         )
 
     def _extract(self, path: str | Path, _name: str) -> np.ndarray:
@@ -185,18 +214,21 @@ class Encoder:
         inputs: Iterable[T],
         prepare: Callable[[T, str], np.ndarray],
         name: Callable[[int, T], str],
+        notes: Sequence[np.ndarray | None] = (),
     ) -> Embedded:
         """Embed the array that `prepare` makes of each input and its name."""
         errors: dict[int, str] = {}
         names: dict[int, str] = {}
 
-        def attempt(item: tuple[int, T]) -> np.ndarray | None:
-            names[item[0]] = name(*item)
+        def attempt(item: tuple[int, T]) -> _Prepared | None:
+            index, given = item
+            names[index] = name(index, given)
             try:
-                return prepare(item[1], names[item[0]])
+                array = prepare(given, names[index])
             except Exception as error:  # one bad input must not stop a batch
-                errors[item[0]] = explain(error, names[item[0]])
+                errors[index] = explain(error, names[index])
                 return None
+            return _Prepared(array, notes[index] if notes else None)
 
         rest = enumerate(inputs)
         parts = [np.empty((0, self.dim), np.float32)]
@@ -209,7 +241,7 @@ class Encoder:
                         errors[index] = f"{names[index]}: its embedding is not finite"
         return Embedded(np.concatenate(parts), dict(sorted(errors.items())))
 
-    def _embed_prepared(self, prepared: Sequence[np.ndarray | None]) -> np.ndarray:
+    def _embed_prepared(self, prepared: Sequence[_Prepared | None]) -> np.ndarray:
         """Return the embeddings of features or samples, and NaN where there are none.
 
         That of a recording that is too long to be one work is the mean of its parts'.
@@ -217,17 +249,17 @@ class Encoder:
         Only equal lengths share a batch: padding would change the statistics of
         instance normalisation, and with them the embedding.
         """
-        by_length: dict[int, list[tuple[int, np.ndarray]]] = defaultdict(list)
-        for index, array in enumerate(prepared):
-            if array is not None:
-                by_length[array.shape[-1]].append((index, array))
+        alike: dict[tuple[int, bool], list[int]] = defaultdict(list)
+        for index, item in enumerate(prepared):
+            if item is not None:
+                alike[item.array.shape[-1], item.notes is None].append(index)
         embeddings = np.full((len(prepared), self.dim), np.nan, np.float32)
-        for length, group in by_length.items():
-            indices, arrays = map(list, zip(*group, strict=True))
+        for (length, _), indices in alike.items():
+            group = [item for index in indices if (item := prepared[index])]
             if length > self._size(_LONGEST_WORK):
-                embeddings[indices] = [self._embed_parts(array) for array in arrays]
+                embeddings[indices] = [self._embed_parts(item.array) for item in group]
             else:
-                embeddings[indices] = self._embed_alike(arrays)
+                embeddings[indices] = self._embed_alike(group)
         return embeddings
 
     def _size(self, seconds: float) -> int:
@@ -245,29 +277,31 @@ class Encoder:
         if not self._reads_samples:
             # As features of recordings are.
             parts = [part / (part.max() or 1) for part in parts]
-        return _unit_norm(np.nansum(self._embed_alike(parts), axis=0, keepdims=True))[0]
+        vectors = self._embed_alike([_Prepared(part) for part in parts])
+        return _unit_norm(np.nansum(vectors, axis=0, keepdims=True))[0]
 
-    def _embed_alike(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the embeddings of features or samples of one length."""
-        frames = arrays[0].shape[-1]
+    def _embed_alike(self, items: Sequence[_Prepared]) -> np.ndarray:
+        """Return the embeddings of recordings of one length.
+
+        Args:
+            items: with notes or without, all alike.
+        """
+        frames = items[0].array.shape[-1]
         if self._reads_samples:
             frames //= self.frontend.pool * self.frontend.hop_length
         size = max(_BATCH_FRAMES // max(frames, 1), 1)
-        batches = [
-            arrays[first : first + size] for first in range(0, len(arrays), size)
-        ]
-        return np.concatenate(
-            [
-                _unit_norm(
-                    self._network(
-                        np.stack(batch)
-                        if self._reads_samples
-                        else np.stack(batch)[..., np.newaxis]
-                    )
-                )
-                for batch in batches
-            ]
-        )
+        batches = [items[first : first + size] for first in range(0, len(items), size)]
+        return np.concatenate([_unit_norm(self._run(batch)) for batch in batches])
+
+    def _run(self, items: Sequence[_Prepared]) -> np.ndarray:
+        """Return f_c (batch, dim)."""
+        arrays, notes = zip(*items, strict=True)
+        batch = np.stack(arrays)
+        if not self._reads_samples:
+            batch = batch[..., np.newaxis]
+        if notes[0] is None:
+            return self._network(batch)
+        return cast(HearingNetwork, self._network)(batch, np.stack(notes))
 
 
 def _unit_norm(vectors: np.ndarray) -> np.ndarray:
@@ -336,6 +370,8 @@ def _from_folder(
         usable = [item for item in facts["files"] if _is_usable(path / item["path"])]
         chosen = min(usable, key=_preference, default=None)
         expected = chosen and chosen["sha256"]
+        notes = (chosen or {}).get(NOTES)
+        tensor, hearing = (notes["tensor"], notes["hearing"]) if notes else ("", "")
     except (EncoderError, KeyError, TypeError, ValueError, ConfigError) as error:
         raise EncoderError(f"{manifest}: not a manifest of export ({error})") from None
     if chosen is None:
@@ -354,7 +390,12 @@ def _from_folder(
     if file.suffix != ".onnx":
         saved = SavedModelNetwork(file.parent, frontend, source)
         return _checked(saved, info, chosen, file.parent)
-    network = OnnxNetwork(file, providers, threads)
+    network: OnnxNetwork
+    is_heard = hearing and hearing == DEFAULT_HEARING.checksum
+    if is_heard and frontend.average == DEFAULT_HEARING.average:
+        network = HearingNetwork(file, tensor, DEFAULT_HEARING, providers, threads)
+    else:
+        network = OnnxNetwork(file, providers, threads)
     if network.info.get("encoder_sha256") != info["encoder_sha256"]:
         raise EncoderError(f"{file}: was made from another encoder than {manifest}")
     return _checked(network, info, chosen, file)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.encoders.model_file import load_hearing_model
 from bytecover_tf.encoders.pretrained import WEIGHTS
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.layers.semitones import BINS_PER_SEMITONE
 from bytecover_tf.models.bytecover import PARTS, ByteCover
+from bytecover_tf.models.ensemble import Ensemble
 from bytecover_tf.models.heard_notes import FRAMES
 from bytecover_tf.models.note_network import NoteNetwork
 
@@ -33,6 +36,27 @@ def take_hearing(model: ByteCover) -> None:
             "the network that comes with the package"
         )
     model.heard.network.set_weights(hearing.get_weights())
+
+
+def hears_as_the_package(model: ByteCover | Ensemble) -> bool:
+    """Return whether one network of an encoder reads notes, by the package's ears.
+
+    Weights that were rounded to float16 count as the same.
+
+    Args:
+        model: the encoder.
+    """
+    members = model.members if isinstance(model, Ensemble) else [model]
+    heard = [one.heard for one in members if one.heard is not None]
+    if len(heard) != 1:
+        return False
+    ears, package = (
+        network.get_weights() for network in (heard[0].network, _package_ears())
+    )
+    return len(ears) == len(package) and all(
+        one.shape == other.shape and np.allclose(one, other, rtol=1e-3, atol=1e-6)
+        for one, other in zip(ears, package, strict=True)
+    )
 
 
 def reading_notes(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +26,9 @@ METADATA = "bytecover"
 _GPU = Path("/dev/nvidiactl")
 # The file in which a bundle of exported encoders describes itself.
 MANIFEST = "manifest.json"
+# The entry of an ONNX file in it that says where in the graph heard notes are, and by
+# which network: `tensor` and `hearing`, its SHA-256.
+NOTES = "notes"
 
 
 class Network(Protocol):
@@ -80,13 +83,16 @@ class OnnxNetwork:
             Runtime lacks a provider.
     """
 
+    # What the graph reads beside its source.
+    _further: tuple[str, ...] = ()
+
     def __init__(
         self,
         path: str | Path,
         providers: Sequence[str] | None = None,
         threads: int | None = None,
     ) -> None:
-        self._session = onnx_session(path, providers, threads)
+        self._session = onnx_session(path, providers, threads, self._graph(path))
         self.info = self._read_info(path)
         try:
             self.frontend = Frontend.from_dict(self.info["frontend"])
@@ -94,12 +100,16 @@ class OnnxNetwork:
         except (KeyError, TypeError, ConfigError) as error:
             raise EncoderError(f"{path}: damaged metadata ({error})") from None
 
+    def _graph(self, path: str | Path) -> str | bytes:
+        """Return what to open: the file, or other content in its place."""
+        return str(path)
+
     def _read_info(self, path: str | Path) -> JsonObject:
         metadata = self._session.get_modelmeta().custom_metadata_map
         if METADATA not in metadata:
             raise EncoderError(f"{path}: not exported by this package")
         names = [item.name for item in self._session.get_inputs()]
-        if names not in (["features"], ["waveform"]):
+        if names not in (["features", *self._further], ["waveform"]):
             raise EncoderError(
                 f"{path}: its input is {', '.join(names)}; expected a graph from "
                 "features or waveform"
@@ -114,17 +124,24 @@ class OnnxNetwork:
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Return f_c (batch, dim) of what the graph reads."""
-        # With IO binding, a GPU copies only the input and the embedding.
-        binding = self._session.io_binding()
         values = features[..., 0] if self.source == "features" else features
-        binding.bind_cpu_input(self.source, np.ascontiguousarray(values, np.float32))
+        return self._run({self.source: np.ascontiguousarray(values, np.float32)})
+
+    def _run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        # With IO binding, a GPU copies only the inputs and the embedding.
+        binding = self._session.io_binding()
+        for name, values in inputs.items():
+            binding.bind_cpu_input(name, values)
         binding.bind_output("embedding")
         self._session.run_with_iobinding(binding)
         return binding.copy_outputs_to_cpu()[0]
 
 
 def onnx_session(
-    path: str | Path, providers: Sequence[str] | None, threads: int | None
+    path: str | Path,
+    providers: Sequence[str] | None,
+    threads: int | None,
+    graph: str | bytes = "",
 ) -> Any:
     """Return a session of ONNX Runtime.
 
@@ -132,6 +149,7 @@ def onnx_session(
         path: an ONNX file.
         providers: as of `OnnxNetwork`.
         threads: as of `OnnxNetwork`.
+        graph: another file or content that is to be run in its place.
 
     Raises:
         EncoderError: as of `OnnxNetwork`.
@@ -154,7 +172,9 @@ def onnx_session(
     # Without a GPU the runtime falls back to the CPU, which needs no warning.
     onnxruntime.set_default_logger_severity(4)
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=chosen)
+        session = onnxruntime.InferenceSession(
+            graph or str(path), options, providers=chosen
+        )
     except Exception as error:  # its classes share no root of their own
         raise EncoderError(f"{path}: cannot be loaded ({error})") from None
     finally:

@@ -18,7 +18,7 @@ import numpy as np
 
 from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.audio.hearing import Hearing
+from bytecover_tf.audio.hearing import Heard, Hearing
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Hit, Recording
 from bytecover_tf.catalogues.segments import windows_of
@@ -63,6 +63,7 @@ class Query:
         chroma: uint8 (12 * parts, n).
         content: SHA-256 of its file, if there is one.
         artist: as the tags of its file name it; empty if they do not.
+        heard: the notes in it, for an encoder that reads them.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Query:
     chroma: np.ndarray
     content: str = ""
     artist: str = ""
+    heard: Heard | None = None
 
     @classmethod
     def read(
@@ -96,7 +98,7 @@ class Query:
         assert read.features is not None
         assert read.chroma is not None
         artist = read_tags(path).artist
-        return cls(str(path), read.features, read.chroma, read.key, artist)
+        return cls(str(path), read.features, read.chroma, read.key, artist, read.heard)
 
     @classmethod
     def of_samples(
@@ -424,6 +426,7 @@ def embed(encoder: Encoder, query: Query) -> np.ndarray:
     vectors, errors = encoder.try_features(
         [query.features[:, start:end] for start, end in spans],
         [query.name] * len(spans),
+        [query.heard, *[None] * (len(spans) - 1)],
     )
     if 0 in errors:
         raise AudioError(errors[0])

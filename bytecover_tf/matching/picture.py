@@ -82,7 +82,8 @@ def read_with_picture(
     features = frontend.from_cqt(read.features, fine.pool, path)
     pictured = Pictured(Path(path).name, read.features, fine, read.chroma)
     artist = read_tags(path).artist
-    return Query(path, features, read.chroma, read.key, artist), pictured
+    query = Query(path, features, read.chroma, read.key, artist, read.heard)
+    return query, pictured
 
 
 def plot_comparison(

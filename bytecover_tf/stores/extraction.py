@@ -11,7 +11,7 @@ import numpy as np
 
 from bytecover_tf.audio import chroma
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.audio.hearing import Hearing
+from bytecover_tf.audio.hearing import Heard, Hearing
 from bytecover_tf.errors import AudioError, StoreError, explain
 from bytecover_tf.files import content_hash, is_unchanged, modified_ns
 from bytecover_tf.progress import progress_bar
@@ -50,6 +50,7 @@ class Extracted:
         mtime_ns: when it was last changed, by `modified_ns`.
         features: (n_bins, T), or None if this content was known already.
         chroma: uint8 (12 * parts, n), or None if it was not asked for.
+        heard: as of `Sound`.
     """
 
     key: str
@@ -57,6 +58,7 @@ class Extracted:
     mtime_ns: int
     features: np.ndarray | None
     chroma: np.ndarray | None = None
+    heard: Heard | None = None
 
 
 def extract_features(
@@ -186,15 +188,18 @@ class Reader:
             key = content_hash(path)
         except OSError as error:
             raise AudioError(f"{path}: cannot be read: {error.strerror}") from error
-        features, folded = None, None
+        features, folded, heard = None, None, None
         if key not in self.known:
-            features, folded = self._transform(path)
+            features, folded, heard = self._transform(path)
         if folded is not None and not folded.shape[1]:
             raise AudioError(f"{path}: shorter than one frame of chroma")
-        return Extracted(key, status.st_size, modified_ns(status), features, folded)
+        changed = modified_ns(status)
+        return Extracted(key, status.st_size, changed, features, folded, heard)
 
-    def _transform(self, path: str) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return features, and chroma if it is asked for."""
+    def _transform(
+        self, path: str
+    ) -> tuple[np.ndarray, np.ndarray | None, Heard | None]:
+        """Return features, and if it is asked for, chroma and what was heard."""
         source_pool = self.source_pool
         if path.endswith(".h5"):
             magnitudes, source_pool = read_published(path, self.frontend), 1
@@ -206,21 +211,19 @@ class Reader:
                     f"{path}: not a readable .npy array ({error})"
                 ) from None
         elif self.with_chroma:
-            return self.frontend.extract_with_chroma(
-                path, self.hearing, self.allow_truncated
-            )
+            return self.frontend.extract_sound(path, self.hearing, self.allow_truncated)
         else:
-            return self.frontend.extract(path, self.allow_truncated), None
+            return self.frontend.extract(path, self.allow_truncated), None, None
         features = self.frontend.from_cqt(magnitudes, source_pool, path)
         if not self.with_chroma:
-            return features, None
+            return features, None, None
         if self.hearing is not None:
             raise AudioError(
                 f"{path}: notes are heard in sound, not in a |CQT|; expected an audio "
                 "file, or a catalogue made with --hearing none"
             )
         folded = chroma.chroma_of_cqt(magnitudes, source_pool, self.frontend, path)
-        return features, folded
+        return features, folded, None
 
 
 def print_failures(report: ExtractionReport) -> None:

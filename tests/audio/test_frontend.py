@@ -221,3 +221,26 @@ def test_features_and_hearing_that_read_the_same_share_a_transform(music, monkey
     assert len(calls) == 1
     np.testing.assert_array_equal(features, apart[0])
     np.testing.assert_array_equal(folded, apart[1])
+
+
+def test_a_file_s_notes_are_for_encoders_of_the_same_transform(music, tmp_path):
+    path = tmp_path / "song.wav"
+    soundfile.write(path, music(8), 22050, subtype="FLOAT")
+    fine = Frontend(n_bins=252, bins_per_octave=36, pool=5, estimated=True)
+    features, folded, heard = fine.extract_sound(path, DEFAULT_HEARING)
+    np.testing.assert_array_equal(features, fine.extract(path))
+    # The features are the transform at another gain, which does not matter.
+    notes = DEFAULT_HEARING.hear(features)
+    expected = DEFAULT_HEARING.for_encoder(features, notes)
+    assert heard.network == expected.network
+    np.testing.assert_allclose(heard.notes, expected.notes, atol=1e-4)
+    found = fine.extract_with_chroma(path, DEFAULT_HEARING)
+    np.testing.assert_array_equal(found[0], features)
+    np.testing.assert_array_equal(found[1], folded)
+    assert fine.extract_sound(path).heard is None
+    for other in (
+        Frontend(pool=20),
+        dataclasses.replace(fine, pool=10),
+        Frontend(pool=5),
+    ):
+        assert other.extract_sound(path, DEFAULT_HEARING).heard is None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from bytecover_tf.audio import hearing
@@ -87,6 +88,24 @@ def test_loudness_does_not_matter(magnitudes):
 def test_a_last_odd_frame_is_dropped(magnitudes):
     assert DEFAULT_HEARING.hear(magnitudes[:, :41]).shape == (3, 84, 20)
     assert DEFAULT_HEARING.hear(magnitudes[:, :1]).shape == (3, 84, 0)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 126, 131, 300, 1601, 1602, 1603])
+def test_an_encoder_reads_notes_up_to_the_end(magnitudes, frames):
+    given = np.tile(magnitudes, 20)[:, :frames]
+    found = DEFAULT_HEARING.for_encoder(given, DEFAULT_HEARING.hear(given))
+    assert found.network == DEFAULT_HEARING.checksum
+    # Heard in one piece, with silence after it.
+    padded = np.pad(given / given.mean(), ((0, 0), (0, -frames % 4)))
+    session = onnxruntime.InferenceSession(
+        DEFAULT_HEARING.path, providers=["CPUExecutionProvider"]
+    )
+    (heard,) = session.run(None, {"magnitudes": padded[None].astype(np.float32)})
+    expected = heard[0].reshape(3, 84, -1, 2).mean(axis=-1)
+    assert found.notes.shape == expected.shape == (3, 84, -(-frames // 4))
+    assert found.notes.dtype == np.float32
+    np.testing.assert_allclose(found.notes, expected, atol=1e-5)
 
 
 @pytest.mark.filterwarnings("error")

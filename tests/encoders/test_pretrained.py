@@ -71,9 +71,12 @@ def test_both_of_its_forms_are_one_encoder(name, encoder, rng):
     bins = encoder.frontend.n_bins
     features = [rng.random((bins, n)).astype(np.float32) for n in (5, 150)]
     other = load_encoder(encoder_file(name))
-    np.testing.assert_allclose(
-        other.embed_features(features), encoder.embed_features(features), atol=1e-4
-    )
+    expected = other.embed_features(features)
+    graph = load_encoder(pretrained.WEIGHTS / name / "encoder_features.onnx")
+    np.testing.assert_allclose(graph.embed_features(features), expected, atol=1e-4)
+    # The weights that hear are rounded in the file and not in the network that is run.
+    cosines = (encoder.embed_features(features) * expected).sum(axis=1)
+    assert cosines.min() > 0.9999
     identity = Identity.of(encoder, name)
     assert identity == Identity.of(other, encoder_file(name))
     assert identity.encoder_path == name

@@ -1,0 +1,73 @@
+"""With the default encoder, commands hear each stretch of sound once."""
+
+import numpy as np
+import pytest
+from projection import Serial
+
+from bytecover_tf import load_encoder
+from bytecover_tf.audio.hearing import DEFAULT_HEARING
+from bytecover_tf.catalogues import Identity, indexing, open_catalogue
+from bytecover_tf.catalogues.indexing import index_files
+from bytecover_tf.data import tunes
+from bytecover_tf.encoders.encoder import Encoder
+from bytecover_tf.encoders.hearing_network import HearingNetwork
+from bytecover_tf.encoders.pretrained import WEIGHTS
+from bytecover_tf.encoders.runtimes import OnnxNetwork
+from bytecover_tf.matching.calibration import default_calibration
+from bytecover_tf.matching.identification import Query, compare, identify
+from bytecover_tf.matching.picture import read_with_picture
+
+pytest.importorskip("lancedb")
+
+FILES = [str(path) for path in tunes.audio_files()[:3]]
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return load_encoder("bytecover-base")
+
+
+@pytest.fixture(scope="module")
+def twice():
+    """The encoder as it is exported, which hears everything itself."""
+    path = WEIGHTS / "bytecover-base" / "encoder_features.onnx"
+    return Encoder(OnnxNetwork(path))
+
+
+@pytest.fixture(autouse=True)
+def deaf(monkeypatch, encoder):
+    def fail(*_):
+        raise AssertionError("it was heard once more")
+
+    monkeypatch.setattr(HearingNetwork, "_hear", fail)
+    monkeypatch.setattr(indexing, "ProcessMap", Serial)
+
+
+@pytest.fixture
+def catalogue(tmp_path, encoder):
+    identity = Identity.of(encoder, "bytecover-base")
+    with open_catalogue(tmp_path / "catalogue", identity, create=True) as made:
+        report = index_files(made, lambda: encoder, FILES)
+        assert (report.added, report.failed) == (3, {})
+        yield made
+
+
+def test_index(catalogue, twice):
+    rows = {row.recording.path: row for row in catalogue.rows()}
+    found = np.stack([rows[path].embedding for path in FILES])
+    cosines = (found * twice.embed_audio(FILES)).sum(axis=1)
+    assert cosines.min() > 0.9999
+    # Chroma is stored with fewer bits.
+    for path in FILES:
+        chroma = twice.frontend.extract_with_chroma(path, DEFAULT_HEARING)[1]
+        assert np.abs(rows[path].chroma.astype(int) - chroma).max() <= 8
+
+
+def test_identify_and_compare(catalogue, encoder):
+    (answer,) = identify(catalogue, encoder, FILES[:1], default_calibration())
+    assert not answer.error
+    assert answer.matches[0].recording.path == FILES[0]
+    frontend = encoder.frontend
+    query = Query.read(FILES[0], frontend, DEFAULT_HEARING)
+    pictured, _ = read_with_picture(FILES[1], frontend, DEFAULT_HEARING)
+    assert compare(query, pictured, encoder).recordings[0].path == FILES[1]
