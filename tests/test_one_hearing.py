@@ -5,7 +5,9 @@ import pytest
 from projection import Serial
 
 from bytecover_tf import load_encoder
+from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.audio.hearing import DEFAULT_HEARING
+from bytecover_tf.audio.windows import iter_windows
 from bytecover_tf.catalogues import Identity, indexing, open_catalogue
 from bytecover_tf.catalogues.indexing import index_files
 from bytecover_tf.data import tunes
@@ -16,6 +18,7 @@ from bytecover_tf.encoders.runtimes import OnnxNetwork
 from bytecover_tf.matching.calibration import default_calibration
 from bytecover_tf.matching.identification import Query, compare, identify
 from bytecover_tf.matching.picture import read_with_picture
+from bytecover_tf.matching.setlist import window_matches
 
 pytest.importorskip("lancedb")
 
@@ -71,3 +74,14 @@ def test_identify_and_compare(catalogue, encoder):
     query = Query.read(FILES[0], frontend, DEFAULT_HEARING)
     pictured, _ = read_with_picture(FILES[1], frontend, DEFAULT_HEARING)
     assert compare(query, pictured, encoder).recordings[0].path == FILES[1]
+
+
+def test_windows(catalogue, encoder):
+    samples = load_audio(FILES[1], encoder.frontend.sample_rate)
+    (window, *_) = iter_windows(
+        [samples], encoder.frontend, DEFAULT_HEARING, 10, 5, 200
+    )
+    matches = window_matches(
+        catalogue, encoder, window, default_calibration(), catalogue.count()
+    )
+    assert matches[0].recording.path == FILES[1]

@@ -18,7 +18,7 @@ from bytecover_tf.errors import AudioError
 
 if TYPE_CHECKING:
     from bytecover_tf.audio.frontend import Frontend
-    from bytecover_tf.audio.hearing import Hearing
+    from bytecover_tf.audio.hearing import Heard, Hearing
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,13 @@ class Window:
         first: its first frame of chroma, counted from the start of the recording.
         chroma: uint8 (12 * parts, n), of the window as if it were a recording.
         features: float32 (n_bins, T), likewise; None where the window is silent.
+        heard: the notes, likewise, as of `frontend.Sound`.
     """
 
     first: int
     chroma: np.ndarray
     features: np.ndarray | None
+    heard: Heard | None = None
 
     @property
     def end(self) -> int:
@@ -69,11 +71,12 @@ def iter_windows(
     """
     size = frames_per_chroma(frontend)
     if hearing is None:
-        folded = Average(frontend, size)
+        folded = Average(frontend.transform, size)
     else:
         hearing.check_rate(frontend)
         folded = hearing.average
-    averages = Average(frontend, frontend.pool), folded
+    # Features and hearing may read the same.
+    averages = list(dict.fromkeys([frontend.average, folded]))
     frame = size * frontend.hop_length  # of chroma, in samples
     step = math.lcm(frame, *(average.samples for average in averages))
     # Of a window and a hop, in steps; of a step, in frames of each average.
@@ -87,16 +90,17 @@ def iter_windows(
         parts = [
             means[:, : steps * width] for means, width in zip(held, widths, strict=True)
         ]
-        pooled, means = parts
+        pooled, means = parts[0], parts[-1]
         try:
             features = frontend.from_cqt(pooled, frontend.pool)
         except AudioError:
             features = None
+        place = first * step // frame
         if hearing is None:
-            chroma = chroma_of_cqt(means, size, frontend)
-        else:
-            chroma = hearing.chroma(means)
-        return Window(first * step // frame, chroma, features)
+            return Window(place, chroma_of_cqt(means, size, frontend), features)
+        notes = hearing.hear(means)
+        heard = hearing.for_encoder(means, notes) if len(averages) == 1 else None
+        return Window(place, hearing.chroma(means, notes), features, heard)
 
     for new in _averages(
         blocks, StreamedTransform(*averages, chunk_frames=chunk_frames)

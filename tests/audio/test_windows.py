@@ -3,6 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from bytecover_tf.audio import streaming
 from bytecover_tf.audio.chroma import HEARD_PARTS
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.audio.hearing import DEFAULT_HEARING
@@ -94,3 +95,38 @@ def test_another_rate_is_refused(music):
     other = Frontend(sample_rate=44100)
     with pytest.raises(ConfigError, match="heard at 22050"):
         list(iter_windows(blocks(music(5)), other, DEFAULT_HEARING, 10, 5))
+
+
+def test_windows_and_files_are_read_alike(music, monkeypatch):
+    fine = Frontend(n_bins=252, bins_per_octave=36, pool=5, estimated=True)
+    samples = music(12)
+    features, chroma = fine.features_with_chroma(samples, hearing=DEFAULT_HEARING)
+    # One transform serves features and hearing.
+    monkeypatch.setattr(streaming, "magnitudes", None)
+    calls = []
+    original = streaming.estimated_means
+    monkeypatch.setattr(
+        streaming,
+        "estimated_means",
+        lambda *arguments: calls.append(1) or original(*arguments),
+    )
+    (window,) = iter_windows(blocks(samples), fine, DEFAULT_HEARING, 60, 15)
+    assert len(calls) == 1
+    # The last frames do not fill one of chroma.
+    frames = window.features.shape[1]
+    assert frames == features.shape[1] // 4 * 4
+    np.testing.assert_array_equal(window.features, features[:, :frames])
+    expected = DEFAULT_HEARING.chroma(features[:, :frames])
+    assert window.chroma.shape == chroma.shape == expected.shape
+    assert np.abs(window.chroma.astype(int) - expected).max() <= 1
+    expected = DEFAULT_HEARING.for_encoder(
+        window.features, DEFAULT_HEARING.hear(window.features)
+    )
+    assert window.heard.network == expected.network
+    np.testing.assert_allclose(window.heard.notes, expected.notes, atol=1e-4)
+
+
+def test_windows_of_another_transform_have_no_notes(music):
+    for hearing in (None, DEFAULT_HEARING):
+        (window,) = iter_windows(blocks(music(4)), FRONTEND, hearing, 60, 15)
+        assert window.heard is None
