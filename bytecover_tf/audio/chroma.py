@@ -160,25 +160,52 @@ def chroma_of_notes(heard: np.ndarray) -> np.ndarray:
         uint8 array (12 * parts, n // 2). The largest value of a frame of a part is
         255, or 0 where nothing is heard.
     """
-    if heard.shape[2] < 2:
+    return chroma_of_note_means(note_means(heard))
+
+
+def note_means(heard: np.ndarray) -> np.ndarray:
+    """Return the mean of each two frames of heard notes, which make one of chroma.
+
+    Args:
+        heard: float32 (..., n).
+
+    Returns:
+        float32 (..., n // 2).
+    """
+    end = heard.shape[-1] // 2 * 2
+    means = heard[..., 0:end:2] + heard[..., 1:end:2]
+    means /= 2
+    return means
+
+
+def chroma_of_note_means(means: np.ndarray) -> np.ndarray:
+    """Do what `chroma_of_notes` does with what `note_means` returns.
+
+    Args:
+        means: float32 (3, 84, n).
+
+    Returns:
+        uint8 array (12 * parts, n).
+    """
+    frames = means.shape[2]
+    if not frames:
         return np.empty((PITCH_CLASSES * len(_HEARD), 0), np.uint8)
-    notes = dict(zip(HEARD, heard, strict=True))
+    notes = dict(zip(HEARD, means, strict=True))
     parts = []
     for name, lowest in _HEARD:
-        means = mean_blocks(notes[name][lowest:], 2)
-        octaves = np.pad(_beyond_median(means), ((lowest, 0), (0, 0))).reshape(
-            -1, PITCH_CLASSES, len(means[0])
-        )
+        bins = np.pad(notes[name][lowest:], ((lowest, 0), (0, 0)))
+        _beyond_median(bins[lowest:])
+        octaves = bins.reshape(-1, PITCH_CLASSES, frames)
         parts.append(_quantized(octaves.sum(axis=0)))
     return np.concatenate(parts)
 
 
 def _whitened(means: np.ndarray) -> np.ndarray:
+    """Whiten in place: of hours, each copy takes much memory."""
     if not means.any():
         return means
-    # In place where it can be: of hours, each copy takes much memory.
-    compressed = means / (_KNEE * means.mean())
-    return _beyond_median(np.log1p(compressed, out=compressed))
+    means /= _KNEE * means.mean()
+    return _beyond_median(np.log1p(means, out=means))
 
 
 def _beyond_median(bins: np.ndarray) -> np.ndarray:

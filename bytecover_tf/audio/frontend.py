@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 _BLOCK = 2**16
 
 
+LONGEST_WORK = 600.0
+"""A recording that lasts longer, in seconds, is taken to hold several works, as an
+album or a set does. It is embedded in parts."""
+
+
 class Sound(NamedTuple):
     """What one pass over a recording yields.
 
@@ -38,7 +43,8 @@ class Sound(NamedTuple):
         features: float32 (n_bins, T).
         chroma: uint8 (12 * parts, n).
         heard: the notes, for an encoder that reads them beside these features; None if
-            no network heard them, or if it read another transform than they are of.
+            no network heard them, if it read another transform than they are of, or
+            if the recording is longer than `LONGEST_WORK`.
     """
 
     features: np.ndarray
@@ -297,7 +303,38 @@ class Frontend(Transform):
                 f"{self.pool}; {source_pool} must divide it"
             )
         magnitudes = check_magnitudes(magnitudes, self.n_bins, name)
-        return self._normalize(mean_blocks(magnitudes, self.pool // source_pool), name)
+        return self._normalized(mean_blocks(magnitudes, self.pool // source_pool), name)
+
+    def check_pooled(self, pooled: np.ndarray, name: str) -> None:
+        """Refuse pooled frames that are no features, normalised or not.
+
+        Args:
+            pooled: (n_bins, T).
+            name: what an error message calls the recording.
+
+        Raises:
+            AudioError: none, not finite or silent.
+        """
+        if pooled.shape[1] == 0:
+            raise self._too_short(name)
+        peak = pooled.max()
+        if not np.isfinite(peak):
+            raise AudioError(f"{name}: its |CQT| is not finite (NaN or infinity)")
+        if not peak > 0:
+            raise AudioError(
+                f"{name}: silent between {self.fmin:.0f} Hz and the top bin"
+            )
+
+    def normalize(self, pooled: np.ndarray) -> None:
+        """Normalise pooled frames in place; those of hours take much memory.
+
+        Args:
+            pooled: float32 (n_bins, T), or (batch, n_bins, T), where each recording is
+                normalised by itself. Silence is left as it is.
+        """
+        if self.normalization == "max":
+            peak = pooled.max(axis=(-2, -1), keepdims=True)
+            pooled /= np.where(peak > 0, peak, 1)
 
     def _blocks(self, samples: np.ndarray, name: str) -> Iterator[np.ndarray]:
         samples = np.asarray(samples)
@@ -307,7 +344,7 @@ class Frontend(Transform):
 
     def _features(self, blocks: Iterator[np.ndarray], name: str) -> np.ndarray:
         (pooled,) = _averages(blocks, self.average)
-        return self._normalize(pooled, name)
+        return self._normalized(pooled, name)
 
     def _sound(
         self, blocks: Iterator[np.ndarray], name: str, hearing: Hearing | None
@@ -319,14 +356,24 @@ class Frontend(Transform):
             hearing.check_rate(self)
             folded = hearing.average
         pooled, means = _averages(blocks, self.average, folded)
-        features = self._normalize(pooled, name)
+        self.check_pooled(pooled, name)
+        heard = None
         if hearing is None:
-            return Sound(features, chroma.chroma_of_cqt(means, size, self, name))
-        notes = hearing.hear(means)
-        folded_notes = hearing.chroma(means, notes)
-        is_same = folded == self.average
-        heard = hearing.for_encoder(means, notes) if is_same else None
-        return Sound(features, folded_notes, heard)
+            parts = chroma.chroma_of_cqt(means, size, self, name)
+        else:
+            notes = hearing.hear_means(means)
+            parts = hearing.chroma(means, notes)
+            seconds = pooled.shape[1] * self.seconds_per_frame
+            if folded == self.average and seconds <= LONGEST_WORK:
+                heard = hearing.for_encoder(means, notes)
+        # In place, so not before: `means` may be the same array.
+        self.normalize(pooled)
+        return Sound(pooled, parts, heard)
+
+    def _normalized(self, pooled: np.ndarray, name: str) -> np.ndarray:
+        self.check_pooled(pooled, name)
+        self.normalize(pooled)
+        return pooled
 
     @property
     def transform(self) -> Transform:
@@ -338,20 +385,6 @@ class Frontend(Transform):
     def average(self) -> Average:
         """The average that a `StreamedTransform` computes for the features."""
         return Average(self.transform, self.pool, self.estimated)
-
-    def _normalize(self, pooled: np.ndarray, name: str) -> np.ndarray:
-        if pooled.shape[1] == 0:
-            raise self._too_short(name)
-        peak = pooled.max()
-        if not np.isfinite(peak):
-            raise AudioError(f"{name}: its |CQT| is not finite (NaN or infinity)")
-        if not peak > 0:
-            raise AudioError(
-                f"{name}: silent between {self.fmin:.0f} Hz and the top bin"
-            )
-        if self.normalization == "max":
-            pooled = pooled / peak
-        return pooled.astype(np.float32, copy=False)
 
 
 def _averages(

@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bytecover_tf.audio.chroma import (
+    HEARD,
     chroma_of_cqt,
-    chroma_of_notes,
+    chroma_of_note_means,
+    note_means,
     seconds_per_frame,
 )
 from bytecover_tf.audio.constant_q import Transform
@@ -41,8 +43,8 @@ METADATA = "bytecover-hearing"
 """The entry in a network's metadata that says what it reads."""
 
 # How many frames of the transform the network reads at once, and how many frames on
-# each side influence its output for one. Both are even because the network halves the
-# rate.
+# each side influence its output for one. Both are multiples of four: the network halves
+# the rate, and chroma halves it once more.
 _CHUNK = 1024
 _CONTEXT = 64
 
@@ -167,27 +169,29 @@ class Hearing:
             float32 (3, 84, frames // 2): how likely each semitone from C1 up sounds,
             begins, and is the melody, 0 to 1.
         """
-        frames = magnitudes.shape[1] // 2 * 2
-        mean = _mean(magnitudes)
-        heard = np.empty((3, 84, frames // 2), np.float32)
-        for start in range(0, frames, _CHUNK):
-            before = max(start - _CONTEXT, 0)
-            end = min(start + _CHUNK, frames)
-            # Hours take much memory, and so are not copied as a whole.
-            some = self._run(magnitudes[:, before : min(end + _CONTEXT, frames)] / mean)
-            lead = (start - before) // 2
-            length = (end - start) // 2
-            heard[:, :, start // 2 : end // 2] = some[:, :, lead : lead + length]
-        return heard
+        return _gathered(self._heard(magnitudes), magnitudes.shape[1] // 2)
+
+    def hear_means(self, magnitudes: np.ndarray) -> np.ndarray:
+        """Return the means of each two frames of what `hear` returns.
+
+        They are taken chunk by chunk: what is heard in hours takes much memory.
+
+        Args:
+            magnitudes: as `hear` takes them.
+
+        Returns:
+            float32 (3, 84, frames // 4).
+        """
+        means = map(note_means, self._heard(magnitudes))
+        return _gathered(means, magnitudes.shape[1] // BLOCK)
 
     def for_encoder(self, magnitudes: np.ndarray, notes: np.ndarray) -> Heard:
         """Return what was heard as an encoder reads it, with silence up to its end.
 
         Args:
             magnitudes: as `hear` takes them.
-            notes: what `hear` returned of them.
+            notes: what `hear_means` returned of them.
         """
-        found = in_blocks(notes)
         missing = -magnitudes.shape[1] % BLOCK
         if missing:
             # The end sounds another way where the recording does not stop with it.
@@ -195,11 +199,11 @@ class Hearing:
             kept = max(whole - _CONTEXT // BLOCK, 0)
             first = max(kept - _CONTEXT // BLOCK, 0)
             end = magnitudes[:, first * BLOCK :] / _mean(magnitudes)
-            ended = in_blocks(self._run(np.pad(end, ((0, 0), (0, missing)))))
-            found = np.concatenate(
-                [found[..., :kept], ended[..., kept - first :]], axis=-1
+            ended = note_means(self._run(np.pad(end, ((0, 0), (0, missing)))))
+            notes = np.concatenate(
+                [notes[..., :kept], ended[..., kept - first :]], axis=-1
             )
-        return Heard(found, self._network.checksum)
+        return Heard(notes, self._network.checksum)
 
     def _run(self, relative: np.ndarray) -> np.ndarray:
         """Return what is heard in amplitudes relative to the recording's mean."""
@@ -213,23 +217,41 @@ class Hearing:
 
         Args:
             magnitudes: as `hear` takes them.
-            notes: what `hear` returned of them, if it is known.
+            notes: what `hear_means` returned of them, if it is known.
 
         Returns:
             uint8 (12 * HEARD_PARTS, n).
         """
-        heard = chroma_of_notes(self.hear(magnitudes) if notes is None else notes)
+        if notes is None:
+            notes = self.hear_means(magnitudes)
+        heard = chroma_of_note_means(notes)
         plain = chroma_of_cqt(magnitudes, self.pool, self.transform)
         frames = min(heard.shape[1], plain.shape[1])
         return np.concatenate([heard[:, :frames], plain[:, :frames]])
 
+    def _heard(self, magnitudes: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield what `hear` returns, (3, 84, _CHUNK // 2) at a time."""
+        frames = magnitudes.shape[1] // 2 * 2
+        mean = _mean(magnitudes)
+        for start in range(0, frames, _CHUNK):
+            before = max(start - _CONTEXT, 0)
+            end = min(start + _CHUNK, frames)
+            # Hours take much memory, and so are not copied as a whole.
+            chunk = magnitudes[:, before : min(end + _CONTEXT, frames)]
+            some = self._run(np.divide(chunk, mean, order="C"))
+            lead = (start - before) // 2
+            yield some[:, :, lead : lead + (end - start) // 2]
 
-def in_blocks(notes: np.ndarray) -> np.ndarray:
-    """Return the means of each two frames of notes (..., n): (..., n // 2)."""
-    end = notes.shape[-1] // 2 * 2
-    means = notes[..., 0:end:2] + notes[..., 1:end:2]
-    means /= 2
-    return means
+
+def _gathered(parts: Iterable[np.ndarray], frames: int) -> np.ndarray:
+    """Return parts (3, 84, n) as one array of so many frames."""
+    gathered = np.empty((len(HEARD), 84, frames), np.float32)
+    first = 0
+    for part in parts:
+        end = first + part.shape[2]
+        gathered[:, :, first:end] = part
+        first = end
+    return gathered
 
 
 def _mean(magnitudes: np.ndarray) -> np.float32:

@@ -64,7 +64,7 @@ class StreamedTransform:
         self._context = hop * math.ceil(_CONTEXT_FRAMES * max(hops) / hop)
         self._held: list[np.ndarray] = []
         self._lead = 0  # samples held before the next frame to give out
-        self._means: list[list[np.ndarray]] = [[] for _ in averages]
+        self._means = [_no_frames(average) for average in averages]
 
     def add(self, samples: np.ndarray) -> None:
         """Take the next part of the signal: float32 (samples,)."""
@@ -81,12 +81,12 @@ class StreamedTransform:
         """Return the averages that are new since the last call, and forget them.
 
         Returns:
-            float32 (n_bins, n) for each of the averages; n may be 0.
+            float32 (n_bins, n) for each of the averages, its frames one after another
+            in memory; n may be 0.
         """
-        return tuple(
-            _joined(average.transform.n_bins, means)
-            for average, means in zip(self._averages, self._means, strict=True)
-        )
+        means = tuple(means.T for means in self._means)
+        self._means = [_no_frames(average) for average in self._averages]
+        return means
 
     def finish(self) -> tuple[np.ndarray, ...]:
         """Return the averages that were not taken, (n_bins, frames // size) for each.
@@ -109,25 +109,22 @@ class StreamedTransform:
                 if transform not in transformed:
                     transformed[transform] = magnitudes(signal, transform)
                 mean = mean_blocks(transformed[transform][:, first:], size)
-            means.append(mean[:, : length and length // average.samples])
+            new = mean[:, : length and length // average.samples].T
+            # In place: averages of hours would else be in memory twice.
+            first = len(means)
+            means.resize((first + len(new), means.shape[1]), refcheck=False)
+            means[first:] = new
 
 
-def _joined(bins: int, parts: list[np.ndarray]) -> np.ndarray:
-    """Join arrays (bins, n) along their columns, and forget each once it is copied.
-
-    Those of hours would else be in memory twice.
-    """
-    joined = np.empty((bins, sum(part.shape[1] for part in parts)), np.float32)
-    end = joined.shape[1]
-    while parts:
-        part = parts.pop()
-        joined[:, end - part.shape[1] : end] = part
-        end -= part.shape[1]
-    return joined
+def _no_frames(average: Average) -> np.ndarray:
+    """Return an array (frames, n_bins) that frames can be added to."""
+    return np.empty((0, average.transform.n_bins), np.float32)
 
 
 def mean_blocks(frames: np.ndarray, size: int) -> np.ndarray:
     """Average (bins, n) over blocks of `size` columns, dropping an incomplete tail."""
     count = frames.shape[1] // size
     blocks = frames[:, : count * size].reshape(frames.shape[0], count, size)
-    return blocks.mean(axis=2, dtype=np.float32)
+    # Row by row in memory, however `frames` is.
+    means = np.empty((len(frames), count), np.float32)
+    return blocks.mean(axis=2, dtype=np.float32, out=means)

@@ -98,7 +98,7 @@ def iter_windows(
         place = first * step // frame
         if hearing is None:
             return Window(place, chroma_of_cqt(means, size, frontend), features)
-        notes = hearing.hear(means)
+        notes = hearing.hear_means(means)
         heard = hearing.for_encoder(means, notes) if len(averages) == 1 else None
         return Window(place, hearing.chroma(means, notes), features, heard)
 

@@ -28,6 +28,8 @@ from bytecover_tf.stores.ray_cluster import map_on_cluster
 _LEAST_SOUND = 8
 # Recordings that are embedded and stored together: a killed run loses no more.
 _BATCH = 16
+# Or fewer, if their features take so many bytes: those of hours do.
+_BATCH_BYTES = 2**26
 # Recordings whose chroma is in memory at once.
 _READ_AT_ONCE = 500
 
@@ -175,13 +177,15 @@ class _Indexing:
         with progress_bar(total=len(todo), unit="file", desc="index") as bar:
             for path, result in self._read(todo, workers, ray) if todo else ():
                 bar.update()
+                # Not as soon as it is: after the last file no other process is left
+                # that needs memory.
+                if self._is_full:
+                    self._store()
                 if isinstance(result, str):
                     self._fail(path, result)
                 else:
                     self._take(path, result)
                 bar.set_postfix(failed=len(self.report.failed))
-                if len(self._new) >= _BATCH:
-                    self._store()
         self._store()
         self._remove_replaced()
         return self.report
@@ -337,6 +341,16 @@ class _Indexing:
             self._new[recording.id] = (recording, extracted)
         else:
             self._updated[recording.id] = recording
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether the new recordings should be stored before there are more."""
+        sizes = [
+            extracted.features.nbytes
+            for _, extracted in self._new.values()
+            if extracted.features is not None
+        ]
+        return len(sizes) >= _BATCH or sum(sizes) >= _BATCH_BYTES
 
     def _store(self) -> None:
         if self._new:

@@ -12,8 +12,9 @@ from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
 
+from bytecover_tf.audio.constant_q import check_magnitudes
 from bytecover_tf.audio.decoding import check_waveform, load_audio
-from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.audio.frontend import LONGEST_WORK, Frontend
 from bytecover_tf.audio.hearing import DEFAULT_HEARING, Heard
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.encoders import probe
@@ -35,14 +36,14 @@ from bytecover_tf.files import JsonObject, content_hash, json_object
 
 T = TypeVar("T")
 
-# Most frames that the network gets at once, which bounds memory: 32 tracks of four
+# Most frames that the network gets at once, which bounds memory: 16 tracks of four
 # minutes.
-_BATCH_FRAMES = 32 * 104
-# A recording that lasts longer, in seconds, is taken to hold several works: an album or
-# a set. Parts of some 20 s then have a say each, so that versions of these works are
-# near it. Ten of twelve versions of the tunes in an album of 14 minutes were nearer to
-# it than to any other tune; one of twelve when the network read the album as a whole.
-_LONGEST_WORK, _PART = 600.0, 20.0
+_BATCH_FRAMES = 16 * 104
+# Parts of so many seconds of a recording that is longer than `LONGEST_WORK` have a say
+# each, so that versions of its works are near it. Ten of twelve versions of the tunes
+# in an album of 14 minutes were nearer to it than to any other tune; one of twelve when
+# the network read the album as a whole.
+_PART = 20.0
 # What runs an exported file, by its ending, the preferred one first.
 _RUNTIMES = {".onnx": "onnxruntime", ".pb": "tensorflow", ".tflite": "ai_edge_litert"}
 # How many inputs have their features in memory at once.
@@ -187,14 +188,18 @@ class Encoder:
             )
         return self._embed(
             features,
-            # They are pooled already; normalising them again changes nothing.
-            lambda array, name: self.frontend.from_cqt(array, self.frontend.pool, name),
+            self._check_features,
             lambda index, _: names[index] if names else f"features {index}",
             [
                 each.notes if each and each.network == self._hearing else None
                 for each in heard or ()
             ],
         )
+
+    def _check_features(self, features: np.ndarray, name: str) -> np.ndarray:
+        features = check_magnitudes(features, self.frontend.n_bins, name)
+        self.frontend.check_pooled(features, name)
+        return features.astype(np.float32, copy=False)
 
     def _extract(self, path: str | Path, _name: str) -> np.ndarray:
         return self.frontend.extract(path)
@@ -256,7 +261,7 @@ class Encoder:
         embeddings = np.full((len(prepared), self.dim), np.nan, np.float32)
         for (length, _), indices in alike.items():
             group = [item for index in indices if (item := prepared[index])]
-            if length > self._size(_LONGEST_WORK):
+            if length > self._size(LONGEST_WORK):
                 embeddings[indices] = [self._embed_parts(item.array) for item in group]
             else:
                 embeddings[indices] = self._embed_alike(group)
@@ -274,9 +279,6 @@ class Encoder:
         # The last part overlaps the one before it.
         starts = [*range(0, length - size, size), length - size]
         parts = [array[..., start : start + size] for start in starts]
-        if not self._reads_samples:
-            # As features of recordings are.
-            parts = [part / (part.max() or 1) for part in parts]
         vectors = self._embed_alike([_Prepared(part) for part in parts])
         return _unit_norm(np.nansum(vectors, axis=0, keepdims=True))[0]
 
@@ -294,10 +296,16 @@ class Encoder:
         return np.concatenate([_unit_norm(self._run(batch)) for batch in batches])
 
     def _run(self, items: Sequence[_Prepared]) -> np.ndarray:
-        """Return f_c (batch, dim)."""
+        """Return f_c (batch, dim).
+
+        Features are normalised a batch at a time: copies of all windows of a long
+        recording would take several times its memory. Normalising those of a whole
+        recording again changes nothing.
+        """
         arrays, notes = zip(*items, strict=True)
         batch = np.stack(arrays)
         if not self._reads_samples:
+            self.frontend.normalize(batch)
             batch = batch[..., np.newaxis]
         if notes[0] is None:
             return self._network(batch)

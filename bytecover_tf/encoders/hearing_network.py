@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bytecover_tf.audio.hearing import BLOCK, Hearing, in_blocks
+from bytecover_tf.audio.chroma import note_means
+from bytecover_tf.audio.hearing import BLOCK, Hearing
 from bytecover_tf.encoders.graph_cut import cut
 from bytecover_tf.encoders.runtimes import OnnxNetwork, onnx_session
 from bytecover_tf.errors import EncoderError
@@ -87,4 +88,4 @@ class HearingNetwork(OnnxNetwork):
         silence = -features.shape[2] % BLOCK
         relative = np.pad(features / (mean + _TINY), ((0, 0), (0, 0), (0, silence)))
         (heard,) = self._ears.run(None, {"magnitudes": relative})
-        return in_blocks(heard)
+        return note_means(heard)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 from collections import deque
@@ -12,10 +13,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any, Generic, TypeVar
 
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.errors import WorkerError
+from bytecover_tf.stores.handover import Parcel
 
 Result = TypeVar("Result")
 
@@ -40,36 +43,41 @@ class ProcessMap(Generic[Result]):
     def map(self, paths: Sequence[str]) -> Iterator[tuple[str, Result | str]]:
         """Yield each path with its result, in the order of completion."""
         waiting = deque(paths)
-        while True:
-            pending: dict[Future[Result], str] = {}
-            try:
-                yield from self._map(waiting, pending)
-                return
-            except BrokenProcessPool:
-                # A decoder crashed, but nobody knows on which of the files in progress.
-                # Try those one by one, then continue with the others.
-                for path in list(pending.values()):
-                    yield path, self._alone(path)
+        with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            while True:
+                pending: dict[Future[Parcel], str] = {}
+                try:
+                    yield from self._map(waiting, pending, folder)
+                    return
+                except BrokenProcessPool:
+                    # A decoder crashed, but nobody knows on which of the files in
+                    # progress. Try those one by one, then continue with the others.
+                    for path in list(pending.values()):
+                        yield path, self._alone(path, folder)
 
     def _map(
-        self, waiting: deque[str], pending: dict[Future[Result], str]
+        self,
+        waiting: deque[str],
+        pending: dict[Future[Parcel], str],
+        folder: str,
     ) -> Iterator[tuple[str, Result]]:
         count = self.workers or usable_cores()
-        with self._executor(count) as pool, _ended_if_left():
+        with self._executor(count, folder) as pool, _ended_if_left():
             while waiting or pending:
                 # A short queue, so that the features in memory stay few.
                 while waiting and len(pending) < 2 * count:
                     with _no_interrupts():
-                        future: Future[Result] = pool.submit(_read, waiting[0])
+                        future: Future[Parcel] = pool.submit(_read, waiting[0])
                     # Count it only now: a broken pool raises at submission too.
                     pending[future] = waiting.popleft()
                 done, _ = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
-                    result = future.result()
-                    yield pending.pop(future), result
+                    parcel = future.result()
+                    # Unpacked in place, so that nothing here holds what is given out.
+                    yield pending.pop(future), parcel.unpack()
 
-    def _alone(self, path: str) -> Result | str:
-        with self._executor(1) as pool:
+    def _alone(self, path: str, folder: str) -> Result | str:
+        with self._executor(1, folder) as pool:
             try:
                 with _no_interrupts():
                     ready = pool.submit(os.getpid)
@@ -80,17 +88,17 @@ class ProcessMap(Generic[Result]):
                     "there memory for them, and can they import this package?"
                 ) from None
             try:
-                result: Result = pool.submit(_read, path).result()
+                result: Result = pool.submit(_read, path).result().unpack()
                 return result
             except BrokenProcessPool:
                 return f"{path}: the decoder crashed"
 
-    def _executor(self, count: int) -> ProcessPoolExecutor:
+    def _executor(self, count: int, folder: str) -> ProcessPoolExecutor:
         # Do not fork: the parent may run TensorFlow's threads. Send the reader once per
         # process and not with each file, because it knows all content of a catalogue.
         context = multiprocessing.get_context("spawn")
         return ProcessPoolExecutor(
-            count, context, initializer=_begin, initargs=(self.read,)
+            count, context, initializer=_begin, initargs=(self.read, folder)
         )
 
 
@@ -112,6 +120,7 @@ def _no_interrupts() -> Iterator[None]:
 
 
 _reader: Callable[[str], Any]
+_folder: str
 
 
 @contextmanager
@@ -126,10 +135,10 @@ def _ended_if_left() -> Iterator[None]:
         raise
 
 
-def _begin(reader: Callable[[str], Any]) -> None:
+def _begin(reader: Callable[[str], Any], folder: str) -> None:
     """Get a process ready to read, until the one that started it is gone."""
-    global _reader
-    _reader = reader
+    global _reader, _folder
+    _reader, _folder = reader, folder
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -138,9 +147,11 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
+    # If the parent was killed, nobody else removes it.
+    shutil.rmtree(_folder, ignore_errors=True)
     # Exit at once: a decoder may work for minutes, and nobody waits for it.
     os._exit(1)
 
 
-def _read(path: str) -> Any:
-    return _reader(path)
+def _read(path: str) -> Parcel:
+    return Parcel.pack(_reader(path), _folder)

@@ -135,6 +135,17 @@ def test_partly_pooled_gives_the_same(rng):
     assert np.abs(difference).max() <= 1
 
 
+@pytest.mark.parametrize("source_pool", [1, 20])
+def test_what_is_folded_does_not_change(source_pool, rng):
+    magnitudes = rng.random((84, 40), np.float32)
+    heard = rng.random((3, 84, 10), np.float32)
+    before = magnitudes.copy(), heard.copy()
+    chroma_of_cqt(magnitudes, source_pool)
+    chroma_of_notes(heard)
+    np.testing.assert_array_equal(magnitudes, before[0])
+    np.testing.assert_array_equal(heard, before[1])
+
+
 def test_loudness_does_not_matter(rng):
     magnitudes = rng.random((84, 240)) ** 4
     np.testing.assert_array_equal(

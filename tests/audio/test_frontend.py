@@ -128,6 +128,27 @@ def test_from_cqt_pools_what_is_partly_pooled(music):
         Frontend().from_cqt(magnitudes.T)
 
 
+@pytest.mark.parametrize("normalization", ["max", "none"])
+def test_recordings_of_a_batch_are_normalised_each_by_itself(normalization, rng):
+    frontend = Frontend(normalization=normalization)
+    batch = rng.random((3, 84, 7), np.float32) * np.float32([[[2]], [[0]], [[0.1]]])
+    expected = batch.copy()
+    if normalization == "max":
+        expected[0] /= expected[0].max()
+        expected[2] /= expected[2].max()
+    frontend.normalize(batch)
+    assert batch.dtype == np.float32
+    np.testing.assert_array_equal(batch, expected)
+
+
+def test_from_cqt_leaves_what_it_is_given(rng):
+    magnitudes = 2 * rng.random((84, 7), np.float32)
+    before = magnitudes.copy()
+    found = Frontend().from_cqt(magnitudes, Frontend().pool)
+    np.testing.assert_array_equal(magnitudes, before)
+    np.testing.assert_array_equal(found, before / before.max())
+
+
 def test_json_round_trip_and_hash():
     frontend = Frontend(pool=20, window="hamming")
     assert Frontend.from_json(frontend.to_json()) == frontend
@@ -182,7 +203,7 @@ def test_a_transform_that_overflows_is_refused():
         frontend.features(samples, "query")
     pooled = np.full((84, 3), np.inf, np.float32)
     with pytest.raises(AudioError, match="query: its .CQT. is not finite"):
-        frontend._normalize(pooled, "query")
+        frontend.check_pooled(pooled, "query")
 
 
 def test_estimated_features_are_near_the_exact_ones(music):
@@ -223,14 +244,16 @@ def test_features_and_hearing_that_read_the_same_share_a_transform(music, monkey
     np.testing.assert_array_equal(folded, apart[1])
 
 
-def test_a_file_s_notes_are_for_encoders_of_the_same_transform(music, tmp_path):
+def test_a_file_s_notes_are_for_encoders_of_the_same_transform(
+    music, tmp_path, monkeypatch
+):
     path = tmp_path / "song.wav"
     soundfile.write(path, music(8), 22050, subtype="FLOAT")
     fine = Frontend(n_bins=252, bins_per_octave=36, pool=5, estimated=True)
     features, folded, heard = fine.extract_sound(path, DEFAULT_HEARING)
     np.testing.assert_array_equal(features, fine.extract(path))
     # The features are the transform at another gain, which does not matter.
-    notes = DEFAULT_HEARING.hear(features)
+    notes = DEFAULT_HEARING.hear_means(features)
     expected = DEFAULT_HEARING.for_encoder(features, notes)
     assert heard.network == expected.network
     np.testing.assert_allclose(heard.notes, expected.notes, atol=1e-4)
@@ -238,6 +261,10 @@ def test_a_file_s_notes_are_for_encoders_of_the_same_transform(music, tmp_path):
     np.testing.assert_array_equal(found[0], features)
     np.testing.assert_array_equal(found[1], folded)
     assert fine.extract_sound(path).heard is None
+    # Encoders read the parts of longer ones.
+    with monkeypatch.context() as patch:
+        patch.setattr("bytecover_tf.audio.frontend.LONGEST_WORK", 7.0)
+        assert fine.extract_sound(path, DEFAULT_HEARING).heard is None
     for other in (
         Frontend(pool=20),
         dataclasses.replace(fine, pool=10),

@@ -77,6 +77,16 @@ def test_hearing_in_chunks_is_hearing_in_one_piece(magnitudes, chunk, monkeypatc
     np.testing.assert_allclose(found, whole, atol=1e-5)
 
 
+@pytest.mark.parametrize("frames", [0, 3, 201, 368])
+def test_chroma_in_chunks_is_that_of_all_that_is_heard(magnitudes, frames, monkeypatch):
+    long = np.concatenate([magnitudes] * 4, axis=1)[:, :frames]
+    monkeypatch.setattr(hearing, "_CHUNK", 64)
+    expected = chroma_of_notes(DEFAULT_HEARING.hear(long))
+    found = DEFAULT_HEARING.chroma(long)
+    assert found.shape == (12 * HEARD_PARTS, frames // 4)
+    np.testing.assert_array_equal(found[:48], expected)
+
+
 def test_loudness_does_not_matter(magnitudes):
     np.testing.assert_allclose(
         DEFAULT_HEARING.hear(50 * magnitudes),
@@ -94,7 +104,7 @@ def test_a_last_odd_frame_is_dropped(magnitudes):
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 126, 131, 300, 1601, 1602, 1603])
 def test_an_encoder_reads_notes_up_to_the_end(magnitudes, frames):
     given = np.tile(magnitudes, 20)[:, :frames]
-    found = DEFAULT_HEARING.for_encoder(given, DEFAULT_HEARING.hear(given))
+    found = DEFAULT_HEARING.for_encoder(given, DEFAULT_HEARING.hear_means(given))
     assert found.network == DEFAULT_HEARING.checksum
     # Heard in one piece, with silence after it.
     padded = np.pad(given / given.mean(), ((0, 0), (0, -frames % 4)))

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import librosa
 import numpy as np
 import pytest
@@ -84,6 +86,43 @@ def test_chunks_join_without_a_seam(estimated, music, monkeypatch):
     monkeypatch.setattr(streaming, "_CHUNK_FRAMES", 150)
     (chunked,) = streamed(samples, [average], 9)
     np.testing.assert_allclose(chunked, whole, atol=1e-5 * whole.max())
+
+
+def test_what_was_taken_stays_and_is_not_given_out_again(music, monkeypatch):
+    monkeypatch.setattr(streaming, "_CHUNK_FRAMES", 50)
+    samples = music(25)
+    averages = [Average(Transform(), 5), Average(FINE, 5, estimated=True)]
+    whole = streamed(samples, averages, 30)
+    stream = StreamedTransform(*averages)
+    taken = []
+    for some in np.array_split(samples, 30):
+        stream.add(some)
+        taken.append(stream.take())
+    taken.append(stream.finish())
+    for parts, expected in zip(zip(*taken, strict=True), whole, strict=True):
+        np.testing.assert_array_equal(np.concatenate(parts, axis=1), expected)
+
+
+def test_memory_holds_averages_once(monkeypatch):
+    monkeypatch.setattr(streaming, "_CHUNK_FRAMES", 500)
+    ones = np.ones((84, 1), np.float32)
+    monkeypatch.setattr(
+        streaming,
+        "magnitudes",
+        lambda signal, transform: ones.repeat(1 + len(signal) // 512, axis=1),
+    )
+    samples = np.zeros(512 * 1000, np.float32)
+    stream = StreamedTransform(Average(Transform(), 1))
+    tracemalloc.start()
+    try:
+        for _ in range(100):
+            stream.add(samples)
+        (means,) = stream.finish()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert means.shape == (84, 100_001)
+    assert peak < 1.5 * means.nbytes
 
 
 def test_no_more_is_held_than_a_chunk_and_its_surroundings(rng, monkeypatch):

@@ -87,6 +87,24 @@ def test_recordings_are_what_the_encoder_and_the_tags_say(catalogue, encoder):
         assert np.abs(row.chroma.astype(int) - chroma).max() <= 8
 
 
+def test_features_of_hours_are_stored_before_more_are_read(
+    catalogue, encoder, folder, monkeypatch
+):
+    monkeypatch.setattr(indexing, "_BATCH_BYTES", 84 * 10 * 4)
+    rows, sizes = [], []
+
+    def add(some, real=catalogue.add):
+        sizes.append(len({row.recording.id for row in some}))
+        rows.extend(some)
+        real(some)
+
+    monkeypatch.setattr(catalogue, "add", add)
+    assert index(catalogue, encoder, folder).added == 4
+    # Of 8, 10, 12 and 15 frames.
+    assert sizes == [2, 1, 1]
+    assert len(contents(catalogue)) == len(rows) == 4
+
+
 def test_the_second_run_does_nothing(catalogue, encoder, folder, monkeypatch):
     index(catalogue, encoder, folder)
     before = contents(catalogue)

@@ -1,9 +1,11 @@
 import json
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
 import soundfile
+from projection import Projection
 
 import bytecover_tf
 from bytecover_tf.audio.decoding import load_audio
@@ -66,13 +68,32 @@ def test_batches_are_bounded_and_change_nothing(path, rng, monkeypatch):
     assert sizes == [2, 2, 2, 2, 1]
 
 
+def test_windows_share_the_memory_of_their_recording(rng):
+    frontend = Frontend(pool=20)
+    features = rng.random((84, 50_000), np.float32)
+    kept = features.copy()
+    windows = [features[:, start : start + 400] for start in range(0, 49_600, 200)]
+    encoder = Encoder(Projection(frontend))
+    encoder.embed_features(windows[:2])  # what is imported on first use
+    tracemalloc.start()
+    try:
+        embeddings = encoder.embed_features([features, *windows])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < features.nbytes / 2
+    np.testing.assert_array_equal(features, kept)
+    (alone,) = encoder.embed_features([windows[7].copy() / windows[7].max()])
+    np.testing.assert_allclose(embeddings[8], alone, atol=1e-6)
+
+
 def test_a_long_recording_is_the_mean_of_its_parts(model, path, rng, monkeypatch):
     features = rng.random((84, 95)).astype(np.float32)
     features[:, 30:60] = 0
     features[:, 40] = 1e-3  # a quiet part counts as much as a loud one
     features /= features.max()
     frame = FRONTEND.seconds_per_frame
-    monkeypatch.setattr(bytecover_tf.encoders.encoder, "_LONGEST_WORK", 40.4 * frame)
+    monkeypatch.setattr(bytecover_tf.encoders.encoder, "LONGEST_WORK", 40.4 * frame)
     monkeypatch.setattr(bytecover_tf.encoders.encoder, "_PART", 30 * frame)
     short, long = load_encoder(path).embed_features([features[:, :40], features])
     np.testing.assert_allclose(short, embedding(model, features[:, :40]), atol=1e-5)
@@ -85,7 +106,7 @@ def test_silent_parts_of_a_long_recording_have_no_say(path, rng, monkeypatch):
     features = rng.random((84, 90)).astype(np.float32)
     features[:, 30:60] = 0
     frame = FRONTEND.seconds_per_frame
-    monkeypatch.setattr(bytecover_tf.encoders.encoder, "_LONGEST_WORK", 60.4 * frame)
+    monkeypatch.setattr(bytecover_tf.encoders.encoder, "LONGEST_WORK", 60.4 * frame)
     monkeypatch.setattr(bytecover_tf.encoders.encoder, "_PART", 30 * frame)
     encoder = load_encoder(path)
     first, last, long = encoder.embed_features(
@@ -101,7 +122,7 @@ def test_versions_are_near_an_album_with_their_tunes(monkeypatch):
     encoder = load_encoder("bytecover-small")
     single = encoder.embed_waveforms(sounds)
     (whole,) = encoder.embed_waveforms([album])
-    monkeypatch.setattr(bytecover_tf.encoders.encoder, "_LONGEST_WORK", 60.0)
+    monkeypatch.setattr(bytecover_tf.encoders.encoder, "LONGEST_WORK", 60.0)
     (parts,) = encoder.embed_waveforms([album])
 
     def found(vector):

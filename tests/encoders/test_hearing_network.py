@@ -66,7 +66,9 @@ def test_notes_of_any_length_are_those_that_the_encoder_hears(
 ):
     magnitudes = np.tile(sounds[0].features, 4)[:, 50 : 50 + frames]
     features = magnitudes / magnitudes.max()
-    heard = DEFAULT_HEARING.for_encoder(magnitudes, DEFAULT_HEARING.hear(magnitudes))
+    heard = DEFAULT_HEARING.for_encoder(
+        magnitudes, DEFAULT_HEARING.hear_means(magnitudes)
+    )
     assert heard.notes.shape == (3, 84, -(-frames // 4))
     embeddings = encoder.embed_features([features] * 2, heard=[heard, None])
     expected = whole(features[None, ..., None])
@@ -109,7 +111,7 @@ def test_an_encoder_that_reads_no_notes_takes_no_notice(sounds):
 def test_parts_of_a_long_recording_are_heard_by_themselves(encoder, whole, sounds):
     repeats = -(-round(620 / encoder.frontend.seconds_per_frame) // 100)
     features = np.tile(sounds[0].features[:, :100], repeats)
-    heard = DEFAULT_HEARING.for_encoder(features, DEFAULT_HEARING.hear(features))
+    heard = DEFAULT_HEARING.for_encoder(features, DEFAULT_HEARING.hear_means(features))
     found = encoder.embed_features([features], heard=[heard])
     assert cosines(found, Encoder(whole).embed_features([features])) > 0.99999
 

@@ -38,13 +38,18 @@ def reading(tmp_path):
     """The main process, and the numbers of the two that it started."""
     script = tmp_path / "forever.py"
     script.write_text(FOR_EVER)
+    (tmp_path / "temporary").mkdir()
     files = [tmp_path / "1", tmp_path / "2"]
     main = subprocess.Popen(
         [sys.executable, script, *files],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "TMPDIR": str(tmp_path / "temporary"),
+        },
     )
     try:
         wait_until(lambda: all(file.exists() and file.read_text() for file in files))
@@ -70,11 +75,14 @@ def runs(number):
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
-def test_processes_end_with_a_main_process_that_is_killed(reading):
+def test_processes_end_with_a_main_process_that_is_killed(reading, tmp_path):
     main, workers = reading
     assert all(map(runs, workers))
+    temporary = tmp_path / "temporary"
+    assert len(os.listdir(temporary)) == 1
     main.kill()
     wait_until(lambda: not any(map(runs, workers)))
+    assert os.listdir(temporary) == []
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
