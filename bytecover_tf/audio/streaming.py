@@ -111,9 +111,9 @@ class StreamedTransform:
                 mean = mean_blocks(transformed[transform][:, first:], size)
             new = mean[:, : length and length // average.samples].T
             # In place: averages of hours would else be in memory twice.
-            first = len(means)
-            means.resize((first + len(new), means.shape[1]), refcheck=False)
-            means[first:] = new
+            count = len(means)
+            means.resize((count + len(new), means.shape[1]), refcheck=False)
+            means[count:] = new
 
 
 def _no_frames(average: Average) -> np.ndarray:

@@ -197,9 +197,11 @@ class Encoder:
         )
 
     def _check_features(self, features: np.ndarray, name: str) -> np.ndarray:
+        """Return features for a network that reads them, normalised or not."""
         features = check_magnitudes(features, self.frontend.n_bins, name)
+        features = features.astype(np.float32, copy=False)
         self.frontend.check_pooled(features, name)
-        return features.astype(np.float32, copy=False)
+        return features
 
     def _extract(self, path: str | Path, _name: str) -> np.ndarray:
         return self.frontend.extract(path)
