@@ -8,11 +8,13 @@ says where they match; both together give the probability.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -37,6 +39,9 @@ from bytecover_tf.matching.calibration import (
 from bytecover_tf.matching.relation import Relation, relation, straightness
 from bytecover_tf.matching.screening import align_likely
 from bytecover_tf.stores.extraction import Reader
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 CANDIDATES = 100
 """How many recordings a query of four minutes is compared with."""
@@ -235,9 +240,12 @@ def identify(
             return explain(error, path)
 
     paths = list(paths)
-    with ThreadPoolExecutor(workers or usable_cores()) as pool:
+    threads = workers or usable_cores()
+    with ThreadPoolExecutor(threads) as pool:
         pool.submit(prepare)
-        for path, query in zip(paths, pool.map(attempt, paths), strict=True):
+        # Reading is faster than comparing, and what is read takes memory.
+        queries = _begun_early(pool, attempt, paths, 2 * threads)
+        for path, query in zip(paths, queries, strict=True):
             if isinstance(query, str):
                 yield Answer(str(path), error=query)
                 continue
@@ -251,6 +259,19 @@ def identify(
             matches = found.matches(calibration)
             best = matches[0].probability if matches else 0.0
             yield Answer(query.name, calibration.verdict(best), matches[:top])
+
+
+def _begun_early(
+    pool: Executor, function: Callable[[T], R], items: Iterable[T], ahead: int
+) -> Iterator[R]:
+    """Yield the result for each item, in order, with so many begun before."""
+    begun: deque[Future[R]] = deque()
+    for item in items:
+        begun.append(pool.submit(function, item))
+        if len(begun) > ahead:
+            yield begun.popleft().result()
+    while begun:
+        yield begun.popleft().result()
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,23 @@ def test_a_broken_file_costs_only_its_answer(library, tmp_path, varied):
     assert list(match)[:4] == ["work", "recording", "similarity", "probability"]
 
 
+def test_few_of_many_files_are_read_early(library, monkeypatch):
+    begun = []
+
+    def read(path, *_):
+        begun.append(path)
+        raise AudioError(f"{path}: not read")
+
+    monkeypatch.setattr(Query, "read", read)
+    paths = [f"{number}.mp3" for number in range(50)]
+    answers = identify(library, ENCODER, paths, default_calibration(), workers=2)
+    for number, path in enumerate(paths):
+        assert next(answers).query == path
+        assert len(begun) <= number + 1 + 2 * 2
+    assert next(answers, None) is None
+    assert sorted(begun) == sorted(paths)
+
+
 def test_the_same_content_is_the_same_recording(library, tmp_path):
     source = tunes.audio_files()[2]
     copy = tmp_path / "copy"
