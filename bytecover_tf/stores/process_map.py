@@ -22,6 +22,9 @@ from bytecover_tf.stores.handover import Parcel
 
 Result = TypeVar("Result")
 
+# What numpy's own wheels compute matrix products with reads it when it is loaded.
+_THREADS = "OPENBLAS_NUM_THREADS"
+
 
 @dataclass(frozen=True)
 class ProcessMap(Generic[Result]):
@@ -66,7 +69,7 @@ class ProcessMap(Generic[Result]):
             while waiting or pending:
                 # A short queue, so that the features in memory stay few.
                 while waiting and len(pending) < 2 * count:
-                    with _no_interrupts():
+                    with _no_interrupts(), _one_thread_each():
                         future: Future[Parcel] = pool.submit(_read, waiting[0])
                     # Count it only now: a broken pool raises at submission too.
                     pending[future] = waiting.popleft()
@@ -79,7 +82,7 @@ class ProcessMap(Generic[Result]):
     def _alone(self, path: str, folder: str) -> Result | str:
         with self._executor(1, folder) as pool:
             try:
-                with _no_interrupts():
+                with _no_interrupts(), _one_thread_each():
                     ready = pool.submit(os.getpid)
                 ready.result()
             except BrokenProcessPool:
@@ -117,6 +120,23 @@ def _no_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let numpy compute on one thread in processes that are started in this block.
+
+    There are as many processes as cores, and threads of several get in each other's
+    way. Who sets the variable has the say.
+    """
+    if _THREADS in os.environ:
+        yield
+        return
+    os.environ[_THREADS] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_THREADS]
 
 
 _reader: Callable[[str], Any]

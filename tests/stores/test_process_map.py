@@ -121,3 +121,14 @@ def test_cores_that_others_have_do_not_count():
     )
     assert run.stdout.strip() == "1"
     assert 1 <= usable_cores() <= os.cpu_count()
+
+
+@pytest.mark.parametrize("chosen", [None, "3"])
+def test_each_process_computes_on_one_thread_unless_told_otherwise(monkeypatch, chosen):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if chosen:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", chosen)
+    # The path is what each process looks up.
+    found = dict(ProcessMap(os.getenv, 1).map(["OPENBLAS_NUM_THREADS"]))
+    assert found == {"OPENBLAS_NUM_THREADS": chosen or "1"}
+    assert os.environ.get("OPENBLAS_NUM_THREADS") == chosen
