@@ -138,3 +138,18 @@ def toy_teacher(tmp_path, monkeypatch):
     # New processes take over the path too.
     monkeypatch.syspath_prepend(package.parent)
     return path
+
+
+@pytest.fixture
+def estimates(monkeypatch):
+    """What grows by one whenever the means of a transform are estimated."""
+    from bytecover_tf.audio import streaming
+
+    calls = []
+    original = streaming.estimated_means
+    monkeypatch.setattr(
+        streaming,
+        "estimated_means",
+        lambda *arguments: calls.append(1) or original(*arguments),
+    )
+    return calls

@@ -144,25 +144,6 @@ def chroma_of_cqt(
     return _quantized(_folded(_whitened(means), transform))
 
 
-def chroma_of_notes(heard: np.ndarray) -> np.ndarray:
-    """Fold heard notes into chroma of several parts.
-
-    Different kinds of versions share different pitches. Pop covers share bass and
-    harmony; songs sung to another accompaniment share only the melody. So there is one
-    part for all notes, one for onsets, one for the higher notes and one for the melody.
-    The median of each pitch over time is subtracted; values below it become 0.
-
-    Args:
-        heard: float32 (3, 84, n), as `hearing.Hearing.hear` returns it, two frames to
-            one of chroma.
-
-    Returns:
-        uint8 array (12 * parts, n // 2). The largest value of a frame of a part is
-        255, or 0 where nothing is heard.
-    """
-    return chroma_of_note_means(note_means(heard))
-
-
 def note_means(heard: np.ndarray) -> np.ndarray:
     """Return the mean of each two frames of heard notes, which make one of chroma.
 
@@ -178,14 +159,20 @@ def note_means(heard: np.ndarray) -> np.ndarray:
     return means
 
 
-def chroma_of_note_means(means: np.ndarray) -> np.ndarray:
-    """Do what `chroma_of_notes` does with what `note_means` returns.
+def chroma_of_notes(means: np.ndarray) -> np.ndarray:
+    """Fold heard notes into chroma of several parts.
+
+    Different kinds of versions share different pitches. Pop covers share bass and
+    harmony; songs sung to another accompaniment share only the melody. So there is one
+    part for all notes, one for onsets, one for the higher notes and one for the melody.
+    The median of each pitch over time is subtracted; values below it become 0.
 
     Args:
-        means: float32 (3, 84, n).
+        means: float32 (3, 84, n), as `hearing.Hearing.hear_means` returns it.
 
     Returns:
-        uint8 array (12 * parts, n).
+        uint8 array (12 * parts, n). The largest value of a frame of a part is
+        255, or 0 where nothing is heard.
     """
     frames = means.shape[2]
     if not frames:

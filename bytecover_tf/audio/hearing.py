@@ -24,7 +24,7 @@ import numpy as np
 from bytecover_tf.audio.chroma import (
     HEARD,
     chroma_of_cqt,
-    chroma_of_note_means,
+    chroma_of_notes,
     note_means,
     seconds_per_frame,
 )
@@ -224,7 +224,7 @@ class Hearing:
         """
         if notes is None:
             notes = self.hear_means(magnitudes)
-        heard = chroma_of_note_means(notes)
+        heard = chroma_of_notes(notes)
         plain = chroma_of_cqt(magnitudes, self.pool, self.transform)
         frames = min(heard.shape[1], plain.shape[1])
         return np.concatenate([heard[:, :frames], plain[:, :frames]])

@@ -9,6 +9,7 @@ from bytecover_tf.audio.chroma import (
     HEARD_PARTS,
     chroma_of_cqt,
     chroma_of_notes,
+    note_means,
     overall_weights,
     part_weights,
 )
@@ -94,7 +95,7 @@ def reference_of_notes(heard):
 def test_chroma_of_notes_equals_plain_loops(rng, frames):
     heard = (rng.random((3, 84, frames)) ** 8).astype(np.float32)
     heard[:, :, 10:12] = 0
-    found = chroma_of_notes(heard)
+    found = chroma_of_notes(note_means(heard))
     assert found.dtype == np.uint8
     assert found.shape == (48, 20)
     np.testing.assert_allclose(found, reference_of_notes(heard), atol=0.501)
@@ -113,7 +114,9 @@ def test_each_part_of_the_notes_has_its_own():
     expected[1, 1, 6] = 255
     expected[2, 1, 6:8] = 255
     expected[3, 2, 10:12] = 255
-    np.testing.assert_array_equal(chroma_of_notes(heard).reshape(4, 12, 20), expected)
+    np.testing.assert_array_equal(
+        chroma_of_notes(note_means(heard)).reshape(4, 12, 20), expected
+    )
 
 
 @pytest.mark.parametrize("parts", [1, 2, HEARD_PARTS])
@@ -141,7 +144,7 @@ def test_what_is_folded_does_not_change(source_pool, rng):
     heard = rng.random((3, 84, 10), np.float32)
     before = magnitudes.copy(), heard.copy()
     chroma_of_cqt(magnitudes, source_pool)
-    chroma_of_notes(heard)
+    chroma_of_notes(note_means(heard))
     np.testing.assert_array_equal(magnitudes, before[0])
     np.testing.assert_array_equal(heard, before[1])
 

@@ -14,6 +14,7 @@ from bytecover_tf.audio.chroma import (
     HEARD_PARTS,
     chroma_of_cqt,
     chroma_of_notes,
+    note_means,
     seconds_per_frame,
 )
 from bytecover_tf.audio.constant_q import Transform
@@ -81,7 +82,7 @@ def test_hearing_in_chunks_is_hearing_in_one_piece(magnitudes, chunk, monkeypatc
 def test_chroma_in_chunks_is_that_of_all_that_is_heard(magnitudes, frames, monkeypatch):
     long = np.concatenate([magnitudes] * 4, axis=1)[:, :frames]
     monkeypatch.setattr(hearing, "_CHUNK", 64)
-    expected = chroma_of_notes(DEFAULT_HEARING.hear(long))
+    expected = chroma_of_notes(note_means(DEFAULT_HEARING.hear(long)))
     found = DEFAULT_HEARING.chroma(long)
     assert found.shape == (12 * HEARD_PARTS, frames // 4)
     np.testing.assert_array_equal(found[:48], expected)
@@ -134,7 +135,7 @@ def test_chroma_is_that_of_the_notes_and_that_of_the_transform(magnitudes):
     assert found.dtype == np.uint8
     frames = magnitudes.shape[1] // 4
     assert found.shape == (12 * HEARD_PARTS, frames) == (60, 23)
-    heard = chroma_of_notes(DEFAULT_HEARING.hear(magnitudes))
+    heard = chroma_of_notes(note_means(DEFAULT_HEARING.hear(magnitudes)))
     np.testing.assert_array_equal(found[:48], heard[:, :frames])
     fine = Transform(n_bins=252, bins_per_octave=36)
     plain = chroma_of_cqt(np.repeat(magnitudes, 5, axis=1), transform=fine)
