@@ -36,40 +36,56 @@ def cut(model: bytes, tensor: str) -> bytes:
     fields = list(_fields(memoryview(model)))
     if _GRAPH not in [number for number, *_ in fields]:
         raise ValueError("it has no graph")
-    return b"".join(
-        _field(_GRAPH, _cut_graph(value, tensor)) if number == _GRAPH else written
-        for number, value, written in fields
-    )
+    parts: list[bytes | memoryview] = []
+    for number, value, written in fields:
+        if number == _GRAPH:
+            graph = _cut_graph(value, tensor)
+            # Joined once: each copy of the weights takes time.
+            parts += [_start(_GRAPH, sum(map(len, graph))), *graph]
+        else:
+            parts.append(written)
+    return b"".join(parts)
 
 
-def _cut_graph(graph: memoryview, tensor: str) -> bytes:
+def _cut_graph(graph: memoryview, tensor: str) -> list[bytes | memoryview]:
+    """Return the fields of the graph that is left."""
     cut_at = tensor.encode()
     fields = list(_fields(graph))
     needed: set[bytes] = set()
     for number, value, _ in fields:
         if number == _OUTPUT:
-            needed.update(_names(value, _NAME))
-    kept, is_found = [], False
+            needed.update(
+                bytes(name) for key, name, _ in _fields(value) if key == _NAME
+            )
+    kept: list[bytes | memoryview] = []
+    is_found = False
     # Nodes come after those that make what they read.
     for number, value, written in reversed(fields):
         if number == _NODE:
-            makes = set(_names(value, _MAKES))
+            reads, makes = _names(value)
             if cut_at in makes:
                 is_found = True
                 continue
-            if not makes & needed:
+            if needed.isdisjoint(makes):
                 continue
-            needed.update(_names(value, _READS))
+            needed.update(reads)
         kept.append(written)
     if not is_found:
         raise ValueError(f"no node makes {tensor}")
     floats = _field(_TENSOR_TYPE, _FLOATS + _field(_SHAPE, _field(_AXIS, b"") * _AXES))
     read = _field(_INPUT, _field(_NAME, cut_at) + _field(_TYPE, floats))
-    return b"".join([*reversed(kept), read])
+    return [*reversed(kept), read]
 
 
-def _names(message: memoryview, wanted: int) -> Iterator[bytes]:
-    return (bytes(value) for number, value, _ in _fields(message) if number == wanted)
+def _names(node: memoryview) -> tuple[list[bytes], list[bytes]]:
+    """Return the names of what a node reads and of what it makes."""
+    reads, makes = [], []
+    for number, value, _ in _fields(node):
+        if number == _READS:
+            reads.append(bytes(value))
+        elif number == _MAKES:
+            makes.append(bytes(value))
+    return reads, makes
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
@@ -94,7 +110,12 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]
 
 
 def _field(number: int, value: bytes) -> bytes:
-    return _varint(number << 3 | _BYTES) + _varint(len(value)) + value
+    return _start(number, len(value)) + value
+
+
+def _start(number: int, length: int) -> bytes:
+    """Return what is written before the value of a field."""
+    return _varint(number << 3 | _BYTES) + _varint(length)
 
 
 def _read_varint(message: memoryview, place: int) -> tuple[int, int]:
