@@ -361,11 +361,12 @@ class Frontend(Transform):
         if hearing is None:
             parts = chroma.chroma_of_cqt(means, size, self, name)
         else:
-            notes = hearing.hear_means(means)
-            parts = hearing.chroma(means, notes)
+            notes = None
             seconds = pooled.shape[1] * self.seconds_per_frame
             if folded == self.average and seconds <= LONGEST_WORK:
+                notes = hearing.hear_means(means)
                 heard = hearing.for_encoder(means, notes)
+            parts = hearing.chroma(means, notes)
         # In place, so not before: `means` may be the same array.
         self.normalize(pooled)
         return Sound(pooled, parts, heard)

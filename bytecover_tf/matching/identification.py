@@ -19,7 +19,8 @@ from typing import TypeVar
 import numpy as np
 
 from bytecover_tf.audio.chroma import seconds_per_frame
-from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.audio.decoding import declared_duration
+from bytecover_tf.audio.frontend import LONGEST_WORK, Frontend
 from bytecover_tf.audio.hearing import Heard, Hearing
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Hit, Recording
@@ -115,6 +116,10 @@ class Query:
     ) -> Query:
         """Take samples at the frontend's rate: float (samples,)."""
         return cls(name, *frontend.features_with_chroma(samples, name, hearing))
+
+    def without_features(self) -> Query:
+        """Return what alignment reads of it; the features of hours take much memory."""
+        return replace(self, features=np.empty((0, 0), np.float32), heard=None)
 
 
 @dataclass(frozen=True)
@@ -242,20 +247,25 @@ def identify(
     paths = list(paths)
     threads = workers or usable_cores()
     with ThreadPoolExecutor(threads) as pool:
-        pool.submit(prepare)
+        # Loaded loops take as much memory as hours of frames. A long file takes so long
+        # to read that they can wait.
+        if not any(declared_duration(path) > LONGEST_WORK for path in paths[:1]):
+            pool.submit(prepare)
         # Reading is faster than comparing, and what is read takes memory.
         queries = _begun_early(pool, attempt, paths, 2 * threads)
-        for path, query in zip(paths, queries, strict=True):
+        for path in paths:
+            # Not by `zip`, which would hold the query while it is aligned.
+            query = next(queries)
             if isinstance(query, str):
                 yield Answer(str(path), error=query)
                 continue
             try:
-                found = align_candidates(
-                    catalogue, encoder, query, among, candidates, workers
-                )
+                hits = candidates_of(catalogue, encoder, query, candidates)
             except AudioError as error:
                 yield Answer(str(path), error=str(error))
                 continue
+            query = query.without_features()
+            found = align_hits(catalogue, query, hits, among, workers)
             matches = found.matches(calibration)
             best = matches[0].probability if matches else 0.0
             yield Answer(query.name, calibration.verdict(best), matches[:top])

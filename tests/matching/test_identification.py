@@ -1,3 +1,4 @@
+import weakref
 from pathlib import Path
 
 import librosa
@@ -14,6 +15,7 @@ from bytecover_tf.catalogues.segments import embed_rows
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import AudioError
+from bytecover_tf.matching import identification
 from bytecover_tf.matching.calibration import Calibration, default_calibration
 from bytecover_tf.matching.identification import (
     Query,
@@ -132,6 +134,46 @@ def test_few_of_many_files_are_read_early(library, monkeypatch):
         assert len(begun) <= number + 1 + 2 * 2
     assert next(answers, None) is None
     assert sorted(begun) == sorted(paths)
+
+
+def test_features_are_gone_when_a_query_is_aligned(library, varied, monkeypatch):
+    read, align = Query.read, identification.align_likely
+    features = []
+
+    def watched(*arguments):
+        query = read(*arguments)
+        features.append(weakref.ref(query.features))
+        return query
+
+    def check(*arguments):
+        assert features[-1]() is None
+        return align(*arguments)
+
+    monkeypatch.setattr(Query, "read", watched)
+    monkeypatch.setattr(identification, "align_likely", check)
+    (answer,) = identify(library, ENCODER, [varied[1]], workers=1)
+    assert answer.verdict == "version"
+
+
+@pytest.mark.parametrize(("seconds", "is_loaded"), [(600, True), (601, False)])
+def test_a_long_file_is_read_before_loops_are_loaded(
+    library, varied, monkeypatch, seconds, is_loaded
+):
+    done = []
+
+    def read(*_):
+        done.append("read")
+        raise AudioError("not read")
+
+    monkeypatch.setattr(Query, "read", read)
+    monkeypatch.setattr(identification, "prepare", lambda: done.append("loaded"))
+    monkeypatch.setattr(identification, "declared_duration", lambda _: seconds)
+    list(identify(library, ENCODER, [varied[1]], default_calibration(), workers=1))
+    assert done == ["loaded"] * is_loaded + ["read"]
+
+
+def test_no_file_has_no_answer(library):
+    assert not list(identify(library, ENCODER, [], default_calibration()))
 
 
 def test_the_same_content_is_the_same_recording(library, tmp_path):
