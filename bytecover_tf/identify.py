@@ -41,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.catalogues.opening import open_with_encoder
     from bytecover_tf.matching.calibration import calibration_for
     from bytecover_tf.matching.identification import identify
+    from bytecover_tf.memory import return_large_blocks
 
+    return_large_blocks()
     files = cli.find_recordings(options.queries)
     paths = [str(path) for path in files.recordings]
     check_form(parser, options, len(paths))

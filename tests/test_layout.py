@@ -15,6 +15,7 @@ ROOMS = [
     "settings",
     "terminal",
     "cores",
+    "memory",
     "files",
     "progress",
     "metrics",

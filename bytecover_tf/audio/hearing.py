@@ -32,6 +32,7 @@ from bytecover_tf.audio.constant_q import Transform
 from bytecover_tf.audio.streaming import Average
 from bytecover_tf.errors import ConfigError, EncoderError
 from bytecover_tf.files import check_listed
+from bytecover_tf.memory import returning_run
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -207,7 +208,8 @@ class Hearing:
 
     def _run(self, relative: np.ndarray) -> np.ndarray:
         """Return what is heard in amplitudes relative to the recording's mean."""
-        (heard,) = self._network.session.run(None, {"magnitudes": relative[None]})
+        inputs = {"magnitudes": relative[None]}
+        (heard,) = self._network.session.run(None, inputs, returning_run())
         return heard[0]
 
     def chroma(
@@ -222,9 +224,8 @@ class Hearing:
         Returns:
             uint8 (12 * HEARD_PARTS, n).
         """
-        if notes is None:
-            notes = self.hear_means(magnitudes)
-        heard = chroma_of_notes(notes)
+        # Unnamed, so that the notes of hours are gone before the transform is folded.
+        heard = chroma_of_notes(self.hear_means(magnitudes) if notes is None else notes)
         plain = chroma_of_cqt(magnitudes, self.pool, self.transform)
         frames = min(heard.shape[1], plain.shape[1])
         return np.concatenate([heard[:, :frames], plain[:, :frames]])

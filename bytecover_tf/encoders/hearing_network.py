@@ -9,7 +9,9 @@ What nobody has heard yet is heard here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from bytecover_tf.audio.hearing import BLOCK, Hearing
 from bytecover_tf.encoders.graph_cut import cut
 from bytecover_tf.encoders.runtimes import OnnxNetwork, onnx_session
 from bytecover_tf.errors import EncoderError
+from bytecover_tf.memory import returning_run
 
 _TINY = 1e-12
 
@@ -51,7 +54,12 @@ class HearingNetwork(OnnxNetwork):
         self._notes, self._further = notes, (notes,)
         super().__init__(path, providers, threads)
         self.hearing = hearing.checksum
-        self._ears = onnx_session(hearing.path, providers, threads)
+        self._open_ears = partial(onnx_session, hearing.path, providers, threads)
+
+    @cached_property
+    def _ears(self) -> Any:
+        """The network that hears, opened on first use: most notes are heard before."""
+        return self._open_ears()
 
     def _graph(self, path: str | Path) -> bytes:
         try:
@@ -87,5 +95,5 @@ class HearingNetwork(OnnxNetwork):
         mean = features.mean(axis=(1, 2), keepdims=True)
         silence = -features.shape[2] % BLOCK
         relative = np.pad(features / (mean + _TINY), ((0, 0), (0, 0), (0, silence)))
-        (heard,) = self._ears.run(None, {"magnitudes": relative})
+        (heard,) = self._ears.run(None, {"magnitudes": relative}, returning_run())
         return note_means(heard)

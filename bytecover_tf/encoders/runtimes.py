@@ -19,6 +19,7 @@ import numpy as np
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import ConfigError, EncoderError
 from bytecover_tf.files import JsonObject, json_object
+from bytecover_tf.memory import returning_run
 
 # The metadata entry in which an exported ONNX file describes itself.
 METADATA = "bytecover"
@@ -133,7 +134,7 @@ class OnnxNetwork:
         for name, values in inputs.items():
             binding.bind_cpu_input(name, values)
         binding.bind_output("embedding")
-        self._session.run_with_iobinding(binding)
+        self._session.run_with_iobinding(binding, returning_run())
         return binding.copy_outputs_to_cpu()[0]
 
 

@@ -5,10 +5,11 @@ from bytecover_tf import load_encoder
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.audio.hearing import DEFAULT_HEARING, Heard
 from bytecover_tf.data import tunes
+from bytecover_tf.encoders import hearing_network
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.encoders.hearing_network import HearingNetwork
 from bytecover_tf.encoders.pretrained import WEIGHTS
-from bytecover_tf.encoders.runtimes import OnnxNetwork
+from bytecover_tf.encoders.runtimes import OnnxNetwork, onnx_session
 from bytecover_tf.errors import EncoderError
 
 BASE = WEIGHTS / "bytecover-base" / "encoder_features.onnx"
@@ -74,6 +75,23 @@ def test_notes_of_any_length_are_those_that_the_encoder_hears(
     expected = whole(features[None, ..., None])
     assert cosines(embeddings[:1], embeddings[1:]) > 0.9999999
     assert cosines(embeddings[1:], expected) > 0.99999
+
+
+def test_ears_are_opened_when_something_is_to_be_heard(sounds, monkeypatch):
+    opened = []
+
+    def opening(path, *arguments):
+        opened.append(path)
+        return onnx_session(path, *arguments)
+
+    monkeypatch.setattr(hearing_network, "onnx_session", opening)
+    network = HearingNetwork(BASE, NOTES, DEFAULT_HEARING)
+    features, notes = sounds[0].features[None, ..., None], sounds[0].heard.notes
+    network(features, notes[None])
+    assert not opened
+    network(features)
+    network(features)
+    assert opened == [DEFAULT_HEARING.path]
 
 
 def test_a_batch_is_heard_as_its_recordings_are(encoder, whole, sounds):
