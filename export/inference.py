@@ -148,7 +148,7 @@ def _salience(layer: Salience) -> Step:
     output = _convolution(last, (np.ones(2), _float64(last.bias)))
 
     def run(x: Tensor) -> Tensor:
-        x = stack_harmonics(x)
+        x = stack_harmonics(ops.squeeze(x, -1))
         for number, convolution in enumerate(hidden):
             y = ops.relu(convolution(x))
             if number:
@@ -172,7 +172,8 @@ def _notes(model: NoteNetwork) -> Step:
     output = _same(model.heard, (np.ones(3), _float64(model.heard.bias)))
 
     def run(x: Tensor) -> Tensor:
-        x = stack_harmonics(ops.log(1.0 + x / KNEE), BINS_PER_SEMITONE)
+        x = ops.log(1.0 + ops.squeeze(x, -1) / KNEE)
+        x = stack_harmonics(x, BINS_PER_SEMITONE)
         for convolution, is_added in zip(hidden, added, strict=True):
             y = ops.relu(convolution(x))
             x = x + y if is_added else y

@@ -115,7 +115,8 @@ class NoteNetwork(keras.Model):
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Return the logits of what is heard."""
         # ONNX has no log1p. The two differ only far below any note.
-        x = stack_harmonics(ops.log(1.0 + inputs / KNEE), BINS_PER_SEMITONE)
+        x = ops.log(1.0 + ops.squeeze(inputs, -1) / KNEE)
+        x = stack_harmonics(x, BINS_PER_SEMITONE)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             y = convolution(x, training=training)
             y = ops.relu(norm(y, training=training))

@@ -148,13 +148,13 @@ def test_layers_pass_gradients(layer, maps):
 
 
 def test_harmonics_are_stacked_upon_their_note(rng):
-    inputs = rng.random((2, 84, 3, 1)).astype(np.float32)
+    inputs = rng.random((2, 84, 3)).astype(np.float32)
     stacked = np.asarray(stack_harmonics(inputs))
     assert stacked.shape == (2, 84, 3, len(HARMONICS))
     for channel, shift in enumerate(HARMONICS):
         for k in range(84):
             inside = 0 <= k + shift < 84
-            expected = inputs[:, k + shift, :, 0] if inside else 0.0
+            expected = inputs[:, k + shift] if inside else 0.0
             np.testing.assert_array_equal(stacked[:, k, :, channel], expected)
 
 
@@ -164,7 +164,7 @@ def test_salience_without_hidden_layers_weighs_harmonics(rng):
     layer.build(inputs.shape)
     kernel, bias = rng.normal(size=(1, 1, 8, 2)), rng.normal(size=2)
     layer.output_conv.set_weights([kernel, bias])
-    expected = np.asarray(stack_harmonics(inputs)) @ kernel[0, 0] + bias
+    expected = np.asarray(stack_harmonics(inputs[..., 0])) @ kernel[0, 0] + bias
     np.testing.assert_allclose(layer(inputs, logits=True), expected, rtol=1e-4)
     np.testing.assert_allclose(layer(inputs), 1 / (1 + np.exp(-expected)), rtol=1e-4)
 
@@ -180,7 +180,7 @@ def test_salience_against_convolutions_by_hand(rng):
     for norm in layer.norms:
         norm.moving_variance.assign(rng.uniform(0.2, 1.0, 4))
 
-    x = np.asarray(stack_harmonics(inputs))
+    x = np.asarray(stack_harmonics(inputs[..., 0]))
     for i, (convolution, norm) in enumerate(
         zip(layer.convolutions, layer.norms, strict=True)
     ):
