@@ -33,11 +33,7 @@ from bytecover_tf.errors import AudioError
 
 SHORTEST, LONGEST = 180, 300
 FORMAT = ("-ar", "44100", "-ac", "2", "-b:a", "192k")
-LONG = {"4 minutes": 240, "30 minutes": 1800, "3 hours": 10_800, "6 hours": 21_600}
-# What memory is measured with, beside all tracks.
-FEW = 4
 SEED = 0
-_MIB = 2**20
 
 Paths = list[Path]
 
@@ -241,22 +237,6 @@ def profile(paths: Paths, folder: Path) -> dict[str, float]:
     return means
 
 
-def memory_rows(tracks: Paths, folder: Path) -> list[list[str]]:
-    """Return the table's rows of peak memory by number and by length."""
-    rows = []
-    for number in (FEW, len(tracks)):
-        for name in (EMBED_FULL, INDEX_FULL):
-            peak = measured(WAYS[name], tracks[:number], folder).peak
-            rows.append([name, f"{number} tracks", f"{peak / _MIB:,.0f}"])
-    for length, seconds in LONG.items():
-        path = folder / f"{seconds}.mp3"
-        make_track(tracks[0], path, seconds, "-c", "copy")
-        for name in list(WAYS)[2:]:
-            peak = measured(WAYS[name], [path], folder).peak
-            rows.append([name, f"one file of {length}", f"{peak / _MIB:,.0f}"])
-    return rows
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
@@ -284,7 +264,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 runs[name].append(measured(way, tracks, folder))
                 print(name, f"{runs[name][-1].result[0].seconds:.1f} s", flush=True)
         stages = measured(profile, tracks, folder).result
-        memory = memory_rows(tracks, folder)
     spent = {
         name: np.median(
             [(run.result[0].seconds, run.result[0].processor) for run in of_way], axis=0
@@ -328,9 +307,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "differ.\n\nOne thread, milliseconds of processor time for a track; "
         f"decoding and resampling take {decoding:.0%} (the aim is 70% or more):\n\n"
         + table(["", "ms", "share"], shares)
-        + "\n\nPeak memory of the process and those that it starts, with all "
-        f"libraries (the aims are 500 MB for three hours by `{DEFAULT}` and 700 MB for "
-        "six):\n\n" + table(["", "", "MiB"], memory)
     )
     write_section(
         "audio",
