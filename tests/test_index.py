@@ -231,7 +231,7 @@ def test_notes_are_heard_by_default(tmp_path, run, folder):
     address = tmp_path / "catalogue"
     assert main(command(address, run, folder)[3:]) == 0
     identity, rows = stored(address)
-    assert identity.hearing == content_hash(DEFAULT_HEARING.path)
+    assert identity.hearing == DEFAULT_HEARING.checksum
     assert len(rows) == 3
     for path, chroma in rows.items():
         _, expected = Frontend(pool=20).extract_with_chroma(path, DEFAULT_HEARING)

@@ -36,8 +36,8 @@ class Identity:
         frontend: parameters of the features that the encoder reads.
         dim: size of an embedding.
         segmenting: which segments have an embedding of their own.
-        hearing: SHA-256 of the network that heard the notes; empty if the chroma is
-            that of the transform alone.
+        hearing: `Hearing.checksum` of the network that heard the notes; empty if the
+            chroma is that of the transform alone.
         encoder_path: the encoder's path or name when the catalogue was made; shown to
             the user, not compared.
         hearing_path: likewise the path of the network that heard the notes; empty for

@@ -36,7 +36,7 @@ class HearingNetwork(OnnxNetwork):
         threads: as of `OnnxNetwork`.
 
     Attributes:
-        hearing: SHA-256 of the network that hears the notes.
+        hearing: `Hearing.checksum` of the network that hears the notes.
 
     Raises:
         EncoderError: as of `OnnxNetwork`, or the graph has no such tensor; or the

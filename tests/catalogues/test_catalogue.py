@@ -92,6 +92,8 @@ def test_chroma_comes_back_by_id(catalogue, rng):
 
 
 HEARD = replace(IDENTITY, hearing="a" * 64)
+# SHA-256 of the first file of the package's network, which catalogues name.
+FIRST_HEARING = "cd219948385914f77e8cf19542c1dd1798235a98c40064df947afe5d58d64574"
 
 
 @pytest.mark.parametrize("frames", [30, 400])
@@ -443,7 +445,7 @@ class Network:
 def test_identity_names_what_hears(tmp_path):
     encoder = Encoder(Network(), {"encoder_sha256": "e" * 64})
     heard = Identity.of(encoder, "somewhere")
-    assert heard.hearing == content_hash(DEFAULT_HEARING.path)
+    assert heard.hearing == FIRST_HEARING
     # The one of the package, wherever it is installed.
     assert heard.hearing_path == ""
     assert heard.load_hearing("music") == DEFAULT_HEARING
@@ -451,6 +453,16 @@ def test_identity_names_what_hears(tmp_path):
     assert (plain.hearing, plain.parts) == ("", 1)
     with pytest.raises(EncoderError, match=r"none\.onnx: no network that hears"):
         Identity.of(encoder, "somewhere", hearing=Hearing(str(tmp_path / "none.onnx")))
+
+
+def test_a_catalogue_that_the_first_file_heard_stays_valid():
+    encoder = Encoder(Network(), {"encoder_sha256": "e" * 64})
+    now = Identity.of(encoder, "somewhere")
+    values = {**json.loads(now.to_json()), "hearing": FIRST_HEARING}
+    former = Identity.from_json(json.dumps(values), "music")
+    now.check_same(former, "music")
+    heard = former.load_hearing("music").hear(np.ones((252, 4), np.float32))
+    assert heard.shape == (3, 84, 2)
 
 
 def test_another_hearing_is_refused_by_name(tmp_path, monkeypatch):
