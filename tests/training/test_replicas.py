@@ -99,7 +99,7 @@ def test_two_devices_mine_and_train_as_one(small_set, shared_folder, rng):
         [sys.executable, ROOT / "tests" / "on_two_devices.py", folder],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=True,
-        timeout=300,
+        timeout=600,
     )
     found = np.load(folder / "found.npz")
 
