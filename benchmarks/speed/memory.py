@@ -16,7 +16,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from importlib import import_module
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 from benchmarks.common.processes import measured
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="folder for the long recordings; those that are there already are used",
     )
     options = parser.parse_args(arguments)
-    known = [path for path in recordings(options.music) if is_heard(path)][:KNOWN]
+    known = list(islice(filter(is_heard, recordings(options.music)), KNOWN))
     peaks: dict[tuple[str, str], list[int]] = {}
     with tempfile.TemporaryDirectory() as made:
         folder = options.folder or Path(made)
