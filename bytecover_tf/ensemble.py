@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     cli.add_out_argument(parser)
     options = parser.parse_args(arguments)
-    cli.require_extra("train", "tensorflow", "keras", "librosa")
+    cli.require_training()
 
     from bytecover_tf.encoders.joining import average, join
     from bytecover_tf.encoders.model_file import save_model

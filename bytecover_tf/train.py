@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Train; return the exit status."""
     parser = train_parser(__doc__)
     options = parser.parse_args(arguments)
-    cli.require_extra("train", "tensorflow", "keras", "librosa")
+    cli.require_training()
 
     # Only now: they load TensorFlow.
     from bytecover_tf.training.run import TrainingRun

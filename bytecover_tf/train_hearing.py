@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Train a network that hears notes; return the exit status."""
     parser = train_hearing_parser(__doc__)
     options = parser.parse_args(arguments)
-    cli.require_extra("train", "tensorflow", "keras", "librosa")
+    cli.require_training()
 
     from bytecover_tf.training.hearing import HearingRequest, train_hearing
 

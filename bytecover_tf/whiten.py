@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     cli.add_data_arguments(parser, default=None)
     options = parser.parse_args(arguments)
-    cli.require_extra("train", "tensorflow", "keras", "librosa", "scipy")
+    cli.require_training("scipy")
 
     from bytecover_tf.evaluation.protocol import choose_split, describe
     from bytecover_tf.training.whitening import SPLITS, Whitening

@@ -36,7 +36,7 @@ from bytecover_tf.cli.status import (
     run_safely,
     status_of,
 )
-from bytecover_tf.extras import require_extra
+from bytecover_tf.extras import require_extra, require_training
 from bytecover_tf.terminal import counted, csv_cell, printable, show, show_json, warn
 
 __all__ = [
@@ -73,6 +73,7 @@ __all__ = [
     "probability",
     "read_tracks",
     "require_extra",
+    "require_training",
     "run",
     "run_safely",
     "show",

@@ -57,13 +57,19 @@ class KerasNetwork:
             # XLA, which Keras takes by default, compiles a network anew for each
             # length of recordings. That takes longer than it saves on most.
             model.jit_compile = False
+        # JAX has to compile, for each size of a batch as well: few sizes then.
+        self._compiles_each_size = keras.backend.backend() == "jax"
         self._model = model
         self.frontend = frontend
         self.dim = model.dim
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Return f_c (batch, dim) of features (batch, n_bins, frames, 1)."""
-        return self._model.predict_on_batch(features)["f_c"]
+        count = len(features)
+        if self._compiles_each_size:
+            rows = np.minimum(np.arange(1 << (count - 1).bit_length()), count - 1)
+            features = features[rows]
+        return self._model.predict_on_batch(features)["f_c"][:count]
 
 
 class OnnxNetwork:

@@ -8,13 +8,11 @@ says where they match; both together give the probability.
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -26,7 +24,7 @@ from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Hit, Recording
 from bytecover_tf.catalogues.segments import windows_of
 from bytecover_tf.catalogues.tags import read_tags
-from bytecover_tf.cores import usable_cores
+from bytecover_tf.cores import begun_early, usable_cores
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import AudioError, explain
 from bytecover_tf.files import JsonObject
@@ -40,9 +38,6 @@ from bytecover_tf.matching.calibration import (
 from bytecover_tf.matching.relation import Relation, relation, straightness
 from bytecover_tf.matching.screening import align_likely
 from bytecover_tf.stores.extraction import Reader
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 CANDIDATES = 100
 """How many recordings a query of four minutes is compared with."""
@@ -252,7 +247,7 @@ def identify(
         if not any(declared_duration(path) > LONGEST_WORK for path in paths[:1]):
             pool.submit(prepare)
         # Reading is faster than comparing, and what is read takes memory.
-        queries = _begun_early(pool, attempt, paths, 2 * threads)
+        queries = begun_early(pool, attempt, paths, 2 * threads)
         for path in paths:
             # Not by `zip`, which would hold the query while it is aligned.
             query = next(queries)
@@ -269,19 +264,6 @@ def identify(
             matches = found.matches(calibration)
             best = matches[0].probability if matches else 0.0
             yield Answer(query.name, calibration.verdict(best), matches[:top])
-
-
-def _begun_early(
-    pool: Executor, function: Callable[[T], R], items: Iterable[T], ahead: int
-) -> Iterator[R]:
-    """Yield the result for each item, in order, with so many begun before."""
-    begun: deque[Future[R]] = deque()
-    for item in items:
-        begun.append(pool.submit(function, item))
-        if len(begun) > ahead:
-            yield begun.popleft().result()
-    while begun:
-        yield begun.popleft().result()
 
 
 @dataclass(frozen=True)

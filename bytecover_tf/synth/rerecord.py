@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     cli.require_extra("synth", "pedalboard")
-    cli.require_extra("train", "keras", "tensorflow")
+    cli.require_training()
     if options.versions < 2:
         parser.error(f"--versions: expected at least 2, received {options.versions}")
 

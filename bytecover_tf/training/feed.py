@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import keras
 import numpy as np
 
+from bytecover_tf.cores import begun_early, usable_cores
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.models.heard_notes import FRAMES
@@ -107,7 +109,8 @@ def stream(batches: Batches, start: int, stop: int, shares: Sequence[slice]) -> 
         return tf_dataset(batches, start, stop - start, shares)
 
     def generate() -> Iterator[tuple[Any, np.ndarray]]:
-        for number in range(start, stop):
-            yield batches(number)
+        cores = usable_cores()
+        with ThreadPoolExecutor(cores) as pool:
+            yield from begun_early(pool, batches, range(start, stop), 2 * cores)
 
     return generate()

@@ -33,13 +33,14 @@ from bytecover_tf.encoders.model_file import load_learner
 from bytecover_tf.encoders.notes import take_hearing
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.evaluation.plots import plot_training
-from bytecover_tf.evaluation.protocol import describe, evaluate_tracks
+from bytecover_tf.evaluation.protocol import describe
 from bytecover_tf.files import JsonObject, write_atomically
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.learner import Learner
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.training.config import Config
 from bytecover_tf.training.feed import make_batches, stream
+from bytecover_tf.training.measuring import measure, reads_whole_recordings
 from bytecover_tf.training.optimizer import learning_rate, make_optimizer
 from bytecover_tf.training.recorder import Recorder, State
 from bytecover_tf.training.remaining import Remaining
@@ -217,7 +218,7 @@ def _new(
         return model, State(None, origin)
     alone = network if replicas.count == 1 else network.encoder()
     encoder = Encoder(KerasNetwork(alone, store.frontend))
-    before = evaluate_tracks(encoder, splits.test, store).metrics
+    before = measure(encoder, splits.test, store).metrics
     print(f"before training, {splits.unseen} works: {describe(before)}")
     return model, State(before, origin)
 
@@ -250,12 +251,13 @@ def _conclude(
 ) -> JsonObject:
     """Measure the best epoch's encoder on unseen works and write the figures."""
     encoder = load_encoder(run_dir)
-    found = evaluate_tracks(encoder, splits.test, store)
+    found = measure(encoder, splits.test, store)
     after = found.metrics
     figures = {
         **after,
         "split": splits.unseen,
         "data": data,
+        "whole_recordings": reads_whole_recordings(),
         "best_epoch": encoder.info["epoch"],
         "epochs": len(state.history),
         "seed": encoder.info["seed"],

@@ -14,10 +14,11 @@ import numpy as np
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import Encoder, KerasNetwork
 from bytecover_tf.encoders.model_file import save_model
-from bytecover_tf.evaluation.protocol import Figures, describe, evaluate_tracks
+from bytecover_tf.evaluation.protocol import Figures, describe
 from bytecover_tf.files import JsonObject, write_atomically
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.training.measuring import measure
 from bytecover_tf.training.replicas import Replicas
 
 
@@ -95,7 +96,7 @@ class Recorder(keras.callbacks.Callback):
             return
         frontend = self._store.frontend
         encoder = Encoder(KerasNetwork(self._alone(), frontend))
-        figures = evaluate_tracks(encoder, self._validation, self._store).metrics
+        figures = measure(encoder, self._validation, self._store).metrics
         # TensorBoard's callback, which comes next, writes what is in the logs.
         logs["validation_map"] = figures["map"]
         logs["validation_mr1"] = figures["mr1"]

@@ -20,7 +20,7 @@ def test_an_encoder_embeds_alike_on_jax(on_jax, tmp_path, rng):
     model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4, embedding_dim=64))
     model.build((None, 84, None, 1))
     save_model(model, tmp_path / "encoder.keras", Frontend(), {})
-    features = [rng.random((84, n)).astype(np.float32) for n in (3, 30)]
+    features = [rng.random((84, n)).astype(np.float32) for n in (3, 30, 30, 30)]
     np.savez(tmp_path / "features.npz", *features)
     on_jax(
         "import sys, keras, numpy as np\n"
@@ -43,7 +43,9 @@ def test_training_runs_and_resumes_on_jax(on_jax, small_set, tmp_path):
         rows.append(f"{track.id},{track.work},{track.id}.npy,{track.split}")
     (tmp_path / "manifest.csv").write_text("\n".join(rows))
     code = (
-        "import keras, json, sys\n"
+        "import json, sys\n"
+        "sys.modules['tensorflow'] = None  # as if it were not installed\n"
+        "import keras\n"
         "from bytecover_tf.train import main\n"
         "assert keras.backend.backend() == 'jax'\n"
         "for arguments in map(json.loads, sys.argv[1:]):\n"
@@ -60,6 +62,7 @@ def test_training_runs_and_resumes_on_jax(on_jax, small_set, tmp_path):
     figures = json.loads((run / "metrics.json").read_text())
     assert figures["epochs"] == 4
     assert "jax" in figures["versions"]
+    assert not figures["whole_recordings"]
     log = [line.split(",") for line in (run / "log.csv").read_text().splitlines()]
     losses = [float(row[log[0].index("loss")]) for row in log[1:]]
     assert losses[-1] < losses[0]
