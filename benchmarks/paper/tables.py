@@ -51,7 +51,8 @@ RECIPE = [
     "warmup_steps=100",
     "decay=cosine",
 ]
-EPOCHS = 3
+# About so many, so that a training that is killed loses little.
+STEPS_PER_EPOCH = 1000
 ON_PITCH_CLASSES = (
     "All read pitch classes in place of the paper's 84 bins, on which they learn "
     "hardly anything in so few steps (`benchmarks/experiments.md`)."
@@ -108,6 +109,11 @@ def add_arguments(parser: argparse.ArgumentParser, steps: int) -> None:
         "--width", type=int, default=16, help="width of the stem; 64 in full"
     )
     parser.add_argument(
+        "--full-depth",
+        action="store_true",
+        help="ByteCover with the paper's 16 bottlenecks; without it, 6",
+    )
+    parser.add_argument(
         "--data-root",
         type=Path,
         help="train on another set of the layout of `tunes`, as "
@@ -123,6 +129,10 @@ def command(module: str, options: argparse.Namespace) -> str:
     if "seeds" in options:
         parts.append(f"--seeds {options.seeds}")
     parts.append(f"--steps {options.steps} --width {options.width}")
+    if options.full_depth:
+        parts.append("--full-depth")
+    if len(getattr(options, "rates", [])) > 1:
+        parts.append(f"--rates {' '.join(options.rates)}")
     for name in ("data_root", "anthems"):
         if getattr(options, name):
             parts.append(f"--{name.replace('_', '-')} {name.upper()}")
@@ -198,21 +208,27 @@ def settings(config: Config, options: argparse.Namespace) -> list[str]:
     crops = tuple(frames * 100 // pool for frames in CROP_FRAMES_AT_100)
     # Of ByteCover's published width, 64, as of any other network's.
     width = max(round(config.width * options.width / Config().width), 1)
+    triplet_from = epochs(options) * 2 // 3 if config.classification else 0
     return [
         *RECIPE,
-        BLOCKS,
+        *([] if options.full_depth else [BLOCKS]),
         f"width={width}",
         f"frontend.pool={pool}",
         f"crop_frames={crops}",
-        f"epochs={EPOCHS}",
+        f"epochs={epochs(options)}",
         f"steps_per_epoch={steps_per_epoch(options)}",
-        f"triplet_from_epoch={EPOCHS - 1 if config.classification else 0}",
+        f"triplet_from_epoch={triplet_from}",
     ]
 
 
+def epochs(options: argparse.Namespace) -> int:
+    """Return the number of equal epochs, which three divides."""
+    return 3 * max(round(options.steps / STEPS_PER_EPOCH / 3), 1)
+
+
 def steps_per_epoch(options: argparse.Namespace) -> int:
-    """Return the steps of each of the equal epochs."""
-    return max(options.steps // EPOCHS, 1)
+    """Return the steps of each epoch."""
+    return max(options.steps // epochs(options), 1)
 
 
 @dataclass(frozen=True)
@@ -226,6 +242,12 @@ class Run:
 
     folder: Path
     figures: JsonObject
+
+    @property
+    def validation(self) -> list[float]:
+        """MAP on the validation works after each epoch."""
+        with open(self.folder / "log.csv", newline="", encoding="utf-8") as file:
+            return [float(row["validation_map"]) for row in csv.DictReader(file)]
 
     def encoder(self) -> Encoder:
         """Return the encoder after the last epoch."""
@@ -389,12 +411,13 @@ def about_data(options: argparse.Namespace) -> str:
     frontend = frontend_of(options.data_root)
     seconds = frontend.pool * frontend.hop_length / frontend.sample_rate
     source = "a drawn set" if options.data_root else "the embedded set"
-    steps = EPOCHS * steps_per_epoch(options)
+    steps = epochs(options) * steps_per_epoch(options)
+    depth = "16, as in the paper" if options.full_depth else "6 instead of 16"
     return (
         f"Every network was trained on {len(tracks)} recordings of {works} works of "
         f"{source}, frames of {seconds:.2f} s, for {steps} steps of 32 crops, "
-        f"at {options.width}/64 of its published width (ByteCover's with 6 bottlenecks "
-        "instead of 16); no epoch and no setting was chosen on what is searched here. "
+        f"at {options.width}/64 of its published width (ByteCover's bottlenecks: "
+        f"{depth}); no epoch and no setting was chosen on what is searched here. "
     )
 
 

@@ -173,6 +173,7 @@ class Trained:
     """Stands for a run; half of what it hears is the work."""
 
     figures = {"seconds": 60}  # noqa: RUF012
+    validation = (0.1, 0.3, 0.2)
 
     def similarity(self, collection):
         same = np.equal.outer(collection.works, collection.works)
@@ -180,6 +181,43 @@ class Trained:
 
     def encoder(self):
         return None
+
+
+def test_a_network_takes_the_rate_that_finds_most(options, monkeypatch):
+    options.seeds, options.rates, options.steps = 2, ["1e-4", "1e-3", "1e-2"], 50
+    asked = []
+
+    def trained(name, config_name, options, seed=0, changes=()):
+        asked.append((name, options.steps, seed, changes))
+        run = Trained()
+        run.validation = {"1e-4": (0.5, 0.1), "1e-3": (0.1, 0.3), "1e-2": (0, 0.2)}[
+            changes[0].removeprefix("learning_rate=")
+        ]
+        return run
+
+    monkeypatch.setattr(comparison, "trained", trained)
+    found = comparison.train("cqtnet", options)
+    assert found.rates == {"1e-4": 0.1, "1e-3": 0.3, "1e-2": 0.2}
+    assert [steps for _, steps, _, _ in asked] == [5, 5, 5, 50, 50]
+    best = [("cqtnet", 50, seed, ["learning_rate=1e-3"]) for seed in (0, 1)]
+    assert asked[3:] == best
+    assert len({name for name, *_ in asked}) == 4
+    text = comparison.about_rates({"cqtnet": found})
+    assert "CQT-Net 0.100 at 1e-4, 0.300 at 1e-3, 0.200 at 1e-2" in text
+
+
+def test_long_trainings_have_epochs_of_about_a_thousand_steps(options):
+    for steps, epochs, each in ((3, 3, 1), (6000, 6, 1000), (30000, 30, 1000)):
+        options.steps = steps
+        assert (tables.epochs(options), tables.steps_per_epoch(options)) == (
+            epochs,
+            each,
+        )
+    options.full_depth = True
+    config = tables.load_config("bytecover")
+    config = tables.override(config, tables.settings(config, options))
+    assert (config.blocks, config.triplet_from_epoch) == ((3, 4, 6, 3), 20)
+    assert "--full-depth" in tables.command("comparison", options)
 
 
 def test_each_command_writes_its_section(options, monkeypatch, tmp_path):
@@ -209,7 +247,7 @@ def test_each_command_writes_its_section(options, monkeypatch, tmp_path):
         monkeypatch.setattr("sys.argv", ["x", *arguments, *more])
         module.main()
     text = report.read_text()
-    for module in ("ablation --seeds 2", "embedding_size", "comparison"):
+    for module in ("ablation --seeds 2", "embedding_size", "comparison --seeds 1"):
         assert (
             f"python -m benchmarks.paper.{module} --steps 2 --width 4 --data-root"
             in text
