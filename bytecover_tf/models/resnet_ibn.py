@@ -114,6 +114,8 @@ class Bottleneck(layers.Layer):
         # Lengths are left open: a map of one frame is smaller than a kernel.
         expanded = (None, None, None, self.expansion * self.filters)
         inner = (None, None, None, self.filters)
+        if self.pad is not None:
+            self.pad.build(inner)
         if self.stride > 1 or input_shape[-1] != expanded[-1]:
             policy = {"dtype": self.dtype_policy}
             self.shortcut = _conv(
@@ -245,9 +247,13 @@ class ResNetIBN(layers.Layer):
                 "ResNetIBN needs input of shape (batch, bins, frames, channels). "
                 f"Received: input_shape={input_shape}"
             )
+        # JAX runs a model step by step while it has a layer that is not built, be it
+        # one without weights.
+        self.stem_pad.build(input_shape)
         self.stem_conv.build((None, None, None, input_shape[-1]))
         shape: tuple[int | None, ...] = (None, None, None, self.width)
         self.stem_norm.build(shape)
+        self.pool_pad.build(shape)
         for bottleneck in self.bottlenecks:
             bottleneck.build(shape)
             shape = bottleneck.compute_output_shape(shape)

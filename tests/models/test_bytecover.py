@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 
+from bytecover_tf.configs import config_names, load_config
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 
@@ -28,6 +31,15 @@ def test_returns_f_t_and_f_c(batch):
         "f_c": (8, 128),
     }
     assert not np.allclose(model(batch[0], training=True)["f_t"], output["f_c"])
+
+
+@pytest.mark.parametrize("name", config_names())
+def test_all_layers_are_built_with_the_model(name):
+    config = load_config(name)
+    model = ByteCover(replace(config.architecture, width=8))
+    model.build((None, config.frontend.n_bins, None, 1))
+    # With one that is not, Keras runs a model on JAX step by step before each call.
+    assert [layer.name for layer in model._flatten_layers() if not layer.built] == []
 
 
 @pytest.mark.parametrize("dim", [128, 256, 512])
