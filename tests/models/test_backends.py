@@ -12,6 +12,7 @@ from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.stores.note_store import NoteWriter
+from bytecover_tf.train import main
 
 pytest.importorskip("jax")
 
@@ -66,6 +67,13 @@ def test_training_runs_and_resumes_on_jax(on_jax, small_set, tmp_path):
     log = [line.split(",") for line in (run / "log.csv").read_text().splitlines()]
     losses = [float(row[log[0].index("loss")]) for row in log[1:]]
     assert losses[-1] < losses[0]
+    # And on TensorFlow.
+    assert main(["--run-dir", str(run), "--resume", "--set", "epochs=5"]) == 0
+    figures = json.loads((run / "metrics.json").read_text())
+    assert figures["epochs"] == 5
+    assert figures["whole_recordings"]
+    last = (run / "log.csv").read_text().splitlines()[-1].split(",")
+    assert float(last[log[0].index("loss")]) < losses[0]
 
 
 @pytest.mark.slow
