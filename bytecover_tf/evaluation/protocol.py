@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,7 +50,10 @@ class Evaluation:
 
 
 def evaluate_tracks(
-    encoder: Encoder, tracks: Sequence[Track], store: FeatureStore
+    encoder: Encoder,
+    tracks: Sequence[Track],
+    store: FeatureStore,
+    length: Callable[[int], int] | None = None,
 ) -> Evaluation:
     """Embed whole tracks and search each among the others.
 
@@ -58,14 +61,17 @@ def evaluate_tracks(
         encoder: the encoder to measure.
         tracks: recordings with their roles; a query is not compared with itself.
         store: holds their features, made with the encoder's frontend.
+        length: says how many of a track's frames to embed; all without it.
 
     Raises:
         FrontendMismatch: the features were made otherwise.
         StoreError: the store lacks a track.
     """
     encoder.frontend.check_same(store.frontend, str(store.path))
-    embeddings = encoder.embed_features(store.features(track.path) for track in tracks)
-    return search(tracks, embeddings)
+    features = (store.features(track.path) for track in tracks)
+    if length is not None:
+        features = (array[:, : length(array.shape[1])] for array in features)
+    return search(tracks, encoder.embed_features(features))
 
 
 def search(tracks: Sequence[Track], embeddings: np.ndarray) -> Evaluation:

@@ -8,7 +8,7 @@ import keras
 
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import Encoder
-from bytecover_tf.evaluation.protocol import Evaluation, search
+from bytecover_tf.evaluation.protocol import Evaluation, evaluate_tracks
 from bytecover_tf.stores.feature_store import FeatureStore
 
 
@@ -28,18 +28,11 @@ def measure(
 
     Args:
         encoder: the encoder to measure.
-        tracks: recordings with their roles; a query is not compared with itself.
-        store: holds their features, made with the encoder's frontend.
-
-    Raises:
-        FrontendMismatch: the features were made otherwise.
-        StoreError: the store lacks a track.
+        tracks: as of `evaluate_tracks`, which also says what is raised.
+        store: likewise.
     """
-    encoder.frontend.check_same(store.frontend, str(store.path))
-    features = (store.features(track.path) for track in tracks)
-    if not reads_whole_recordings():
-        features = (array[:, : _common_length(array.shape[1])] for array in features)
-    return search(tracks, encoder.embed_features(features))
+    length = None if reads_whole_recordings() else _common_length
+    return evaluate_tracks(encoder, tracks, store, length)
 
 
 def _common_length(frames: int) -> int:
