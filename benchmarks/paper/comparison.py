@@ -235,7 +235,7 @@ def main() -> None:
     body = "\n\n".join(
         [
             about_data(options)
-            + f"Seeds: {options.seeds}; minutes in all: {minutes:.0f}. "
+            + f"Seeds: {options.seeds}; their trainings took {minutes:.0f} minutes. "
             + about_rates(trainings),
             *(
                 [
