@@ -89,6 +89,7 @@ def test_a_collection_without_digests_is_read_and_added_to(rng, monkeypatch):
 def test_more_rows_than_one_request_holds(rng, monkeypatch):
     pytest.importorskip("milvus")
     monkeypatch.setattr(milvus, "_PARTS_AT_ONCE", 10)
+    monkeypatch.setattr(milvus, "_ROWS_AT_ONCE", 20)
     monkeypatch.setattr(milvus, "_IDS_AT_ONCE", 7)
     rows = [whole(number, rng.standard_normal(DIM)) for number in range(55)]
     with open_catalogue(milvus_server.new_address(), IDENTITY, create=True) as made:
@@ -97,6 +98,9 @@ def test_more_rows_than_one_request_holds(rng, monkeypatch):
         assert len(list(made.recordings())) == made.count() == 55
         ids = [row.recording.id for row in rows[:20]]
         assert sorted(row.recording.id for row in made.rows(ids)) == sorted(ids)
+        heard = made.chroma([*ids, "unknown"])
+        assert sorted(heard) == sorted(ids)
+        np.testing.assert_array_equal(heard[ids[3]], rows[3].chroma)
         made.remove(ids)
         assert made.count() == 35
 
