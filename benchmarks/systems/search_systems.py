@@ -154,7 +154,7 @@ class LanceTable(System):
         self._table: Any = lancedb.connect(self.place).open_table(_TABLE)
         with open_catalogue(self.place) as catalogue:
             assert isinstance(catalogue, lance.LanceCatalogue)
-            self._candidates = catalogue._candidates
+            self._partitions = catalogue._partitions
 
     def search(self, queries: np.ndarray) -> np.ndarray:
         """Search as the catalogue does, without the columns that it reads."""
@@ -163,8 +163,7 @@ class LanceTable(System):
             .distance_type("cosine")
             .select(["id", "_distance"])
             .limit(TOP)
-            .nprobes(lance._ALL)
-            .ef(self._candidates)
+            .nprobes(self._partitions)
             .refine_factor(lance._REFINE)
         )
         numbers: list[list[int]] = [[] for _ in queries]

@@ -53,8 +53,9 @@ _CLIENT = "lance_namespace_urllib3_client"
 _TABLE = "recordings"
 _IDENTITY = b"bytecover"
 _VERSION = "version"
-# Followed by the number of rows that the index was built for.
-_INDEX = "embedding_"
+# Followed by the number of rows that the index was built for. Catalogues made before
+# have an HNSW graph, named otherwise, until `optimize` puts this index in its place.
+_INDEX = "partitions_"
 _IDS_AT_ONCE = 500
 _ROWS_AT_ONCE = 8192
 # Tidying removes versions older than this, even if somebody still reads them.
@@ -66,24 +67,24 @@ _KEEP_VERSIONS = timedelta(hours=1)
 # both cost about the same.
 _TIDY = 200
 
-# The index is IVF_HNSW_SQ. At the same recall, searching one graph over all rows is
-# several times faster than searching many small ones. There are several only to bound
-# the memory that building one takes: each covers at most a gigabyte of vectors.
-_PARTITION_VALUES = 2**28
-_NEIGHBOURS = 32
-_BUILD_CANDIDATES = 200
+# The index is IVF_SQ: each value as a byte, in partitions of about so many rows. An
+# HNSW graph answers sooner where a process keeps it, by less than an alignment takes,
+# but building it takes many times as long, and a process that asks once first reads
+# all of it. LanceDB joins smaller partitions when it tidies.
+_PARTITION_ROWS = 5000
 _REFINE = 2
 
-# How many candidates a search may keep in each graph. How many it needs depends on how
-# the embeddings are distributed: `optimize` chooses the first number that finds enough.
-_CANDIDATES = (100, 200, 400, 800, 1600)
+# Which share of the partitions, those nearest to the query, a search reads. How many it
+# needs depends on how the embeddings are distributed: `optimize` chooses the smallest
+# that finds enough.
+_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
 # More than `IndexQuality.is_good` asks for, since only some queries measure it.
 _WANTED_RECALL = 0.995
 _TRIAL_QUERIES = 200
 _TRIAL_TOP = 10
 # Where the choice and its recall are kept: in the metadata of the embeddings' column.
-_CHOICE, _FOUND = "candidates", "recall"
-# All graphs are searched, however many there are.
+_CHOICE, _FOUND = "partitions", "recall"
+# Until there is a choice, all partitions are read, however many there are.
 _ALL = 2**20
 
 
@@ -256,12 +257,12 @@ class LanceCatalogue(Catalogue):
 
     def search(self, vectors: np.ndarray, top: int = 10) -> list[list[Hit]]:
         """Return the rows nearest to each query, as `Catalogue.search` says."""
-        return self._search(vectors, top, self._candidates)
+        return self._search(vectors, top, self._partitions)
 
     @property
-    def _candidates(self) -> int:
+    def _partitions(self) -> int:
         """What `optimize` chose, perhaps in another process."""
-        return int(self._noted(_CHOICE) or _CANDIDATES[-1])
+        return int(self._noted(_CHOICE) or _ALL)
 
     def _noted(self, name: str) -> str | None:
         with _explained(self.address):
@@ -270,7 +271,7 @@ class LanceCatalogue(Catalogue):
         return None if text is None else text.decode()
 
     def _search(
-        self, vectors: np.ndarray, top: int, candidates: int
+        self, vectors: np.ndarray, top: int, partitions: int
     ) -> list[list[Hit]]:
         vectors = self._check_queries(vectors)
         found: list[list[Hit]] = [[] for _ in vectors]
@@ -283,8 +284,7 @@ class LanceCatalogue(Catalogue):
                 .select([*self._columns, "_distance"])
                 .limit(top)
                 # These matter to an approximate index only.
-                .nprobes(_ALL)
-                .ef(max(candidates, 2 * top))
+                .nprobes(partitions)
                 .refine_factor(_REFINE)
             )
             for values in query.to_arrow().sort_by("_distance").to_pylist():
@@ -300,11 +300,9 @@ class LanceCatalogue(Catalogue):
         them takes long. Until then, a search compares the query with every row that is
         new, and the space of removed rows is not freed.
 
-        If the index has changed, the number of candidates that a search keeps is chosen
-        anew: the smallest of a few with which some queries find enough of their true
-        ten nearest rows. Among 100 000 vectors of 256 values, 100 candidates are enough
-        if the vectors are distributed like embeddings, and 800 if they point in random
-        directions.
+        If the index has changed, the share of it that a search reads is chosen anew:
+        the smallest of a few with which some queries find enough of their true ten
+        nearest rows.
 
         Args:
             exact_rows: up to this number of rows there is no index.
@@ -321,38 +319,34 @@ class LanceCatalogue(Catalogue):
             if rows <= exact_rows:
                 self._drop(indices)
                 return None
-            # New rows join the existing graphs, which become too large in the end.
+            # New rows join the existing partitions, which become too large in the end.
             if not any(rows <= 2 * _rows_at_build(name) for name in indices):
                 self._drop(indices)
                 self._build(rows)
                 is_as_before = False
             found = self._noted(_FOUND) if is_as_before else None
             # To measure it takes two reads of all embeddings.
-            recall = self._choose_candidates() if found is None else float(found)
+            recall = self._choose_partitions(rows) if found is None else float(found)
             return IndexQuality(rows, recall)
 
     def _build(self, rows: int) -> None:
-        from lancedb.index import HnswSq
+        from lancedb.index import IvfSq
 
         self._table.create_index(
             "embedding",
-            config=HnswSq(
-                distance_type="cosine",
-                num_partitions=-(-rows * self.identity.dim // _PARTITION_VALUES),
-                m=_NEIGHBOURS,
-                ef_construction=_BUILD_CANDIDATES,
-            ),
+            config=IvfSq(distance_type="cosine", num_partitions=_partitions_of(rows)),
             name=f"{_INDEX}{rows}",
         )
 
-    def _choose_candidates(self) -> float:
-        """Store the smallest number of candidates that will do; return its recall."""
+    def _choose_partitions(self, rows: int) -> float:
+        """Store the smallest number of partitions that will do; return its recall."""
         trial = Trial.of(self.vectors, self.identity.dim, _TRIAL_QUERIES, _TRIAL_TOP)
-        for candidates in _CANDIDATES:
-            recall = trial.recall(partial(self._search, candidates=candidates))
+        for share in _SHARES:
+            partitions = math.ceil(share * _partitions_of(rows))
+            recall = trial.recall(partial(self._search, partitions=partitions))
             if recall >= _WANTED_RECALL:
                 break
-        notes = {_CHOICE: str(candidates), _FOUND: str(float(recall))}
+        notes = {_CHOICE: str(partitions), _FOUND: str(float(recall))}
         if any(self._noted(name) != text for name, text in notes.items()):
             self._table.update_field_metadata({"path": "embedding", "metadata": notes})
         return recall
@@ -467,7 +461,12 @@ def _read_identity(schema: Any, where: str) -> Identity:
 
 
 def _rows_at_build(index: str) -> int:
-    return int(index.removeprefix(_INDEX))
+    """Return how many rows an index was built for; 0 if it is a former one."""
+    return int(index.removeprefix(_INDEX)) if index.startswith(_INDEX) else 0
+
+
+def _partitions_of(rows: int) -> int:
+    return math.ceil(rows / _PARTITION_ROWS)
 
 
 def _conditions(ids: Iterable[str]) -> Iterator[str]:

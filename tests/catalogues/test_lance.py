@@ -213,13 +213,32 @@ def test_an_index_that_is_outgrown_is_built_anew(tmp_path, rng):
 
         made.add(rows[:300])
         made.optimize(exact_rows=200)
-        assert names() == ["embedding_300"]
+        assert names() == ["partitions_300"]
         made.add(rows[300:500])
         made.optimize(exact_rows=200)
-        assert names() == ["embedding_300"]
+        assert names() == ["partitions_300"]
         made.add(rows[500:])
         made.optimize(exact_rows=200)
-        assert names() == ["embedding_900"]
+        assert names() == ["partitions_900"]
+
+
+def test_a_former_index_serves_until_it_is_replaced(tmp_path, rng):
+    from lancedb.index import HnswSq
+
+    rows = [whole(number, rng.standard_normal(DIM)) for number in range(300)]
+    with open_catalogue(tmp_path / "x", IDENTITY, create=True) as made:
+        made.add(rows)
+        made._table.create_index(
+            "embedding",
+            config=HnswSq(distance_type="cosine", num_partitions=1),
+            name="embedding_300",
+        )
+        (hits,) = made.search(rows[7].embedding[None], 1)
+        assert hits[0].recording == rows[7].recording
+        assert made.optimize(exact_rows=200).recall >= 0.99
+        assert [one.name for one in made._table.list_indices()] == ["partitions_300"]
+        (hits,) = made.search(rows[7].embedding[None], 1)
+        assert hits[0].recording == rows[7].recording
 
 
 def test_of_two_that_make_it_both_get_the_same(tmp_path):
@@ -232,29 +251,30 @@ def test_of_two_that_make_it_both_get_the_same(tmp_path):
 
 
 def test_the_effort_is_chosen_by_recall(tmp_path, rng, monkeypatch):
-    # Directions all alike are the hardest to search.
+    # Neighbours in random directions lie in any of the partitions.
     rows = [whole(number, rng.standard_normal(DIM)) for number in range(3000)]
     folder = tmp_path / "x"
-    monkeypatch.setattr(lance, "_NEIGHBOURS", 4)
-    monkeypatch.setattr(lance, "_BUILD_CANDIDATES", 8)
-    monkeypatch.setattr(lance, "_CANDIDATES", (20, 1500))
+    monkeypatch.setattr(lance, "_PARTITION_ROWS", 100)
+    monkeypatch.setattr(lance, "_SHARES", (0.1, 1))
     with open_catalogue(folder, IDENTITY, create=True) as made:
         made.add(rows)
         with open_catalogue(folder) as reader:
             index = made.optimize(exact_rows=2000)
-            assert reader._candidates == 1500
+            assert reader._partitions == 30
             assert index.recall >= 0.995
         monkeypatch.setattr(lance, "_WANTED_RECALL", 0.2)
         # The index is as it was, and so is what it finds.
         assert made.optimize(exact_rows=2000) == index
-        assert made._candidates == 1500
+        assert made._partitions == 30
         monkeypatch.setattr(made, "_is_scattered", lambda rows: True)
+        # LanceDB would join partitions as small as these.
+        monkeypatch.setattr(made, "_tidy", lambda: None)
         assert made.optimize(exact_rows=2000).recall < index.recall
-        assert made._candidates == 20
+        assert made._partitions == 3
         # What is written later changes nothing of the choice.
         made.add(rows[:10])
         made.optimize(exact_rows=2000)
-        assert made._candidates == 20
+        assert made._partitions == 3
         assert next(made.rows([rows[0].recording.id])).key == rows[0].key
 
 
