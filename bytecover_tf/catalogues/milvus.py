@@ -214,7 +214,7 @@ class MilvusCatalogue(Catalogue):
         found: dict[str, np.ndarray] = {}
         # By primary key, which is found without looking at other rows. An iterator
         # asks three times, and each strongly consistent read takes a fifth of a second.
-        for condition in _conditions(keys, "key", self._rows_at_once):
+        for condition in _conditions(keys, "key", self._chroma_at_once):
             with self._explained():
                 rows = self._client.query(
                     self._collection,
@@ -228,7 +228,8 @@ class MilvusCatalogue(Catalogue):
         return found
 
     @property
-    def _rows_at_once(self) -> int:
+    def _chroma_at_once(self) -> int:
+        """How many rows with their chroma fit into one message."""
         return _PARTS_AT_ONCE // self.identity.parts
 
     @property
@@ -248,7 +249,7 @@ class MilvusCatalogue(Catalogue):
         with self._explained():
             iterator = self._client.query_iterator(
                 self._collection,
-                batch_size=self._rows_at_once if has_chroma else _ROWS_AT_ONCE,
+                batch_size=self._chroma_at_once if has_chroma else _ROWS_AT_ONCE,
                 filter=condition,
                 output_fields=columns,
                 timeout=_TIMEOUT,
@@ -315,8 +316,8 @@ class MilvusCatalogue(Catalogue):
         # The row of the whole recording comes last: without it, windows do not count.
         ordered = sorted(rows, key=lambda row: row.segment == 0)
         with self._explained():
-            for start in range(0, len(ordered), self._rows_at_once):
-                block = ordered[start : start + self._rows_at_once]
+            for start in range(0, len(ordered), self._chroma_at_once):
+                block = ordered[start : start + self._chroma_at_once]
                 self._client.upsert(
                     self._collection,
                     [self._values(row) for row in block],
