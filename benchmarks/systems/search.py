@@ -288,7 +288,7 @@ def _search(system: System, queries: np.ndarray) -> np.ndarray:
 def _match(
     worker: Worker, queries: np.ndarray, truth: np.ndarray, wanted: float
 ) -> int:
-    """Set and return the least effort that finds as much as is wanted."""
+    """Set and return the least effort that finds as much, or else the largest."""
     for effort in EFFORTS:
         worker.do(FaissHnsw.set_effort, effort)
         found, _ = worker.do(ask, queries, np.inf)
@@ -372,7 +372,8 @@ def report(
         f"caches. `add {BATCH}` is one batch of `index` added to the full catalogue; "
         f"`chroma of {CANDIDATES}` is the data that the second stage reads for a "
         "query. FAISS HNSW (M 32, efConstruction 200) runs with the least effort "
-        "that reaches the recall of the indexed catalogue.\n\n"
+        "that reaches the recall of the indexed catalogue, or with "
+        f"{EFFORTS[-1]} if none does.\n\n"
         + table(
             HEADER,
             [
