@@ -102,9 +102,8 @@ class LanceCatalogue(Catalogue):
     """
 
     def __init__(self, address: str, identity: Identity | None = None) -> None:
-        _run_on_demand(_CLIENT)
         try:
-            import lancedb
+            lancedb = import_lancedb()
         except ImportError:
             raise CatalogueError(
                 f"{address}: a catalogue in a folder needs LanceDB; "
@@ -474,6 +473,18 @@ def _conditions(ids: Iterable[str]) -> Iterator[str]:
     quoted = ["'" + name.replace("'", "''") + "'" for name in ids]
     for start in range(0, len(quoted), _IDS_AT_ONCE):
         yield f"id IN ({', '.join(quoted[start : start + _IDS_AT_ONCE])})"
+
+
+def import_lancedb() -> Any:
+    """Return the package `lancedb`, imported without its client for servers.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    _run_on_demand(_CLIENT)
+    import lancedb
+
+    return lancedb
 
 
 def _run_on_demand(name: str) -> None:
