@@ -24,13 +24,16 @@ from bytecover_tf.training.config import Config, override
 from bytecover_tf.training.loop import train
 from bytecover_tf.training.replicas import join
 
+OUTPUTS = ("f_t", "f_c", "windows")
 
-def loss_and_gradients(model, works, f_t, f_c):
-    """Return a replica's share of the loss and its gradients on f_t and f_c."""
+
+def loss_and_gradients(model, works, *outputs):
+    """Return a replica's share of the loss and its gradients on the outputs."""
     with tf.GradientTape() as tape:
-        tape.watch([f_t, f_c])
-        loss = share_of_mean(model.compute_loss(None, works, {"f_t": f_t, "f_c": f_c}))
-    return loss, *tape.gradient(loss, [f_t, f_c])
+        tape.watch(outputs)
+        named = dict(zip(OUTPUTS, outputs, strict=True))
+        loss = share_of_mean(model.compute_loss(None, works, named))
+    return loss, *tape.gradient(loss, outputs)
 
 
 def normalised(layer, maps, weights):
@@ -42,8 +45,10 @@ def normalised(layer, maps, weights):
     return result, tape.gradient(loss, maps)
 
 
-def small_model(kernel, **objective):
+def small_model(kernel, temperature, **objective):
     """Return a model of which only the losses are used."""
+    windows = 1 if temperature is None else 2
+    objective = {"temperature": temperature, "windows": windows, **objective}
     network = ByteCover(
         Architecture(blocks=(1, 1, 1, 1), width=4, embedding_dim=len(kernel))
     )
@@ -71,16 +76,14 @@ def main(folder: Path) -> None:
         )
 
     found = {}
-    batch = [spread(given[name]) for name in ("works", "f_t", "f_c")]
+    batch = [spread(given[name]) for name in ("works", *OUTPUTS)]
     for mining in ("global", "replica"):
         for temperature in (None, 0.1):
             with replicas.scope():
-                model = small_model(
-                    given["kernel"], mining=mining, temperature=temperature
-                )
+                model = small_model(given["kernel"], temperature, mining=mining)
             run = tf.function(lambda *values, model=model: strategy.run(
                 loss_and_gradients, (model, *values)))  # fmt: skip
-            for name, values in zip(("loss", "f_t", "f_c"), run(*batch), strict=True):
+            for name, values in zip(("loss", *OUTPUTS), run(*batch), strict=True):
                 if values is not None:
                     local = strategy.experimental_local_results(values)
                     found[f"{mining} {temperature} {name}"] = np.stack(local)

@@ -105,8 +105,7 @@ def main() -> None:
         "of sixteen recordings, loads an ONNX encoder of the paper's size, decodes and "
         "transforms a recording, and aligns it with the sixteen; numba's cache is "
         f"filled. Its libraries: {LIBRARIES}, and lancedb without its client for "
-        "servers.\n\n"
-        + table(["", "median", "slowest", "aim"], rows)
+        "servers.\n\n" + table(["", "median", "slowest", "aim"], rows)
     )
     write_section("audio", "Start-up", "python -m benchmarks.speed.startup", body)
 

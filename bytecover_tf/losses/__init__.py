@@ -6,6 +6,7 @@ from bytecover_tf.losses.distances import pairwise_euclidean
 from bytecover_tf.losses.distillation import distillation
 from bytecover_tf.losses.normalized_softmax import cosine_logits
 from bytecover_tf.losses.triplet import batch_hard_triplet
+from bytecover_tf.losses.windows import window_similarities
 
 __all__ = [
     "batch_hard_triplet",
@@ -14,4 +15,5 @@ __all__ = [
     "distillation",
     "pairwise_euclidean",
     "supervised_contrastive",
+    "window_similarities",
 ]

@@ -27,10 +27,29 @@ def supervised_contrastive(
     Reference:
         - Khosla et al., "Supervised contrastive learning", NeurIPS 2020, equation 2
     """
+    unit = unit_norm(embeddings)
+    return contrastive(ops.matmul(unit, ops.transpose(unit)), works, temperature)
+
+
+def unit_norm(embeddings: Tensor) -> Tensor:
+    """Return embeddings (..., dim) in float32, scaled to a length of 1."""
     embeddings = ops.cast(embeddings, "float32")
-    squares = ops.sum(ops.square(embeddings), axis=1, keepdims=True)
-    unit = embeddings * ops.rsqrt(squares + 1e-9)
-    logits = ops.matmul(unit, ops.transpose(unit)) / temperature
+    squares = ops.sum(ops.square(embeddings), axis=-1, keepdims=True)
+    return embeddings * ops.rsqrt(squares + 1e-9)
+
+
+def contrastive(similarities: Tensor, works: Tensor, temperature: float) -> Tensor:
+    """Return the loss of `supervised_contrastive` for any similarities.
+
+    Args:
+        similarities: s, from -1 to 1, (batch, batch).
+        works: integer labels, (batch,).
+        temperature: t.
+
+    Returns:
+        float32 scalar.
+    """
+    logits = similarities / temperature
     works = ops.reshape(works, (-1,))
     itself = ops.eye(ops.shape(works)[0], dtype="bool")
     same = works[:, None] == works[None, :]

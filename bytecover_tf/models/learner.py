@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -11,11 +12,12 @@ from keras import ops
 
 from bytecover_tf.layers.collective import agree_on_finite, gather, share_of_mean
 from bytecover_tf.layers.tensor import Tensor
-from bytecover_tf.losses.contrastive import supervised_contrastive
+from bytecover_tf.losses.contrastive import contrastive, supervised_contrastive
 from bytecover_tf.losses.distance_distillation import distance_distillation
 from bytecover_tf.losses.distillation import distillation
 from bytecover_tf.losses.normalized_softmax import cosine_logits
 from bytecover_tf.losses.triplet import batch_hard_triplet
+from bytecover_tf.losses.windows import window_similarities
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.objective import Objective
 
@@ -47,8 +49,8 @@ class Learner(keras.Model):
         they had just been heard.
 
     Output:
-        that of the network, and with scores the logits that the salience layer
-        `heard`.
+        that of the network, with scores the logits that the salience layer `heard`,
+        and in training by windows the f_c of these `windows`, (batch, windows, dim).
 
     Raises:
         ValueError: a teacher of scores embeds in another number of values.
@@ -116,6 +118,7 @@ class Learner(keras.Model):
             names += ["triplet"]
         else:
             names += ["contrastive"]
+            names += ["windows"] if objective.windows > 1 else []
         if network.salience is not None:
             names += ["hearing"]
         if teacher is not None:
@@ -138,18 +141,39 @@ class Learner(keras.Model):
 
     def call(self, inputs: Tensor, training: bool | None = None) -> dict[str, Tensor]:
         """Return the network's output."""
-        training = training and not self.objective.keep_statistics
         if isinstance(inputs, dict) and "notes" in inputs:
-            return self.network.embed_notes(inputs["notes"], training)
+            return self._embed(self.network.embed_notes, inputs["notes"], training)
         features = inputs["features"] if isinstance(inputs, dict) else inputs
         if features is inputs or self.network.salience is None:
-            return self.network(features, training=training)
-        heard = self.network.hear(features, training, logits=True)
+            return self._embed(self.network, features, training)
+        adapts = training and not self.objective.keep_statistics
+        heard = self.network.hear(features, adapts, logits=True)
         given = inputs["given"][:, None, None, None]
         notes = ops.where(
             given, ops.cast(inputs["score"], heard.dtype), ops.sigmoid(heard)
         )
-        return {**self.network.embed_notes(notes, training), "heard": heard}
+        embedded = self._embed(self.network.embed_notes, notes, training)
+        return {**embedded, "heard": heard}
+
+    def _embed(
+        self, embed: Callable[..., Any], x: Tensor, training: bool | None
+    ) -> dict[str, Tensor]:
+        """Embed crops, and in training their windows too, if the objective asks."""
+        adapts = training and not self.objective.keep_statistics
+        whole = embed(x, training=adapts)
+        count = self.objective.windows
+        if count == 1 or not training:
+            return whole
+        _, bins, _, channels = x.shape
+        length = ops.shape(x)[2] // count
+        parts = ops.reshape(
+            x[:, :, : count * length], (-1, bins, count, length, channels)
+        )
+        parts = ops.reshape(
+            ops.transpose(parts, (0, 2, 1, 3, 4)), (-1, bins, length, channels)
+        )
+        f_c = embed(parts, training=adapts)["f_c"]
+        return {**whole, "windows": ops.reshape(f_c, (-1, count, self.network.dim))}
 
     def compute_output_shape(self, input_shape: Any) -> dict[str, Any]:
         """Return the shapes of f_t and f_c."""
@@ -184,6 +208,14 @@ class Learner(keras.Model):
                 *self._candidates(y_pred["f_c"], y), self.objective.temperature
             )
             self.trackers["contrastive"].update_state(loss)
+            if "windows" in y_pred:
+                windows, works = self._candidates(y_pred["windows"], y)
+                # Gathered from several replicas, they have no static shape.
+                shape = (-1, self.objective.windows, self.network.dim)
+                alike = window_similarities(ops.reshape(windows, shape), works)
+                by_windows = contrastive(alike, works, self.objective.temperature)
+                self.trackers["windows"].update_state(by_windows)
+                loss = loss + by_windows
         else:
             loss = self._paper_losses(y, y_pred)
         if "heard" in y_pred:

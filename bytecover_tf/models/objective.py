@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.settings import check_choices
+from bytecover_tf.settings import check_choices, check_positive
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,9 @@ class Objective:
     Attributes:
         temperature: of a supervised contrastive loss on f_c that replaces the paper's
             two losses; None to use the paper's.
+        windows: how many windows of equal length a crop is cut into. From 2 on, a
+            second contrastive loss compares recordings by their windows, so that clips
+            are found as well.
         mining: where the pairs of the triplet or contrastive loss come from when a
             batch is spread over several devices: `global`, the whole batch, or
             `replica`, each device's share alone.
@@ -38,6 +41,7 @@ class Objective:
     """
 
     temperature: float | None = None
+    windows: int = 1
     mining: Literal["global", "replica"] = "global"
     classification: bool = True
     margin: float | None = 0.3
@@ -49,6 +53,9 @@ class Objective:
 
     def __post_init__(self) -> None:
         check_choices(self)
+        check_positive(self, "windows")
+        if self.windows > 1 and self.temperature is None:
+            raise ConfigError("windows need a temperature: the contrastive loss")
         if not self.classification and self.margin is None and self.temperature is None:
             raise ConfigError(
                 "classification=False needs a margin or a temperature to train by"

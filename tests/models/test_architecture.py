@@ -28,7 +28,13 @@ def test_impossible_architectures_are_refused(wrong):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"mining": "local"}, {"classification": False, "margin": None}]
+    "wrong",
+    [
+        {"mining": "local"},
+        {"classification": False, "margin": None},
+        {"windows": 0},
+        {"windows": 2},
+    ],
 )
 def test_impossible_objectives_are_refused(wrong):
     for kind in (Objective, Config):

@@ -6,7 +6,9 @@ from bytecover_tf.losses import (
     batch_hard_triplet,
     distillation,
     supervised_contrastive,
+    window_similarities,
 )
+from bytecover_tf.losses.contrastive import contrastive
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.learner import Learner
@@ -199,6 +201,38 @@ def test_a_step_with_scores_teaches_both_parts(scored):
     for _ in range(20):
         last = model.train_step((scored, works))
     assert float(last["loss"]) < float(first["loss"])
+
+
+@pytest.mark.parametrize("reads", ["features", "scores", "notes"])
+def test_crops_are_compared_by_their_windows_as_well(scored, reads):
+    model = built(None, salience=3, temperature=0.1, windows=3, keep_statistics=True)
+    inputs = {
+        "features": scored["features"],
+        "scores": {**scored, "given": np.ones(8, bool)},
+        "notes": {"notes": scored["score"]},
+    }[reads]
+    frames = scored["score"].shape[2] // 3
+    works = np.repeat(np.arange(4), 2)
+    assert "windows" not in model(inputs)
+    output = model(inputs, training=True)
+    for number in range(3):
+        part = slice(number * frames, (number + 1) * frames)
+        alone = (
+            model.network(scored["features"][:, :, part])
+            if reads == "features"
+            else model.network.embed_notes(scored["score"][:, :, part])
+        )["f_c"]
+        found = output["windows"][:, number]
+        np.testing.assert_allclose(found, alone, rtol=1e-4, atol=1e-5)
+    model.reset_metrics()
+    given = inputs if reads == "scores" else None
+    loss = float(model.compute_loss(x=given, y=works, y_pred=output))
+    similarities = window_similarities(output["windows"], works)
+    results = {name: float(one) for name, one in model.get_metrics_result().items()}
+    assert results["windows"] == pytest.approx(
+        float(contrastive(similarities, works, 0.1)), rel=1e-4
+    )
+    assert loss == pytest.approx(sum(results.values()) - results["loss"], rel=1e-4)
 
 
 @pytest.fixture

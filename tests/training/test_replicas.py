@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from on_two_devices import loss_and_gradients, normalised, small_model
+from on_two_devices import OUTPUTS, loss_and_gradients, normalised, small_model
 
 from benchmarks.common.processes import free_ports
 from bytecover_tf.encoders.model_file import read_info
@@ -88,6 +88,7 @@ def test_two_devices_mine_and_train_as_one(small_set, shared_folder, rng):
         "works": np.array([0, 0, 1, 1, 0, 2, 1, 2], np.int32),
         "f_t": rng.normal(size=(8, 5)).astype(np.float32),
         "f_c": rng.normal(size=(8, 5)).astype(np.float32),
+        "windows": rng.normal(size=(8, 2, 5)).astype(np.float32),
         "kernel": rng.normal(size=(5, 3)).astype(np.float32),
         "maps": rng.normal(2, 3, (4, 3, 5, 6)).astype(np.float32),
         "weights": rng.random((4, 3, 5, 6)).astype(np.float32),
@@ -105,13 +106,16 @@ def test_two_devices_mine_and_train_as_one(small_set, shared_folder, rng):
 
     def alone(rows, temperature):
         batch = [keras.ops.convert_to_tensor(given[name][rows])
-                 for name in ("works", "f_t", "f_c")]  # fmt: skip
-        model = small_model(given["kernel"], temperature=temperature)
+                 for name in ("works", *OUTPUTS)]  # fmt: skip
+        model = small_model(given["kernel"], temperature)
         return loss_and_gradients(model, *batch)
 
     first, second, both = slice(0, 4), slice(4, 8), slice(0, 8)
-    for temperature, vector in ((None, "f_t"), (None, "f_c"), (0.1, "f_c")):
-        position = ("loss", "f_t", "f_c").index(vector)
+    for temperature, vector in (
+        *((None, "f_t"), (None, "f_c")),
+        *((0.1, "f_c"), (0.1, "windows")),
+    ):
+        position = ("loss", *OUTPUTS).index(vector)
         whole = np.split(np.array(alone(both, temperature)[position]), 2)
         parts = [np.array(alone(rows, temperature)[position]) / 2
                  for rows in (first, second)]  # fmt: skip
