@@ -6,7 +6,8 @@ Times the import of the package, the help of the command, and `identify` from th
 of its process to the first line of its answer. For the last it writes an untrained
 network of the paper's size as ONNX and puts the recordings that come with the package
 into a catalogue. The imports of the libraries that `identify` cannot do without are
-timed by themselves: no code of this package could start sooner.
+timed by themselves, along with the module of this package that leaves out LanceDB's
+client for servers: no other code could start sooner.
 """
 
 from __future__ import annotations

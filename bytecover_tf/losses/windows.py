@@ -32,7 +32,7 @@ def window_similarities(windows: Tensor, works: Tensor) -> Tensor:
     unit = ops.reshape(unit_norm(windows), (-1, dim))
     cosines = ops.matmul(unit, ops.transpose(unit))
     cosines = ops.reshape(cosines, (-1, count, ops.shape(windows)[0], count))
-    left = cosines = ops.transpose(cosines, (0, 2, 1, 3))
+    left = ops.transpose(cosines, (0, 2, 1, 3))
     best = []
     for _ in range(max(count // 2, 1)):
         best.append(ops.max(left, axis=(2, 3)))

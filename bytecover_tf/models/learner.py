@@ -141,28 +141,28 @@ class Learner(keras.Model):
 
     def call(self, inputs: Tensor, training: bool | None = None) -> dict[str, Tensor]:
         """Return the network's output."""
+        adapts = training and not self.objective.keep_statistics
+        windows = self.objective.windows if training else 1
+        read_notes = partial(self.network.embed_notes, training=adapts)
         if isinstance(inputs, dict) and "notes" in inputs:
-            return self._embed(self.network.embed_notes, inputs["notes"], training)
+            return self._embed(read_notes, inputs["notes"], windows)
         features = inputs["features"] if isinstance(inputs, dict) else inputs
         if features is inputs or self.network.salience is None:
-            return self._embed(self.network, features, training)
-        adapts = training and not self.objective.keep_statistics
+            read_features = partial(self.network.__call__, training=adapts)
+            return self._embed(read_features, features, windows)
         heard = self.network.hear(features, adapts, logits=True)
         given = inputs["given"][:, None, None, None]
         notes = ops.where(
             given, ops.cast(inputs["score"], heard.dtype), ops.sigmoid(heard)
         )
-        embedded = self._embed(self.network.embed_notes, notes, training)
-        return {**embedded, "heard": heard}
+        return {**self._embed(read_notes, notes, windows), "heard": heard}
 
     def _embed(
-        self, embed: Callable[..., Any], x: Tensor, training: bool | None
+        self, embed: Callable[[Tensor], dict[str, Tensor]], x: Tensor, count: int
     ) -> dict[str, Tensor]:
-        """Embed crops, and in training their windows too, if the objective asks."""
-        adapts = training and not self.objective.keep_statistics
-        whole = embed(x, training=adapts)
-        count = self.objective.windows
-        if count == 1 or not training:
+        """Embed crops, and so many windows of each too if there are several."""
+        whole = embed(x)
+        if count == 1:
             return whole
         _, bins, _, channels = x.shape
         length = ops.shape(x)[2] // count
@@ -172,7 +172,7 @@ class Learner(keras.Model):
         parts = ops.reshape(
             ops.transpose(parts, (0, 2, 1, 3, 4)), (-1, bins, length, channels)
         )
-        f_c = embed(parts, training=adapts)["f_c"]
+        f_c = embed(parts)["f_c"]
         return {**whole, "windows": ops.reshape(f_c, (-1, count, self.network.dim))}
 
     def compute_output_shape(self, input_shape: Any) -> dict[str, Any]:
