@@ -15,6 +15,7 @@ from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.encoders.hearing_network import HearingNetwork
 from bytecover_tf.encoders.pretrained import WEIGHTS
 from bytecover_tf.encoders.runtimes import OnnxNetwork
+from bytecover_tf.matching.alignment import align
 from bytecover_tf.matching.calibration import default_calibration
 from bytecover_tf.matching.identification import Query, compare, identify
 from bytecover_tf.matching.picture import read_with_picture
@@ -72,8 +73,15 @@ def test_identify_and_compare(catalogue, encoder):
     assert answer.matches[0].recording.path == FILES[0]
     frontend = encoder.frontend
     query = Query.read(FILES[0], frontend, DEFAULT_HEARING)
+    # A clip is aligned from two beginnings.
+    (chroma,) = catalogue.chroma([answer.matches[0].recording.id]).values()
+    scores = [align(one, chroma).score for one in (query.chroma, query.later)]
+    assert scores[0] != scores[1]
+    assert answer.matches[0].score == pytest.approx(np.mean(scores))
     pictured, _ = read_with_picture(FILES[1], frontend, DEFAULT_HEARING)
     assert compare(query, pictured, encoder).recordings[0].path == FILES[1]
+    again, _ = read_with_picture(FILES[0], frontend, DEFAULT_HEARING)
+    np.testing.assert_array_equal(query.later, again.later)
 
 
 def test_windows(catalogue, encoder):

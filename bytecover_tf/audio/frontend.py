@@ -45,11 +45,14 @@ class Sound(NamedTuple):
         heard: the notes, for an encoder that reads them beside these features; None if
             no network heard them, if it read another transform than they are of, or
             if the recording is longer than `LONGEST_WORK`.
+        later: of a clip, the chroma of frames that begin half a frame later; None if no
+            network heard notes, or of a recording of `hearing.LONGEST_CLIP` or more.
     """
 
     features: np.ndarray
     chroma: np.ndarray
     heard: Heard | None = None
+    later: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -218,7 +221,26 @@ class Frontend(Transform):
             ConfigError: `bins_per_octave` is not a multiple of 12, or `hearing` needs
                 another sample rate or hop.
         """
-        return self._sound(self._blocks(samples, name), name, hearing)[:2]
+        return self.sound(samples, name, hearing)[:2]
+
+    def sound(
+        self,
+        samples: np.ndarray,
+        name: str = "waveform",
+        hearing: Hearing | None = None,
+    ) -> Sound:
+        """Return what `features_with_chroma` does and what was heard for it.
+
+        Args:
+            samples: as `features_with_chroma` takes them, and so are the others.
+            name: what an error message calls the recording.
+            hearing: the network that hears the notes.
+
+        Raises:
+            AudioError: as `features`.
+            ConfigError: as `features_with_chroma`.
+        """
+        return self._sound(self._blocks(samples, name), name, hearing)
 
     def extract(self, path: str | Path, allow_truncated: bool = False) -> np.ndarray:
         """Return the features of an audio file of any length in bounded memory.
@@ -357,19 +379,16 @@ class Frontend(Transform):
             folded = hearing.average
         pooled, means = _averages(blocks, self.average, folded)
         self.check_pooled(pooled, name)
-        heard = None
+        heard = later = None
         if hearing is None:
             parts = chroma.chroma_of_cqt(means, size, self, name)
         else:
-            notes = None
             seconds = pooled.shape[1] * self.seconds_per_frame
-            if folded == self.average and seconds <= LONGEST_WORK:
-                notes = hearing.hear_means(means)
-                heard = hearing.for_encoder(means, notes)
-            parts = hearing.chroma(means, notes)
+            for_encoder = folded == self.average and seconds <= LONGEST_WORK
+            parts, heard, later = hearing.listen(means, for_encoder)
         # In place, so not before: `means` may be the same array.
         self.normalize(pooled)
-        return Sound(pooled, parts, heard)
+        return Sound(pooled, parts, heard, later)
 
     def _normalized(self, pooled: np.ndarray, name: str) -> np.ndarray:
         self.check_pooled(pooled, name)

@@ -61,6 +61,10 @@ _CONTEXT = 64
 BLOCK = 4
 """How many frames of the transform become one of the notes that encoders read."""
 
+LONGEST_CLIP = 60.0
+"""A recording that lasts less, in seconds, is a clip, and aligned from two beginnings:
+where its few frames of chroma begin is chance."""
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -238,6 +242,33 @@ class Hearing:
         plain = chroma_of_cqt(magnitudes, self.pool, self.transform)
         frames = min(heard.shape[1], plain.shape[1])
         return np.concatenate([heard[:, :frames], plain[:, :frames]])
+
+    def listen(
+        self, magnitudes: np.ndarray, for_encoder: bool = False
+    ) -> tuple[np.ndarray, Heard | None, np.ndarray | None]:
+        """Hear a recording once, for all that its notes are needed for.
+
+        Args:
+            magnitudes: as `hear` takes them.
+            for_encoder: whether an encoder reads the notes.
+
+        Returns:
+            What `chroma` returns; what `for_encoder` does, or None; and of a clip the
+            chroma of frames that begin half a frame later, else None.
+        """
+        notes = later = None
+        seconds = magnitudes.shape[1] / BLOCK * seconds_per_frame(self.transform)
+        if seconds < LONGEST_CLIP:
+            halves = self.hear(magnitudes)
+            notes = note_means(halves)
+            moved = note_means(halves[..., 1:])
+            later = self.chroma(magnitudes[:, BLOCK // 2 :], moved)
+        elif for_encoder:
+            notes = self.hear_means(magnitudes)
+        heard = None
+        if for_encoder and notes is not None:
+            heard = self.for_encoder(magnitudes, notes)
+        return self.chroma(magnitudes, notes), heard, later
 
     def _heard(self, magnitudes: np.ndarray) -> Iterator[np.ndarray]:
         """Yield what `hear` returns, (3, 84, _CHUNK // 2) at a time."""

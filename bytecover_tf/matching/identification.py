@@ -65,6 +65,8 @@ class Query:
         content: SHA-256 of its file, if there is one.
         artist: as the tags of its file name it; empty if they do not.
         heard: the notes in it, for an encoder that reads them.
+        later: of a clip, the chroma of frames that begin half a frame later, if it is
+            known.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Query:
     content: str = ""
     artist: str = ""
     heard: Heard | None = None
+    later: np.ndarray | None = None
 
     @classmethod
     def read(
@@ -98,8 +101,15 @@ class Query:
         ).read(str(path))
         assert read.features is not None
         assert read.chroma is not None
-        artist = read_tags(path).artist
-        return cls(str(path), read.features, read.chroma, read.key, artist, read.heard)
+        return cls(
+            str(path),
+            read.features,
+            read.chroma,
+            read.key,
+            read_tags(path).artist,
+            read.heard,
+            read.later,
+        )
 
     @classmethod
     def of_samples(
@@ -110,7 +120,7 @@ class Query:
         hearing: Hearing | None = None,
     ) -> Query:
         """Take samples at the frontend's rate: float (samples,)."""
-        return cls(name, *frontend.features_with_chroma(samples, name, hearing))
+        return cls(name, **frontend.sound(samples, name, hearing)._asdict())
 
     def without_features(self) -> Query:
         """Return what alignment reads of it; the features of hours take much memory."""
@@ -308,7 +318,9 @@ class Comparison:
             frame_seconds: duration of a frame of chroma.
             workers: threads; by default one per core.
         """
-        alignments = align_likely(query.chroma, chroma, similarity, workers)
+        alignments = align_likely(
+            query.chroma, chroma, similarity, workers, query.later
+        )
         pairs = Pairs.of(query.chroma, chroma, alignments, similarity, among)
         return cls(query, recordings, chroma, alignments, pairs, frame_seconds)
 

@@ -82,7 +82,7 @@ def read_with_picture(
     features = frontend.from_cqt(read.features, fine.pool, path)
     pictured = Pictured(Path(path).name, read.features, fine, read.chroma)
     artist = read_tags(path).artist
-    query = Query(path, features, read.chroma, read.key, artist, read.heard)
+    query = Query(path, features, read.chroma, read.key, artist, read.heard, read.later)
     return query, pictured
 
 

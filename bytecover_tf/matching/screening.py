@@ -9,6 +9,7 @@ version, however many versions there are.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,6 +28,9 @@ BATCH = 16
 _HOPELESS = 2.0
 # In shorter recordings, a minute, a coarse look sees too little.
 _LEAST_FRAMES = 130
+SECOND_LOOKS = 32
+"""How many of the best are aligned with a clip from its second beginning too. With
+all of them hardly more versions are found (benchmarks/experiments.md)."""
 
 
 def align_likely(
@@ -34,6 +38,7 @@ def align_likely(
     references: Sequence[np.ndarray],
     similarity: np.ndarray,
     workers: int | None = None,
+    later: np.ndarray | None = None,
 ) -> list[Alignment]:
     """Align a query with the references that may be versions of it.
 
@@ -42,6 +47,8 @@ def align_likely(
         references: uint8 chroma (12 * parts, m) each.
         similarity: of the embeddings, one for each reference.
         workers: threads; by default one per core.
+        later: chroma of the query in frames that begin half a frame later, of a clip.
+            The score of those references that match best is the mean of both.
 
     Returns:
         One for each reference. Where a coarse look found less than in the others, it is
@@ -71,6 +78,13 @@ def align_likely(
     for start in range(0, len(screened), BATCH):
         if align_these(screened[start : start + BATCH]) < _HOPELESS:
             break
+    if later is not None:
+        order = sorted(range(len(references)), key=lambda i: -alignments[i].score)
+        best = order[:SECOND_LOOKS]
+        again = align_many(later, [references[i] for i in best], workers)
+        for number, other in zip(best, again, strict=True):
+            score = (alignments[number].score + other.score) / 2
+            alignments[number] = replace(alignments[number], score=score)
     return alignments
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,6 +52,7 @@ class Extracted:
         features: (n_bins, T), or None if this content was known already.
         chroma: uint8 (12 * parts, n), or None if it was not asked for.
         heard: as of `Sound`.
+        later: likewise.
     """
 
     key: str
@@ -59,6 +61,7 @@ class Extracted:
     features: np.ndarray | None
     chroma: np.ndarray | None = None
     heard: Heard | None = None
+    later: np.ndarray | None = None
 
 
 def extract_features(
@@ -188,18 +191,15 @@ class Reader:
             key = content_hash(path)
         except OSError as error:
             raise AudioError(f"{path}: cannot be read: {error.strerror}") from error
-        features, folded, heard = None, None, None
+        read = Extracted(key, status.st_size, modified_ns(status), None)
         if key not in self.known:
-            features, folded, heard = self._transform(path)
-        if folded is not None and not folded.shape[1]:
+            read = replace(read, **self._transform(path))
+        if read.chroma is not None and not read.chroma.shape[1]:
             raise AudioError(f"{path}: shorter than one frame of chroma")
-        changed = modified_ns(status)
-        return Extracted(key, status.st_size, changed, features, folded, heard)
+        return read
 
-    def _transform(
-        self, path: str
-    ) -> tuple[np.ndarray, np.ndarray | None, Heard | None]:
-        """Return features, and if it is asked for, chroma and what was heard."""
+    def _transform(self, path: str) -> dict[str, Any]:
+        """Return features, and if it is asked for, the rest of a `Sound`, by name."""
         source_pool = self.source_pool
         if path.endswith(".h5"):
             magnitudes, source_pool = read_published(path, self.frontend), 1
@@ -211,19 +211,22 @@ class Reader:
                     f"{path}: not a readable .npy array ({error})"
                 ) from None
         elif self.with_chroma:
-            return self.frontend.extract_sound(path, self.hearing, self.allow_truncated)
+            sound = self.frontend.extract_sound(
+                path, self.hearing, self.allow_truncated
+            )
+            return sound._asdict()
         else:
-            return self.frontend.extract(path, self.allow_truncated), None, None
+            return {"features": self.frontend.extract(path, self.allow_truncated)}
         features = self.frontend.from_cqt(magnitudes, source_pool, path)
         if not self.with_chroma:
-            return features, None, None
+            return {"features": features}
         if self.hearing is not None:
             raise AudioError(
                 f"{path}: notes are heard in sound, not in a |CQT|; expected an audio "
                 "file, or a catalogue made with --hearing none"
             )
         folded = chroma.chroma_of_cqt(magnitudes, source_pool, self.frontend, path)
-        return features, folded, None
+        return {"features": features, "chroma": folded}
 
 
 def print_failures(report: ExtractionReport) -> None:

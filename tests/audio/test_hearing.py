@@ -148,6 +148,35 @@ def test_chroma_is_that_of_the_notes_and_that_of_the_transform(magnitudes):
             assert classes.argmax() == semitone % 12
 
 
+def test_a_clip_is_heard_once_for_all(magnitudes):
+    found, notes, later = DEFAULT_HEARING.listen(magnitudes, for_encoder=True)
+    np.testing.assert_array_equal(found, DEFAULT_HEARING.chroma(magnitudes))
+    expected = DEFAULT_HEARING.for_encoder(
+        magnitudes, DEFAULT_HEARING.hear_means(magnitudes)
+    )
+    np.testing.assert_array_equal(notes.notes, expected.notes)
+    # As if the clip began half a frame later, but for the loudness of all of it and
+    # what is heard at the border.
+    expected = DEFAULT_HEARING.chroma(magnitudes[:, 2:])
+    assert later.shape == expected.shape
+    away = np.abs(later.astype(int) - expected)
+    np.testing.assert_array_equal(later[48:], expected[48:])
+    assert (away[:, 8:] > 8).mean() < 0.05
+    # The clip itself is another.
+    away = np.abs(later.astype(int) - found[:, : later.shape[1]])
+    assert (away > 8).mean() > 0.2
+
+
+@pytest.mark.parametrize("for_encoder", [False, True])
+def test_what_is_no_clip_has_one_beginning(magnitudes, for_encoder):
+    long = np.tile(magnitudes, 6)[:, :520]
+    for some, is_clip in ((long[:, :512], True), (long, False)):
+        found, notes, later = DEFAULT_HEARING.listen(some, for_encoder)
+        np.testing.assert_array_equal(found, DEFAULT_HEARING.chroma(some))
+        assert (notes is not None) == for_encoder
+        assert (later is not None) == is_clip
+
+
 def test_the_frontend_hears_in_the_same_pass(scale, magnitudes):
     frontend = Frontend(pool=20)
     features, found = frontend.features_with_chroma(scale, hearing=DEFAULT_HEARING)

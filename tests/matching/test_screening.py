@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bytecover_tf.matching.alignment import NOTHING, align_many
-from bytecover_tf.matching.screening import BATCH, align_likely
+from bytecover_tf.matching.screening import BATCH, SECOND_LOOKS, align_likely
 
 FRAMES = 240
 
@@ -70,6 +72,20 @@ def test_short_recordings_are_all_aligned():
     assert align_likely(clip, STRANGERS, ALIKE) == align_many(clip, STRANGERS)
     references = [one[:, :120] for one in STRANGERS]
     assert align_likely(QUERY, references, ALIKE) == align_many(QUERY, references)
+
+
+def test_a_clip_is_aligned_from_two_beginnings():
+    clip, later = QUERY[:, :60], QUERY[:, 1:60]
+    references = [*STRANGERS[:50], version(QUERY)]
+    found = align_likely(clip, references, ALIKE[:51], later=later)
+    first, second = (align_many(one, references) for one in (clip, later))
+    ranks = np.argsort(np.argsort([-one.score for one in first]))
+    assert ranks[50] == 0
+    for rank, one, single, other in zip(ranks, found, first, second, strict=True):
+        score = single.score
+        if rank < SECOND_LOOKS:
+            score = (score + other.score) / 2
+        assert one == replace(single, score=score)
 
 
 @pytest.mark.parametrize("count", [0, 1, BATCH])

@@ -198,9 +198,12 @@ def test_notes_are_heard_in_a_file(songs, tmp_path):
     np.testing.assert_array_equal(heard.features, plain.features)
     stream = StreamedTransform(DEFAULT_HEARING.average)
     stream.add(load_audio(path))
-    expected = DEFAULT_HEARING.chroma(*stream.finish())
+    (means,) = stream.finish()
+    expected, _, later = DEFAULT_HEARING.listen(means)
     assert expected.shape == (60, plain.chroma.shape[1])
     np.testing.assert_array_equal(heard.chroma, expected)
+    np.testing.assert_array_equal(heard.later, later)
+    assert plain.later is None
     # What is heard in a transform that is not estimated is nearly the same.
     fine = Frontend(pool=5, bins_per_octave=36, n_bins=252, normalization="none")
     precise = DEFAULT_HEARING.chroma(fine.extract(path))
@@ -209,6 +212,7 @@ def test_notes_are_heard_in_a_file(songs, tmp_path):
     read = Reader(FRONTEND, with_chroma=True, hearing=DEFAULT_HEARING)
     ((_, again),) = extraction.ProcessMap(read, 1).map([path])
     np.testing.assert_array_equal(again.chroma, expected)
+    np.testing.assert_array_equal(again.later, later)
     assert Reader(FRONTEND, hearing=DEFAULT_HEARING).read(path).chroma is None
 
 
