@@ -139,8 +139,9 @@ def _public(info: JsonObject) -> JsonObject:
     for name in ("init", "teacher"):
         if info.get(name):
             info[name] = {"path": Path(info[name]["path"]).name, "trained_on": None}
-    if "members" in info:
-        info["members"] = [_public(member) for member in info["members"]]
+    for name in ("members", "averaged"):
+        if name in info:
+            info[name] = [_public(part) for part in info[name]]
     return info
 
 

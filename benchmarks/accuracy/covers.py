@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import argparse
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -192,22 +192,35 @@ def alike(search: Search) -> np.ndarray:
     )
 
 
-def embedded(search: Search, encoder: Encoder) -> np.ndarray:
-    """Return the cosine of every pair."""
+class Embeddings:
+    """The embeddings of recordings by an encoder, which embeds each once."""
 
-    def embed(items: list[Item]) -> np.ndarray:
-        frontend = encoder.frontend
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder = encoder
+        # With each item itself, so that no other one gets its id.
+        self._known: dict[int, tuple[Item, np.ndarray]] = {}
+
+    def cosines(self, search: Search) -> np.ndarray:
+        """Return the cosine of every pair of a search."""
+        return self._of(search.queries) @ self._of(search.references).T
+
+    def _of(self, items: list[Item]) -> np.ndarray:
+        new = [one for one in items if id(one) not in self._known]
+        for one, vector in zip(new, self._embed(new), strict=True):
+            self._known[id(one)] = one, vector
+        return np.stack([self._known[id(one)][1] for one in items])
+
+    def _embed(self, items: list[Item]) -> np.ndarray:
+        frontend = self.encoder.frontend
         is_fine = frontend.bins_per_octave != PITCH_CLASSES
         given = [one.fine if is_fine else one.cqt for one in items]
         coarse = [mean_blocks(one, frontend.pool // _POOL) for one in given]
         usable = [index for index, cqt in enumerate(coarse) if cqt.any()]
-        found = np.zeros((len(items), encoder.dim), np.float32)
-        found[usable] = encoder.embed_features(
+        found = np.zeros((len(items), self.encoder.dim), np.float32)
+        found[usable] = self.encoder.embed_features(
             [frontend.from_cqt(coarse[index], frontend.pool) for index in usable]
         )
         return found
-
-    return embed(search.queries) @ embed(search.references).T
 
 
 def pairs_of(
@@ -274,7 +287,7 @@ def cell(search: Search, scores: QueryScores, before: QueryScores | None) -> str
 
 def calibrations(
     store: LabelledStore,
-    names: Sequence[str],
+    embeddings: Mapping[str, Embeddings],
     sets: Sequence[Search],
     align: Align,
 ) -> tuple[dict[tuple[str, int], Calibration], list[list[str]]]:
@@ -311,16 +324,19 @@ def calibrations(
         1: [align(one, lambda item: item.plain) for _, one in libraries],
     }
     fitted, rows = {}, []
-    encoders = {name: load_encoder(name) for name in names}
     for name, parts in (
-        *((name, HEARD_PARTS) for name in ("", *names)),
-        *((name, 1) for name in names if encoders[name].frontend.bins_per_octave > 12),
+        *((name, HEARD_PARTS) for name in ("", *embeddings)),
+        *(
+            (name, 1)
+            for name, one in embeddings.items()
+            if one.encoder.frontend.bins_per_octave > PITCH_CLASSES
+        ),
     ):
-        encoder = encoders.get(name)
-        checksum = Identity.of(encoder, name).encoder if encoder else ""
+        by = embeddings.get(name)
+        checksum = Identity.of(by.encoder, name).encoder if by else ""
         triples: dict[float | None, list[Triple]] = {length: [] for length in LENGTHS}
         for (seconds, one), score in zip(libraries, by_parts[parts], strict=True):
-            cosine = embedded(one, encoder) if encoder else np.zeros_like(score)
+            cosine = by.cosines(one) if by else np.zeros_like(score)
             triples[seconds].append((one, score, cosine))
         data = "development sets of sung songs, and of pop songs and their tunes"
         known = joined([pairs_of(*one) for each in triples.values() for one in each])
@@ -333,7 +349,7 @@ def calibrations(
                 [
                     title(name, parts),
                     length_name(length),
-                    mean_map([(one[0], one[2]) for one in each]) if encoder else "",
+                    mean_map([(one[0], one[2]) for one in each]) if by else "",
                     mean_map([(one[0], ranked(found, *one)) for one in each]),
                     *(f"{figures[share]:.2f}" for share in shares),
                     f"{figures['calibration_error']:.3f}",
@@ -413,19 +429,19 @@ def main() -> None:
     heard = [align_heard(one, align) for one in sets]
     by_heard = [one.score(score) for one, score in zip(sets, heard, strict=True)]
     add("all five parts", by_heard, by_plain)
+    embeddings = {name: Embeddings(load_encoder(name)) for name in options.encoder}
     for name in options.encoder:
-        encoder = load_encoder(name)
-        cosine = [embedded(one, encoder) for one in sets]
+        cosine = [embeddings[name].cosines(one) for one in sets]
         by_cosine = [one.score(c) for one, c in zip(sets, cosine, strict=True)]
         add(f"embeddings of `{name}`", by_cosine)
-        checksum = Identity.of(encoder, name).encoder
+        checksum = Identity.of(embeddings[name].encoder, name).encoder
         with_plain, with_heard = (
             crosswise(list(zip(sets, scores, cosine, strict=True)), checksum, parts)
             for scores, parts in ((plain, 1), (heard, HEARD_PARTS))
         )
         add(f"`{name}` and the transform's chroma", with_plain)
         add(f"`{name}` and all five parts", with_heard, with_plain)
-    fitted, quality = calibrations(store, options.encoder, sets[:2], align)
+    fitted, quality = calibrations(store, embeddings, sets[:2], align)
     body = "\n\n".join(
         [
             "MAP on the development sets. Square brackets hold the 95% interval over "

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy.covers import Item, Search, embedded, ranked, read
+from benchmarks.accuracy.covers import Embeddings, Item, Search, ranked, read
 from benchmarks.common.report import table, write_section
 from bytecover_tf.audio.chroma import HEARD_PARTS, seconds_per_frame
 from bytecover_tf.audio.constant_q import Transform
@@ -99,7 +99,7 @@ def main() -> None:
     options = parser.parse_args()
     search = long_searches(LabelledStore(options.source))
     encoder = load_encoder(options.encoder)
-    cosine = embedded(search, encoder)
+    cosine = Embeddings(encoder).cosines(search)
     checksum = Identity.of(encoder, options.encoder).encoder
     fitted = choose_calibration(checksum, options.encoder, parts=HEARD_PARTS)
     works = [np.array(labels) for labels in search.works]

@@ -61,9 +61,10 @@ _CONTEXT = 64
 BLOCK = 4
 """How many frames of the transform become one of the notes that encoders read."""
 
-LONGEST_CLIP = 60.0
+LONGEST_CLIP = 15.0
 """A recording that lasts less, in seconds, is a clip, and aligned from two beginnings:
-where its few frames of chroma begin is chance."""
+where its few frames of chroma begin is chance. From 20 s on that finds hardly more
+(benchmarks/experiments.md)."""
 
 
 @dataclass(frozen=True)

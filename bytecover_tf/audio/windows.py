@@ -30,14 +30,12 @@ class Window:
         chroma: uint8 (12 * parts, n), of the window as if it were a recording.
         features: float32 (n_bins, T), likewise; None where the window is silent.
         heard: the notes, likewise, as of `frontend.Sound`.
-        later: likewise.
     """
 
     first: int
     chroma: np.ndarray
     features: np.ndarray | None
     heard: Heard | None = None
-    later: np.ndarray | None = None
 
     @property
     def end(self) -> int:
@@ -100,8 +98,8 @@ def iter_windows(
         place = first * step // frame
         if hearing is None:
             return Window(place, chroma_of_cqt(means, size, frontend), features)
-        chroma, heard, later = hearing.listen(means, for_encoder=len(averages) == 1)
-        return Window(place, chroma, features, heard, later)
+        chroma, heard, _ = hearing.listen(means, for_encoder=len(averages) == 1)
+        return Window(place, chroma, features, heard)
 
     for new in _averages(
         blocks, StreamedTransform(*averages, chunk_frames=chunk_frames)

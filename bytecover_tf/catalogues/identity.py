@@ -182,6 +182,12 @@ class Identity:
         """
         advice = "use what it was made with, or make another catalogue"
         if (self.encoder, self.dim) != (found.encoder, found.dim):
+            if self.encoder_path == found.encoder_path:
+                raise CatalogueError(
+                    f"{where}: made with another version of {found._encoder_name} than "
+                    f"this one (SHA-256 {self.encoder[:12]}); index the files into a "
+                    "new catalogue"
+                )
             raise CatalogueError(
                 f"{where}: made with the encoder {found._encoder_name}, "
                 f"not with {self._encoder_name}; {advice}"

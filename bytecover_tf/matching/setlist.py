@@ -163,13 +163,7 @@ def window_matches(
     """
     if window.features is None or not window.chroma.any():
         return []
-    query = Query(
-        "window",
-        window.features,
-        window.chroma,
-        heard=window.heard,
-        later=window.later,
-    )
+    query = Query("window", window.features, window.chroma, heard=window.heard)
     try:
         found = align_candidates(
             catalogue, encoder, query, among, candidates or CANDIDATES, workers

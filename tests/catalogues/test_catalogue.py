@@ -465,6 +465,19 @@ def test_a_catalogue_that_the_first_file_heard_stays_valid():
     assert heard.shape == (3, 84, 2)
 
 
+def test_another_encoder_is_refused_by_name():
+    mine, theirs = (
+        Identity.of(Encoder(Network(), {"encoder_sha256": 64 * one}), "bytecover-base")
+        for one in "ab"
+    )
+    reason = "music: .* another version of bytecover-base .*bbbb.* than .*aaaa.* index"
+    with pytest.raises(CatalogueError, match=reason):
+        mine.check_same(theirs, "music")
+    theirs = replace(theirs, encoder_path="runs/other")
+    with pytest.raises(CatalogueError, match=r"runs/other .*bbbb.*, not with .*aaaa"):
+        mine.check_same(theirs, "music")
+
+
 def test_another_hearing_is_refused_by_name(tmp_path, monkeypatch):
     path = tmp_path / "hearing.onnx"
     path.write_bytes(Path(DEFAULT_HEARING.path).read_bytes())

@@ -27,7 +27,8 @@ def original(make_model, tmp_path_factory):
     trained = {"data": "drawn", "works": ["a"], "content": ["b"]}
     init = {"path": "/home/somebody/init.keras", "trained_on": trained}
     facts = {"trained_on": trained, "init": init, "teacher": init, "seed": 3}
-    facts["members"] = [{"trained_on": trained, "init": init}]
+    part = {"trained_on": trained, "init": init}
+    facts["members"] = [part, {"averaged": [part], "trained_on": trained}]
     save_model(model, folder / "encoder.keras", Frontend(pool=20), facts)
     (folder / "card.md").write_text("# A card")
     with pytest.MonkeyPatch.context() as patch:
@@ -58,9 +59,10 @@ def test_a_published_encoder_has_a_name(published, tmp_path, rng):
     # Where it was made is nobody's affair.
     nameless = {"path": "init.keras", "trained_on": None}
     assert encoder.info["init"] == encoder.info["teacher"] == nameless
-    (member,) = encoder.info["members"]
-    assert member["init"] == nameless
-    assert member["trained_on"]["works"] == {"drawn": []}
+    member, mean = encoder.info["members"]
+    for part in (member, *mean["averaged"]):
+        assert part["init"] == nameless
+        assert part["trained_on"]["works"] == {"drawn": []}
     # The file to train on from is the same encoder.
     keras_file = encoder_file("bytecover-toy")
     again = load_encoder(keras_file)
