@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy.calibration import joined
-from benchmarks.common.aligned import aligned
+from benchmarks.common.aligned import aligned, aligned_clips
 from benchmarks.common.labelled import LENGTHS, length_name
 from benchmarks.common.report import table, write_section
 from bytecover_tf.audio.chroma import HEARD_PARTS, PITCH_CLASSES, chroma_of_cqt
@@ -39,7 +39,6 @@ from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.matching import calibration, fitting
 from bytecover_tf.matching.calibration import Calibration, Pairs
 from bytecover_tf.matching.fitting import Labels
-from bytecover_tf.matching.screening import SECOND_LOOKS
 from bytecover_tf.metrics import QueryScores, bootstrap_interval, score_queries
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.labelled_store import LabelledRecording, LabelledStore
@@ -121,9 +120,6 @@ class Search:
             lambda rows: (similarity[rows], self.itself[rows]), *self.works
         )
 
-
-Align = Callable[[Search, Callable[[Item], np.ndarray]], np.ndarray]
-"""Returns the score of each query's chroma with that of each reference."""
 
 Triple = tuple[Search, np.ndarray, np.ndarray]
 """A set, and the scores of alignment and the cosines of all its pairs."""
@@ -243,23 +239,24 @@ def pairs_of(
     return pairs, Labels(np.nonzero(others)[0], np.equal.outer(*works)[others])
 
 
-def align_heard(search: Search, align: Align) -> np.ndarray:
-    """Return the scores that `align_likely` gives: of clips, from two beginnings."""
-    scores = align(search, lambda item: item.heard)
-    clips = [i for i, one in enumerate(search.queries) if one.later is not None]
-    if clips:
-        begun_later = [
-            replace(one, heard=one.later)
-            for one in search.queries
-            if one.later is not None
-        ]
-        part = replace(search, queries=begun_later)
-        later = align(part, lambda item: item.heard)
-        best = np.argsort(-scores[clips], axis=1, kind="stable")[:, :SECOND_LOOKS]
-        rows = np.array(clips)[:, np.newaxis]
-        mean = (scores[rows, best] + np.take_along_axis(later, best, axis=1)) / 2
-        scores[rows, best] = mean
-    return scores
+def align(
+    search: Search, chroma: Callable[[Item], np.ndarray], cache: Path | None = None
+) -> np.ndarray:
+    """Return the scores of one chroma of each query and of each reference."""
+    queries, references = (
+        [chroma(one) for one in items] for items in (search.queries, search.references)
+    )
+    return aligned(queries, references, cache)
+
+
+def align_heard(search: Search, cache: Path | None = None) -> np.ndarray:
+    """Return the scores of what is heard in each query and in each reference."""
+    return aligned_clips(
+        [one.heard for one in search.queries],
+        [one.later for one in search.queries],
+        [one.heard for one in search.references],
+        cache,
+    )
 
 
 def ranked(
@@ -289,7 +286,7 @@ def calibrations(
     store: LabelledStore,
     embeddings: Mapping[str, Embeddings],
     sets: Sequence[Search],
-    align: Align,
+    cache: Path | None = None,
 ) -> tuple[dict[tuple[str, int], Calibration], list[list[str]]]:
     """Fit what comes with the package, and say how well it fits by length of query.
 
@@ -320,8 +317,8 @@ def calibrations(
                 )
             )
     by_parts = {
-        HEARD_PARTS: [align_heard(one, align) for _, one in libraries],
-        1: [align(one, lambda item: item.plain) for _, one in libraries],
+        HEARD_PARTS: [align_heard(one, cache) for _, one in libraries],
+        1: [align(one, lambda item: item.plain, cache) for _, one in libraries],
     }
     fitted, rows = {}, []
     for name, parts in (
@@ -410,23 +407,17 @@ def main() -> None:
         rows.append([name, *row])
         print(*rows[-1], flush=True)
 
-    def align(search: Search, chroma: Callable[[Item], np.ndarray]) -> np.ndarray:
-        queries, references = (
-            [chroma(one) for one in items]
-            for items in (search.queries, search.references)
-        )
-        return aligned(queries, references, options.cache)
-
     def part(number: int) -> Callable[[Item], np.ndarray]:
         return lambda item: item.heard[12 * number : 12 * number + 12]
 
-    plain = [align(one, lambda item: item.plain) for one in sets]
+    cache: Path | None = options.cache
+    plain = [align(one, lambda item: item.plain, cache) for one in sets]
     by_plain = [one.score(score) for one, score in zip(sets, plain, strict=True)]
     add("transform's chroma, 12 bins", by_plain)
     for number, name in enumerate(_PARTS):
-        alone = [one.score(align(one, part(number))) for one in sets]
+        alone = [one.score(align(one, part(number), cache)) for one in sets]
         add(f"{name} alone", alone)
-    heard = [align_heard(one, align) for one in sets]
+    heard = [align_heard(one, cache) for one in sets]
     by_heard = [one.score(score) for one, score in zip(sets, heard, strict=True)]
     add("all five parts", by_heard, by_plain)
     embeddings = {name: Embeddings(load_encoder(name)) for name in options.encoder}
@@ -441,7 +432,7 @@ def main() -> None:
         )
         add(f"`{name}` and the transform's chroma", with_plain)
         add(f"`{name}` and all five parts", with_heard, with_plain)
-    fitted, quality = calibrations(store, embeddings, sets[:2], align)
+    fitted, quality = calibrations(store, embeddings, sets[:2], cache)
     body = "\n\n".join(
         [
             "MAP on the development sets. Square brackets hold the 95% interval over "

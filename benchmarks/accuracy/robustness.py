@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common.aligned import aligned
+from benchmarks.common.aligned import aligned_clips
 from benchmarks.common.report import table, write_section
 from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.audio.hearing import DEFAULT_HEARING
@@ -249,7 +249,7 @@ def cells(
         for name in ENCODERS
     }
     chroma = [[one.query.chroma for one in some] for some in (asked, library)]
-    score = aligned(*chroma)
+    score = aligned_clips(chroma[0], [one.query.later for one in asked], chroma[1])
     lengths = [np.array([one.shape[1] for one in some]) for some in chroma]
     disparity = Pairs.disparity_of(lengths[0][:, np.newaxis], lengths[1])
     probability = calibration.probability(

@@ -13,6 +13,7 @@ from bytecover_tf.catalogues.packing import pack, unpack
 from bytecover_tf.files import write_atomically
 from bytecover_tf.matching import alignment, best_paths
 from bytecover_tf.matching.alignment import align_many
+from bytecover_tf.matching.screening import SECOND_LOOKS
 from bytecover_tf.progress import progress_bar
 
 
@@ -52,4 +53,32 @@ def aligned(
         content = io.BytesIO()
         np.save(content, scores)
         write_atomically(file, content.getvalue())
+    return scores
+
+
+def aligned_clips(
+    queries: Sequence[np.ndarray],
+    later: Sequence[np.ndarray | None],
+    references: Sequence[np.ndarray],
+    cache: Path | None = None,
+) -> np.ndarray:
+    """Return the scores that `identify` gives, which aligns clips from two beginnings.
+
+    Args:
+        queries: as `aligned` takes them, and so are the others.
+        later: of each query, its chroma from the second beginning, or None.
+        references: what to align with.
+        cache: folder that keeps scores.
+
+    Returns:
+        float64 (queries, references).
+    """
+    scores = aligned(queries, references, cache)
+    clips = [number for number, one in enumerate(later) if one is not None]
+    if clips:
+        again = aligned([one for one in later if one is not None], references, cache)
+        best = np.argsort(-scores[clips], axis=1, kind="stable")[:, :SECOND_LOOKS]
+        rows = np.array(clips)[:, np.newaxis]
+        mean = (scores[rows, best] + np.take_along_axis(again, best, axis=1)) / 2
+        scores[rows, best] = mean
     return scores

@@ -1,7 +1,6 @@
 import numpy as np
 
 from benchmarks.accuracy.covers import Item, Search, align_heard
-from benchmarks.common.aligned import aligned
 from bytecover_tf.catalogues.packing import pack, unpack
 from bytecover_tf.matching.screening import SECOND_LOOKS, align_likely
 
@@ -19,11 +18,6 @@ def test_scores_are_those_that_identify_uses(rng):
     itself = np.zeros((len(queries), len(references)), bool)
     search = Search("set", queries, references, itself)
 
-    def align(some, chroma):
-        return aligned(
-            *([chroma(one) for one in each] for each in (some.queries, some.references))
-        )
-
     stored = [unpack(pack(one.heard), 5) for one in references]
     expected = [
         [
@@ -34,4 +28,4 @@ def test_scores_are_those_that_identify_uses(rng):
         ]
         for one in queries
     ]
-    np.testing.assert_allclose(align_heard(search, align), expected)
+    np.testing.assert_allclose(align_heard(search), expected)
