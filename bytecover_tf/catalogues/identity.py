@@ -184,9 +184,9 @@ class Identity:
         if (self.encoder, self.dim) != (found.encoder, found.dim):
             if self.encoder_path == found.encoder_path:
                 raise CatalogueError(
-                    f"{where}: made with another version of {found._encoder_name} than "
-                    f"this one (SHA-256 {self.encoder[:12]}); index the files into a "
-                    "new catalogue"
+                    f"{where}: made with another version of the encoder "
+                    f"{found._encoder_name} than this one (SHA-256 "
+                    f"{self.encoder[:12]}); index the files into a new catalogue"
                 )
             raise CatalogueError(
                 f"{where}: made with the encoder {found._encoder_name}, "

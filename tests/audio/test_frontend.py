@@ -244,13 +244,14 @@ def test_a_file_s_notes_are_for_encoders_of_the_same_transform(
     path = tmp_path / "song.wav"
     soundfile.write(path, music(8), 22050, subtype="FLOAT")
     fine = Frontend(n_bins=252, bins_per_octave=36, pool=5, estimated=True)
-    features, folded, heard = fine.extract_sound(path, DEFAULT_HEARING)
+    features, folded, heard, later = fine.extract_sound(path, DEFAULT_HEARING)
     np.testing.assert_array_equal(features, fine.extract(path))
     # The features are the transform at another gain, which does not matter.
     notes = DEFAULT_HEARING.hear_means(features)
     expected = DEFAULT_HEARING.for_encoder(features, notes)
     assert heard.network == expected.network
     np.testing.assert_allclose(heard.notes, expected.notes, atol=1e-4)
+    assert later.shape == DEFAULT_HEARING.chroma(features[:, 2:]).shape
     found = fine.extract_with_chroma(path, DEFAULT_HEARING)
     np.testing.assert_array_equal(found[0], features)
     np.testing.assert_array_equal(found[1], folded)

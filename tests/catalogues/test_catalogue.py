@@ -470,7 +470,7 @@ def test_another_encoder_is_refused_by_name():
         Identity.of(Encoder(Network(), {"encoder_sha256": 64 * one}), "bytecover-base")
         for one in "ab"
     )
-    reason = "music: .* another version of bytecover-base .*bbbb.* than .*aaaa.* index"
+    reason = "music: .* version of the encoder bytecover-base .*bbbb.* than .*aaaa"
     with pytest.raises(CatalogueError, match=reason):
         mine.check_same(theirs, "music")
     theirs = replace(theirs, encoder_path="runs/other")

@@ -13,9 +13,10 @@ SHAPES = {
     "features": ((1, 84, 5), (3, 84, 31)),
     "waveform": ((1, 60_000), (3, 110_000)),
 }
-# Largest distance between two embeddings of unit norm. Sums in another order round
-# 8-bit values to another side.
-TOLERANCES = {"": 1e-4, "_float16": 1e-2, "_int8": 0.3}
+# Largest distance between two embeddings of unit norm; strangers are at 1.4. Sums in
+# another order round 8-bit values to another side, in OpenVINO most on processors with
+# AMX, where this small network is at .5 and `bytecover-base` at .2.
+TOLERANCES = {"": 1e-4, "_float16": 1e-2, "_int8": 0.6}
 
 
 def run_openvino(path):
