@@ -336,11 +336,14 @@ def calibrations(
             cosine = by.cosines(one) if by else np.zeros_like(score)
             triples[seconds].append((one, score, cosine))
         data = "development sets of sung songs, and of pop songs and their tunes"
-        known = joined([pairs_of(*one) for each in triples.values() for one in each])
-        found = fitting.fit(*known, data, checksum, parts)
+        measured = {
+            length: joined([pairs_of(*one) for one in each])
+            for length, each in triples.items()
+        }
+        found = fitting.fit(*joined(list(measured.values())), data, checksum, parts)
         fitted[name, parts] = found
         for length, each in triples.items():
-            figures = fitting.quality(found, *joined([pairs_of(*one) for one in each]))
+            figures = fitting.quality(found, *measured[length])
             shares = ("found", "noticed", "false_versions", "false_alarms")
             rows.append(
                 [

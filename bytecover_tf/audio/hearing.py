@@ -257,7 +257,7 @@ class Hearing:
             What `chroma` returns; what `for_encoder` does, or None; and of a clip the
             chroma of frames that begin half a frame later, else None.
         """
-        notes = later = None
+        later = None
         seconds = magnitudes.shape[1] / BLOCK * seconds_per_frame(self.transform)
         if seconds < LONGEST_CLIP:
             halves = self.hear(magnitudes)
@@ -266,9 +266,9 @@ class Hearing:
             later = self.chroma(magnitudes[:, BLOCK // 2 :], moved)
         elif for_encoder:
             notes = self.hear_means(magnitudes)
-        heard = None
-        if for_encoder and notes is not None:
-            heard = self.for_encoder(magnitudes, notes)
+        else:
+            return self.chroma(magnitudes), None, None
+        heard = self.for_encoder(magnitudes, notes) if for_encoder else None
         return self.chroma(magnitudes, notes), heard, later
 
     def _heard(self, magnitudes: np.ndarray) -> Iterator[np.ndarray]:

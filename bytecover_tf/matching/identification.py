@@ -37,7 +37,7 @@ from bytecover_tf.matching.calibration import (
 )
 from bytecover_tf.matching.relation import Relation, relation, straightness
 from bytecover_tf.matching.screening import align_likely
-from bytecover_tf.stores.extraction import Reader
+from bytecover_tf.stores.extraction import Extracted, Reader
 
 CANDIDATES = 100
 """How many recordings a query of four minutes is compared with."""
@@ -100,10 +100,23 @@ class Query:
             frontend, with_chroma=True, hearing=hearing, allow_truncated=allow_truncated
         ).read(str(path))
         assert read.features is not None
+        return cls.of_extracted(path, read, read.features)
+
+    @classmethod
+    def of_extracted(
+        cls, path: str | Path, read: Extracted, features: np.ndarray
+    ) -> Query:
+        """Take what was read of a file with its chroma.
+
+        Args:
+            path: the file, whose tags are read.
+            read: what a `Reader` returned.
+            features: (n_bins, T), as the encoder reads them.
+        """
         assert read.chroma is not None
         return cls(
             str(path),
-            read.features,
+            features,
             read.chroma,
             read.key,
             read_tags(path).artist,

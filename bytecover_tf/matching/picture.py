@@ -11,7 +11,6 @@ import numpy as np
 from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.audio.hearing import Hearing
-from bytecover_tf.catalogues.tags import read_tags
 from bytecover_tf.files import replacing
 from bytecover_tf.matching.alignment import Alignment, frame_similarities
 from bytecover_tf.matching.calibration import Calibration
@@ -81,9 +80,7 @@ def read_with_picture(
     assert read.chroma is not None
     features = frontend.from_cqt(read.features, fine.pool, path)
     pictured = Pictured(Path(path).name, read.features, fine, read.chroma)
-    artist = read_tags(path).artist
-    query = Query(path, features, read.chroma, read.key, artist, read.heard, read.later)
-    return query, pictured
+    return Query.of_extracted(path, read, features), pictured
 
 
 def plot_comparison(

@@ -13,10 +13,16 @@ SHAPES = {
     "features": ((1, 84, 5), (3, 84, 31)),
     "waveform": ((1, 60_000), (3, 110_000)),
 }
-# Largest distance between two embeddings of unit norm; strangers are at 1.4. Sums in
-# another order round 8-bit values to another side, in OpenVINO most on processors with
-# AMX, where this small network is at .5 and `bytecover-base` at .2.
-TOLERANCES = {"": 1e-4, "_float16": 1e-2, "_int8": 0.6}
+# Largest distance between two embeddings of unit norm. Sums in another order round
+# 8-bit values to another side.
+TOLERANCES = {"": 1e-4, "_float16": 1e-2, "_int8": 0.3}
+
+
+@pytest.fixture(autouse=True)
+def without_amx(monkeypatch):
+    """With AMX, OpenVINO gets the 8-bit convolutions of this small network wrong."""
+    # It is read once, before the first network is compiled.
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI")
 
 
 def run_openvino(path):
