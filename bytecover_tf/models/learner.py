@@ -36,7 +36,8 @@ class Learner(keras.Model):
             scores is easy to learn, and a model that has learned it can show another
             where to embed recordings. So its embedding of a score becomes the target
             for the recording. If the objective teaches `distances`, it reads the same
-            features, and how far apart it holds two recordings is what is learned.
+            features, and how far apart it holds two recordings is what is learned. One
+            that teaches `wholes` is not given here: batches hold what it has embedded.
         **kwargs: as for any Keras model.
 
     Input:
@@ -45,8 +46,9 @@ class Learner(keras.Model):
         return it, and `given`, booleans (batch,): recordings of which the backbone
         reads the score itself. A salience layer then learns from the score, and the
         backbone has notes to learn from before the layer hears any. Or a dictionary of
-        `notes` alone, `(batch, semitones, frames, 2)`, which the backbone reads as if
-        they had just been heard.
+        `notes`, `(batch, semitones, frames, 2)`, which the backbone reads as if they
+        had just been heard. To learn from `wholes`, further the `target` of each crop,
+        (batch, dim).
 
     Output:
         that of the network, with scores the logits that the salience layer `heard`,
@@ -88,7 +90,7 @@ class Learner(keras.Model):
                     f"the network in {network.dim}"
                 )
             self._embed_score = teacher.embed_notes
-        elif teacher is not None:
+        elif teacher is not None and objective.teaching == "distances":
             self._embed_taught = partial(teacher.__call__, training=False)
         self.network = network
         self.num_works = num_works
@@ -112,6 +114,16 @@ class Learner(keras.Model):
             if by_the_paper and objective.margin is not None
             else None
         )
+        names = self._names_of_losses(is_taught=teacher is not None)
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        if objective.teaching == "wholes" and network.salience is not None:
+            # No score tells it which notes sound, so it keeps what it has learned.
+            network.salience.trainable = False
+
+    def _names_of_losses(self, is_taught: bool) -> list[str]:
+        objective = self.objective
+        if objective.teaching == "wholes":
+            return ["loss", "distillation"]
         names = ["loss"]
         if objective.temperature is None:
             names += ["classification", "accuracy"] if objective.classification else []
@@ -119,11 +131,11 @@ class Learner(keras.Model):
         else:
             names += ["contrastive"]
             names += ["windows"] if objective.windows > 1 else []
-        if network.salience is not None:
+        if self.network.salience is not None:
             names += ["hearing"]
-        if teacher is not None:
+        if is_taught:
             names += ["distillation"]
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
+        return names
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -147,7 +159,8 @@ class Learner(keras.Model):
         if isinstance(inputs, dict) and "notes" in inputs:
             return self._embed(read_notes, inputs["notes"], windows)
         features = inputs["features"] if isinstance(inputs, dict) else inputs
-        if features is inputs or self.network.salience is None:
+        reads_scores = isinstance(inputs, dict) and "score" in inputs
+        if not reads_scores or self.network.salience is None:
             read_features = partial(self.network.__call__, training=adapts)
             return self._embed(read_features, features, windows)
         heard = self.network.hear(features, adapts, logits=True)
@@ -203,19 +216,10 @@ class Learner(keras.Model):
                 teacher but no score.
         """
         y = ops.reshape(y, (-1,))
-        if self.objective.temperature is not None:
-            loss = supervised_contrastive(
-                *self._candidates(y_pred["f_c"], y), self.objective.temperature
-            )
-            self.trackers["contrastive"].update_state(loss)
-            if "windows" in y_pred:
-                windows, works = self._candidates(y_pred["windows"], y)
-                # Gathered from several replicas, they have no static shape.
-                shape = (-1, self.objective.windows, self.network.dim)
-                alike = window_similarities(ops.reshape(windows, shape), works)
-                by_windows = contrastive(alike, works, self.objective.temperature)
-                self.trackers["windows"].update_state(by_windows)
-                loss = loss + by_windows
+        if self.objective.teaching == "wholes":
+            loss = self._distilled(y, y_pred, x["target"])
+        elif self.objective.temperature is not None:
+            loss = self._contrastive_losses(y, y_pred, self.objective.temperature)
         else:
             loss = self._paper_losses(y, y_pred)
         if "heard" in y_pred:
@@ -226,9 +230,7 @@ class Learner(keras.Model):
             if not isinstance(x, dict):
                 raise ValueError("a teacher needs batches with scores")
             target = ops.stop_gradient(self._embed_score(x["score"])["f_c"])
-            distilled = distillation(y_pred["f_c"], target, y)
-            self.trackers["distillation"].update_state(distilled)
-            loss = loss + distilled
+            loss = loss + self._distilled(y, y_pred, target)
         if self._embed_taught is not None:
             features = x["features"] if isinstance(x, dict) else x
             target = ops.stop_gradient(self._embed_taught(features)["f_t"])
@@ -238,6 +240,28 @@ class Learner(keras.Model):
             self.trackers["distillation"].update_state(distilled)
             loss = loss + distilled
         self.trackers["loss"].update_state(loss)
+        return loss
+
+    def _distilled(self, y: Tensor, y_pred: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of embedding where a teacher does."""
+        loss = distillation(y_pred["f_c"], target, y)
+        self.trackers["distillation"].update_state(loss)
+        return loss
+
+    def _contrastive_losses(
+        self, y: Tensor, y_pred: Tensor, temperature: float
+    ) -> Tensor:
+        """Return the contrastive loss of recordings, and that of their windows."""
+        loss = supervised_contrastive(*self._candidates(y_pred["f_c"], y), temperature)
+        self.trackers["contrastive"].update_state(loss)
+        if "windows" in y_pred:
+            windows, works = self._candidates(y_pred["windows"], y)
+            # Gathered from several replicas, they have no static shape.
+            shape = (-1, self.objective.windows, self.network.dim)
+            alike = window_similarities(ops.reshape(windows, shape), works)
+            by_windows = contrastive(alike, works, temperature)
+            self.trackers["windows"].update_state(by_windows)
+            loss = loss + by_windows
         return loss
 
     def _paper_losses(self, y: Tensor, y_pred: Tensor) -> Tensor:

@@ -29,8 +29,9 @@ class Objective:
         margin: margin of the triplet loss, or None for classification alone.
         label_smoothing: share of the target spread over all works.
         classifier: `linear`, the paper's, or `cosine` for a normalised softmax.
-        teaching: what a teacher shows: where to embed the `scores` of recordings, or
-            the `distances` between recordings, in a space of any size.
+        teaching: what a teacher shows: where to embed the `scores` of recordings; the
+            `distances` between recordings, in a space of any size; or where to embed
+            the `wholes` of which crops are seen. The last replaces all other losses.
         reconfigure: whether to start from the teacher's weights, but for the last
             linear layer, which makes a space of another size.
         keep_statistics: whether batch normalisation keeps the means and variances that
@@ -47,7 +48,7 @@ class Objective:
     margin: float | None = 0.3
     label_smoothing: float = 0.0
     classifier: Literal["linear", "cosine"] = "linear"
-    teaching: Literal["scores", "distances"] = "scores"
+    teaching: Literal["scores", "distances", "wholes"] = "scores"
     reconfigure: bool = False
     keep_statistics: bool = False
 
@@ -56,6 +57,8 @@ class Objective:
         check_positive(self, "windows")
         if self.windows > 1 and self.temperature is None:
             raise ConfigError("windows need a temperature: the contrastive loss")
+        if self.windows > 1 and self.teaching == "wholes":
+            raise ConfigError("teaching=wholes compares no windows; add windows=1")
         if not self.classification and self.margin is None and self.temperature is None:
             raise ConfigError(
                 "classification=False needs a margin or a temperature to train by"

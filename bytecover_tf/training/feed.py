@@ -91,7 +91,8 @@ def make_batches(
             f"{store.path}: has no scores, which a teacher reads; expected a set that "
             "bytecover_tf.synth.draw has drawn"
         )
-    if (config.salience is not None or taught) and has_notes(store):
+    hears = config.salience is not None and config.teaching != "wholes"
+    if (hears or taught) and has_notes(store):
         return NoteBatches(
             NoteReader(store, NoteStore(store), tracks),
             score_share=config.score_share,

@@ -46,6 +46,7 @@ from bytecover_tf.training.recorder import Recorder, State
 from bytecover_tf.training.remaining import Remaining
 from bytecover_tf.training.replicas import Replicas, join
 from bytecover_tf.training.splits import Splits, warn_of_copies
+from bytecover_tf.training.taught_batches import TaughtBatches, embed_wholes
 from bytecover_tf.training.warm_start import load_teacher, take_weights
 
 
@@ -77,7 +78,8 @@ def train(
             `.keras` file, or an ensemble with such a member; without it they are
             random. A continued run has its own.
         teacher: an encoder, named likewise. With `salience` it shows where to embed
-            the scores of recordings; by `config.teaching` it shows their distances.
+            the scores of recordings; by `config.teaching` it shows their distances, or
+            where to embed crops: as it embeds the wholes.
         replicas: the replicas that train; without it, those that `join` returns.
 
     Returns:
@@ -102,8 +104,10 @@ def train(
     works = sorted({track.work for track in splits.train})
     checkpoint = run_dir / "checkpoint.keras"
     scored = teacher is not None and config.teaching == "scores"
-    if teacher is None and config.teaching == "distances":
-        raise ConfigError("teaching=distances needs a teacher; name it with --teacher")
+    if teacher is None and config.teaching != "scores":
+        raise ConfigError(
+            f"teaching={config.teaching} needs a teacher; name it with --teacher"
+        )
     # Only then does that write a file.
     with replicas.chief_first() if config.hear_once else nullcontext():
         batches = make_batches(
@@ -114,6 +118,10 @@ def train(
     if teacher is not None:
         with replicas.scope():
             teaching, origin = load_teacher(teacher, config, splits, store, data)
+        if config.teaching == "wholes":
+            batches = TaughtBatches(
+                batches, embed_wholes(teaching, splits.train, store)
+            )
     keras.utils.set_random_seed(seed)
     model, state = (
         _continued(config, len(works), checkpoint, teaching, replicas)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import Encoder
@@ -33,6 +34,13 @@ def measure(
     """
     length = None if reads_whole_recordings() else _common_length
     return evaluate_tracks(encoder, tracks, store, length)
+
+
+def usual_length(features: np.ndarray) -> np.ndarray:
+    """Return as much of a recording's features (n_bins, T) as `measure` embeds."""
+    if reads_whole_recordings():
+        return features
+    return features[:, : _common_length(features.shape[1])]
 
 
 def _common_length(frames: int) -> int:

@@ -90,8 +90,8 @@ def load_teacher(
         data: name of the data set.
 
     Raises:
-        ConfigError: a teacher of scores reads none, or embeds in another number of
-            values; or what it teaches otherwise is not for its network.
+        ConfigError: a teacher of scores reads none; one of scores or of wholes embeds
+            in another number of values; or one of distances is another network.
         DataError: it was trained on unseen works.
         EncoderError: it cannot be read.
         FrontendMismatch: it reads other features.
@@ -103,7 +103,7 @@ def load_teacher(
     if config.teaching == "distances":
         _check_extractor(teacher, file, config)
         return teacher, origin
-    if teacher.salience is None:
+    if config.teaching == "scores" and teacher.salience is None:
         raise ConfigError(
             f"{file}: cannot read scores, which a teacher must (no salience)"
         )

@@ -34,6 +34,7 @@ def test_impossible_architectures_are_refused(wrong):
         {"classification": False, "margin": None},
         {"windows": 0},
         {"windows": 2},
+        {"windows": 2, "temperature": 0.1, "teaching": "wholes"},
     ],
 )
 def test_impossible_objectives_are_refused(wrong):

@@ -288,6 +288,26 @@ def test_a_teacher_of_another_size_is_refused(teacher):
         built(None, temperature=0.1, teacher=teacher)
 
 
+def test_crops_are_embedded_where_their_targets_are(batch, rng):
+    features, works = batch
+    targets = rng.normal(size=(8, 128)).astype(np.float32)
+    model = built(None, salience=3, temperature=0.1, teaching="wholes")
+    model.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+    inputs = {"features": features, "target": targets}
+    output = model(inputs, training=True)
+    loss = float(model.compute_loss(x=inputs, y=works, y_pred=output))
+    expected = float(distillation(output["f_c"], targets, works))
+    assert loss == pytest.approx(expected, rel=1e-5)
+    hearing = [np.asarray(weight).copy() for weight in model.network.salience.weights]
+    for _ in range(20):
+        results = model.train_on_batch(inputs, works, return_dict=True)
+    assert set(results) == {"loss", "distillation"}
+    assert float(results["loss"]) < loss
+    # Nothing told the layer that hears which notes sound.
+    for before, weight in zip(hearing, model.network.salience.weights, strict=True):
+        np.testing.assert_array_equal(before, weight)
+
+
 def test_distances_of_a_teacher_are_compared_pair_by_pair(rng):
     small, large = (
         ByteCover(

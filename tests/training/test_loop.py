@@ -430,6 +430,35 @@ def test_teachers_that_cannot_teach_are_refused(small_set, scored_set, tmp_path)
     assert not (run / "checkpoint.keras").exists()
 
 
+def test_clips_learn_where_the_teacher_embeds_wholes(small_set, tmp_path):
+    tracks, store = small_set
+    teacher = tmp_path / "teacher"
+    settings = ["pitch_classes=True", "salience=2", "temperature=0.1"]
+    train(override(SMALL, settings), tracks, store, teacher)
+    settings += ["teaching=wholes", "keep_statistics=True", "crop_frames=(6,)"]
+    config = override(SMALL, settings)
+    run, named = tmp_path / "run", {"init": teacher, "teacher": teacher}
+    train(override(config, ["epochs=2"]), tracks, store, run, **named)
+    train(config, tracks, store, run, resume=True, **named)
+    rows = (run / "log.csv").read_text().splitlines()
+    column = rows[0].split(",").index("distillation")
+    losses = [float(row.split(",")[column]) for row in rows[1:]]
+    assert len(losses) == config.epochs
+    assert losses[-1] < losses[0]
+    # Clips of recordings that neither was trained on are nearer to the wholes.
+    wholes = [store.features(track.path) for track in tracks[-8:]]
+    clips = [array[:, 3:9] for array in wholes]
+    before, after = (load_encoder(folder) for folder in (teacher, run))
+    target = before.embed_features(wholes)
+    near = [
+        np.sum(target * encoder.embed_features(clips), axis=1).mean()
+        for encoder in (before, after)
+    ]
+    assert near[1] > near[0]
+    with pytest.raises(ConfigError, match="teaching=wholes needs a teacher"):
+        train(config, tracks, store, tmp_path / "other")
+
+
 MOVES = override(
     SMALL,
     ["network=move", "width=4", "bnneck=False", "classification=False", "margin=1.0",
