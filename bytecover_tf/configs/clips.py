@@ -24,12 +24,12 @@ config = replace(
     easy_steps=0,
     works_per_batch=28,
     versions_per_work=2,
-    # From 10 s to two minutes.
-    crop_frames=(21, 21, 32, 43, 65, 128, 254),
+    # From 10 s to a minute and a half.
+    crop_frames=(21, 21, 32, 43, 65, 128, 192, 192),
     optimizer="adamw",
     weight_decay=0.01,
     learning_rate=2e-4,
     warmup_steps=50,
     steps_per_epoch=200,
-    epochs=6,
+    epochs=3,
 )

@@ -37,7 +37,7 @@ def measure(
 
 
 def usual_length(features: np.ndarray) -> np.ndarray:
-    """Return as much of a recording's features (n_bins, T) as `measure` embeds."""
+    """Return as much of a recording (bins, frames, ...) as `measure` embeds."""
     if reads_whole_recordings():
         return features
     return features[:, : _common_length(features.shape[1])]

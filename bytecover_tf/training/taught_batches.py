@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import Encoder, KerasNetwork
@@ -80,6 +81,23 @@ def embed_wholes(
     for reason in found.errors.values():
         raise StoreError(f"{store.path}: {reason}")
     return found.vectors
+
+
+def embed_heard(teacher: ByteCover, notes: Sequence[np.ndarray]) -> np.ndarray:
+    """Return a teacher's embeddings of what was heard in whole recordings.
+
+    Args:
+        teacher: reads heard notes.
+        notes: of each recording, as `heard_notes` returns them.
+
+    Returns:
+        float32 (recordings, dim).
+    """
+    found = []
+    for each in progress_bar(notes, unit="recording", desc="teach"):
+        heard = usual_length(each.transpose(1, 0, 2)).astype(np.float32) / 255
+        found.append(ops.convert_to_numpy(teacher.embed_notes(heard[None])["f_c"])[0])
+    return np.stack(found)
 
 
 def _named(inputs: Any) -> dict[str, Any]:

@@ -376,6 +376,11 @@ def test_training_on_what_was_heard_once_learns_and_resumes(fine_set, tmp_path):
     # The encoder that it leaves hears features itself.
     encoder = load_encoder(tmp_path / "run")
     assert evaluate_tracks(encoder, tracks[40:], store).metrics["map"] > 0.5
+    taught = ["teaching=wholes", "windows=1", "epochs=1", "crop_frames=(24,)"]
+    taught = override(config, taught)
+    named = {"init": tmp_path / "run", "teacher": tmp_path / "run"}
+    train(taught, tracks, store, tmp_path / "taught", **named)
+    assert "distillation" in (tmp_path / "taught" / "log.csv").read_text()
     with pytest.raises(ConfigError, match="leave out --waveforms"):
         train(config, tracks, store, tmp_path / "other", waveforms=True)
     with pytest.raises(ConfigError, match="train without --teacher"):

@@ -10,7 +10,11 @@ from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
 from bytecover_tf.training.augment import Augment
 from bytecover_tf.training.batches import CropBatches, StoreReader, tf_dataset
 from bytecover_tf.training.sampler import PKSampler
-from bytecover_tf.training.taught_batches import TaughtBatches, embed_wholes
+from bytecover_tf.training.taught_batches import (
+    TaughtBatches,
+    embed_heard,
+    embed_wholes,
+)
 
 
 @pytest.fixture
@@ -81,3 +85,17 @@ def test_a_recording_that_the_teacher_cannot_embed_is_named(recordings):
         weight.assign(np.full(weight.shape, np.nan, np.float32))
     with pytest.raises(StoreError, match="store: r0: its embedding is not finite"):
         embed_wholes(teacher, tracks, store)
+
+
+def test_what_was_heard_is_embedded_without_hearing_again(rng):
+    teacher = ByteCover(
+        Architecture(blocks=(1, 1, 1, 1), width=2, heard=24, pitch_classes=True)
+    )
+    teacher.build((None, 252, None, 1))
+    notes = [rng.integers(0, 256, (n, 84, 2), np.uint8) for n in (30, 41)]
+    found = embed_heard(teacher, notes)
+    assert found.shape == (2, teacher.dim)
+    for each, vector in zip(notes, found, strict=True):
+        given = np.moveaxis(each, 0, 1)[None] / np.float32(255)
+        expected = np.asarray(teacher.embed_notes(given)["f_c"])[0]
+        np.testing.assert_allclose(vector, expected, atol=1e-5)
