@@ -59,7 +59,9 @@ def train_parser(description: str | None) -> argparse.ArgumentParser:
         metavar="PATH",
         help="learn to embed recordings where this encoder embeds their scores; it "
         "must have a note layer (salience), as bytecover-small has; for drawn data "
-        "sets. With --config remove: a MOVE, whose distances are learned",
+        "sets. With --config remove: a MOVE, whose distances are learned. With "
+        "--config clips: where it embeds whole recordings, their clips are to lie; "
+        "mostly the encoder of --init itself",
     )
     parser.add_argument(
         "--set",

@@ -6,7 +6,8 @@
 The encoder is its own teacher. The network that starts from it is to embed any clip,
 from ten seconds up, where the teacher has embedded the whole recording, and near the
 work's other versions. Whole recordings are to stay where they are, so they are found as
-before. No label is needed: recordings of a folder can be a work each. The settings fit
+before. A recording that no other is a version of helps as well, as a work of its own;
+only the works that are measured on need versions. The settings fit
 `bytecover-small`; for another encoder, an error message lists what to `--set`, and
 `crop_frames` should last as long as these. Cost and figures:
 `benchmarks/experiments.md`.

@@ -37,7 +37,7 @@ class Learner(keras.Model):
             where to embed recordings. So its embedding of a score becomes the target
             for the recording. If the objective teaches `distances`, it reads the same
             features, and how far apart it holds two recordings is what is learned. One
-            that teaches `wholes` is not given here: batches hold what it has embedded.
+            that teaches `wholes` is not asked: batches hold what it has embedded.
         **kwargs: as for any Keras model.
 
     Input:

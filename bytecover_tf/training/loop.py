@@ -40,18 +40,13 @@ from bytecover_tf.models.learner import Learner
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.training.config import Config
 from bytecover_tf.training.feed import make_batches, stream
-from bytecover_tf.training.heard_batches import HeardBatches
 from bytecover_tf.training.measuring import measure, reads_whole_recordings
 from bytecover_tf.training.optimizer import learning_rate, make_optimizer
 from bytecover_tf.training.recorder import Recorder, State
 from bytecover_tf.training.remaining import Remaining
 from bytecover_tf.training.replicas import Replicas, join
 from bytecover_tf.training.splits import Splits, warn_of_copies
-from bytecover_tf.training.taught_batches import (
-    TaughtBatches,
-    embed_heard,
-    embed_wholes,
-)
+from bytecover_tf.training.taught_batches import taught
 from bytecover_tf.training.warm_start import load_teacher, take_weights
 
 
@@ -123,13 +118,6 @@ def train(
     if teacher is not None:
         with replicas.scope():
             teaching, origin = load_teacher(teacher, config, splits, store, data)
-        if config.teaching == "wholes":
-            targets = (
-                embed_heard(teaching, batches.notes)
-                if isinstance(batches, HeardBatches)
-                else embed_wholes(teaching, splits.train, store)
-            )
-            batches = TaughtBatches(batches, targets)
     keras.utils.set_random_seed(seed)
     model, state = (
         _continued(config, len(works), checkpoint, teaching, replicas)
@@ -139,6 +127,8 @@ def train(
     state.teacher = origin
     done = len(state.history)
     if done < config.epochs:
+        if teaching is not None and config.teaching == "wholes":
+            batches = taught(batches, teaching, splits.train, store)
         callbacks = [_TripletJoins(config.triplet_from_epoch)]
         if replicas.is_chief:
             facts = {

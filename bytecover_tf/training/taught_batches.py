@@ -16,6 +16,7 @@ from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.training.batches import ALL_ROWS, Batches, Spec
+from bytecover_tf.training.heard_batches import HeardBatches
 from bytecover_tf.training.measuring import usual_length
 from bytecover_tf.training.sampler import PKSampler
 
@@ -56,6 +57,25 @@ class TaughtBatches:
         inputs, works = self.crops(number, rows)
         target = self.targets[self.sampler.batch(number)[rows]]
         return {**_named(inputs), "target": target}, works
+
+
+def taught(
+    crops: Batches, teacher: ByteCover, tracks: Sequence[Track], store: FeatureStore
+) -> TaughtBatches:
+    """Return batches with where a teacher embeds the whole of each crop.
+
+    Args:
+        crops: batches of crops of the tracks.
+        teacher: reads what the crops are cut from.
+        tracks: the recordings, in the order of their indices.
+        store: holds their features.
+
+    Raises:
+        StoreError: a recording cannot be embedded.
+    """
+    if isinstance(crops, HeardBatches):
+        return TaughtBatches(crops, embed_heard(teacher, crops.notes))
+    return TaughtBatches(crops, embed_wholes(teacher, tracks, store))
 
 
 def embed_wholes(
