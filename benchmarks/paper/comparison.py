@@ -8,14 +8,15 @@ same trainer, each with its own loss (see `benchmarks.paper.tables`), and sets t
 beside Qmax and SiMPle, which need no training but chroma at 2 Hz: of the embedded set's
 test works and of the anthems. With several rates, each network is first trained for a
 tenth of the steps at each, and takes the one that finds most of the validation works.
-A command that was killed goes on with the training that it was at.
+A command that was killed goes on with the training that it was at. What a network has
+found is kept in `results/comparison`, and its training is not repeated elsewhere.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ import numpy as np
 from benchmarks.accuracy.alignment import by_qmax
 from benchmarks.common.labelled import POOL
 from benchmarks.common.report import report_file, table, write_section
+from benchmarks.paper.finished import Finished, finished
 from benchmarks.paper.simple_join import by_simple, profiles
 from benchmarks.paper.tables import (
     Collection,
@@ -156,24 +158,52 @@ def train(name: str, options: argparse.Namespace) -> Trainings:
     )
 
 
-def plot(trainings: dict[str, Trainings], steps: int, path: Path) -> None:
+def train_and_search(
+    name: str, options: argparse.Namespace, collections: Sequence[Collection]
+) -> Finished:
+    """Train a network with each seed and search all collections.
+
+    Args:
+        name: a key of `ALL`.
+        options: of the command.
+        collections: what is searched.
+    """
+    trainings = train(name, options)
+    runs = trainings.runs
+    encoder = runs[0].encoder()
+    queries, milliseconds = {}, {}
+    for one in collections:
+        found = mean_scores([one.search(run.similarity(one)) for run in runs])
+        queries[one.name] = Finished.queries_of(found)
+        milliseconds[one.name] = time_of_encoder(encoder, one.features)
+    return Finished(
+        what="",
+        trained="",
+        rates=trainings.rates,
+        course=np.mean([run.validation for run in runs], axis=0).tolist(),
+        minutes=sum(run.figures["seconds"] for run in runs) / 60,
+        queries=queries,
+        milliseconds=milliseconds,
+    )
+
+
+def plot(networks: dict[str, Finished], steps: int, path: Path) -> None:
     """Draw MAP on the validation works in the course of each training."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     panel = figure.subplots()
-    for name, training in trainings.items():
-        course = np.mean([run.validation for run in training.runs], axis=0)
-        after = steps * np.arange(1, len(course) + 1)
-        panel.plot(after, course, marker=".", label=ALL[name][0])
+    for name, network in networks.items():
+        after = steps * np.arange(1, len(network.course) + 1)
+        panel.plot(after, network.course, marker=".", label=ALL[name][0])
     panel.set(xlabel="steps", ylabel="MAP of validation works", ylim=(0, None))
     panel.legend(fontsize="small")
     figure.savefig(path, dpi=100)
 
 
-def about_rates(trainings: dict[str, Trainings]) -> str:
+def about_rates(networks: dict[str, Finished]) -> str:
     """Say which learning rate each network has, and what the others found."""
-    tried = {name: one.rates for name, one in trainings.items() if one.rates}
+    tried = {name: one.rates for name, one in networks.items() if one.rates}
     if not tried:
         return (
             "Settings are ByteCover's, which were chosen on validation works; the "
@@ -191,6 +221,16 @@ def about_rates(trainings: dict[str, Trainings]) -> str:
     )
 
 
+def about_times(networks: dict[str, Finished]) -> str:
+    """Say when, and on which machine, each network was trained."""
+    labels: dict[str, list[str]] = {}
+    for name, network in networks.items():
+        labels.setdefault(network.trained, []).append(ALL[name][0])
+    return "\n".join(
+        f"Trained {when} ({', '.join(each)})" for when, each in labels.items()
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
@@ -205,16 +245,25 @@ def main() -> None:
     )
     options = parser.parse_args()
     collections = read_collections(options)
-    trainings = {name: train(name, options) for name in ALL}
+    what = [about_data(options), f"seeds: {options.seeds}, rates: {options.rates}"]
+    what += [collection.describe() for collection in collections]
+    folder = report_file("paper").with_name("comparison")
+    networks = {
+        name: finished(
+            folder / f"{name}.json",
+            what,
+            lambda name=name: train_and_search(name, options, collections),
+        )
+        for name in ALL
+    }
     picture = report_file("paper").with_name("comparison.png")
-    plot(trainings, steps_per_epoch(options), picture)
+    plot(networks, steps_per_epoch(options), picture)
     rows = []
     for collection in collections:
         for name, (label, paper) in ALL.items():
-            runs = trainings[name].runs
-            searched = [collection.search(run.similarity(collection)) for run in runs]
-            found = row(mean_scores(searched), collection)
-            took = time_of_encoder(runs[0].encoder(), collection.features)
+            network = networks[name]
+            found = row(network.scores(collection), collection)
+            took = network.milliseconds[collection.name]
             rows.append([collection.name, label, paper, *found, f"{took:.1f}"])
             print(*rows[-1], flush=True)
         if collection.cqts is None:
@@ -229,14 +278,13 @@ def main() -> None:
             print(*rows[-1], flush=True)
         rows.append(shipped(SHIPPED, collection, options))
         print(*rows[-1], flush=True)
-    runs = [run for training in trainings.values() for run in training.runs]
-    minutes = sum(run.figures["seconds"] for run in runs) / 60
+    minutes = sum(network.minutes for network in networks.values())
     pool = frontend_of(options.data_root).pool
     body = "\n\n".join(
         [
             about_data(options)
             + f"Seeds: {options.seeds}; their trainings took {minutes:.0f} minutes. "
-            + about_rates(trainings),
+            + about_rates(networks),
             *(
                 [
                     "The other networks' kernels are as long in frames as published, "
@@ -254,6 +302,7 @@ def main() -> None:
             ),
             "MAP of the validation works in the course of the trainings:",
             f"![course of the trainings]({picture.name})",
+            about_times(networks),
             "Milliseconds are those of one query against all recordings, the "
             "references known beforehand: of networks, embedding the query's features "
             "on all cores and comparing embeddings; of Qmax and SiMPle, comparing "

@@ -260,8 +260,25 @@ def test_each_command_writes_its_section(options, monkeypatch, tmp_path):
     assert "| MOVE, 16000 | 62.5 KiB | .507 |" in text
     assert "| Re-MOVE, 256 | 1 KiB | .524 |" in text
     assert "a frame lasts 5 times as long here" in text
+    assert "(ByteCover, CQT-Net, TPPNet, Ki-CNN, MOVE, ByteCover on pitch" in text
     # ByteCover is trained once for all three.
     assert names.count("bytecover-pitch-classes-0") == 3
     assert names.count("bytecover-0") == 1
     assert "bytecover-128-pitch-classes-0" not in names
     assert "bytecover-2048-pitch-classes-0" in names
+
+    # What the networks found is kept, so the table can be written without training.
+    def untrained(*_, **__):
+        raise AssertionError("was trained before")
+
+    monkeypatch.setattr(comparison, "trained", untrained)
+    monkeypatch.setattr(tables, "trained", untrained)
+    lines = [line for line in text.splitlines() if "| MOVE | .507 / - |" in line]
+    report.unlink()
+    comparison.main()
+    again = report.read_text().splitlines()
+    assert [line for line in again if "| MOVE | .507 / - |" in line] == lines
+    # Other steps are another training.
+    monkeypatch.setattr("sys.argv", ["x", *arguments[:-1], "30"])
+    with pytest.raises(AssertionError, match="was trained before"):
+        comparison.main()

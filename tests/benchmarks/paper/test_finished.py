@@ -1,0 +1,40 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.paper.finished import Finished, finished
+from benchmarks.paper.tables import Collection, row
+
+
+@pytest.fixture
+def collection():
+    works = [f"w{number // 3}" for number in range(30)]
+    return Collection("some", "some", works, [], np.eye(30, dtype=bool))
+
+
+@pytest.fixture
+def network(collection, rng):
+    scores = collection.search(rng.random((30, 30)))
+    queries = {"some": Finished.queries_of(scores)}
+    return scores, Finished("", "", {}, [0.1, 0.2], 3.0, queries, {"some": 1.5})
+
+
+def test_a_row_from_what_is_kept_is_that_of_the_search(network, collection, tmp_path):
+    scores, result = network
+    path = tmp_path / "comparison" / "move.json"
+    kept = finished(path, ["a", "b"], lambda: result)
+    assert kept.what == "a\nb"
+    again = finished(path, ["a", "b"], lambda: pytest.fail("trained again"))
+    assert again == kept
+    assert row(again.scores(collection), collection) == row(scores, collection)
+
+
+def test_another_training_replaces_what_is_kept(network, tmp_path):
+    _, result = network
+    path = tmp_path / "move.json"
+    finished(path, ["6 000 steps"], lambda: result)
+    longer = replace(result, minutes=30.0)
+    assert finished(path, ["30 000 steps"], lambda: longer).minutes == 30
+    kept = finished(path, ["30 000 steps"], lambda: pytest.fail("trained again"))
+    assert kept.minutes == 30
