@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import Encoder
@@ -32,18 +31,15 @@ def measure(
         tracks: as of `evaluate_tracks`, which also says what is raised.
         store: likewise.
     """
-    length = None if reads_whole_recordings() else _common_length
-    return evaluate_tracks(encoder, tracks, store, length)
+    return evaluate_tracks(encoder, tracks, store, usual_length)
 
 
-def usual_length(features: np.ndarray) -> np.ndarray:
-    """Return as much of a recording (bins, frames, ...) as `measure` embeds."""
+def usual_length(frames: int) -> int:
+    """Return how many frames of a recording `measure` embeds.
+
+    On JAX that is the longest of eight lengths an octave that is no longer than this.
+    """
     if reads_whole_recordings():
-        return features
-    return features[:, : _common_length(features.shape[1])]
-
-
-def _common_length(frames: int) -> int:
-    """Return the longest of eight lengths an octave that is no longer than this one."""
+        return frames
     step = 1 << max(frames.bit_length() - 4, 0)
     return frames // step * step

@@ -96,7 +96,8 @@ def embed_wholes(
     """
     encoder = Encoder(KerasNetwork(teacher, store.frontend))
     bar = progress_bar(tracks, unit="recording", desc="teach")
-    features = (usual_length(store.features(track.path)) for track in bar)
+    wholes = (store.features(track.path) for track in bar)
+    features = (array[:, : usual_length(array.shape[1])] for array in wholes)
     found = encoder.try_features(features, [track.id for track in tracks])
     for reason in found.errors.values():
         raise StoreError(f"{store.path}: {reason}")
@@ -115,7 +116,7 @@ def embed_heard(teacher: ByteCover, notes: Sequence[np.ndarray]) -> np.ndarray:
     """
     found = []
     for each in progress_bar(notes, unit="recording", desc="teach"):
-        heard = usual_length(each.transpose(1, 0, 2)).astype(np.float32) / 255
+        heard = each[: usual_length(len(each))].transpose(1, 0, 2) / np.float32(255)
         found.append(ops.convert_to_numpy(teacher.embed_notes(heard[None])["f_c"])[0])
     return np.stack(found)
 
