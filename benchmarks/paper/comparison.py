@@ -41,11 +41,14 @@ from benchmarks.paper.tables import (
     on_pitch_classes,
     read_collections,
     row,
+    settings,
     steps_per_epoch,
     trained,
 )
 from bytecover_tf.audio.chroma import chroma_of_cqt
+from bytecover_tf.configs import load_config
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
+from bytecover_tf.files import content_hash
 from bytecover_tf.matching.qmax import cross_recurrence, qmax
 
 # A network's config, name, and its MAP in the paper on Da-TACOS and SHS100K-TEST.
@@ -135,6 +138,11 @@ class Trainings:
     runs: list[Run]
 
 
+def config_of(name: str) -> str:
+    """Return the config of a network, a key of `ALL`."""
+    return "bytecover" if name == FOLDED else name
+
+
 def train(name: str, options: argparse.Namespace) -> Trainings:
     """Train a network with each seed, or take what an earlier call left.
 
@@ -142,7 +150,7 @@ def train(name: str, options: argparse.Namespace) -> Trainings:
         name: a key of `NETWORKS`, or `FOLDED`.
         options: of the command.
     """
-    by, config = (on_pitch_classes, "bytecover") if name == FOLDED else (trained, name)
+    by, config = on_pitch_classes if name == FOLDED else trained, config_of(name)
     brief = argparse.Namespace(**vars(options))
     brief.steps = max(options.steps // 10, 1)
     rates = {}
@@ -156,6 +164,26 @@ def train(name: str, options: argparse.Namespace) -> Trainings:
     return Trainings(
         rates, [by(config, config, options, seed, changes) for seed in seeds]
     )
+
+
+def about_training(
+    name: str, options: argparse.Namespace, collections: Sequence[Collection]
+) -> list[str]:
+    """Say all that what a network finds depends on, but for the code.
+
+    Args:
+        name: a key of `ALL`.
+        options: of the command.
+        collections: what is searched.
+    """
+    data = options.data_root
+    return [
+        about_data(options),
+        f"seeds: {options.seeds}, rates: {', '.join(options.rates)}",
+        *settings(load_config(config_of(name)), options),
+        f"recordings: {content_hash(data / 'store' / 'index.jsonl') if data else ''}",
+        *(collection.describe() for collection in collections),
+    ]
 
 
 def train_and_search(
@@ -245,13 +273,11 @@ def main() -> None:
     )
     options = parser.parse_args()
     collections = read_collections(options)
-    what = [about_data(options), f"seeds: {options.seeds}, rates: {options.rates}"]
-    what += [collection.describe() for collection in collections]
     folder = report_file("paper").with_name("comparison")
     networks = {
         name: finished(
             folder / f"{name}.json",
-            what,
+            about_training(name, options, collections),
             lambda name=name: train_and_search(name, options, collections),
         )
         for name in ALL

@@ -206,6 +206,20 @@ def test_a_network_takes_the_rate_that_finds_most(options, monkeypatch):
     assert "CQT-Net 0.100 at 1e-4, 0.300 at 1e-3, 0.200 at 1e-2" in text
 
 
+def test_other_recordings_or_settings_are_another_training(options, monkeypatch):
+    options.seeds, options.rates = 1, ["1e-3"]
+    some = collection(["a", "a"])
+    first = comparison.about_training("move", options, [some])
+    assert comparison.about_training("move", options, [some]) == first
+    monkeypatch.setattr(tables, "RECIPE", [*tables.RECIPE, "augment.noise=0.5"])
+    assert comparison.about_training("move", options, [some]) != first
+    monkeypatch.undo()
+    # As many recordings, but others.
+    index = options.data_root / "store" / "index.jsonl"
+    index.write_text(index.read_text().replace("w1-", "v1-"))
+    assert comparison.about_training("move", options, [some]) != first
+
+
 def test_long_trainings_have_epochs_of_about_a_thousand_steps(options):
     for steps, epochs, each in ((3, 3, 1), (6000, 6, 1000), (30000, 30, 1000)):
         options.steps = steps
