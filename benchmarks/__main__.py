@@ -24,7 +24,6 @@ QUICK: dict[str, list[str] | None] = {
     "speed.training_step": ["--small", "--batch", "8", "--rounds", "3"],
     "speed.hearing_step": ["--rounds", "1"],
     "speed.load": ["--seconds", "2"],
-    "accuracy.identification": ["--queries", "5"],
     "systems.search": ["--sizes", "2000", "--quick"],
     "systems.runtimes": None,
     "speed.cqt": None,
