@@ -17,7 +17,7 @@ from keras import ops
 
 from bytecover_tf.layers.batch_norm import affine
 from bytecover_tf.layers.gem import GeM
-from bytecover_tf.layers.ring import pad_ring
+from bytecover_tf.layers.ring import convolve_in_time, pad_ring
 from bytecover_tf.layers.salience import Salience, stack_harmonics
 from bytecover_tf.layers.semitones import BINS_PER_SEMITONE
 from bytecover_tf.layers.tensor import Tensor
@@ -272,8 +272,14 @@ def _convolution(
     pad = pad_ring if ring else _pad
     bins, frames = (size // 2 for size in kernel.shape[:2])
 
+    def convolve(x: Tensor) -> Tensor:
+        return ops.conv(x, kernel, strides=layer.strides)
+
     def run(x: Tensor) -> Tensor:
-        return ops.conv(pad(x, bins, frames), kernel, strides=layer.strides) + bias
+        x = pad(x, bins, frames)
+        if ring and layer.strides[1] > 1:
+            return convolve_in_time(convolve, x, layer.strides[1]) + bias
+        return convolve(x) + bias
 
     return run
 

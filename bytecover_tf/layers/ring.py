@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from keras import ops
 
 from bytecover_tf.audio.chroma import PITCH_CLASSES
@@ -46,3 +48,23 @@ def pad_ring(inputs: Tensor, bins: int, frames: int) -> Tensor:
     if bins:
         inputs = ops.concatenate([inputs[:, -bins:], inputs, inputs[:, :bins]], axis=1)
     return ops.pad(inputs, [[0, 0], [0, 0], [frames, frames], [0, 0]])
+
+
+def convolve_in_time(
+    convolution: Callable[[Tensor], Tensor], inputs: Tensor, stride: int
+) -> Tensor:
+    """Return a convolution of which only the frames are strided, of any length.
+
+    Of one channel, TensorFlow 2.21 computes a single frame of it from what memory
+    happens to hold wherever it uses oneDNN. So there is always another, which is
+    dropped.
+
+    Args:
+        convolution: without padding of its own.
+        inputs: `(batch, bins, frames, channels)`
+        stride: of the convolution, in frames.
+    """
+    if inputs.shape[-1] > 1:
+        return convolution(inputs)
+    longer = ops.pad(inputs, [[0, 0], [0, 0], [0, stride], [0, 0]])
+    return convolution(longer)[:, :, :-1]

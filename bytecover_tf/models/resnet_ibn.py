@@ -10,7 +10,7 @@ from keras import layers
 
 from bytecover_tf.layers.batch_norm import BatchNorm
 from bytecover_tf.layers.ibn import IBN
-from bytecover_tf.layers.ring import pad_ring
+from bytecover_tf.layers.ring import convolve_in_time, pad_ring
 from bytecover_tf.layers.tensor import Tensor
 
 _EPSILON = 1e-5
@@ -260,8 +260,12 @@ class ResNetIBN(layers.Layer):
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         """Return the feature map."""
-        x = pad_ring(inputs, _RING_STEM // 2, 3) if self.ring else self.stem_pad(inputs)
-        x = self.stem_norm(self.stem_conv(x), training=training)
+        if self.ring:
+            padded = pad_ring(inputs, _RING_STEM // 2, 3)
+            x = convolve_in_time(self.stem_conv, padded, self.stem_conv.strides[1])
+        else:
+            x = self.stem_conv(self.stem_pad(inputs))
+        x = self.stem_norm(x, training=training)
         x = self.pool(self.pool_pad(keras.ops.relu(x)))
         for bottleneck in self.bottlenecks:
             x = bottleneck(x, training=training)
