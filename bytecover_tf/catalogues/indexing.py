@@ -77,6 +77,7 @@ def index_files(
     allow_truncated: bool = False,
     again: bool = False,
     facts: Mapping[str, Mapping[str, str]] | None = None,
+    tell: Callable[[int, int], None] | None = None,
 ) -> IndexingReport:
     """Bring a catalogue up to date with files.
 
@@ -86,8 +87,8 @@ def index_files(
     new file that sounds the same as one that is gone counts as moved too: only its tags
     have changed. A recording with copies has the path that comes first in `paths`.
 
-    Content that a changed file no longer has is removed. If it had been given a work,
-    the new content gets that work. A recording whose work has no name gets the ISWC or
+    Content that a changed file no longer has, nor any other, is removed. If it had been
+    given a work, the new content gets that work. A recording whose work has no name gets the ISWC or
     the MusicBrainz id of its work as the name, or the work of a recording with the same
     id.
 
@@ -106,6 +107,7 @@ def index_files(
         allow_truncated: whether to take what is there of truncated files.
         again: whether to read files even if their size and time have not changed.
         facts: fields of `Tags` by absolute path; they replace what the tags say.
+        tell: called after each file with how many are done, and of how many.
 
     Returns:
         What was done and what failed.
@@ -123,7 +125,7 @@ def index_files(
         allow_truncated=allow_truncated,
     )
     run = _Indexing(catalogue, load, ordered, works or {}, facts or {}, read, again)
-    return run.run(workers, ray)
+    return run.run(workers, ray, tell)
 
 
 class _Indexing:
@@ -148,6 +150,11 @@ class _Indexing:
         self._gone: dict[bytes, Recording] | None = None
         # By id of new content, the recording that sounded the same and is replaced.
         self._moved_to: dict[str, Recording] = {}
+        # The works of those, by content.
+        self._left: dict[str, str] = {}
+        # By content that a file no longer has, the recording of its new content as it
+        # is if it does not get the work of the old: that may have moved elsewhere.
+        self._heirs: dict[str, Recording] = {}
         self._frontend = catalogue.identity.frontend
         self._paths = paths
         self._rank = {path: rank for rank, path in enumerate(paths)}
@@ -172,11 +179,19 @@ class _Indexing:
         self._new: dict[str, tuple[Recording, Extracted]] = {}
         self._updated: dict[str, Recording] = {}
 
-    def run(self, workers: int | None, ray: str | None) -> IndexingReport:
+    def run(
+        self,
+        workers: int | None,
+        ray: str | None,
+        tell: Callable[[int, int], None] | None,
+    ) -> IndexingReport:
         todo = [path for path in self._paths if not self._is_present(path)]
         with progress_bar(total=len(todo), unit="file", desc="index") as bar:
-            for path, result in self._read(todo, workers, ray) if todo else ():
+            read = self._read(todo, workers, ray) if todo else ()
+            for done, (path, result) in enumerate(read, 1):
                 bar.update()
+                if tell:
+                    tell(done, len(todo))
                 # Not as soon as it is: after the last file no other process is left
                 # that needs memory.
                 if self._is_full:
@@ -228,6 +243,13 @@ class _Indexing:
             return
         self._seen[path] = result.key
         known = self._by_content.get(result.key)
+        if known is None and result.features is None:
+            # It was known when it was read, and has been replaced since.
+            again = replace(self._reader, known=frozenset())(path)
+            if isinstance(again, str):
+                self._fail(path, again)
+                return
+            result = again
         if known is None:
             self._add(path, result)
         elif known.path == path:
@@ -238,6 +260,7 @@ class _Indexing:
                 self._update(placed)
         elif place_of(known) in (Place.GONE, Place.CHANGED):
             self.report.moved += 1
+            self._keep(known)
             self._update(self._placed(known, path, result))
         elif self._rank.get(known.path, -1) < self._rank[path]:
             self.report.copies[path] = known.path
@@ -246,20 +269,45 @@ class _Indexing:
             self._update(self._placed(known, path, result))
 
     def _add(self, path: str, result: Extracted) -> None:
-        assert result.features is not None  # only content known before has none
+        assert result.features is not None
         duration = result.features.shape[1] * self._frontend.seconds_per_frame
         blank = Recording.of_content(result.key, path, duration)
+        if result.key in self._left:
+            blank = replace(blank, work=self._left[result.key])
         replaced = self._by_path.get(path)
         if replaced is None:
             replaced = self._with_the_sound_of(result)
             if replaced is not None:
                 self._moved_to[blank.id] = replaced
                 blank = replace(blank, work=replaced.work)
-        elif replaced.work != replaced.id or self._sounds_like(replaced, result):
+        elif self._sounds_like(replaced, result):
+            blank = replace(blank, work=replaced.work)
+        elif replaced.work != replaced.id and not self._has_moved(replaced):
+            self._heirs[replaced.content] = self._placed(blank, path, result)
             blank = replace(blank, work=replaced.work)
         recording = self._placed(blank, path, result)
         self._new[recording.id] = (recording, result)
         self._by_content[recording.content] = recording
+
+    def _has_moved(self, recording: Recording) -> bool:
+        now = self._by_content.get(recording.content)
+        return now is not None and now.path != recording.path
+
+    def _keep(self, moved: Recording) -> None:
+        """Undo what was done when the file of a recording seemed to be gone."""
+        self._moved_to = {
+            name: recording
+            for name, recording in self._moved_to.items()
+            if recording.id != moved.id
+        }
+        if self._gone is not None:
+            self._gone = {
+                sound: recording
+                for sound, recording in self._gone.items()
+                if recording.id != moved.id
+            }
+        if moved.content in self._heirs:
+            self._update(self._heirs.pop(moved.content))
 
     def _with_the_sound_of(self, result: Extracted) -> Recording | None:
         """Return the recording with the same sound whose file is gone."""
@@ -378,6 +426,7 @@ class _Indexing:
         if before is not None:
             self._catalogue.remove([before.id])
             del self._by_content[before.content]
+            self._left[before.content] = before.work
         if recording.path in self._by_path:
             self.report.changed += 1
         elif before is not None:

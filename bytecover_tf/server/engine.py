@@ -37,8 +37,6 @@ Emit = Callable[[JsonObject], None]
 
 # Candidates that are compared between two looks at the matches so far.
 _AT_ONCE = 20
-# Files that are indexed between two reports of progress.
-_FILES_AT_ONCE = 8
 # A picture has at most so many rows and columns, and a path as many points.
 _PIXELS = 240
 _POINTS = 120
@@ -303,22 +301,24 @@ class Engine:
             emit: takes `done` and `of`.
             paths: files and folders.
         """
-        files = find_files(paths).paths
-        counts = dict.fromkeys(("added", "changed", "moved", "renamed", "present"), 0)
-        copies: dict[str, str] = {}
-        failed: dict[str, str] = {}
-        for start in range(0, len(files), _FILES_AT_ONCE):
-            emit({"done": start, "of": len(files)})
-            part = files[start : start + _FILES_AT_ONCE]
-            report = index_files(
-                self._catalogue, lambda: self._encoder, part, workers=self._threads
-            )
-            for name in counts:
-                counts[name] += getattr(report, name)
-            copies.update(report.copies)
-            failed.update(report.failed)
+        found = find_files(paths)
+        report = index_files(
+            self._catalogue,
+            lambda: self._encoder,
+            found.paths,
+            workers=self._threads,
+            tell=lambda done, of: emit({"done": done, "of": of}),
+        )
         self._catalogue.optimize()
-        return {**counts, "copies": copies, "failed": failed}
+        counts = ("added", "changed", "moved", "renamed", "present")
+        return {
+            **{name: getattr(report, name) for name in counts},
+            "copies": report.copies,
+            "failed": {
+                **{str(path): reason for path, reason in found.unreadable.items()},
+                **report.failed,
+            },
+        }
 
     def _read(self, path: str, name: str) -> Query:
         with _renamed(path, name):

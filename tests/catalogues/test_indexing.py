@@ -414,6 +414,55 @@ def test_the_same_sound_in_two_files_is_two_recordings(catalogue, encoder, folde
     assert catalogue.count() == 5
 
 
+@pytest.mark.parametrize("batch", [1, 16])
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_a_moved_file_is_found_beside_a_retagged_copy(
+    names, batch, catalogue, encoder, folder, monkeypatch
+):
+    works = {str(folder / "1.flac"): "named"}
+    index_files(catalogue, lambda: encoder, find_files([folder]).paths, works)
+    monkeypatch.setattr(indexing, "_BATCH", batch)
+    moved, copy = (folder / f"{name}.flac" for name in names)
+    (folder / "1.flac").rename(moved)
+    shutil.copy(moved, copy)
+    retagged(copy)
+    index(catalogue, encoder, folder)
+    found = by_name(catalogue)
+    assert {moved.name, copy.name} < {*found}
+    assert found[moved.name].content == content_hash(moved)
+    assert found[moved.name].work == "named"
+    assert catalogue.count() == 5
+    assert catalogue.verify(find_files([folder]).paths).is_sound
+    assert not index(catalogue, encoder, folder).has_changed_something
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_work_moves_with_its_content_when_files_are_renumbered(
+    turned, batch, catalogue, encoder, folder, music, monkeypatch
+):
+    paths = find_files([folder]).paths
+    works = {path: f"work of {Path(path).stem}" for path in paths}
+    index_files(catalogue, lambda: encoder, paths, works)
+    monkeypatch.setattr(indexing, "_BATCH", batch)
+    for number in reversed(range(4)):
+        (folder / f"{number}.flac").rename(folder / f"{number + 1}.flac")
+    soundfile.write(folder / "0.flac", music(9, seed=9), 22050)
+    paths = find_files([folder]).paths
+    paths = paths[::-1] if turned else paths
+    index_files(catalogue, lambda: encoder, paths)
+    found = by_name(catalogue)
+    assert [found[f"{n}.flac"].work for n in range(1, 5)] == [*works.values()]
+    assert not found["0.flac"].has_named_work
+    assert catalogue.verify(paths).is_sound
+
+
+def test_progress_is_told(catalogue, encoder, folder):
+    told = []
+    index(catalogue, encoder, folder, tell=lambda *counts: told.append(counts))
+    assert told == [(number, 4) for number in range(1, 5)]
+
+
 def test_a_change_that_keeps_size_and_time_is_seen_when_looked_for(
     catalogue, encoder, folder, music
 ):
