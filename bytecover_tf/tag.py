@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--write",
         type=Path,
         metavar="UNDO_FILE",
-        help="change the files, and keep their former tags in this new file",
+        help="change the files, and keep their former tags in this file; a command "
+        "that was interrupted goes on with the same one",
     )
     what.add_argument(
         "--undo",
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="also replace the title of a work that a file has already",
     )
     options = cli.parse_paths(parser, arguments)
+    if options.undo and options.paths:
+        parser.error("--undo restores all files of the undo file; name no others")
     cli.require_extra("catalogue", "mutagen")
 
     from bytecover_tf.catalogues import open_catalogue
@@ -66,8 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.write is None:
             files = cli.counted(count, "file", "files")
             return print_end(f"{files} would change; --write does it", count, failed)
-        unwritten = write_tags(catalogue, changes, options.write)
-    count -= len(unwritten)
+        count, unwritten = write_tags(catalogue, changes, options.write)
     files = cli.counted(count, "file", "files")
     told = f"{files} changed; --undo {options.write} takes that back"
     return print_end(told, count, {**failed, **unwritten})

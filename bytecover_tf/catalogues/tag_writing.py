@@ -117,26 +117,29 @@ def plan_tags(
 
 def write_tags(
     catalogue: Catalogue, changes: Sequence[TagChange], undo_file: Path
-) -> dict[str, str]:
+) -> tuple[int, dict[str, str]]:
     """Change the tags of files, each completely or not at all.
 
-    The catalogue is updated, so that it knows the new content of the files.
+    The catalogue is updated, so that it knows the new content of the files. A run that
+    was interrupted is continued with the same undo file.
 
     Args:
         catalogue: holds the recordings.
         changes: as `plan_tags` returned them.
-        undo_file: a new file, for `undo_tags`; written first.
+        undo_file: for `undo_tags`; written first. What it holds already is kept.
 
     Returns:
-        The reasons by path why some files were left as they were.
+        The number of files whose tags are as planned, and the reasons by path why
+        others are not, or why the catalogue does not know it.
 
     Raises:
-        DataError: the undo file exists already.
+        DataError: the undo file is something else.
         OSError: it cannot be written; no file was changed.
     """
-    if undo_file.exists():
-        raise DataError(f"{undo_file}: this undo file exists already; undo it first")
-    lines = [json.dumps(vars(change)) + "\n" for change in changes]
+    if not changes:
+        return 0, {}
+    kept = [*_read_changes(undo_file)] if undo_file.exists() else []
+    lines = [json.dumps(vars(change)) + "\n" for change in (*kept, *changes)]
     write_atomically(undo_file, "".join(lines))
     return _apply(catalogue, changes)
 
@@ -158,23 +161,33 @@ def undo_tags(catalogue: Catalogue, undo_file: Path) -> tuple[int, dict[str, str
         DataError: the file is something else.
     """
     changes = [change.back for change in _read_changes(undo_file)]
-    failed = _apply(catalogue, changes)
-    return len(changes) - len(failed), failed
+    return _apply(catalogue, changes[::-1])
 
 
-def _apply(catalogue: Catalogue, changes: Sequence[TagChange]) -> dict[str, str]:
+def _apply(
+    catalogue: Catalogue, changes: Sequence[TagChange]
+) -> tuple[int, dict[str, str]]:
     known = {each.path: each for each in catalogue.recordings()}
+    changed = set()
     failed = {}
     for change in changes:
+        path = change.path
         try:
-            before = content_hash(change.path)
+            before = content_hash(path)
             _change_file(change)
-            recording = known.get(change.path)
-            if recording is not None and recording.content == before:
-                _follow(catalogue, recording)
         except Exception as error:  # one bad file must not stop the batch
-            failed[change.path] = explain(error, change.path)
-    return failed
+            failed[path] = explain(error, path)
+            continue
+        changed.add(path)
+        try:
+            if path in known and known[path].content == before:
+                _follow(catalogue, known[path])
+        except Exception as error:
+            failed[path] = (
+                f"{path}: its tags are changed, but not what the catalogue knows of "
+                f"it; index the file again ({explain(error, path)})"
+            )
+    return len(changed), failed
 
 
 def _change_file(change: TagChange) -> None:
@@ -203,23 +216,26 @@ def _follow(catalogue: Catalogue, recording: Recording) -> None:
     """Tell a catalogue about the new content of a file."""
     content = content_hash(recording.path)
     status = os.stat(recording.path)
-    new = replace(
-        recording,
-        id=content[:16],
-        content=content,
-        size=status.st_size,
-        mtime_ns=modified_ns(status),
-    )
-    rows = list(catalogue.rows([recording.id]))
-    # The digest of a damaged row stays, so that it does not seem to be sound.
-    catalogue.add(
-        [
-            replace(row, recording=new, digest="" if row.is_as_stored else row.digest)
-            for row in rows
+    read = {
+        "id": content[:16],
+        "content": content,
+        "size": status.st_size,
+        "mtime_ns": modified_ns(status),
+    }
+    # The work may have been changed since the catalogue was first read.
+    with catalogue.writing():
+        # The digest of a damaged row stays, so that it does not seem to be sound.
+        rows = [
+            replace(
+                row,
+                recording=replace(row.recording, **read),
+                digest="" if row.is_as_stored else row.digest,
+            )
+            for row in catalogue.rows([recording.id])
         ]
-    )
-    if new.id != recording.id:
-        catalogue.remove([recording.id])
+        catalogue.add(rows)
+        if content != recording.content:
+            catalogue.remove([recording.id])
 
 
 def _is_below(path: str, tops: Iterable[str]) -> bool:

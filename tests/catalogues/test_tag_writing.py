@@ -14,7 +14,7 @@ from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.catalogues import open_catalogue, tag_writing
 from bytecover_tf.catalogues.tag_writing import plan_tags, undo_tags, write_tags
 from bytecover_tf.catalogues.tags import read_tags
-from bytecover_tf.errors import DataError
+from bytecover_tf.errors import CatalogueError, DataError
 from bytecover_tf.files import content_hash, modified_ns
 from bytecover_tf.tag import main
 
@@ -62,7 +62,7 @@ def test_sound_and_other_tags_stay(catalogue, tmp_path, suffix, has_tags):
     add(catalogue, [path])
     changes, failed = plan_tags(catalogue)
     assert not failed
-    assert not write_tags(catalogue, changes, tmp_path / "undo")
+    assert write_tags(catalogue, changes, tmp_path / "undo") == (1, {})
     assert path.stat().st_mode & 0o777 == 0o640
     (recording,) = catalogue.recordings()
 
@@ -145,8 +145,8 @@ def test_one_bad_file_stops_nothing(catalogue, flacs, tmp_path, monkeypatch):
         save(file)
 
     monkeypatch.setattr(tag_writing, "_save", fail)
-    failed = write_tags(catalogue, changes, tmp_path / "undo")
-    assert failed.keys() == {str(flacs[1]), str(flacs[2])}
+    count, failed = write_tags(catalogue, changes, tmp_path / "undo")
+    assert (count, failed.keys()) == (1, {str(flacs[1]), str(flacs[2])})
     assert "No space left" in failed[str(flacs[2])]
     assert flacs[2].read_bytes() == before
     assert sorted(path.name for path in tmp_path.glob("*.flac")) == [
@@ -154,12 +154,52 @@ def test_one_bad_file_stops_nothing(catalogue, flacs, tmp_path, monkeypatch):
     ]
     assert not list(tmp_path.glob(".*.flac"))
     assert mutagen.File(flacs[0])["bytecover_versions"] == ["Ä - 1; Ä - 2"]
-    # Nothing is lost by another run: the first record has to be undone.
-    with pytest.raises(DataError, match="exists already"):
-        write_tags(catalogue, changes, tmp_path / "undo")
+    # Another run does what was left, and both are undone together.
     monkeypatch.setattr(tag_writing, "_save", save)
+    rest, _ = plan_tags(catalogue)
+    assert [change.path for change in rest] == [str(flacs[2])]
+    assert write_tags(catalogue, rest, tmp_path / "undo") == (1, {})
     count, failed = undo_tags(catalogue, tmp_path / "undo")
     assert (count, failed.keys()) == (2, {str(flacs[1])})
+    assert "bytecover_versions" not in mutagen.File(flacs[0])
+    assert flacs[2].read_bytes() == before
+
+
+def test_another_file_is_not_taken_for_an_undo_file(catalogue, flacs, tmp_path):
+    (tmp_path / "notes").write_text("mine\n")
+    before = flacs[0].read_bytes()
+    with pytest.raises(DataError, match="notes:1"):
+        write_tags(catalogue, plan_tags(catalogue)[0], tmp_path / "notes")
+    assert (tmp_path / "notes").read_text() == "mine\n"
+    assert flacs[0].read_bytes() == before
+
+
+def test_a_file_that_the_catalogue_cannot_follow_counts(
+    catalogue, flacs, tmp_path, monkeypatch
+):
+    def fail(rows):
+        raise CatalogueError("the disk is full")
+
+    monkeypatch.setattr(catalogue, "add", fail)
+    count, failed = write_tags(catalogue, plan_tags(catalogue)[0], tmp_path / "undo")
+    assert (count, len(failed)) == (3, 3)
+    assert "index the file again (the disk is full" in failed[str(flacs[0])]
+    assert "bytecover_versions" in mutagen.File(flacs[0])
+
+
+def test_a_work_that_was_named_meanwhile_stays(
+    catalogue, flacs, tmp_path, monkeypatch
+):
+    save = tag_writing._save
+
+    def decide_and_save(file):
+        every = catalogue.recordings()
+        catalogue.update([replace(item, work="decided") for item in every])
+        save(file)
+
+    monkeypatch.setattr(tag_writing, "_save", decide_and_save)
+    write_tags(catalogue, plan_tags(catalogue)[0], tmp_path / "undo")
+    assert {item.work for item in catalogue.recordings()} == {"decided"}
 
 
 def test_a_change_of_sound_is_refused(catalogue, flacs, tmp_path, monkeypatch):
@@ -167,8 +207,8 @@ def test_a_change_of_sound_is_refused(catalogue, flacs, tmp_path, monkeypatch):
     before = [path.read_bytes() for path in flacs]
     sounds = iter(range(99))
     monkeypatch.setattr(tag_writing, "_sound", lambda path: next(sounds))
-    failed = write_tags(catalogue, changes, tmp_path / "undo")
-    assert len(failed) == 3
+    count, failed = write_tags(catalogue, changes, tmp_path / "undo")
+    assert (count, len(failed)) == (0, 3)
     assert "without changing sound" in failed[str(flacs[0])]
     assert [path.read_bytes() for path in flacs] == before
 
