@@ -28,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = cli.parse_paths(parser, arguments)
     if not options.folders and not options.manifest:
         parser.error("expected a FOLDER or --manifest")
+    prunes = options.prune or options.prune_many
+    if prunes and not options.folders:
+        parser.error("expected a FOLDER, below which to look for what is gone")
 
     from bytecover_tf.catalogues import Segmenting
     from bytecover_tf.catalogues.finding import find_files
@@ -35,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.catalogues.opening import open_to_index
     from bytecover_tf.catalogues.pruning import prune
 
-    files = find_files(options.folders, options.manifest)
+    # A folder that has been emptied can be pruned.
+    files = find_files(options.folders, options.manifest, may_be_empty=prunes)
     for line in files.found.left_out():
         cli.warn(line)
     catalogue, load = open_to_index(
@@ -57,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             files.facts,
         )
         pruned, refusal = 0, ""
-        if options.prune or options.prune_many:
+        if prunes:
             try:
                 pruned = prune(catalogue, options.folders, options.prune_many)
             except CatalogueError as error:
@@ -67,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             cli.warn(f"error: {refusal}")
         if pruned or report.has_changed_something:
             print_quality(catalogue.optimize())
-    if len(report.failed) == len(files.paths):
+    if files.paths and len(report.failed) == len(files.paths):
         return cli.NOTHING_DONE
     is_whole = not (report.failed or files.found.unreadable or refusal)
     return cli.OK if is_whole else cli.SOME_FAILED

@@ -57,6 +57,25 @@ def command(address, run, *more):
     ]
 
 
+def test_a_folder_that_was_emptied_is_pruned_if_asked(tmp_path, run, folder, capsys):
+    options = ["--catalogue", str(tmp_path / "catalogue"), "--workers", "1"]
+    assert main([*options, "--encoder", str(run), str(folder)]) == 0
+    for file in folder.iterdir():
+        file.unlink()
+    assert main([*options, "--prune", str(folder)]) == 1
+    assert "If they are gone for good, add --prune-many" in capsys.readouterr().err
+    assert main([*options, "--prune-many", str(folder)]) == 0
+    with open_catalogue(tmp_path / "catalogue") as catalogue:
+        assert catalogue.count() == 0
+
+
+def test_what_is_pruned_must_be_named(tmp_path, capsys):
+    options = ["--catalogue", str(tmp_path / "none"), "--manifest", "list.csv"]
+    with pytest.raises(SystemExit):
+        main([*options, "--prune"])
+    assert "expected a FOLDER, below which" in capsys.readouterr().err
+
+
 def test_index_verify_and_remove(tmp_path, run, folder, capsys):
     address = str(tmp_path / "catalogue")
     options = ["--catalogue", address, "--workers", "1"]

@@ -30,12 +30,17 @@ class Files:
     found: Found
 
 
-def find_files(folders: Iterable[str | Path], manifest: Path | None = None) -> Files:
+def find_files(
+    folders: Iterable[str | Path],
+    manifest: Path | None = None,
+    may_be_empty: bool = False,
+) -> Files:
     """Look for recordings in folders and in a manifest.
 
     Args:
         folders: folders or single files.
         manifest: as `bytecover_tf.data.manifest` reads it.
+        may_be_empty: whether it is no error if there are none.
 
     Raises:
         DataError: a folder is missing, the manifest is malformed, or there are no
@@ -53,7 +58,7 @@ def find_files(folders: Iterable[str | Path], manifest: Path | None = None) -> F
             existing_folder(folder)
     found = search_all(folders)
     paths = [*works, *(os.path.abspath(path) for path in found.recordings)]
-    if not paths:
+    if not paths and not may_be_empty:
         reasons = [f"{path}: {reason}" for path, reason in found.unreadable.items()]
         raise DataError(
             f"{', '.join(map(str, folders))}: expected recordings, found none"

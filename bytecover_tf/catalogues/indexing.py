@@ -88,9 +88,9 @@ def index_files(
     have changed. A recording with copies has the path that comes first in `paths`.
 
     Content that a changed file no longer has, nor any other, is removed. If it had been
-    given a work, the new content gets that work. A recording whose work has no name gets the ISWC or
-    the MusicBrainz id of its work as the name, or the work of a recording with the same
-    id.
+    given a work, the new content gets that work. A recording whose work has no name
+    gets the ISWC or the MusicBrainz id of its work as the name, or the work of a
+    recording with the same id.
 
     Embeddings are stored as soon as they are made. An interrupted run continues where
     it stopped, and ends with the same catalogue.

@@ -216,19 +216,19 @@ def _follow(catalogue: Catalogue, recording: Recording) -> None:
     """Tell a catalogue about the new content of a file."""
     content = content_hash(recording.path)
     status = os.stat(recording.path)
-    read = {
-        "id": content[:16],
-        "content": content,
-        "size": status.st_size,
-        "mtime_ns": modified_ns(status),
-    }
     # The work may have been changed since the catalogue was first read.
     with catalogue.writing():
         # The digest of a damaged row stays, so that it does not seem to be sound.
         rows = [
             replace(
                 row,
-                recording=replace(row.recording, **read),
+                recording=replace(
+                    row.recording,
+                    id=content[:16],
+                    content=content,
+                    size=status.st_size,
+                    mtime_ns=modified_ns(status),
+                ),
                 digest="" if row.is_as_stored else row.digest,
             )
             for row in catalogue.rows([recording.id])

@@ -301,23 +301,21 @@ class Engine:
             emit: takes `done` and `of`.
             paths: files and folders.
         """
-        found = find_files(paths)
+        files = find_files(paths)
         report = index_files(
             self._catalogue,
             lambda: self._encoder,
-            found.paths,
+            files.paths,
             workers=self._threads,
             tell=lambda done, of: emit({"done": done, "of": of}),
         )
         self._catalogue.optimize()
         counts = ("added", "changed", "moved", "renamed", "present")
+        unread = {str(path): why for path, why in files.found.unreadable.items()}
         return {
             **{name: getattr(report, name) for name in counts},
             "copies": report.copies,
-            "failed": {
-                **{str(path): reason for path, reason in found.unreadable.items()},
-                **report.failed,
-            },
+            "failed": {**unread, **report.failed},
         }
 
     def _read(self, path: str, name: str) -> Query:

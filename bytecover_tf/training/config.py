@@ -10,6 +10,7 @@ import ast
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from bytecover_tf.audio.frontend import Frontend
@@ -26,6 +27,9 @@ from bytecover_tf.settings import (
 )
 from bytecover_tf.training.augment import Augment
 from bytecover_tf.training.note_augment import NoteAugment
+
+# Besides those of the network and of its losses, the settings that a checkpoint keeps.
+_FIXED = ("frontend", "optimizer", "weight_decay", "precision", "steps_per_epoch")
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,36 @@ class Config(Objective, Architecture):
     def total_steps(self) -> int:
         """Optimiser steps of the whole training."""
         return self.steps_per_epoch * self.epochs
+
+    def check_continues(self, begun: Config, name: str | Path) -> None:
+        """Check that a training which began with other settings can go on with these.
+
+        How long it lasts, its rate and its batches may change. A checkpoint holds the
+        network, its losses and its optimiser as they are.
+
+        Args:
+            begun: the settings that it began with.
+            name: what the error calls it.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        fixed = [
+            item.name
+            for kind in (Architecture, Objective)
+            for item in dataclasses.fields(kind)
+        ]
+        changed = [
+            setting
+            for setting in (*fixed, *_FIXED)
+            if getattr(self, setting) != getattr(begun, setting)
+        ]
+        if changed:
+            raise ConfigError(
+                f"{name}: a training that has begun cannot change "
+                f"{', '.join(changed)}; begin another, with --init if it is to have "
+                "the weights of this one"
+            )
 
     def to_dict(self) -> JsonObject:
         """Return all settings, nested as they are, ready for JSON."""

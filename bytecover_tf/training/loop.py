@@ -191,7 +191,7 @@ def _continued(
         )
     if info.get("teacher") and teacher is None:
         raise ConfigError(f"{checkpoint}: was trained with a teacher; name it again")
-    # The settings may have been changed for the rest of the run.
+    config.check_continues(Config.from_dict(info["config"]), checkpoint)
     model.optimizer.learning_rate = learning_rate(config)
     return model, State(info["before"], info.get("init"), history=info["history"])
 

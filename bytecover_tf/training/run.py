@@ -90,7 +90,8 @@ class TrainingRun:
             changes: to its settings, as `override` takes them.
 
         Raises:
-            ConfigError: there is none, it is damaged, or a change is impossible.
+            ConfigError: there is none, it is damaged, or a change is impossible, or
+                comes too late.
         """
         path = run_dir / REQUEST
         try:
@@ -105,7 +106,10 @@ class TrainingRun:
             raise ConfigError(
                 f"{path}: damaged ({', '.join(missing) or 'config'} missing)"
             )
-        config = override(Config.from_dict(found["config"]), changes)
+        begun = Config.from_dict(found["config"])
+        config = override(begun, changes)
+        if (run_dir / "checkpoint.keras").exists():
+            config.check_continues(begun, run_dir)
         return take(cls, {**found, "config": config})
 
     def save(self, run_dir: Path) -> None:

@@ -187,9 +187,7 @@ def test_a_file_that_the_catalogue_cannot_follow_counts(
     assert "bytecover_versions" in mutagen.File(flacs[0])
 
 
-def test_a_work_that_was_named_meanwhile_stays(
-    catalogue, flacs, tmp_path, monkeypatch
-):
+def test_a_work_that_was_named_meanwhile_stays(catalogue, flacs, tmp_path, monkeypatch):
     save = tag_writing._save
 
     def decide_and_save(file):

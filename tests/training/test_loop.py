@@ -133,6 +133,17 @@ def test_a_finished_run_resumes_to_its_figures(small_set, tmp_path):
         train(longer, fewer, store, tmp_path, resume=True)
 
 
+def test_what_a_checkpoint_holds_cannot_change_on_the_way(small_set, tmp_path):
+    tracks, store = small_set
+    config = override(SMALL, ["epochs=1"])
+    train(config, tracks, store, tmp_path)
+    before = (tmp_path / "checkpoint.keras").read_bytes()
+    changes = ["epochs=2", "margin=0.9", "width=7", "weight_decay=0.1"]
+    with pytest.raises(ConfigError, match="cannot change width, margin, weight_decay"):
+        train(override(config, changes), tracks, store, tmp_path, resume=True)
+    assert (tmp_path / "checkpoint.keras").read_bytes() == before
+
+
 def test_a_longer_run_gets_a_longer_schedule(small_set, tmp_path):
     tracks, store = small_set
     for epochs in (1, 2):

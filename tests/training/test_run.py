@@ -110,6 +110,14 @@ def test_a_run_is_kept_and_found_as_it_was_asked_for(tmp_path, monkeypatch):
     changed = TrainingRun.begun(tmp_path / "run", ["epochs=9"])
     assert changed == replace(run, config=override(SMALL, ["epochs=9"]))
 
+    # Once there is a checkpoint, it says what the network is.
+    assert TrainingRun.begun(tmp_path / "run", ["margin=0.9"]).config.margin == 0.9
+    checkpoint = tmp_path / "run" / "checkpoint.keras"
+    checkpoint.touch()
+    with pytest.raises(ConfigError, match="cannot change margin, frontend; begin"):
+        TrainingRun.begun(tmp_path / "run", ["margin=0.9", "frontend.pool=20"])
+    checkpoint.unlink()
+
     # Runs from before there were --init and --teacher do not name them.
     for name in ("init", "teacher"):
         del request[name]
