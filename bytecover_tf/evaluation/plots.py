@@ -40,6 +40,8 @@ def plot_training(
 ) -> None:
     """Draw the course of a training, and how alike some unseen recordings have become.
 
+    Where no recording is both asked and searched, there is the course alone.
+
     Args:
         course: MAP on the validation works after each epoch.
         unseen: MAP on unseen works before and after the training.
@@ -48,23 +50,24 @@ def plot_training(
     """
     from matplotlib.figure import Figure
 
+    names, similarity = _first_works(result)
     figure = Figure(figsize=(10, 4.5), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    left, *others = figure.subplots(1, 2 if names else 1, squeeze=False)[0]
     epochs = range(1, len(course) + 1)
     left.plot(epochs, course, marker="o", label="validation works")
     ends = (0, len(course))
     left.plot(ends, unseen, "k--o", label="unseen works, before and after")
     left.set(title="Versions found", xlabel="epoch", ylabel="MAP", ylim=(0, 1))
     left.legend()
-    names, similarity = _first_works(result)
-    image = right.imshow(similarity, vmin=0, vmax=1)
-    figure.colorbar(image, ax=right, label="similarity")
-    for edge in np.flatnonzero(np.array(names[1:]) != np.array(names[:-1])) + 0.5:
-        right.axhline(edge, color="white", linewidth=0.5)
-        right.axvline(edge, color="white", linewidth=0.5)
-    works = len(set(names))
-    right.set(title=f"Recordings of {works} unseen works", xticks=[], yticks=[])
-    right.set_xlabel("a square on the diagonal holds the versions of one work")
+    for right in others:
+        image = right.imshow(similarity, vmin=0, vmax=1)
+        figure.colorbar(image, ax=right, label="similarity")
+        for edge in np.flatnonzero(np.array(names[1:]) != np.array(names[:-1])) + 0.5:
+            right.axhline(edge, color="white", linewidth=0.5)
+            right.axvline(edge, color="white", linewidth=0.5)
+        works = len(set(names))
+        right.set(title=f"Recordings of {works} unseen works", xticks=[], yticks=[])
+        right.set_xlabel("a square on the diagonal holds the versions of one work")
     figure.savefig(path, dpi=120)
 
 

@@ -38,8 +38,10 @@ def share_of_mean(loss: Tensor) -> Tensor:
     return loss if context is None else loss / context.num_replicas_in_sync
 
 
-def agree_on_finite(gradients: Sequence[Tensor]) -> list[Tensor]:
+def agree_on_finite(gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
     """Return gradients that are finite on every replica or on none.
+
+    Weights that the loss does not depend on have none.
 
     Under mixed precision, a step is skipped if a gradient overflows. Keras 3.15 decides
     this on each replica before it sums the gradients. If only one replica skips the
@@ -49,10 +51,17 @@ def agree_on_finite(gradients: Sequence[Tensor]) -> list[Tensor]:
         return list(gradients)
     import tensorflow as tf
 
-    finite = [tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients]
+    finite = [
+        tf.reduce_all(tf.math.is_finite(gradient))
+        for gradient in gradients
+        if gradient is not None
+    ]
     overflow = 1.0 - tf.cast(tf.reduce_all(finite), "float32")
     poison = tf.where(total(overflow) > 0, float("nan"), 0.0)
-    return [gradient + tf.cast(poison, gradient.dtype) for gradient in gradients]
+    return [
+        None if gradient is None else gradient + tf.cast(poison, gradient.dtype)
+        for gradient in gradients
+    ]
 
 
 def synchronise(model: keras.Model) -> None:

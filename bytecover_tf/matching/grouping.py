@@ -216,8 +216,11 @@ def find_groups(
     first: dict[str, str] = {}
     for recording in known.values():
         joined.join(recording.id, first.setdefault(recording.work, recording.id))
-    for pair in [*_same_by_identifier(known.values()), *verdicts.accepted]:
+    for pair in verdicts.accepted:
         if known.keys() >= set(pair) and pair not in verdicts.rejected:
+            joined.join(*pair)
+    for pair in _same_by_identifier(known.values()):
+        if verdicts.rejected.isdisjoint(_between(*map(joined.of, pair))):
             joined.join(*pair)
     reasons = {}
     for link in links:

@@ -132,8 +132,15 @@ class Query:
         name: str = "waveform",
         hearing: Hearing | None = None,
     ) -> Query:
-        """Take samples at the frontend's rate: float (samples,)."""
-        return cls(name, **frontend.sound(samples, name, hearing)._asdict())
+        """Take samples at the frontend's rate: float (samples,).
+
+        Raises:
+            AudioError: they are silent, not finite or too few.
+        """
+        sound = frontend.sound(samples, name, hearing)
+        if not sound.chroma.shape[1]:
+            raise AudioError(f"{name}: shorter than one frame of chroma")
+        return cls(name, **sound._asdict())
 
     def without_features(self) -> Query:
         """Return what alignment reads of it; the features of hours take much memory."""
@@ -363,7 +370,8 @@ class Comparison:
         probability: float,
     ) -> Match:
         ratio = 1 / alignment.tempo_ratio
-        is_same = recording.content == self.query.content
+        content = self.query.content  # none of samples that are in no file
+        is_same = bool(content) and recording.content == content
         kind = None
         if is_same or probability >= _LIKELY:
             straight = straightness(self.query.chroma, chroma, alignment)

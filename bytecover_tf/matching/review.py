@@ -119,6 +119,14 @@ def split(
         if new == old:
             # The work without a name was called by the one that leaves it.
             changes = {name: (old, rest[0]) for name in rest}
+        elif work is None:
+            # Others may be called by it from before, when it was of their work.
+            namesakes = sorted(
+                each.id
+                for each in recordings.values()
+                if each.work == new and each.id not in names
+            )
+            changes |= {name: (new, namesakes[0]) for name in namesakes}
         return Decision("split", changes, apart=(tuple(names), tuple(rest)))
 
     return (record or Record(catalogue)).take(decide)

@@ -135,6 +135,16 @@ def test_the_picture_of_a_training_shows_the_first_works_in_order(rng, tmp_path)
     assert (tmp_path / "training.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_training_is_drawn_without_recordings_asked_and_searched(rng, tmp_path):
+    tracks = [
+        Track(str(i), str(i // 2), str(i), role=("query", "reference")[i % 2])
+        for i in range(10)
+    ]
+    result = search(tracks, rng.normal(size=(10, 4)))
+    plot_training([0.1], (0.0, 0.1), result, tmp_path / "training.png")
+    assert (tmp_path / "training.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_command_writes_figures_and_plots(small_set, run_dir, tmp_path, capsys):
     tracks, store = small_set
     rows = ["work,path,split"]

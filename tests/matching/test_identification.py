@@ -264,3 +264,18 @@ def test_short_queries_are_aligned_with_more(catalogue, rng):
         assert len(found.recordings) == count
     all_of_them = align_candidates(catalogue, ENCODER, Query("query", features, chroma))
     assert len(all_of_them.recordings) == 130
+
+
+def test_samples_that_are_in_no_file_are_not_the_same_recording(music):
+    frontend = ENCODER.frontend
+    queries = [Query.of_samples(music(8, seed=seed), frontend) for seed in (1, 2)]
+    (match,) = identification.compare(*queries, ENCODER).matches(default_calibration())
+    assert not match.is_same
+    assert match.probability < 1
+
+
+def test_samples_of_less_than_a_frame_of_chroma_are_refused(music):
+    frontend = Frontend(pool=5)
+    samples = music(1, seed=1)[: frontend.min_samples + 1]
+    with pytest.raises(AudioError, match="shorter than one frame of chroma"):
+        Query.of_samples(samples, frontend)

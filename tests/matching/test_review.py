@@ -218,6 +218,31 @@ def test_splitting_takes_recordings_out_for_good(catalogue, record, ids):
     assert [works(catalogue)[name] for name in rest] == ["another"] * 2
 
 
+def test_who_is_split_from_a_work_again_is_alone(catalogue, record, ids):
+    review.merge(catalogue, ids[:2], record=record)
+    called = works(catalogue)[ids[0]]
+    first, second = sorted(ids[:2], key=lambda name: name != called)
+    review.split(catalogue, [first], "named", record)
+    review.merge(catalogue, [first, ids[2]], "named", record)
+    assert works(catalogue)[second] == first
+    review.split(catalogue, [first], record=record)
+    now = works(catalogue)
+    assert (now[first], now[second], now[ids[2]]) == (first, second, "named")
+    review.undo(catalogue, record)
+    assert works(catalogue)[second] == first
+
+
+def test_the_same_identifier_joins_none_that_were_kept_apart(catalogue, record, ids):
+    held = {item.id: item for item in catalogue.recordings()}
+    named = [replace(held[name], iswc="T0345246801") for name in ids[:3]]
+    catalogue.update(named)
+    least, *others = sorted(ids[:3])
+    review.decide(catalogue, tuple(others), False, record=record)
+    found = find_groups(catalogue, CALIBRATION, NEVER, verdicts=record.verdicts())
+    (group,) = found.groups
+    assert {item.id for item in group.recordings} == {least, others[0]}
+
+
 def test_what_cannot_be_is_refused(catalogue, record, ids):
     review.merge(catalogue, ids[:2], "one", record)
     before = works(catalogue)
