@@ -340,12 +340,16 @@ class MilvusCatalogue(Catalogue):
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Turn the client's errors into a CatalogueError of one line."""
+        from grpc import Call, RpcError
         from pymilvus import MilvusException
 
         try:
             yield
         except MilvusException as error:
             raise CatalogueError(f"{self.address}: {error.message}") from error
+        except RpcError as error:  # of a call that took too long, say
+            reason = error.details() if isinstance(error, Call) else error
+            raise CatalogueError(f"{self.address}: {reason}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CatalogueError(
                 f"{self.address}: not a catalogue ({error})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -88,6 +89,7 @@ def make_app(service: Service) -> ASGIApp:
     app.add_exception_handler(RequestValidationError, _misunderstood)
     app.add_exception_handler(ByteCoverError, _refused)
     app.add_exception_handler(Busy, _busy)
+    app.add_exception_handler(OSError, _failed)
     return CountedApp(Guard(app, service.token, service.is_local), service.metrics)
 
 
@@ -121,6 +123,13 @@ async def _misunderstood(request: Request, error: Exception) -> Response:
         f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()
     )
     return JSONResponse({"error": "; ".join(reasons)}, 422)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    # Of the disk for uploads or of decisions, as a rule; where it lies is not told.
+    assert isinstance(error, OSError)
+    status = 507 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 500
+    return JSONResponse({"error": error.strerror or "the disk has failed"}, status)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -238,11 +238,15 @@ class _Keeper(threading.Thread):
     def _begin(self) -> None:
         # Not forked: this process has threads.
         context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=run_worker, args=(self._pool._make_engine, theirs)
-        )
-        self._process.start()
+        try:
+            self._connection, theirs = context.Pipe()
+            process = context.Process(
+                target=run_worker, args=(self._pool._make_engine, theirs)
+            )
+            process.start()
+        except OSError as error:  # of too many open files, say
+            raise WorkerLost(f"no process can be started: {error.strerror}") from error
+        self._process = process
         theirs.close()
         try:
             while not self._connection.poll(_LOOK):

@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import NamedTemporaryFile
+from typing import IO
 
 import anyio
-from python_multipart import FormParser
+from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
@@ -48,7 +49,7 @@ class Folders:
 
     def __init__(self, allowed: Iterable[str | Path]) -> None:
         self.tops = [os.path.realpath(folder) for folder in allowed]
-        self._prefixes = [os.path.join(top, "") for top in self.tops]
+        self._prefixes = tuple(os.path.join(top, "") for top in self.tops)
 
     def check(self, path: str) -> str:
         """Return where a path really leads.
@@ -60,9 +61,7 @@ class Folders:
         if "\0" in path:
             raise HTTPException(422, "a path has no zero bytes")
         real = os.path.realpath(os.path.expanduser(path))
-        if not any(
-            real == top or real.startswith(f"{top}{os.sep}") for top in self.tops
-        ):
+        if real not in self.tops and not real.startswith(self._prefixes):
             raise HTTPException(403, f"{path}: not in a folder given with --allow")
         if not os.path.exists(real):
             raise HTTPException(404, f"{path}: there is no such file or folder")
@@ -151,6 +150,8 @@ async def receive_form(request: Request, limits: Limits, folder: str) -> Form:
         raise HTTPException(400, f"not a form ({error})") from None
     except ClientDisconnect:
         raise HTTPException(400, "the client has gone") from None
+    finally:
+        receiver.close()
     return receiver.form
 
 
@@ -159,17 +160,26 @@ class _Receiver:
 
     def __init__(self, folder: str, boundary: bytes) -> None:
         self.form = Form()
-        self._parser = FormParser(
-            "multipart/form-data",
-            self._take_text,
-            self._take_file,
-            boundary=boundary,
-            config={
-                "UPLOAD_DIR": folder,
-                "UPLOAD_DELETE_TMP": False,
-                "MAX_MEMORY_FILE_SIZE": 0,
-                "MAX_FIELDS": _MOST_PARTS,
-                "MAX_FIELD_SIZE": _MOST_TEXT,
+        self._folder = folder
+        self._parts = 0
+        # Of the part that is coming: its headers, the one that is coming, and what it
+        # holds, a file or a text.
+        self._headers: dict[bytes, bytes] = {}
+        self._header = b"", b""
+        self._field = ""
+        self._name: str | None = None
+        self._file: IO[bytes] | None = None
+        self._text = b""
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._begin,
+                "on_header_field": self._take_header_field,
+                "on_header_value": self._take_header_value,
+                "on_header_end": self._end_header,
+                "on_headers_finished": self._open,
+                "on_part_data": self._take,
+                "on_part_end": self._end,
             },
         )
 
@@ -179,18 +189,59 @@ class _Receiver:
     def finish(self) -> None:
         self._parser.finalize()
 
-    def _take_text(self, field: Any) -> None:
-        name, value = field.field_name, field.value or b""
-        self.form.texts[name.decode(errors="replace")] = value.decode(errors="replace")
+    def close(self) -> None:
+        """Close the file that was coming."""
+        if self._file is not None:
+            self._file.close()
 
-    def _take_file(self, file: Any) -> None:
-        name = (file.file_name or b"").decode(errors="replace") or "recording"
-        if not file.size:
+    def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            raise HTTPException(413, f"expected a form of at most {_MOST_PARTS} parts")
+        self._headers = {}
+
+    def _take_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header = self._header[0] + data[start:end], b""
+
+    def _take_header_value(self, data: bytes, start: int, end: int) -> None:
+        field, value = self._header
+        self._header = field, value + data[start:end]
+
+    def _end_header(self) -> None:
+        field, value = self._header
+        self._headers[field.lower()] = value
+        self._header = b"", b""
+
+    def _open(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        texts = {key: value.decode(errors="replace") for key, value in options.items()}
+        self._field = texts.get(b"name", "")
+        self._name = texts.get(b"filename")
+        self._text = b""
+        if self._name is not None:
+            self._file = NamedTemporaryFile(dir=self._folder, delete=False)
+
+    def _take(self, data: bytes, start: int, end: int) -> None:
+        if self._file is not None:
+            self._file.write(data[start:end])
+            return
+        self._text += data[start:end]
+        if len(self._text) > _MOST_TEXT:
+            raise HTTPException(
+                413, f"{self._field}: expected a text of at most {_MOST_TEXT} bytes"
+            )
+
+    def _end(self) -> None:
+        if self._file is None:
+            self.form.texts[self._field] = self._text.decode(errors="replace")
+            return
+        name = os.path.basename(self._name or "recording")
+        size = self._file.tell()
+        self._file.close()
+        self.form.files[self._field] = Source(self._file.name, name)
+        self._file = None
+        if not size:
             raise HTTPException(422, f"{name}: is empty (0 bytes)")
-        place = os.fsdecode(file.actual_file_name)
-        file.close()
-        field = file.field_name.decode(errors="replace")
-        self.form.files[field] = Source(place, os.path.basename(name))
 
 
 def _too_large(limits: Limits) -> HTTPException:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import milvus_server
 import numpy as np
@@ -10,6 +11,7 @@ from bytecover_tf.catalogues import milvus, open_catalogue
 from bytecover_tf.errors import CatalogueError
 
 pytest.importorskip("pymilvus")
+grpc = pytest.importorskip("grpc")
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,20 @@ def test_a_server_that_is_not_there_is_one_message(monkeypatch):
     with pytest.raises(CatalogueError, match=address) as caught:
         open_catalogue(address, IDENTITY, create=True)
     assert "\n" not in str(caught.value)
+
+
+def test_an_error_of_the_connection_is_one_message():
+    class TooLate(grpc.RpcError, grpc.Call):
+        def details(self):
+            return "Deadline Exceeded"
+
+    explained = milvus.MilvusCatalogue._explained
+    TooLate.__abstractmethods__ = frozenset()
+    with (
+        pytest.raises(CatalogueError, match="milvus://h: Deadline Exceeded"),
+        explained(SimpleNamespace(address="milvus://h")),
+    ):
+        raise TooLate
 
 
 @pytest.mark.milvus

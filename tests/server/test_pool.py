@@ -1,8 +1,10 @@
 """Processes that die, hang or take too much, and the requests that they were at."""
 
+import multiprocessing
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -111,3 +113,19 @@ def test_a_closed_pool_takes_nothing(pool):
         task.result.result(LIMIT)
     with pytest.raises(WorkerLost, match="stopping"):
         ask(pool, "process")
+
+
+def test_a_process_that_cannot_be_started_fails_one_task(pool, monkeypatch):
+    os.kill(ask(pool, "process").result(LIMIT), signal.SIGKILL)
+    time.sleep(0.2)
+    context = multiprocessing.get_context("spawn")
+
+    def refuse():
+        monkeypatch.undo()
+        raise OSError(24, "Too many open files")
+
+    with_none = SimpleNamespace(Pipe=refuse, Process=context.Process)
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method: with_none)
+    with pytest.raises(WorkerLost, match="started: Too many open files"):
+        ask(pool, "process").result(LIMIT)
+    assert ask(pool, "process").result(LIMIT)

@@ -7,7 +7,7 @@ pytest.importorskip("starlette")
 
 from starlette.exceptions import HTTPException
 
-from bytecover_tf.server.sources import Folders
+from bytecover_tf.server.sources import Folders, _Receiver
 
 
 @pytest.fixture
@@ -48,3 +48,45 @@ def test_a_file_that_is_not_there_is_not_found(folders):
     with pytest.raises(HTTPException) as refused:
         allowed.check(str(top / "music" / "b.ogg"))
     assert refused.value.status_code == 404
+
+
+def test_all_may_be_allowed(tmp_path):
+    (tmp_path / "a.ogg").touch()
+    path = str(tmp_path / "a.ogg")
+    assert Folders(["/"]).check(path) == str((tmp_path / "a.ogg").resolve())
+
+
+def part(header, body):
+    return f"--x\r\nContent-Disposition: form-data; {header}\r\n\r\n{body}\r\n".encode()
+
+
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+def test_a_form_may_come_in_any_pieces(step, tmp_path):
+    form = part('name="file"; filename="Ä b.ogg"', "sound" * 99)
+    form += part('name="top"', "5") + part('name="empty"', "") + b"--x--\r\n"
+    receiver = _Receiver(str(tmp_path), b"x")
+    for start in range(0, len(form), step):
+        receiver.write(form[start : start + step])
+    receiver.finish()
+    assert receiver.form.texts == {"top": "5", "empty": ""}
+    source = receiver.form.files["file"]
+    assert source.name == "Ä b.ogg"
+    assert source.path.startswith(str(tmp_path))
+    with open(source.path) as file:
+        assert file.read() == "sound" * 99
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "reason"),
+    [
+        (part('name="a"', "x" * 2**15), 413, "a: expected a text of at most"),
+        (part('name="a"', "x") * 17, 413, "at most 16 parts"),
+        (part('name="a"; filename="b.ogg"', ""), 422, r"b.ogg: is empty"),
+    ],
+    ids=["long text", "many parts", "empty file"],
+)
+def test_a_form_has_bounds(form, status, reason, tmp_path):
+    receiver = _Receiver(str(tmp_path), b"x")
+    with pytest.raises(HTTPException, match=reason) as refused:
+        receiver.write(form + b"--x--\r\n")
+    assert refused.value.status_code == status
