@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import IO, Any, TypeAlias, TypeVar
 
@@ -52,16 +53,25 @@ class Closing(ABC):
 def replacing(path: Path) -> Iterator[Path]:
     """Give a place to write a file that appears at `path` once it is whole.
 
+    A link stays, and what it leads to is replaced. A device gets what was written.
+
     Args:
         path: where the finished file stands; an older one is replaced.
 
     Yields:
-        A path in the same folder with the same suffix.
+        A path with the same suffix, in the same folder but for a device.
 
     Raises:
         OSError: it cannot be written. After any error `path` is as it was, and
             nothing is left beside it.
     """
+    if path.exists() and not path.is_file():
+        with TemporaryDirectory() as folder, naming(path):
+            written = Path(folder) / path.name
+            yield written
+            path.write_bytes(written.read_bytes())
+        return
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     beside = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         with naming(path, beside):

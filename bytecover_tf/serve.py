@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.calibration,
             options.record,
             threads,
+            options.hearing,
         ),
         options.workers,
         Limits(

@@ -2,6 +2,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -55,6 +56,36 @@ def test_a_file_appears_when_it_is_whole(tmp_path):
         half_written(beside)
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_stays_and_leads_to_the_new_file(tmp_path):
+    (tmp_path / "there").mkdir()
+    link, path = tmp_path / "link.json", tmp_path / "there" / "kept.json"
+    link.symlink_to(path)
+    for text in ("new", "newer"):
+        write_atomically(link, text)
+        assert link.is_symlink()
+        assert path.read_text() == text
+    assert [*path.parent.iterdir()] == [path]
+
+
+def test_a_device_stays_one(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    found = []
+    reader = threading.Thread(target=lambda: found.append(pipe.read_text()))
+    reader.start()
+    write_atomically(pipe, "all of it")
+    reader.join(60)
+    assert found == ["all of it"]
+    assert pipe.is_fifo()
+    assert [*tmp_path.iterdir()] == [pipe]
+
+
+def test_a_folder_is_not_replaced(tmp_path):
+    with pytest.raises(OSError, match=str(tmp_path)):
+        write_atomically(tmp_path, "x")
+    assert tmp_path.is_dir()
 
 
 def test_a_lock_keeps_another_process_out(tmp_path):

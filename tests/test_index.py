@@ -25,6 +25,7 @@ from bytecover_tf.identify import main as identify_main
 from bytecover_tf.index import main
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.server.engine import EngineSettings
 from export.bundle import export
 
 pytest.importorskip("lancedb")
@@ -327,6 +328,9 @@ def test_hearing_that_was_moved_can_be_pointed_to(tmp_path, run, folder, music, 
     for refused in (options, identify):
         with pytest.raises(CatalogueError, match="give its new path with --hearing"):
             (main if refused is options else identify_main)(refused)
+    with pytest.raises(CatalogueError, match="give its new path with --hearing"):
+        EngineSettings(str(address))()
+    EngineSettings(str(address), hearing=str(moved))()  # as `serve --hearing` does
     assert main([*options, "--hearing", str(moved)]) == 0
     capsys.readouterr()
     assert identify_main([*identify, "--hearing", str(moved)]) == 0

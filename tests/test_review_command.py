@@ -86,6 +86,8 @@ def test_questions_are_shown_and_decided(address, tmp_path, capsys):
     assert works(address).count("Yesterday") == 3
     assert main([*options, "split", path, "--work", "alone"]) == 0
     assert works(address)[4] == "alone"
+    with pytest.raises(DataError, match="expected no name, found 12"):
+        main([*options, "undo", "12"])
     for _ in range(4):
         assert main([*options, "undo"]) == 0
     assert "accept undone; 2 recordings" in capsys.readouterr().out

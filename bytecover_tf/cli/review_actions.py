@@ -69,6 +69,11 @@ def _decide(
         is_version = options.action == "accept"
         return review.decide(catalogue, question.pair, is_version, options.work, record)
     if options.action == "undo":
+        if options.names:
+            raise DataError(
+                "undo: takes the latest decision back, whatever it was; expected no "
+                f"name, found {' '.join(options.names)}"
+            )
         decision, count = review.undo(catalogue, record)
         if not options.json:
             print_undone(decision, count)

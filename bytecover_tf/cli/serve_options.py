@@ -44,6 +44,7 @@ def serve_parser(description: str | None) -> argparse.ArgumentParser:
         "(default: the environment variable BYTECOVER_TOKEN, if it is set)",
     )
     arguments.add_encoder_argument(parser, arguments.MADE_WITH)
+    arguments.add_hearing_argument(parser)
     arguments.add_calibration_argument(parser)
     arguments.add_record_argument(parser)
     bounds = parser.add_argument_group("bounds")
