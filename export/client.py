@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from bytecover_tf.audio.decoding import check_waveform, load_audio
-from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.encoders.encoder import Embedded, Encoder
+from bytecover_tf.audio.frontend import LONGEST_WORK, Frontend
+from bytecover_tf.encoders.encoder import PART, Embedded, Encoder, parts_of
 from bytecover_tf.encoders.runtimes import MANIFEST
 from bytecover_tf.errors import ConfigError, EncoderError, FrontendMismatch, explain
 from bytecover_tf.files import JsonObject, json_object
@@ -164,9 +164,20 @@ class ServingClient(Encoder):
             rows.append(
                 np.full(self.dim, np.nan, np.float32)
                 if index in errors
-                else self._served.embed_waveform(samples)
+                else self._embed_samples(samples)
             )
         return Embedded(np.array(rows, np.float32).reshape(-1, self.dim), errors)
+
+    def _embed_samples(self, samples: np.ndarray) -> np.ndarray:
+        """Return an embedding (dim,), of a long recording as `Encoder` makes it."""
+        rate = self.frontend.sample_rate
+        if len(samples) <= round(LONGEST_WORK * rate):
+            return self._served.embed_waveform(samples)
+        parts = [part for part in parts_of(samples, round(PART * rate)) if part.any()]
+        vectors = np.stack([self._served.embed_waveform(part) for part in parts])
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        total = vectors.sum(axis=0)
+        return total / np.linalg.norm(total)
 
 
 class _ServedNetwork:

@@ -43,7 +43,7 @@ _BATCH_FRAMES = 16 * 104
 # each, so that versions of its works are near it. Ten of twelve versions of the tunes
 # in an album of 14 minutes were nearer to it than to any other tune; one of twelve when
 # the network read the album as a whole.
-_PART = 20.0
+PART = 20.0
 # What runs an exported file, by its ending, the preferred one first.
 _RUNTIMES = {".onnx": "onnxruntime", ".pb": "tensorflow", ".tflite": "ai_edge_litert"}
 # How many inputs have their features in memory at once.
@@ -277,11 +277,8 @@ class Encoder:
 
     def _embed_parts(self, array: np.ndarray) -> np.ndarray:
         """Return the mean direction, (dim,), of the parts of a long recording."""
-        length, size = array.shape[-1], self._size(_PART)
-        # The last part overlaps the one before it.
-        starts = [*range(0, length - size, size), length - size]
-        parts = [array[..., start : start + size] for start in starts]
-        vectors = self._embed_alike([_Prepared(part) for part in parts])
+        parts = [_Prepared(part) for part in parts_of(array, self._size(PART))]
+        vectors = self._embed_alike(parts)
         return _unit_norm(np.nansum(vectors, axis=0, keepdims=True))[0]
 
     def _embed_alike(self, items: Sequence[_Prepared]) -> np.ndarray:
@@ -312,6 +309,13 @@ class Encoder:
         if notes[0] is None:
             return self._network(batch)
         return cast(HearingNetwork, self._network)(batch, np.stack(notes))
+
+
+def parts_of(array: np.ndarray, size: int) -> list[np.ndarray]:
+    """Return parts of equal length of frames or samples; the last may overlap."""
+    length = array.shape[-1]
+    starts = [*range(0, length - size, size), length - size]
+    return [array[..., start : start + size] for start in starts]
 
 
 def _unit_norm(vectors: np.ndarray) -> np.ndarray:

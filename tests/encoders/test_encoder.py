@@ -94,7 +94,7 @@ def test_a_long_recording_is_the_mean_of_its_parts(model, path, rng, monkeypatch
     features /= features.max()
     frame = FRONTEND.seconds_per_frame
     monkeypatch.setattr(bytecover_tf.encoders.encoder, "LONGEST_WORK", 40.4 * frame)
-    monkeypatch.setattr(bytecover_tf.encoders.encoder, "_PART", 30 * frame)
+    monkeypatch.setattr(bytecover_tf.encoders.encoder, "PART", 30 * frame)
     short, long = load_encoder(path).embed_features([features[:, :40], features])
     np.testing.assert_allclose(short, embedding(model, features[:, :40]), atol=1e-5)
     parts = [features[:, start : start + 30] for start in (0, 30, 60, 65)]
@@ -107,7 +107,7 @@ def test_silent_parts_of_a_long_recording_have_no_say(path, rng, monkeypatch):
     features[:, 30:60] = 0
     frame = FRONTEND.seconds_per_frame
     monkeypatch.setattr(bytecover_tf.encoders.encoder, "LONGEST_WORK", 60.4 * frame)
-    monkeypatch.setattr(bytecover_tf.encoders.encoder, "_PART", 30 * frame)
+    monkeypatch.setattr(bytecover_tf.encoders.encoder, "PART", 30 * frame)
     encoder = load_encoder(path)
     first, last, long = encoder.embed_features(
         [features[:, :30], features[:, 60:], features]

@@ -197,6 +197,24 @@ def test_waveforms_sent_as_they_are(address, toy, server, music, tmp_path):
     assert client.embed_waveforms([]).shape == (0, DIM)
 
 
+def test_a_long_waveform_is_embedded_by_its_parts(
+    address, toy, server, music, monkeypatch
+):
+    monkeypatch.setattr("export.client.LONGEST_WORK", 5.0)
+    monkeypatch.setattr("export.client.PART", 2.0)
+    samples = music(7, 1)
+    samples[2 * 22050 : 4 * 22050] = 0  # a pause says nothing
+    client = ServingClient(address, FRONTEND, send="waveform")
+    (found,) = client.embed_waveforms([samples])
+    assert server.requests() == [("serving_default", 1)] * 3
+    total = np.zeros(DIM)
+    for start in (0, 4, 5):
+        part = samples[start * 22050 :][: 2 * 22050]
+        vector = toy.from_waveform(tf.constant(part[None]))["embedding"].numpy()[0]
+        total += vector / np.linalg.norm(vector)
+    np.testing.assert_allclose(found, total / np.linalg.norm(total), atol=1e-6)
+
+
 def test_batches_are_split_to_the_limit(client, local, server, rng):
     features = list(rng.random((11, 48, 5)))
     result = client.embed_features(features)
