@@ -99,9 +99,8 @@ def fit(
         parts=parts,
     )
     alarms, _ = labels.strangers(fitted.probability(pairs))
-    version, unsure = np.quantile(alarms, [1 - VERSION_ALARMS, 1 - UNSURE_ALARMS])
-    version = max(version, _LIKELY)
-    fitted = replace(fitted, version=float(version), unsure=float(unsure))
+    version = max(_bound(alarms, VERSION_ALARMS), _LIKELY)
+    fitted = replace(fitted, version=version, unsure=_bound(alarms, UNSURE_ALARMS))
     origin = {
         "data": data,
         "date": datetime.date.today().isoformat(),
@@ -109,6 +108,13 @@ def fit(
         **quality(fitted, pairs, labels),
     }
     return replace(fitted, origin=origin)
+
+
+def _bound(values: np.ndarray, share: float) -> float:
+    """Return the least bound that at most a share of the values reaches."""
+    # Rounding must not lose one: 0.29 * 100 is less than 29.
+    allowed = int(np.floor(share * len(values) + 1e-9))
+    return float(np.nextafter(np.sort(values)[::-1][allowed], np.inf))
 
 
 def quality(calibration: Calibration, pairs: Pairs, labels: Labels) -> JsonObject:

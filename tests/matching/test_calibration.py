@@ -54,6 +54,17 @@ def test_fit_finds_the_likelihood_ratio(rng, versions):
     assert (fitted.similarity, fitted.encoder) == (0, "")
 
 
+@pytest.mark.parametrize("queries", [30, 100, 201])
+def test_no_more_queries_than_stated_raise_an_alarm(queries, rng):
+    pairs, labels = simulated(rng, queries)
+    fitted = fit(pairs, labels, "drawn")
+    alarms, _ = labels.strangers(fitted.probability(pairs))
+    assert (alarms >= fitted.version).mean() <= 0.01
+    # It is the least such bound.
+    reached = (alarms >= np.nextafter(fitted.unsure, 0)).sum()
+    assert (alarms >= fitted.unsure).mean() <= 0.05 < reached / len(alarms)
+
+
 def test_hidden_versions_do_not_make_strangers_likely(rng):
     pairs, labels = simulated(rng, 2000, hidden=0.5)
     fitted = fit(pairs, labels, "simulation")
