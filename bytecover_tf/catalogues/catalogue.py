@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -130,11 +130,17 @@ class Catalogue(Closing):
         if rows:
             self._upsert(rows)
 
-    def update(self, recordings: Sequence[Recording]) -> None:
+    def update(
+        self,
+        recordings: Sequence[Recording],
+        since: Mapping[str, Recording] | None = None,
+    ) -> None:
         """Change facts about recordings, such as work or path.
 
         Args:
             recordings: each replaces the one with the same id; unknown ids are ignored.
+            since: by id, what some of them were when they were read. A work that these
+                have been given since stays, unless it is to change.
 
         Raises:
             CatalogueError: the catalogue cannot be written.
@@ -144,7 +150,7 @@ class Catalogue(Closing):
                 block = recordings[start : start + _UPDATED_AT_ONCE]
                 new = {recording.id: recording for recording in block}
                 rows = [
-                    replace(row, recording=new[row.recording.id])
+                    replace(row, recording=_merged(row.recording, new, since or {}))
                     for row in self.rows(new)
                 ]
                 if rows:
@@ -348,3 +354,13 @@ def _content(path: str) -> str | None:
         return content_hash(path)
     except OSError:
         return None
+
+
+def _merged(
+    now: Recording, new: Mapping[str, Recording], since: Mapping[str, Recording]
+) -> Recording:
+    """Return what takes the place of a recording, with the work of the later change."""
+    changed, before = new[now.id], since.get(now.id)
+    if before is not None and changed.work == before.work:
+        return replace(changed, work=now.work)
+    return changed

@@ -178,6 +178,8 @@ class _Indexing:
         self._seen: dict[str, str] = {}
         self._new: dict[str, tuple[Recording, Extracted]] = {}
         self._updated: dict[str, Recording] = {}
+        # What those were.
+        self._since: dict[str, Recording] = {}
 
     def run(
         self,
@@ -383,11 +385,13 @@ class _Indexing:
             self._identified.setdefault(identifier, recording.work)
 
     def _update(self, recording: Recording) -> None:
+        before = self._by_content[recording.content]
         self._by_content[recording.content] = recording
         if recording.id in self._new:
             _, extracted = self._new[recording.id]
             self._new[recording.id] = (recording, extracted)
         else:
+            self._since.setdefault(recording.id, before)
             self._updated[recording.id] = recording
 
     @property
@@ -413,8 +417,9 @@ class _Indexing:
             for recording in recordings:
                 self._count(recording, failed)
             self._new.clear()
-        self._catalogue.update(list(self._updated.values()))
+        self._catalogue.update(list(self._updated.values()), self._since)
         self._updated.clear()
+        self._since.clear()
 
     def _count(self, recording: Recording, failed: Mapping[str, str]) -> None:
         if recording.path in failed:

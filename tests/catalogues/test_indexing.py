@@ -457,6 +457,22 @@ def test_a_work_moves_with_its_content_when_files_are_renumbered(
     assert catalogue.verify(paths).is_sound
 
 
+def test_a_work_that_was_given_while_files_are_read_stays(catalogue, encoder, folder):
+    index(catalogue, encoder, folder)
+    for number in (1, 2):
+        os.utime(folder / f"{number}.flac", (1, 1))
+
+    def decide(done, of):
+        every = catalogue.recordings()
+        catalogue.update([replace(item, work="decided") for item in every])
+
+    works = {str(folder / "2.flac"): "told"}
+    index(catalogue, encoder, folder, tell=decide, works=works)
+    found = by_name(catalogue)
+    assert found["1.flac"].is_unchanged
+    assert [found[f"{n}.flac"].work for n in (1, 2)] == ["decided", "told"]
+
+
 def test_progress_is_told(catalogue, encoder, folder):
     told = []
     index(catalogue, encoder, folder, tell=lambda *counts: told.append(counts))
