@@ -61,17 +61,25 @@ def load_dataset(
 def read_tracks(
     name: str, root: str | os.PathLike[str] | None, split_seed: int | None
 ) -> list[Track]:
-    """Read a data set's tracks, and divide its works if they come without a split.
+    """Read a data set's tracks, and divide its works if that is asked for.
 
     Args:
         name: as for `load_dataset`.
         root: likewise.
-        split_seed: seed of the division; None to leave the splits as they are.
+        split_seed: seed of the division; None for data that comes with a split, and
+            to have all in `test`.
 
     Raises:
-        DataError: as of `load_dataset`, or there are too few works.
+        DataError: as of `load_dataset`, or there are too few works, or the data has a
+            split of its own, which is not to be lost.
     """
     from bytecover_tf.data.split import by_work
 
     tracks = load_dataset(name, root)
-    return tracks if split_seed is None else by_work(tracks, seed=split_seed)
+    if split_seed is None:
+        return tracks
+    if any(track.split != "test" for track in tracks):
+        raise DataError(
+            f"data set {name!r}: has a split of its own; leave out --split-seed"
+        )
+    return by_work(tracks, seed=split_seed)

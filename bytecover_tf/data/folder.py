@@ -74,5 +74,7 @@ def _subfolders(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if path.is_dir() and not files.is_rubbish_folder(path.name)
+        if path.is_dir()
+        and not files.is_rubbish_folder(path.name)
+        and not (path / "store.json").exists()  # their features
     )

@@ -51,4 +51,6 @@ def by_work(
 
 
 def _rank(work: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}:{work}".encode()).digest()
+    # A folder's name need not be valid UTF-8.
+    text = f"{seed}:{work}".encode(errors="surrogateescape")
+    return hashlib.sha256(text).digest()

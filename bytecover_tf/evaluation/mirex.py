@@ -108,7 +108,11 @@ def write_distances(
         if "\t" in name or "\n" in name or "\r" in name:
             raise DataError(f"{path}: the name {name!r} holds a tab or a line end")
     count = range(1, len(references) + 1)
-    with replacing(path) as beside, open(beside, "w", encoding="utf-8") as file:
+    with (
+        replacing(path) as beside,
+        # The name of a recording need not be valid UTF-8; what is not becomes "?".
+        open(beside, "w", encoding="utf-8", errors="replace") as file,
+    ):
         file.write(f"{system}\n")
         file.writelines(
             f"{number}\t{name}\n"

@@ -2,9 +2,12 @@ import unicodedata
 
 import pytest
 
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import folder
+from bytecover_tf.data.features import default_store
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
+from bytecover_tf.stores.feature_store import FeatureStoreWriter
 
 
 def touch(root, *names):
@@ -40,6 +43,16 @@ def test_split_of_its_own(tmp_path):
         ("validation/b/1.mp3", "b", "validation"),
         ("test/c/1.mp3", "c", "test"),
     ]
+
+
+def test_features_beside_the_works_are_not_recordings(tmp_path):
+    names = ["train/a/1.mp3", "validation/b/1.mp3", "test/c/1.mp3"]
+    touch(tmp_path, *names)
+    tracks = folder.load(tmp_path)
+    store = default_store("folder", tmp_path, Frontend(), tracks)
+    FeatureStoreWriter(store, Frontend()).close()
+    assert store.parent == tmp_path
+    assert folder.load(tmp_path) == tracks
 
 
 @pytest.mark.parametrize(

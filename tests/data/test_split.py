@@ -1,5 +1,6 @@
 import pytest
 
+from bytecover_tf.data import read_tracks
 from bytecover_tf.data.split import by_work
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
@@ -69,3 +70,17 @@ def test_bad_fractions(fractions):
 def test_too_few_works(works):
     with pytest.raises(DataError, match=f"expected at least 3 works, found {works}"):
         by_work(make(works))
+
+
+def test_a_name_that_is_not_utf_8_is_divided_too():
+    tracks = [*make(10), Track("x", "caf\udce9", "caf\udce9/1.mp3")]
+    assert sum(sizes(by_work(tracks))) == 11
+
+
+def test_a_split_that_the_data_has_is_not_lost(tmp_path):
+    for split in ("train", "validation", "test"):
+        (tmp_path / split / "work").mkdir(parents=True)
+        (tmp_path / split / "work" / "1.mp3").touch()
+    assert len(read_tracks("folder", tmp_path, None)) == 3
+    with pytest.raises(DataError, match="has a split of its own; leave out"):
+        read_tracks("folder", tmp_path, 0)

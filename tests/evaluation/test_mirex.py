@@ -46,6 +46,13 @@ def test_what_is_written_is_read(tmp_path, rng):
     np.testing.assert_allclose(found.distances, distances, rtol=1e-6)
 
 
+def test_names_need_not_be_utf_8(tmp_path):
+    names = ["caf\udce9.mp3", "b.mp3"]
+    rows = [(0, np.array([0.0, 1.0]))]
+    write_distances(tmp_path / "d.txt", "system", names, rows)
+    assert read_distances(tmp_path / "d.txt").references == ["caf?.mp3", "b.mp3"]
+
+
 def test_queries_that_are_not_searched_are_far_from_all(tmp_path, rng):
     tracks = [
         Track("q", "a", "/q", role="query"),
