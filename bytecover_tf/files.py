@@ -62,14 +62,15 @@ def replacing(path: Path) -> Iterator[Path]:
         A path with the same suffix, in the same folder but for a device.
 
     Raises:
-        OSError: it cannot be written. After any error `path` is as it was, and
-            nothing is left beside it.
+        OSError: it cannot be written. After any error `path` is as it was, unless it
+            is a device, and nothing is left beside it.
     """
     if path.exists() and not path.is_file():
-        with TemporaryDirectory() as folder, naming(path):
+        with TemporaryDirectory() as folder:
             written = Path(folder) / path.name
-            yield written
-            path.write_bytes(written.read_bytes())
+            with naming(path, written):
+                yield written
+                path.write_bytes(written.read_bytes())
         return
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
     beside = path.with_name(f".{path.stem}.part{path.suffix}")

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if prunes and not options.folders:
         parser.error("expected a FOLDER, below which to look for what is gone")
 
-    from bytecover_tf.catalogues import Segmenting
+    from bytecover_tf.catalogues import Segmenting, open_catalogue
     from bytecover_tf.catalogues.finding import find_files
     from bytecover_tf.catalogues.indexing import index_files
     from bytecover_tf.catalogues.opening import open_to_index
@@ -42,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     files = find_files(options.folders, options.manifest, may_be_empty=prunes)
     for line in files.found.left_out():
         cli.warn(line)
+    if not files.paths:
+        open_catalogue(options.catalogue).close()  # none is made for nothing
     catalogue, load = open_to_index(
         options.catalogue,
         options.encoder,
@@ -67,11 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             except CatalogueError as error:
                 refusal = str(error)
         print_indexing(report, pruned, catalogue)
+        if not (files.paths or pruned or refusal):
+            folders = ", ".join(options.folders)
+            refusal = f"{folders}: expected recordings, found none"
         if refusal:
             cli.warn(f"error: {refusal}")
         if pruned or report.has_changed_something:
             print_quality(catalogue.optimize())
-    if files.paths and len(report.failed) == len(files.paths):
+    if len(report.failed) == len(files.paths) and not pruned:
         return cli.NOTHING_DONE
     is_whole = not (report.failed or files.found.unreadable or refusal)
     return cli.OK if is_whole else cli.SOME_FAILED

@@ -71,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return print_end(f"{files} would change; --write does it", count, failed)
         count, unwritten = write_tags(catalogue, changes, options.write)
     files = cli.counted(count, "file", "files")
-    told = f"{files} changed; --undo {options.write} takes that back"
+    told = f"{files} changed"
+    if changes:
+        told += f"; --undo {options.write} takes that back"
     return print_end(told, count, {**failed, **unwritten})
 
 

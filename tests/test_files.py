@@ -73,7 +73,9 @@ def test_a_device_stays_one(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     found = []
-    reader = threading.Thread(target=lambda: found.append(pipe.read_text()))
+    reader = threading.Thread(
+        target=lambda: found.append(pipe.read_text()), daemon=True
+    )
     reader.start()
     write_atomically(pipe, "all of it")
     reader.join(60)

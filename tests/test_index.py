@@ -63,9 +63,15 @@ def test_a_folder_that_was_emptied_is_pruned_if_asked(tmp_path, run, folder, cap
     assert main([*options, "--encoder", str(run), str(folder)]) == 0
     for file in folder.iterdir():
         file.unlink()
-    assert main([*options, "--prune", str(folder)]) == 1
+    assert main([*options, "--prune", str(folder)]) == 2
     assert "If they are gone for good, add --prune-many" in capsys.readouterr().err
     assert main([*options, "--prune-many", str(folder)]) == 0
+    assert main([*options, "--prune-many", str(folder)]) == 2
+    assert f"{folder}: expected recordings, found none" in capsys.readouterr().err
+    other = ["--catalogue", str(tmp_path / "other"), "--prune", str(folder)]
+    with pytest.raises(CatalogueError, match="other"):
+        main(other)
+    assert not (tmp_path / "other").exists()
     with open_catalogue(tmp_path / "catalogue") as catalogue:
         assert catalogue.count() == 0
 

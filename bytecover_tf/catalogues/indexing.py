@@ -152,9 +152,8 @@ class _Indexing:
         self._moved_to: dict[str, Recording] = {}
         # The works of those, by content.
         self._left: dict[str, str] = {}
-        # By content that a file no longer has, the recording of its new content as it
-        # is if it does not get the work of the old: that may have moved elsewhere.
-        self._heirs: dict[str, Recording] = {}
+        # Ids of new content, which gets the work of what it replaces.
+        self._fresh: set[str] = set()
         self._frontend = catalogue.identity.frontend
         self._paths = paths
         self._rank = {path: rank for rank, path in enumerate(paths)}
@@ -172,8 +171,11 @@ class _Indexing:
                 self._note_identifiers(recording)
             self._by_content[recording.content] = recording
             # A run that was killed may have left the old content of a changed file.
-            if recording.path not in self._by_path or recording.is_unchanged:
+            is_second = recording.path in self._by_path
+            if not is_second or recording.is_unchanged:
                 self._by_path[recording.path] = recording
+            if is_second:
+                self._fresh.add(self._by_path[recording.path].id)
         # The content hash of each file that this run has looked at.
         self._seen: dict[str, str] = {}
         self._new: dict[str, tuple[Recording, Extracted]] = {}
@@ -243,15 +245,15 @@ class _Indexing:
         except UnicodeEncodeError:
             self._fail(path, f"{path!r}: its name is not valid UTF-8")
             return
-        self._seen[path] = result.key
-        known = self._by_content.get(result.key)
-        if known is None and result.features is None:
+        if result.features is None and result.key not in self._by_content:
             # It was known when it was read, and has been replaced since.
             again = replace(self._reader, known=frozenset())(path)
             if isinstance(again, str):
                 self._fail(path, again)
                 return
             result = again
+        self._seen[path] = result.key
+        known = self._by_content.get(result.key)
         if known is None:
             self._add(path, result)
         elif known.path == path:
@@ -284,16 +286,10 @@ class _Indexing:
                 blank = replace(blank, work=replaced.work)
         elif self._sounds_like(replaced, result):
             blank = replace(blank, work=replaced.work)
-        elif replaced.work != replaced.id and not self._has_moved(replaced):
-            self._heirs[replaced.content] = self._placed(blank, path, result)
-            blank = replace(blank, work=replaced.work)
         recording = self._placed(blank, path, result)
         self._new[recording.id] = (recording, result)
         self._by_content[recording.content] = recording
-
-    def _has_moved(self, recording: Recording) -> bool:
-        now = self._by_content.get(recording.content)
-        return now is not None and now.path != recording.path
+        self._fresh.add(recording.id)
 
     def _keep(self, moved: Recording) -> None:
         """Undo what was done when the file of a recording seemed to be gone."""
@@ -308,8 +304,6 @@ class _Indexing:
                 for sound, recording in self._gone.items()
                 if recording.id != moved.id
             }
-        if moved.content in self._heirs:
-            self._update(self._heirs.pop(moved.content))
 
     def _with_the_sound_of(self, result: Extracted) -> Recording | None:
         """Return the recording with the same sound whose file is gone."""
@@ -441,13 +435,34 @@ class _Indexing:
 
     def _remove_replaced(self) -> None:
         """Remove content that neither its own file nor any other file has now."""
-        self._catalogue.remove(
-            [
-                recording.id
-                for recording in self._by_content.values()
-                if self._seen.get(recording.path, recording.content)
-                != recording.content
+        replaced = {
+            recording.id: self._by_content.get(self._seen[recording.path])
+            for recording in self._by_content.values()
+            if self._seen.get(recording.path, recording.content) != recording.content
+        }
+        if not replaced:
+            return
+        with self._catalogue.writing():
+            # What was given a work leaves it to the new content of its file.
+            left = {
+                row.recording.id: row.recording
+                for row in self._catalogue.rows(replaced)
+            }
+            heirs = [
+                replace(new, work=left[name].work)
+                for name, new in replaced.items()
+                if new is not None and name in left and self._inherits(new, left[name])
             ]
+            self._catalogue.update(heirs)
+            self._catalogue.remove([*replaced])
+
+    def _inherits(self, new: Recording, replaced: Recording) -> bool:
+        if new.id not in self._fresh or new.path in self._works:
+            return False
+        is_named = replaced.has_named_work and not is_work_identifier(replaced.work)
+        was_given = replaced.work != replaced.id
+        return new.path == replaced.path and (
+            is_named or (was_given and new.work == new.id)
         )
 
 

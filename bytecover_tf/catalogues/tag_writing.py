@@ -179,9 +179,10 @@ def _apply(
             failed[path] = explain(error, path)
             continue
         changed.add(path)
+        failed.pop(path, None)
         try:
             if path in known and known[path].content == before:
-                _follow(catalogue, known[path])
+                known[path] = _follow(catalogue, known[path])
         except Exception as error:
             failed[path] = (
                 f"{path}: its tags are changed, but not what the catalogue knows of "
@@ -212,23 +213,24 @@ def _change_file(change: TagChange) -> None:
             raise AudioError(f"{path}: tags cannot be written without changing sound")
 
 
-def _follow(catalogue: Catalogue, recording: Recording) -> None:
-    """Tell a catalogue about the new content of a file."""
+def _follow(catalogue: Catalogue, recording: Recording) -> Recording:
+    """Tell a catalogue about the new content of a file; return what it is now."""
     content = content_hash(recording.path)
     status = os.stat(recording.path)
+    new = replace(
+        recording,
+        id=content[:16],
+        content=content,
+        size=status.st_size,
+        mtime_ns=modified_ns(status),
+    )
     # The work may have been changed since the catalogue was first read.
     with catalogue.writing():
         # The digest of a damaged row stays, so that it does not seem to be sound.
         rows = [
             replace(
                 row,
-                recording=replace(
-                    row.recording,
-                    id=content[:16],
-                    content=content,
-                    size=status.st_size,
-                    mtime_ns=modified_ns(status),
-                ),
+                recording=replace(new, work=row.recording.work),
                 digest="" if row.is_as_stored else row.digest,
             )
             for row in catalogue.rows([recording.id])
@@ -236,6 +238,7 @@ def _follow(catalogue: Catalogue, recording: Recording) -> None:
         catalogue.add(rows)
         if content != recording.content:
             catalogue.remove([recording.id])
+    return new
 
 
 def _is_below(path: str, tops: Iterable[str]) -> bool:

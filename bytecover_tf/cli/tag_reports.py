@@ -28,9 +28,9 @@ def print_end(told: str, count: int, failed: Mapping[str, str]) -> int:
     Args:
         told: what was done.
         count: number of files for which it was.
-        failed: reason by path for the others.
+        failed: reason by path, for others as a rule.
     """
     for reason in failed.values():
-        warn(f"skipped: {reason}")
+        warn(f"failed: {reason}")
     show(told)
     return status_of(len(failed), count)

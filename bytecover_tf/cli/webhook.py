@@ -8,10 +8,10 @@ from base64 import b64encode
 from collections.abc import Iterable
 from http.client import HTTPException
 from urllib.error import URLError
-from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
-from bytecover_tf.terminal import show_json, warn, without_password
+from bytecover_tf.terminal import show_json, warn
 
 _TIMEOUT = 10.0
 # What may stand in a path or a query as it is; all else is written as %xx.
@@ -30,42 +30,41 @@ class Webhook:
     """
 
     def __init__(self, address: str) -> None:
-        parts = urlsplit(address)
-        host = parts.netloc.rpartition("@")[2]
-        if parts.scheme not in ("http", "https") or not host or not _has_port(parts):
+        try:
+            parts = urlsplit(address)
+            host = parts.netloc.rpartition("@")[2]
+            is_good = parts.scheme in ("http", "https") and host and parts.port != 0
+        except ValueError:  # of a port that is no number, say
+            is_good = False
+        if not is_good:
+            # What precedes the host may be a password.
+            shown = address.rpartition("@")[2]
             raise argparse.ArgumentTypeError(
-                f"expected an http or https address, found "
-                f"{without_password(address)!r}"
+                f"expected an http or https address, found {shown!r}"
             )
         path, query = (quote(text, _SAFE) for text in (parts.path, parts.query))
         self._address = urlunsplit((parts.scheme, host, path, query, ""))
-        self._headers = {"Content-Type": "application/json"}
+        self._login = ""
         if parts.username is not None:
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            coded = b64encode(login.encode()).decode()
-            self._headers["Authorization"] = f"Basic {coded}"
+            self._login = f"Basic {b64encode(login.encode()).decode()}"
 
     def post(self, value: object) -> str:
         """Send a value; return why that failed, or nothing if it did not."""
         request = Request(
             self._address,
             json.dumps(value).encode(),
-            self._headers,
+            {"Content-Type": "application/json"},
             method="POST",
         )
+        if self._login:
+            # Not sent to where a redirection leads.
+            request.add_unredirected_header("Authorization", self._login)
         try:
             with urlopen(request, timeout=_TIMEOUT):
                 return ""
         except (URLError, HTTPException, OSError) as error:
             return f"{self._address}: {error}"
-
-
-def _has_port(parts: SplitResult) -> bool:
-    """Whether the port is a number, if there is one."""
-    try:
-        return parts.port is None or parts.port > 0
-    except ValueError:
-        return False
 
 
 def tell(values: Iterable[object], webhook: Webhook | None) -> int:

@@ -31,7 +31,7 @@ from bytecover_tf.encoders.runtimes import (
     SavedModelNetwork,
 )
 from bytecover_tf.encoders.saving import copy_encoder
-from bytecover_tf.errors import ConfigError, EncoderError, explain
+from bytecover_tf.errors import ByteCoverError, ConfigError, EncoderError, explain
 from bytecover_tf.files import JsonObject, content_hash, json_object
 
 T = TypeVar("T")
@@ -242,14 +242,22 @@ class Encoder:
         # Decoding and the transform's FFTs run outside Python's lock.
         with ThreadPoolExecutor(usable_cores()) as pool:
             while some := list(islice(rest, _AT_ONCE)):
-                parts.append(self._embed_prepared(list(pool.map(attempt, some))))
-                for (index, _), vector in zip(some, parts[-1], strict=True):
+                vectors, refused = self._embed_prepared(list(pool.map(attempt, some)))
+                parts.append(vectors)
+                for place, error in refused.items():
+                    index = some[place][0]
+                    errors[index] = explain(error, names[index])
+                for (index, _), vector in zip(some, vectors, strict=True):
                     if index not in errors and np.isnan(vector).any():
                         errors[index] = f"{names[index]}: its embedding is not finite"
         return Embedded(np.concatenate(parts), dict(sorted(errors.items())))
 
-    def _embed_prepared(self, prepared: Sequence[_Prepared | None]) -> np.ndarray:
+    def _embed_prepared(
+        self, prepared: Sequence[_Prepared | None]
+    ) -> tuple[np.ndarray, dict[int, Exception]]:
         """Return the embeddings of features or samples, and NaN where there are none.
+
+        Where the network refuses those of some length, there is also what it raised.
 
         That of a recording that is too long to be one work is the mean of its parts'.
 
@@ -261,13 +269,20 @@ class Encoder:
             if item is not None:
                 alike[item.array.shape[-1], item.notes is None].append(index)
         embeddings = np.full((len(prepared), self.dim), np.nan, np.float32)
+        refused: dict[int, Exception] = {}
         for (length, _), indices in alike.items():
             group = [item for index in indices if (item := prepared[index])]
-            if length > self._size(LONGEST_WORK):
-                embeddings[indices] = [self._embed_parts(item.array) for item in group]
-            else:
-                embeddings[indices] = self._embed_alike(group)
-        return embeddings
+            try:
+                if length > self._size(LONGEST_WORK):
+                    parts = [self._embed_parts(item.array) for item in group]
+                    embeddings[indices] = parts
+                else:
+                    embeddings[indices] = self._embed_alike(group)
+            except ByteCoverError:  # of a server that is lost, say
+                raise
+            except Exception as error:  # the network may need more frames
+                refused.update(dict.fromkeys(indices, error))
+        return embeddings, refused
 
     def _size(self, seconds: float) -> int:
         """Return how many frames or samples last so long."""

@@ -13,13 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from keras import ops
 
-from bytecover_tf.data.track import Track
-from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import ConfigError, DataError, EncoderError
 from bytecover_tf.layers.batch_norm import affine
 from bytecover_tf.models.bytecover import ByteCover
-from bytecover_tf.progress import progress_bar
-from bytecover_tf.stores.feature_store import FeatureStore
 
 
 def check_network(model: ByteCover) -> None:
@@ -44,14 +40,6 @@ def check_shrinkage(shrinkage: float) -> None:
     """
     if not 0 < shrinkage < 1:
         raise ConfigError(f"shrinkage must be between 0 and 1, not {shrinkage}")
-
-
-def embed_tracks(
-    encoder: Encoder, tracks: Sequence[Track], store: FeatureStore
-) -> np.ndarray:
-    """Return the embeddings of many tracks, (tracks, dim), showing progress."""
-    with progress_bar(tracks, unit="recording", desc="embed") as bar:
-        return encoder.embed_features(store.features(track.path) for track in bar)
 
 
 def discriminants(

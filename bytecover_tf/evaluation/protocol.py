@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from bytecover_tf.data.provenance import Provenance
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
 from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.terminal import warn
 
 if TYPE_CHECKING:
     from bytecover_tf.encoders.encoder import Encoder
@@ -57,6 +58,8 @@ def evaluate_tracks(
 ) -> Evaluation:
     """Embed whole tracks and search each among the others.
 
+    Tracks that cannot be embedded are named on standard error and left out.
+
     Args:
         encoder: the encoder to measure.
         tracks: recordings with their roles; a query is not compared with itself.
@@ -64,6 +67,8 @@ def evaluate_tracks(
         length: says how many of a track's frames to embed; all without it.
 
     Raises:
+        DataError: no track can be embedded, or no query has a version among the
+            references.
         FrontendMismatch: the features were made otherwise.
         StoreError: the store lacks a track.
     """
@@ -71,7 +76,32 @@ def evaluate_tracks(
     features = (store.features(track.path) for track in tracks)
     if length is not None:
         features = (array[:, : length(array.shape[1])] for array in features)
-    return search(tracks, encoder.embed_features(features))
+    return search(*embed_tracks(encoder, tracks, features))
+
+
+def embed_tracks(
+    encoder: Encoder, tracks: Sequence[Track], features: Iterable[np.ndarray]
+) -> tuple[list[Track], np.ndarray]:
+    """Embed tracks; those that cannot be are named on standard error and left out.
+
+    Args:
+        encoder: what embeds them.
+        tracks: recordings.
+        features: of each.
+
+    Returns:
+        The tracks that are left and their embeddings, (tracks, dim), unit norm.
+
+    Raises:
+        DataError: none can be embedded.
+    """
+    found = encoder.try_features(features, [track.path for track in tracks])
+    for reason in found.errors.values():
+        warn(f"skipped: {reason}")
+    usable = [index for index in range(len(tracks)) if index not in found.errors]
+    if tracks and not usable:
+        raise DataError(f"none of {len(tracks)} recordings can be embedded")
+    return [tracks[index] for index in usable], found.vectors[usable]
 
 
 def search(tracks: Sequence[Track], embeddings: np.ndarray) -> Evaluation:

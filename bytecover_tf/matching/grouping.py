@@ -219,9 +219,7 @@ def find_groups(
     for pair in verdicts.accepted:
         if known.keys() >= set(pair) and pair not in verdicts.rejected:
             joined.join(*pair)
-    for pair in _same_by_identifier(known.values()):
-        if verdicts.rejected.isdisjoint(_between(*map(joined.of, pair))):
-            joined.join(*pair)
+    _join_by_identifier(joined, known.values(), verdicts)
     reasons = {}
     for link in links:
         one, other = map(joined.of, link.pair)
@@ -280,14 +278,23 @@ def _groups(joined: _Partition, recordings: Iterable[Recording]) -> dict[int, Gr
     return groups
 
 
-def _same_by_identifier(recordings: Iterable[Recording]) -> Iterator[Pair]:
-    """Yield pairs that connect all recordings whose work has the same identifier."""
-    first: dict[str, str] = {}
+def _join_by_identifier(
+    joined: _Partition, recordings: Iterable[Recording], verdicts: Verdicts
+) -> None:
+    """Join recordings whose work has the same identifier, but what is kept apart."""
+    # By identifier, a recording of each group that has it.
+    found: defaultdict[str, list[str]] = defaultdict(list)
     for recording in sorted(recordings, key=lambda each: each.id):
         for identifier in recording.work_identifiers:
-            other = first.setdefault(identifier, recording.id)
-            if other != recording.id:
-                yield pair_of(other, recording.id)
+            for other in found[identifier]:
+                one, group = joined.of(recording.id), joined.of(other)
+                if one is group:
+                    break
+                if verdicts.rejected.isdisjoint(_between(one, group)):
+                    joined.join(recording.id, other)
+                    break
+            else:
+                found[identifier].append(recording.id)
 
 
 def _between(one: list[str], other: list[str]) -> Iterator[Pair]:

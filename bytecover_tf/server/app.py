@@ -36,6 +36,7 @@ from bytecover_tf.server.jobs import Busy
 from bytecover_tf.server.operation import CountedApp
 from bytecover_tf.server.pool import TooLarge, TooSlow, WorkerLost
 from bytecover_tf.server.service import Service
+from bytecover_tf.terminal import warn
 
 STATIC = Path(__file__).parent / "static"
 """The page."""
@@ -128,6 +129,7 @@ async def _misunderstood(request: Request, error: Exception) -> Response:
 async def _failed(request: Request, error: Exception) -> Response:
     # Of the disk for uploads or of decisions, as a rule; where it lies is not told.
     assert isinstance(error, OSError)
+    warn(f"failed: {request.url.path}: {error}")
     status = 507 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 500
     return JSONResponse({"error": error.strerror or "the disk has failed"}, status)
 

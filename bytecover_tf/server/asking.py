@@ -48,6 +48,7 @@ PROBLEMS: dict[int | str, JsonObject] = {
     422: {"model": Problem, "description": "It holds no music that can be decoded."},
     429: {"model": Problem, "description": "Too many requests wait already."},
     503: {"model": Problem, "description": "It took too long, or its worker died."},
+    507: {"model": Problem, "description": "The server's disk is full."},
 }
 """What requests that take recordings may be refused for."""
 

@@ -316,7 +316,9 @@ class Engine:
         )
         self._catalogue.optimize()
         counts = ("added", "changed", "moved", "renamed", "present")
-        unread = {str(path): why for path, why in files.found.unreadable.items()}
+        unread = {
+            str(path): f"{path}: {why}" for path, why in files.found.unreadable.items()
+        }
         return {
             **{name: getattr(report, name) for name in counts},
             "copies": report.copies,

@@ -132,7 +132,10 @@ async def receive_form(request: Request, limits: Limits, folder: str) -> Form:
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared) > limits.upload_bytes:
         raise _too_large(limits)
-    receiver = _Receiver(folder, options[b"boundary"])
+    try:
+        receiver = _Receiver(folder, options[b"boundary"])
+    except FormParserError as error:
+        raise HTTPException(400, f"not a form ({error})") from None
     size = 0
     try:
         with anyio.fail_after(limits.seconds):
@@ -206,6 +209,8 @@ class _Receiver:
     def _take_header_value(self, data: bytes, start: int, end: int) -> None:
         field, value = self._header
         self._header = field, value + data[start:end]
+        if len(field) + len(value) > _MOST_TEXT:
+            raise HTTPException(413, f"expected headers of at most {_MOST_TEXT} bytes")
 
     def _end_header(self) -> None:
         field, value = self._header
@@ -215,7 +220,9 @@ class _Receiver:
     def _open(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition"))
         texts = {key: value.decode(errors="replace") for key, value in options.items()}
-        self._field = texts.get(b"name", "")
+        if b"name" not in texts:
+            raise HTTPException(400, "not a form (a part has no name)")
+        self._field = texts[b"name"]
         self._name = texts.get(b"filename")
         self._text = b""
         if self._name is not None:

@@ -140,15 +140,14 @@ class Config(Objective, Architecture):
         Raises:
             ConfigError: it cannot.
         """
-        fixed = [
-            item.name
-            for kind in (Architecture, Objective)
-            for item in dataclasses.fields(kind)
-        ]
+        others = [item.name for item in dataclasses.fields(Objective)]
         changed = [
-            setting
-            for setting in (*fixed, *_FIXED)
-            if getattr(self, setting) != getattr(begun, setting)
+            *self.architecture.differences(begun.architecture),
+            *(
+                setting
+                for setting in (*others, *_FIXED)
+                if getattr(self, setting) != getattr(begun, setting)
+            ),
         ]
         if changed:
             raise ConfigError(

@@ -16,7 +16,6 @@ from bytecover_tf.encoders.whitening import (
     check_network,
     check_shrinkage,
     discriminants,
-    embed_tracks,
     whitened,
 )
 from bytecover_tf.errors import ConfigError
@@ -24,10 +23,12 @@ from bytecover_tf.evaluation.protocol import (
     Figures,
     check_unseen,
     choose_split,
+    embed_tracks,
     evaluate_tracks,
 )
 from bytecover_tf.files import JsonObject
 from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import FeatureStore
 
 SPLITS = ("train", "validation")
@@ -94,11 +95,11 @@ class Whitening:
         train, validation = (choose_split(tracks, split) for split in SPLITS)
         before = Encoder(KerasNetwork(self.model, self.frontend), self.info)
         check_unseen(before, data, validation, store)
-        matrix = discriminants(
-            embed_tracks(before, train, store),
-            [track.work for track in train],
-            self.shrinkage,
-        )
+        with progress_bar(train, unit="recording", desc="embed") as bar:
+            features = (store.features(track.path) for track in bar)
+            embedded, vectors = embed_tracks(before, train, features)
+        works = [track.work for track in embedded]
+        matrix = discriminants(vectors, works, self.shrinkage)
         model = whitened(self.model, matrix[:, : self.dim])
         after = Encoder(KerasNetwork(model, self.frontend))
         figures = [

@@ -150,6 +150,30 @@ def test_a_changed_file_keeps_a_work_it_was_given(catalogue, encoder, folder, mu
     assert found["0.flac"].work == found["0.flac"].id
 
 
+def test_a_kill_does_not_lose_a_work_that_was_given(
+    catalogue, encoder, folder, music, monkeypatch
+):
+    index(catalogue, encoder, folder)
+    old = by_name(catalogue)["1.flac"]
+    soundfile.write(folder / "1.flac", music(9, seed=9), 22050)
+
+    def give(done, of):  # while the file is read
+        catalogue.update([replace(old, work="given")])
+
+    def die(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr(indexing._Indexing, "_remove_replaced", die)
+        with pytest.raises(KeyboardInterrupt):
+            index(catalogue, encoder, folder, tell=give)
+    assert catalogue.count() == 5
+    index(catalogue, encoder, folder)
+    assert catalogue.count() == 4
+    found = by_name(catalogue)["1.flac"]
+    assert (found.content, found.work) == (content_hash(folder / "1.flac"), "given")
+
+
 def test_a_moved_file_keeps_its_identity(catalogue, encoder, folder):
     index(catalogue, encoder, folder, works={str(folder / "1.flac"): "yesterday"})
     before = contents(catalogue)

@@ -165,6 +165,19 @@ def test_one_bad_file_stops_nothing(catalogue, flacs, tmp_path, monkeypatch):
     assert flacs[2].read_bytes() == before
 
 
+def test_what_was_changed_twice_is_undone_step_by_step(catalogue, flacs, tmp_path):
+    before = flacs[1].read_bytes()
+    for work in ("Greensleeves", "Another"):
+        every = catalogue.recordings()
+        catalogue.update([replace(item, work=work) for item in every])
+        changes, _ = plan_tags(catalogue, overwrite=True)
+        assert write_tags(catalogue, changes, tmp_path / "undo") == (3, {})
+    assert mutagen.File(flacs[1])["work"] == ["Another"]
+    assert undo_tags(catalogue, tmp_path / "undo") == (3, {})
+    assert flacs[1].read_bytes() == before
+    assert catalogue.verify(map(str, flacs), again=True).is_sound
+
+
 def test_another_file_is_not_taken_for_an_undo_file(catalogue, flacs, tmp_path):
     (tmp_path / "notes").write_text("mine\n")
     before = flacs[0].read_bytes()

@@ -54,9 +54,13 @@ def test_a_name_and_a_password_are_sent_and_any_path_is_taken(listener):
     assert asked == [("/h%C3%B6ok?a=1&b=x%20y", "Basic bmFtZTpwQHNz")]
 
 
-def test_no_address_tells_a_password():
+@pytest.mark.parametrize(
+    "address",
+    ["http://name:word@host:port/", "http://name:word@[bad/", "name:word@host/hook"],
+)
+def test_no_address_tells_a_password(address):
     with pytest.raises(argparse.ArgumentTypeError) as refused:
-        Webhook("http://name:word@host:port/")
+        Webhook(address)
     assert "word" not in str(refused.value)
 
 

@@ -189,6 +189,24 @@ def test_a_bad_input_costs_only_its_row(path, tmp_path, music):
     assert encoder.errors == {}
 
 
+def test_a_length_that_the_network_refuses_costs_only_its_rows(path, rng):
+    encoder = load_encoder(path)
+    network = encoder._network
+
+    def demanding(features):
+        if features.shape[2] < 8:
+            raise RuntimeError("needs 8 frames")
+        return network(features)
+
+    encoder._network = demanding
+    features = [rng.random((84, frames)) for frames in (5, 9, 5)]
+    found = encoder.try_features(features, ["a.mp3", "b.mp3", "c.mp3"])
+    assert np.isnan(found.vectors).all(axis=1).tolist() == [True, False, True]
+    assert list(found.errors) == [0, 2]
+    assert "c.mp3: " in found.errors[2]
+    assert "needs 8 frames" in found.errors[2]
+
+
 def test_errors_are_returned_with_the_embeddings(path, tmp_path, music):
     soundfile.write(tmp_path / "good.wav", music(5), 22050)
     encoder = load_encoder(path)

@@ -6,7 +6,7 @@ import pytest
 from bytecover_tf import metrics
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data.track import Track
-from bytecover_tf.encoders.encoder import load_encoder
+from bytecover_tf.encoders.encoder import Embedded, load_encoder
 from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import DataError, FrontendMismatch
 from bytecover_tf.evaluate import main
@@ -19,6 +19,7 @@ from bytecover_tf.evaluation.plots import (
 from bytecover_tf.evaluation.protocol import (
     check_unseen,
     choose_split,
+    embed_tracks,
     evaluate_tracks,
     search,
 )
@@ -143,6 +144,25 @@ def test_a_training_is_drawn_without_recordings_asked_and_searched(rng, tmp_path
     result = search(tracks, rng.normal(size=(10, 4)))
     plot_training([0.1], (0.0, 0.1), result, tmp_path / "training.png")
     assert (tmp_path / "training.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_track_that_cannot_be_embedded_is_named_and_left_out(capsys):
+    class Picky:
+        def try_features(self, features, names):
+            vectors = np.array([*features])
+            bad = np.isnan(vectors).any(axis=1)
+            return Embedded(
+                vectors, {i: f"{names[i]}: no" for i in np.flatnonzero(bad)}
+            )
+
+    tracks = [Track(str(i), "work", f"{i}.mp3") for i in range(3)]
+    features = np.array([[1.0, 0.0], [np.nan, 0.0], [0.0, 1.0]])
+    left, vectors = embed_tracks(Picky(), tracks, features)
+    assert left == [tracks[0], tracks[2]]
+    np.testing.assert_array_equal(vectors, features[[0, 2]])
+    assert "skipped: 1.mp3: no" in capsys.readouterr().err
+    with pytest.raises(DataError, match="none of 3 recordings"):
+        embed_tracks(Picky(), tracks, np.full((3, 2), np.nan))
 
 
 def test_command_writes_figures_and_plots(small_set, run_dir, tmp_path, capsys):

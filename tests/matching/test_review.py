@@ -241,6 +241,13 @@ def test_the_same_identifier_joins_none_that_were_kept_apart(catalogue, record, 
     found = find_groups(catalogue, CALIBRATION, NEVER, verdicts=record.verdicts())
     (group,) = found.groups
     assert {item.id for item in group.recordings} == {least, others[0]}
+    # Whoever comes first may be the one that is no version.
+    review.undo(catalogue, record)
+    for other in others:
+        review.decide(catalogue, (least, other), False, record=record)
+    found = find_groups(catalogue, CALIBRATION, NEVER, verdicts=record.verdicts())
+    (group,) = found.groups
+    assert {item.id for item in group.recordings} == {*others}
 
 
 def test_what_cannot_be_is_refused(catalogue, record, ids):

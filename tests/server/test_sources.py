@@ -1,5 +1,11 @@
 """Paths lead only where they may."""
 
+import asyncio
+import errno
+import json
+import os
+from types import SimpleNamespace
+
 import pytest
 
 pytest.importorskip("python_multipart")
@@ -77,13 +83,30 @@ def test_a_form_may_come_in_any_pieces(step, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("number", "status"), [(errno.ENOSPC, 507), (errno.EACCES, 500)]
+)
+def test_a_disk_that_fails_is_told_without_its_place(number, status, capsys):
+    pytest.importorskip("fastapi")
+    from bytecover_tf.server.app import _failed
+
+    error = OSError(number, os.strerror(number), "/secret/decisions.json")
+    request = SimpleNamespace(url=SimpleNamespace(path="/api/review"))
+    answer = asyncio.run(_failed(request, error))
+    assert answer.status_code == status
+    assert json.loads(answer.body) == {"error": os.strerror(number)}
+    # The one who runs the server learns it.
+    assert "/secret/decisions.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("form", "status", "reason"),
     [
         (part('name="a"', "x" * 2**15), 413, "a: expected a text of at most"),
         (part('name="a"', "x") * 17, 413, "at most 16 parts"),
         (part('name="a"; filename="b.ogg"', ""), 422, r"b.ogg: is empty"),
+        (part('filename="b.ogg"', "x"), 400, "a part has no name"),
     ],
-    ids=["long text", "many parts", "empty file"],
+    ids=["long text", "many parts", "empty file", "no name"],
 )
 def test_a_form_has_bounds(form, status, reason, tmp_path):
     receiver = _Receiver(str(tmp_path), b"x")
