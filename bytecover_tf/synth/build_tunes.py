@@ -41,7 +41,7 @@ from bytecover_tf.synth.scores.corpora import LIEDER
 from bytecover_tf.synth.scores.library import read_scores
 from bytecover_tf.synth.scores.score import Score
 from bytecover_tf.synth.scores.variants import group_works, plain_title
-from bytecover_tf.synth.scores.works import Work, track_row, write_csv, write_sources
+from bytecover_tf.synth.scores.works import Work, source_rows, track_row, write_csv
 from bytecover_tf.synth.sound.perform import perform
 from bytecover_tf.synth.sound.render import SAMPLE_RATE
 
@@ -177,7 +177,7 @@ def pack(
             if v in done
         ],
     )
-    write_sources(out / "sources.csv", works)
+    write_csv(out / "sources.csv", source_rows(works))
 
 
 def pack_store(versions: Sequence[Version], work_dir: Path, store: Path) -> None:

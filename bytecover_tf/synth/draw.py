@@ -26,7 +26,13 @@ from bytecover_tf.stores.feature_store import FeatureStoreWriter
 from bytecover_tf.stores.note_store import NoteWriter, add_with_notes
 from bytecover_tf.synth.drawing.spectral import draw_with_score
 from bytecover_tf.synth.playing.cover import cover
-from bytecover_tf.synth.scores.works import Work, track_row, write_csv, write_sources
+from bytecover_tf.synth.scores.works import (
+    Work,
+    check_same_works,
+    join_csv,
+    source_rows,
+    track_row,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,7 +82,12 @@ def draw(
         versions: number of versions of each work; a work's scores take turns.
         frontend: parameters of the features.
         workers: processes.
+
+    Raises:
+        DataError: the folder has versions of other works of the same names.
     """
+    sources = source_rows(works)
+    check_same_works(out / "sources.csv", sources)
     store = out / "store"
     with (
         FeatureStoreWriter(store, frontend) as writer,
@@ -84,6 +95,8 @@ def draw(
         ProcessPoolExecutor(workers) as processes,
         progress_bar(total=len(works), unit="work", desc="drawn") as bar,
     ):
+        # First, so that a run that goes on can tell whether the works are the same.
+        join_csv(out / "sources.csv", sources)
         # Some hundred works at a time, so that few results wait in memory.
         for batch in _batches(works, 50 * workers):
             todo = []
@@ -100,7 +113,7 @@ def draw(
                         writer, scores, f"{work.id}-{number}", features, score
                     )
             bar.update(len(batch))
-    write_csv(
+    join_csv(
         out / "tracks.csv",
         [
             track_row(
@@ -113,7 +126,6 @@ def draw(
             for number in range(versions)
         ],
     )
-    write_sources(out / "sources.csv", works)
 
 
 def _batches(works: Sequence[Work], size: int) -> Iterator[Sequence[Work]]:

@@ -15,7 +15,7 @@ skipped. A run that was killed continues where it stopped.
 
 from __future__ import annotations
 
-import csv
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
 from bytecover_tf.stores.note_store import NoteWriter, add_with_notes, has_notes
 from bytecover_tf.stores.process_map import ProcessMap
-from bytecover_tf.synth.scores.works import drawn_split, track_row, write_csv
+from bytecover_tf.synth.scores.works import drawn_split, join_csv, track_row
 from bytecover_tf.synth.sound.sound_effects import (
     SAMPLE_RATE,
     record,
@@ -195,7 +195,9 @@ def rerecord(
                     report.failed[path] = made
                     print(f"skipped: {made}", file=sys.stderr)
                     continue
-                titles[made.work] = Path(path).stem
+                # A name need not be valid UTF-8.
+                title = os.fsencode(Path(path).stem).decode(errors="replace")
+                titles[made.work] = title
                 for number, (features, passage) in enumerate(made.versions):
                     name = f"{made.work}-{number}"
                     add_with_notes(writer, scores, name, features, hear(passage))
@@ -230,14 +232,8 @@ def _list(out: Path, titles: Mapping[str, str], versions: int) -> None:
         {"work": work, "title": title, "collection": COLLECTION, "rights": RIGHTS}
         for work, title in sorted(titles.items())
     ]
-    for name, rows in (("tracks.csv", tracks), ("sources.csv", sources)):
-        kept = []
-        if (out / name).exists():
-            with open(out / name, newline="", encoding="utf-8") as file:
-                kept = [
-                    row for row in csv.DictReader(file) if row["work"] not in titles
-                ]
-        write_csv(out / name, kept + rows)
+    join_csv(out / "tracks.csv", tracks)
+    join_csv(out / "sources.csv", sources)
 
 
 def _music(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from store_contents import contents
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.cli.repertoire import choose_works
 from bytecover_tf.data import load_dataset
+from bytecover_tf.errors import DataError
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.stores.note_store import NoteStore
 from bytecover_tf.synth import draw
@@ -73,6 +74,25 @@ def test_a_second_run_draws_nothing_and_a_killed_one_goes_on(drawn, monkeypatch)
     monkeypatch.setattr(draw, "_draw_work", None)
     draw.draw(works, folder, versions=2, frontend=Frontend(pool=20), workers=1)
     assert (folder / "store" / "features.f16").read_bytes() == rows
+
+
+def test_other_works_of_the_same_names_are_refused(drawn, monkeypatch):
+    works, folder = drawn
+    tables = {
+        name: (folder / name).read_text() for name in ("tracks.csv", "sources.csv")
+    }
+    others = choose_works([tune(i) for i in range(50)], seed=1)[:3]
+    monkeypatch.setattr(draw, "_draw_work", None)
+    with pytest.raises(DataError, match="work 00000 is .* name another --out"):
+        draw.draw(others, folder, versions=2, frontend=Frontend(pool=20), workers=1)
+    assert {name: (folder / name).read_text() for name in tables} == tables
+    # Works that are drawn no more stay, as do recordings that were made anew.
+    draw.draw(works[:1], folder, versions=2, frontend=Frontend(pool=20), workers=1)
+    for name in tables:
+        rows = [{**row} for row in read_csv(folder / name)]
+        assert sorted(map(str, rows)) == sorted(
+            map(str, csv.DictReader(tables[name].splitlines()))
+        )
 
 
 def test_it_trains_by_the_readmes_command(tmp_path):
