@@ -125,7 +125,7 @@ class BytecoverPlugin(BeetsPlugin):
                 self._log.warning("malformed: {}: {}", path, problem)
             if report.has_changed_something:
                 catalogue.optimize()
-            _store(catalogue, items.values())
+            _store(catalogue, lib.items())
             ui.print_(
                 f"{report.added} added, {report.present} already there, "
                 f"{len(report.failed)} failed; "
@@ -207,4 +207,7 @@ def _store(catalogue: Catalogue, items: Iterable[Item]) -> None:
         if recording is not None:
             item["bytecover_work"] = recording.work
             item["bytecover_versions"] = len(works[recording.work]) - 1
+            item.store()
+        elif "bytecover_work" in item:  # the catalogue holds it no more
+            del item["bytecover_work"], item["bytecover_versions"]
             item.store()

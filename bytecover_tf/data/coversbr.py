@@ -61,8 +61,14 @@ def _read(root: Path) -> dict[str, str]:
     delimiter = _LISTS[path.name]
     works: dict[str, str] = {}
     lines = files.lines(path)
-    rows = csv.reader((line for _, line in lines), delimiter=delimiter)
-    header = [column.strip() for column in next(rows, [])]
+    # Lines one by one: a quotation mark that nothing closes would join many.
+    rows = (
+        (number, row)
+        for number, line in lines
+        for row in csv.reader([line], delimiter=delimiter, strict=False)
+    )
+    _, first = next(rows, (1, []))
+    header = [column.strip() for column in first]
     try:
         work_at, track_at = header.index("work_id"), header.index("track_id")
     except ValueError:
@@ -70,7 +76,7 @@ def _read(root: Path) -> dict[str, str]:
             f"{path}:1: expected the columns work_id and track_id separated by "
             f"{delimiter!r}, found {', '.join(header) or 'none'}"
         ) from None
-    for (number, _), row in zip(lines[1:], rows, strict=True):
+    for number, row in rows:
         if len(row) <= max(work_at, track_at):
             raise DataError(f"{path}:{number}: expected {len(header)} fields")
         track = row[track_at].strip()

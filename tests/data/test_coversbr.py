@@ -60,6 +60,15 @@ def test_malformed_lists(root, text, message):
         load_dataset("coversbr", root)
 
 
+def test_a_quotation_mark_that_nothing_closes_costs_no_other_line(root):
+    text = METADATA.replace("7;ANJO;18644;;", '7;ANJO;18644;"SEU JORGE;')
+    (root / "CoversBR_metadata.csv").write_text(text + "8;HINO;5;A;CD\n")
+    assert [track.id for track in load_dataset("coversbr", root)] == ["19629", "23880"]
+    (root / "CoversBR_metadata.csv").write_text(METADATA.replace(";ANJO", ';"ANJO'))
+    with pytest.raises(DataError, match="metadata.csv:4: expected 5 fields"):
+        load_dataset("coversbr", root)
+
+
 def test_no_list(root):
     with pytest.raises(DataError, match="expected CoversBR_annotations.csv or"):
         load_dataset("coversbr", root)
