@@ -152,6 +152,8 @@ class _Indexing:
         self._moved_to: dict[str, Recording] = {}
         # The works of those, by content.
         self._left: dict[str, str] = {}
+        # Ids of those whose file was found elsewhere after all, so that they stay.
+        self._found_again: set[str] = set()
         # Ids of new content, which gets the work of what it replaces.
         self._fresh: set[str] = set()
         self._frontend = catalogue.identity.frontend
@@ -264,7 +266,7 @@ class _Indexing:
                 self._update(placed)
         elif place_of(known) in (Place.GONE, Place.CHANGED):
             self.report.moved += 1
-            self._keep(known)
+            self._found_again.add(known.id)
             self._update(self._placed(known, path, result))
         elif self._rank.get(known.path, -1) < self._rank[path]:
             self.report.copies[path] = known.path
@@ -291,20 +293,6 @@ class _Indexing:
         self._by_content[recording.content] = recording
         self._fresh.add(recording.id)
 
-    def _keep(self, moved: Recording) -> None:
-        """Undo what was done when the file of a recording seemed to be gone."""
-        self._moved_to = {
-            name: recording
-            for name, recording in self._moved_to.items()
-            if recording.id != moved.id
-        }
-        if self._gone is not None:
-            self._gone = {
-                sound: recording
-                for sound, recording in self._gone.items()
-                if recording.id != moved.id
-            }
-
     def _with_the_sound_of(self, result: Extracted) -> Recording | None:
         """Return the recording with the same sound whose file is gone."""
         if self._gone is None:
@@ -324,7 +312,8 @@ class _Indexing:
         if result.chroma.shape[1] < _LEAST_SOUND:
             return None
         # If two files sound like it, the first one takes its place.
-        return self._gone.pop(_sound(result.chroma), None)
+        found = self._gone.pop(_sound(result.chroma), None)
+        return None if found is None or found.id in self._found_again else found
 
     def _sounds_like(self, recording: Recording, result: Extracted) -> bool:
         chroma = self._catalogue.chroma([recording.id]).get(recording.id)
@@ -422,6 +411,8 @@ class _Indexing:
             del self._by_content[recording.content], self._seen[recording.path]
             return
         before = self._moved_to.get(recording.id)
+        if before is not None and before.id in self._found_again:
+            before = None
         if before is not None:
             self._catalogue.remove([before.id])
             del self._by_content[before.content]
