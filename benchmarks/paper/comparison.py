@@ -33,7 +33,10 @@ from benchmarks.paper.tables import (
     about_collections,
     about_data,
     add_arguments,
+    add_rates_argument,
+    choose_rate,
     command,
+    describe_rates,
     embedded,
     frontend_of,
     kept,
@@ -151,14 +154,7 @@ def train(name: str, options: argparse.Namespace) -> Trainings:
         options: of the command.
     """
     by, config = on_pitch_classes if name == FOLDED else trained, config_of(name)
-    brief = argparse.Namespace(**vars(options))
-    brief.steps = max(options.steps // 10, 1)
-    rates = {}
-    if len(options.rates) > 1:
-        for rate in options.rates:
-            run = by(f"{config}-{rate}", config, brief, 0, [f"learning_rate={rate}"])
-            rates[rate] = run.validation[-1]
-    best = max(rates, key=lambda rate: rates[rate]) if rates else options.rates[0]
+    best, rates = choose_rate(by, config, config, options)
     changes = [f"learning_rate={best}"]
     seeds = range(options.seeds)
     return Trainings(
@@ -238,9 +234,7 @@ def about_rates(networks: dict[str, Finished]) -> str:
             "others' were not tuned."
         )
     each = "; ".join(
-        f"{ALL[name][0]} "
-        + ", ".join(f"{found:.3f} at {rate}" for rate, found in rates.items())
-        for name, rates in tried.items()
+        f"{ALL[name][0]} {describe_rates(rates)}" for name, rates in tried.items()
     )
     return (
         "Settings are ByteCover's, which were chosen on validation works, but for the "
@@ -265,12 +259,7 @@ def main() -> None:
         "--seeds", type=int, default=1, help="number of runs of each network"
     )
     add_arguments(parser, steps=6000)
-    parser.add_argument(
-        "--rates",
-        nargs="+",
-        default=["1e-3"],
-        help="learning rates; of several, each network takes its best",
-    )
+    add_rates_argument(parser)
     options = parser.parse_args()
     collections = read_collections(options)
     folder = report_file("paper").with_name("comparison")

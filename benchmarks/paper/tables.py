@@ -123,6 +123,16 @@ def add_arguments(parser: argparse.ArgumentParser, steps: int) -> None:
     parser.add_argument("--work-dir", type=Path, default=Path("runs/tables"))
 
 
+def add_rates_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the learning rates that networks may have."""
+    parser.add_argument(
+        "--rates",
+        nargs="+",
+        default=["1e-3"],
+        help="learning rates; of several, each network takes its best",
+    )
+
+
 def command(module: str, options: argparse.Namespace) -> str:
     """Return what to type to measure again, folders by their kind."""
     parts = [f"python -m benchmarks.paper.{module}"]
@@ -297,6 +307,42 @@ def trained(
     figures = run.finish(folder)
     keras.backend.clear_session()
     return Run(folder, figures)
+
+
+def choose_rate(
+    train: Callable[..., Run],
+    name: str,
+    config_name: str,
+    options: argparse.Namespace,
+    changes: Sequence[str] = (),
+) -> tuple[str, dict[str, float]]:
+    """Try each learning rate for a tenth of the steps, if there are several.
+
+    Args:
+        train: as `trained` or `on_pitch_classes`.
+        name: of the runs' folders, before the rate.
+        config_name: of the config that is trained.
+        options: of the command, with its `rates`.
+        changes: further settings.
+
+    Returns:
+        The rate that finds most of the validation works, and their MAP by rate; empty
+        if there was no choice.
+    """
+    brief = argparse.Namespace(**vars(options))
+    brief.steps = max(options.steps // 10, 1)
+    found = {}
+    for rate in options.rates if len(options.rates) > 1 else ():
+        setting = [*changes, f"learning_rate={rate}"]
+        run = train(f"{name}-{rate}", config_name, brief, changes=setting)
+        found[rate] = run.validation[-1]
+    best = max(found, key=lambda rate: found[rate]) if found else options.rates[0]
+    return best, found
+
+
+def describe_rates(rates: dict[str, float]) -> str:
+    """Say what was found by each learning rate."""
+    return ", ".join(f"{found:.3f} at {rate}" for rate, found in rates.items())
 
 
 def on_pitch_classes(

@@ -187,11 +187,11 @@ def test_a_network_takes_the_rate_that_finds_most(options, monkeypatch):
     options.seeds, options.rates, options.steps = 2, ["1e-4", "1e-3", "1e-2"], 50
     asked = []
 
-    def trained(name, config_name, options, seed=0, changes=()):
+    def trained(name, config_name, options, seed=0, changes=(), teacher=None):
         asked.append((name, options.steps, seed, changes))
         run = Trained()
         run.validation = {"1e-4": (0.5, 0.1), "1e-3": (0.1, 0.3), "1e-2": (0, 0.2)}[
-            changes[0].removeprefix("learning_rate=")
+            changes[-1].removeprefix("learning_rate=")
         ]
         return run
 
@@ -204,6 +204,18 @@ def test_a_network_takes_the_rate_that_finds_most(options, monkeypatch):
     assert len({name for name, *_ in asked}) == 4
     text = comparison.about_rates({"cqtnet": found})
     assert "CQT-Net 0.100 at 1e-4, 0.300 at 1e-3, 0.200 at 1e-2" in text
+
+    asked.clear()
+    monkeypatch.setattr(embedding_size, "trained", trained)
+    others = embedding_size.train_others(options)
+    assert [(name, steps) for name, steps, *_ in asked] == [
+        *((f"move-16000-{rate}", 5) for rate in options.rates),
+        ("move-16000", 50),
+        *((f"remove-256-{rate}", 5) for rate in options.rates),
+        ("remove-256", 50),
+    ]
+    assert asked[-1][3] == ["embedding_dim=256", "learning_rate=1e-3"]
+    assert "Re-MOVE 0.100 at 1e-4, 0.300" in embedding_size.about_rates(others)
 
 
 def test_other_recordings_or_settings_are_another_training(options, monkeypatch):
