@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from bytecover_tf.encoders.encoder import Embedded
 from bytecover_tf.evaluation.protocol import evaluate_tracks
 from bytecover_tf.training.measuring import measure
 
@@ -15,10 +16,10 @@ class MeanFeatures:
         self.frontend = frontend
         self.lengths = []
 
-    def embed_features(self, features):
+    def try_features(self, features, names):
         arrays = list(features)
         self.lengths = [array.shape[1] for array in arrays]
-        return np.stack([array.mean(axis=1) for array in arrays])
+        return Embedded(np.stack([array.mean(axis=1) for array in arrays]), {})
 
 
 def test_recordings_are_read_whole(small_set):
