@@ -20,11 +20,11 @@ QUICK: dict[str, list[str] | None] = {
     "speed.startup": ["--repeats", "1"],
     "speed.alignment": ["--repeats", "1"],
     "speed.evaluation": ["--rows", "2000", "--dim", "512", "--repeats", "1"],
-    "speed.growth": ["--sizes", "10,100", "--recordings", "2,4"],
     "speed.training_step": ["--small", "--batch", "8", "--rounds", "3"],
     "speed.hearing_step": ["--rounds", "1"],
     "speed.load": ["--seconds", "2"],
     "systems.search": ["--sizes", "2000", "--quick"],
+    "speed.growth": None,
     "systems.runtimes": None,
     "systems.install": None,
     "speed.distributed": None,
@@ -39,7 +39,7 @@ Run every benchmark that needs no other data, one after another, each in a proce
 its own, and write its section below benchmarks/results. One that fails does not stop
 the others. All take some hours on two cores; have nothing else running.
 
-With --quick, those that can be shortened run small enough that all end within five
+With --quick, those that can be shortened run small enough that all end in some three
 minutes, and the report goes to the terminal. Its figures show that things work, not how
 fast they are.
 

@@ -1,16 +1,16 @@
 """Does the paper's full-size network learn on a CPU?
 
-    python -m benchmarks.paper.full_size [--epochs 5]
+    python -m benchmarks.paper.full_size [--epochs 5] [--work-dir DIR]
 
 Trains the config `bytecover` (ResNet50-IBN, batches of 32) on the embedded data for
-some short epochs and reports the losses and the time of a step.
+some short epochs and reports the losses and the time of a step. The run stays where it
+is, so that the network's latency can be measured (`benchmarks.speed.latency`).
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,15 +24,14 @@ STEPS = 20
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--work-dir", type=Path, default=Path("runs/full-size"))
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        run_dir = Path(folder) / "run"
-        config = replace(
-            load_config("bytecover"), epochs=options.epochs, steps_per_epoch=STEPS
-        )
-        TrainingRun(config, "bytecover").train(run_dir)
-        with open(run_dir / "log.csv", newline="") as file:
-            rows = list(csv.DictReader(file))
+    config = replace(
+        load_config("bytecover"), epochs=options.epochs, steps_per_epoch=STEPS
+    )
+    TrainingRun(config, "bytecover").finish(options.work_dir)
+    with open(options.work_dir / "log.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
     names = ("classification", "triplet", "loss")
     body = (
         f"ResNet50-IBN with the paper's settings on `tunes`, {STEPS} steps an epoch, "

@@ -1,7 +1,9 @@
 """How long does an embedding take in each runtime, and how far is it from the model?
 
-    python -m benchmarks.speed.latency --encoder RUN [--double] [--map-of RUN]
+    python -m benchmarks.speed.latency --encoder runs/full-size [--map-of RUN]
     python -m benchmarks.speed.latency --encoder bytecover-small
+
+The network of the paper's size is the one that `benchmarks.paper.full_size` leaves.
 
 Exports an encoder and runs it in Keras, TensorFlow, ONNX Runtime and PyTorch, each in a
 process of its own. For every batch size and length the processes take turns, so that
@@ -289,30 +291,6 @@ def speed_to(name: str) -> str:
     return f"speed, {name.split(',')[0].split()[0]} = 1"
 
 
-def double(encoder: Path, path: Path) -> Path:
-    """Write an encoder with every channel twice: the same embeddings, twice as wide.
-
-    A network of half the paper's width, which a CPU can train, then has the paper's
-    cost and the numerical behaviour of a trained network.
-    """
-    from bytecover_tf.audio.frontend import Frontend
-    from bytecover_tf.encoders.model_file import load_model, save_model
-    from bytecover_tf.models.bytecover import ByteCover
-
-    model, info = load_model(encoder)
-    assert isinstance(model, ByteCover)
-    wide = model.fresh(width=2 * model.architecture.width)
-    for source, target in zip(model.variables, wide.variables, strict=True):
-        value = source.numpy()
-        if value.ndim:
-            value = np.repeat(value, 2, axis=-1)
-        if value.ndim == 4 and value.shape[2] > 1:
-            value = np.repeat(value, 2, axis=2) / 2
-        target.assign(value)
-    save_model(wide, path, Frontend.from_dict(info["frontend"]), {"doubled": True})
-    return path
-
-
 def inputs(frontend: Any, source: str, seconds: int, batch: int) -> np.ndarray:
     """Return a batch of music: the embedded recordings, one after another."""
     from bytecover_tf.audio.decoding import load_audio
@@ -336,11 +314,6 @@ def main() -> None:
         required=True,
         metavar="RUN",
         help=f"a run directory, or {' or '.join(pretrained_names())}",
-    )
-    parser.add_argument(
-        "--double",
-        action="store_true",
-        help="time the network with every channel twice, which computes the same",
     )
     parser.add_argument(
         "--most",
@@ -372,8 +345,6 @@ def run(options: argparse.Namespace, folder: Path) -> None:
     from export.bundle import export
 
     encoder = encoder_file(options.encoder)
-    if options.double:
-        encoder = double(encoder, folder / "encoder.keras")
     bundle = folder / "bundle"
     manifest = export(encoder, bundle, precisions=PRECISIONS, report=print)
     model = load_model(encoder)[0]
@@ -383,8 +354,6 @@ def run(options: argparse.Namespace, folder: Path) -> None:
         architecture = model.architecture
         size += f", stages of {'-'.join(map(str, architecture.blocks))} bottlenecks, "
         size += f"width {architecture.width}"
-    if options.double:
-        size += ", trained at half that width and doubled"
     losses = map_losses(f"The network timed below ({size})", manifest)
     if options.map_of:
         other = export(
