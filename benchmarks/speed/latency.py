@@ -1,9 +1,11 @@
 """How long does an embedding take in each runtime, and how far is it from the model?
 
-    python -m benchmarks.speed.latency --encoder runs/full-size [--map-of RUN]
     python -m benchmarks.speed.latency --encoder bytecover-small
+    python -m benchmarks.speed.latency --encoder runs/full-size
+        --precisions float32 float16 [--map-of RUN]
 
 The network of the paper's size is the one that `benchmarks.paper.full_size` leaves.
+After so few steps its 8-bit form differs too much from it to be exported.
 
 Exports an encoder and runs it in Keras, TensorFlow, ONNX Runtime and PyTorch, each in a
 process of its own. For every batch size and length the processes take turns, so that
@@ -316,6 +318,12 @@ def main() -> None:
         help=f"a run directory, or {' or '.join(pretrained_names())}",
     )
     parser.add_argument(
+        "--precisions",
+        nargs="+",
+        default=["float32", "float16", "int8"],
+        help="of the exported files (default: all)",
+    )
+    parser.add_argument(
         "--most",
         type=float,
         default=math.inf,
@@ -346,7 +354,7 @@ def run(options: argparse.Namespace, folder: Path) -> None:
 
     encoder = encoder_file(options.encoder)
     bundle = folder / "bundle"
-    manifest = export(encoder, bundle, precisions=PRECISIONS, report=print)
+    manifest = export(encoder, bundle, precisions=options.precisions, report=print)
     model = load_model(encoder)[0]
     size = f"{model.count_params() / 1e6:.1f} million weights"
     shipped = is_pretrained_name(options.encoder)
@@ -366,7 +374,12 @@ def run(options: argparse.Namespace, folder: Path) -> None:
         )
         losses += map_losses(f"The network of `{options.map_of}`", other)
     reference = load_encoder(encoder)
-    names = available(with_pytorch=not shipped)
+    left_out = set(PRECISIONS).difference(options.precisions)
+    names = [
+        name
+        for name in available(with_pytorch=not shipped)
+        if left_out.isdisjoint(name.split())
+    ]
     of = f" of {options.encoder}" if shipped else ""
     for source in ("features", "waveform"):
         sections, points = [], []
