@@ -122,10 +122,7 @@ class QueryScores:
             false_alarms: largest share of the queries without a version whose first
                 reference may be more similar than that.
         """
-        wrong = np.sort(self.nearest_other)[::-1]
-        # Rounding must not lose one: 0.29 * 100 is less than 29.
-        allowed = int(np.floor(false_alarms * len(wrong) + 1e-9))
-        return float(wrong[allowed]) if allowed < len(wrong) else float("-inf")
+        return exceeded_by(self.nearest_other, false_alarms)
 
     def found(self, threshold: float) -> np.ndarray:
         """Return which counted queries are found in an open set, boolean (n,).
@@ -135,6 +132,19 @@ class QueryScores:
         """
         nearest = np.maximum(self.nearest_other[self.query], threshold)
         return self.nearest_version > nearest
+
+
+def exceeded_by(values: np.ndarray, share: float) -> float:
+    """Return the least value that at most a share of some values exceeds.
+
+    Args:
+        values: (n,).
+        share: from 0; minus infinity is returned from 1 on.
+    """
+    ordered = np.sort(values)[::-1]
+    # Rounding must not lose one: 0.29 * 100 is less than 29.
+    allowed = int(np.floor(share * len(ordered) + 1e-9))
+    return float(ordered[allowed]) if allowed < len(ordered) else float("-inf")
 
 
 def _mean(

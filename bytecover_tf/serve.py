@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.calibration,
             options.record,
             threads,
-            options.hearing,
+            cli.hearing_of(options.hearing),
         ),
         options.workers,
         Limits(

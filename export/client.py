@@ -10,7 +10,13 @@ import numpy as np
 
 from bytecover_tf.audio.decoding import check_waveform, load_audio
 from bytecover_tf.audio.frontend import LONGEST_WORK, Frontend
-from bytecover_tf.encoders.encoder import PART, Embedded, Encoder, parts_of
+from bytecover_tf.encoders.encoder import (
+    PART,
+    Embedded,
+    Encoder,
+    mean_direction,
+    parts_of,
+)
 from bytecover_tf.encoders.runtimes import MANIFEST
 from bytecover_tf.errors import ConfigError, EncoderError, FrontendMismatch, explain
 from bytecover_tf.files import JsonObject, json_object
@@ -176,8 +182,7 @@ class ServingClient(Encoder):
         parts = [part for part in parts_of(samples, round(PART * rate)) if part.any()]
         vectors = np.stack([self._served.embed_waveform(part) for part in parts])
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        total = vectors.sum(axis=0)
-        return total / np.linalg.norm(total)
+        return mean_direction(vectors)
 
 
 class _ServedNetwork:

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.audio.hearing import DEFAULT_HEARING
+from bytecover_tf.audio.hearing import DEFAULT_HEARING, Hearing
 from bytecover_tf.catalogue import main as catalogue_main
 from bytecover_tf.catalogues import open_catalogue
 from bytecover_tf.catalogues.catalogue import IndexQuality
@@ -336,7 +336,9 @@ def test_hearing_that_was_moved_can_be_pointed_to(tmp_path, run, folder, music, 
             (main if refused is options else identify_main)(refused)
     with pytest.raises(CatalogueError, match="give its new path with --hearing"):
         EngineSettings(str(address))()
-    EngineSettings(str(address), hearing=str(moved))()  # as `serve --hearing` does
+    EngineSettings(
+        str(address), hearing=Hearing(str(moved))
+    )()  # as `serve --hearing` does
     assert main([*options, "--hearing", str(moved)]) == 0
     capsys.readouterr()
     assert identify_main([*identify, "--hearing", str(moved)]) == 0

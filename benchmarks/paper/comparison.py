@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +28,12 @@ from benchmarks.paper.finished import Finished, finished
 from benchmarks.paper.simple_join import by_simple, profiles
 from benchmarks.paper.tables import (
     Collection,
-    Run,
+    Trainings,
     about_collections,
     about_data,
     add_arguments,
     add_rates_argument,
-    choose_rate,
+    at_best_rate,
     command,
     describe_rates,
     embedded,
@@ -127,20 +126,6 @@ def shipped(
     return [collection.name, f"{name}, as shipped", "", *found, f"{took:.1f}"]
 
 
-@dataclass(frozen=True)
-class Trainings:
-    """The trainings of one network.
-
-    Attributes:
-        rates: MAP on the validation works by the learning rate that was tried for a
-            tenth of the steps; empty if there was no choice.
-        runs: one for each seed, at the best rate.
-    """
-
-    rates: dict[str, float]
-    runs: list[Run]
-
-
 def config_of(name: str) -> str:
     """Return the config of a network, a key of `ALL`."""
     return "bytecover" if name == FOLDED else name
@@ -154,12 +139,7 @@ def train(name: str, options: argparse.Namespace) -> Trainings:
         options: of the command.
     """
     by, config = on_pitch_classes if name == FOLDED else trained, config_of(name)
-    best, rates = choose_rate(by, config, config, options)
-    changes = [f"learning_rate={best}"]
-    seeds = range(options.seeds)
-    return Trainings(
-        rates, [by(config, config, options, seed, changes) for seed in seeds]
-    )
+    return at_best_rate(by, config, config, options, seeds=options.seeds)
 
 
 def about_training(

@@ -15,18 +15,18 @@ at each, and take the one that finds most of the validation works.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from functools import partial
 
 from benchmarks.common.report import table, write_section
 from benchmarks.paper.tables import (
     ON_PITCH_CLASSES,
     Run,
+    Trainings,
     about_collections,
     about_data,
     add_arguments,
     add_rates_argument,
-    choose_rate,
+    at_best_rate,
     command,
     describe_rates,
     on_pitch_classes,
@@ -48,36 +48,21 @@ def train_size(size: int, options: argparse.Namespace) -> Run:
     return on_pitch_classes(f"bytecover-{size}", "bytecover", options, changes=[change])
 
 
-@dataclass(frozen=True)
-class Other:
-    """A training of another network.
-
-    Attributes:
-        run: at its best rate.
-        rates: MAP on the validation works by rate; empty if there was no choice.
-    """
-
-    run: Run
-    rates: dict[str, float]
-
-
-def train_others(options: argparse.Namespace) -> dict[str, Other]:
+def train_others(options: argparse.Namespace) -> dict[str, Trainings]:
     """Train MOVE, and Re-MOVE with it as teacher; both read pitch classes anyway."""
-    others: dict[str, Other] = {}
+    others: dict[str, Trainings] = {}
     for label, config, teacher in (
         ("MOVE", "move", None),
         ("Re-MOVE", "remove", "MOVE"),
     ):
         size, _ = OTHERS[label]
-        name, changes = f"{config}-{size}", [f"embedding_dim={size}"]
-        by = partial(trained, teacher=others[teacher].run if teacher else None)
-        rate, rates = choose_rate(by, name, config, options, changes)
-        run = by(name, config, options, changes=[*changes, f"learning_rate={rate}"])
-        others[label] = Other(run, rates)
+        by = partial(trained, teacher=others[teacher].runs[0] if teacher else None)
+        changes = [f"embedding_dim={size}"]
+        others[label] = at_best_rate(by, f"{config}-{size}", config, options, changes)
     return others
 
 
-def about_rates(others: dict[str, Other]) -> str:
+def about_rates(others: dict[str, Trainings]) -> str:
     """Say which learning rates MOVE and Re-MOVE have."""
     tried = [
         f"{label} {describe_rates(other.rates)}"
@@ -106,7 +91,7 @@ def main() -> None:
     others = train_others(options)
     for name, other in others.items():
         size, published = OTHERS[name]
-        systems.append((f"{name}, {size}", size, published, other.run))
+        systems.append((f"{name}, {size}", size, published, other.runs[0]))
     rows = [
         [
             collection.name,

@@ -309,35 +309,49 @@ def trained(
     return Run(folder, figures)
 
 
-def choose_rate(
+@dataclass(frozen=True)
+class Trainings:
+    """The trainings of one network.
+
+    Attributes:
+        rates: MAP on the validation works by the learning rate that was tried for a
+            tenth of the steps; empty if there was no choice.
+        runs: one for each seed, at the best rate.
+    """
+
+    rates: dict[str, float]
+    runs: list[Run]
+
+
+def at_best_rate(
     train: Callable[..., Run],
     name: str,
     config_name: str,
     options: argparse.Namespace,
     changes: Sequence[str] = (),
-) -> tuple[str, dict[str, float]]:
-    """Try each learning rate for a tenth of the steps, if there are several.
+    seeds: int = 1,
+) -> Trainings:
+    """Train at the rate by which a tenth of the steps finds most, if there are several.
 
     Args:
         train: as `trained` or `on_pitch_classes`.
-        name: of the runs' folders, before the rate.
+        name: of the runs' folders; a rate follows it where rates are tried.
         config_name: of the config that is trained.
         options: of the command, with its `rates`.
         changes: further settings.
-
-    Returns:
-        The rate that finds most of the validation works, and their MAP by rate; empty
-        if there was no choice.
+        seeds: number of runs.
     """
     brief = argparse.Namespace(**vars(options))
     brief.steps = max(options.steps // 10, 1)
     found = {}
     for rate in options.rates if len(options.rates) > 1 else ():
         setting = [*changes, f"learning_rate={rate}"]
-        run = train(f"{name}-{rate}", config_name, brief, changes=setting)
+        run = train(f"{name}-{rate}", config_name, brief, 0, setting)
         found[rate] = run.validation[-1]
     best = max(found, key=lambda rate: found[rate]) if found else options.rates[0]
-    return best, found
+    setting = [*changes, f"learning_rate={best}"]
+    runs = [train(name, config_name, options, n, setting) for n in range(seeds)]
+    return Trainings(found, runs)
 
 
 def describe_rates(rates: dict[str, float]) -> str:

@@ -293,8 +293,7 @@ class Encoder:
     def _embed_parts(self, array: np.ndarray) -> np.ndarray:
         """Return the mean direction, (dim,), of the parts of a long recording."""
         parts = [_Prepared(part) for part in parts_of(array, self._size(PART))]
-        vectors = self._embed_alike(parts)
-        return _unit_norm(np.nansum(vectors, axis=0, keepdims=True))[0]
+        return mean_direction(self._embed_alike(parts))
 
     def _embed_alike(self, items: Sequence[_Prepared]) -> np.ndarray:
         """Return the embeddings of recordings of one length.
@@ -331,6 +330,11 @@ def parts_of(array: np.ndarray, size: int) -> list[np.ndarray]:
     length = array.shape[-1]
     starts = [*range(0, length - size, size), length - size]
     return [array[..., start : start + size] for start in starts]
+
+
+def mean_direction(vectors: np.ndarray) -> np.ndarray:
+    """Return the mean direction, (dim,), of vectors of unit norm; NaN counts not."""
+    return _unit_norm(np.nansum(vectors, axis=0, keepdims=True))[0]
 
 
 def _unit_norm(vectors: np.ndarray) -> np.ndarray:

@@ -52,14 +52,16 @@ def plot_training(
 
     names, similarity = _first_works(result)
     figure = Figure(figsize=(10, 4.5), layout="constrained")
-    left, *others = figure.subplots(1, 2 if names else 1, squeeze=False)[0]
+    panels = figure.subplots(1, 2 if names else 1, squeeze=False)[0]
+    left = panels[0]
     epochs = range(1, len(course) + 1)
     left.plot(epochs, course, marker="o", label="validation works")
     ends = (0, len(course))
     left.plot(ends, unseen, "k--o", label="unseen works, before and after")
     left.set(title="Versions found", xlabel="epoch", ylabel="MAP", ylim=(0, 1))
     left.legend()
-    for right in others:
+    if names:
+        right = panels[1]
         image = right.imshow(similarity, vmin=0, vmax=1)
         figure.colorbar(image, ax=right, label="similarity")
         for edge in np.flatnonzero(np.array(names[1:]) != np.array(names[:-1])) + 0.5:

@@ -10,6 +10,7 @@ import numpy as np
 from bytecover_tf.errors import DataError
 from bytecover_tf.files import JsonObject
 from bytecover_tf.matching.calibration import Calibration, Pairs, sigmoid
+from bytecover_tf.metrics import exceeded_by
 
 # How many of the queries without a version may get a wrong verdict.
 VERSION_ALARMS = 0.01
@@ -112,9 +113,7 @@ def fit(
 
 def _bound(values: np.ndarray, share: float) -> float:
     """Return the least bound that at most a share of the values reaches."""
-    # Rounding must not lose one: 0.29 * 100 is less than 29.
-    allowed = int(np.floor(share * len(values) + 1e-9))
-    return float(np.nextafter(np.sort(values)[::-1][allowed], np.inf))
+    return float(np.nextafter(exceeded_by(values, share), np.inf))
 
 
 def quality(calibration: Calibration, pairs: Pairs, labels: Labels) -> JsonObject:

@@ -14,7 +14,7 @@ import numpy as np
 
 from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.decoding import iter_audio
-from bytecover_tf.audio.hearing import named_hearing
+from bytecover_tf.audio.hearing import Hearing
 from bytecover_tf.catalogues.finding import find_files
 from bytecover_tf.catalogues.indexing import index_files
 from bytecover_tf.catalogues.opening import open_with_encoder
@@ -70,7 +70,7 @@ class EngineSettings:
         calibration: a file; None for what `calibration_for` finds.
         record: what keeps decisions about works; None for the catalogue's folder.
         threads: that one request may use.
-        hearing: file of the network that heard the notes; None for where it was.
+        hearing: the network that heard the notes; None for where it was.
     """
 
     address: str
@@ -78,7 +78,7 @@ class EngineSettings:
     calibration: str | None = None
     record: Path | None = None
     threads: int = 1
-    hearing: str | None = None
+    hearing: Hearing | None = None
 
     def __call__(self) -> Engine:
         """Return the engine.
@@ -103,9 +103,7 @@ class Engine:
         self._settings = settings
         self._threads = settings.threads
         self._catalogue, self._encoder = open_with_encoder(
-            settings.address,
-            settings.encoder,
-            named_hearing(settings.hearing) if settings.hearing else None,
+            settings.address, settings.encoder, settings.hearing
         )
         identity = self._catalogue.identity
         self._hearing = identity.load_hearing(settings.address)
