@@ -283,8 +283,9 @@ def main() -> None:
             *(
                 [
                     "The other networks' kernels are as long in frames as published, "
-                    f"but a frame lasts {pool / POOL:g} times as long here, so TPPNet, "
-                    "Ki-CNN and MOVE see a whole recording at once."
+                    f"but a frame lasts {pool / POOL:g} times as long here, so TPPNet "
+                    "and Ki-CNN see a whole recording at once. Those of MOVE are as "
+                    "long in seconds as published, or one frame."
                 ]
                 if pool > POOL
                 else []

@@ -219,12 +219,15 @@ def settings(config: Config, options: argparse.Namespace) -> list[str]:
     # Of ByteCover's published width, 64, as of any other network's.
     width = max(round(config.width * options.width / Config().width), 1)
     triplet_from = epochs(options) * 2 // 3 if config.classification else 0
+    # As long in seconds as published.
+    kernel = round(180 * load_config("move").frontend.pool / pool)
     return [
         *RECIPE,
         *([] if options.full_depth else [BLOCKS]),
         f"width={width}",
         f"frontend.pool={pool}",
         f"crop_frames={crops}",
+        *([f"kernel_frames={kernel}"] if config.network == "move" else []),
         f"epochs={epochs(options)}",
         f"steps_per_epoch={steps_per_epoch(options)}",
         f"triplet_from_epoch={triplet_from}",

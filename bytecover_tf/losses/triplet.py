@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from keras import ops
 
 from bytecover_tf.layers.tensor import Tensor
-from bytecover_tf.losses.distances import pairwise_euclidean
+from bytecover_tf.losses.distances import pairwise_euclidean, pairwise_squared
+
+_PAIRWISE = {"euclidean": pairwise_euclidean, "squared": pairwise_squared}
 
 
 def batch_hard_triplet(
-    embeddings: Tensor, works: Tensor, margin: float = 0.3
+    embeddings: Tensor,
+    works: Tensor,
+    margin: float = 0.3,
+    distance: Literal["euclidean", "squared"] = "euclidean",
 ) -> Tensor:
     """Return the triplet loss of each anchor's hardest pair (paper, equation 3).
 
@@ -22,6 +29,8 @@ def batch_hard_triplet(
         embeddings: f_t, (batch, dim).
         works: integer labels, (batch,).
         margin: how much nearer versions must be than others.
+        distance: which is compared; with `squared`, one recording far from its
+            versions costs far more.
 
     Returns:
         float32 scalar.
@@ -30,7 +39,7 @@ def batch_hard_triplet(
         - Hermans et al., "In defense of the triplet loss for person
           re-identification", 2017
     """
-    distances = pairwise_euclidean(embeddings)
+    distances = _PAIRWISE[distance](embeddings)
     works = ops.reshape(works, (-1,))
     same = works[:, None] == works[None, :]
     itself = ops.eye(ops.shape(works)[0], dtype="bool")

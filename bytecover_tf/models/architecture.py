@@ -24,6 +24,8 @@ class Architecture:
         width: channels of the backbone's stem, or of another network's first layer.
         ibn: False gives the plain ResNet.
         pooling: `gem` or `average` over the map.
+        kernel_frames: frames of the first kernel of `move`, with which its dilations
+            grow and shrink; None for the published 180 of 0.093 s each.
         bnneck: False makes f_c the same vector as f_t.
         embedding_dim: size after a projection, or None for `32 * width` (paper,
             table 2), or for what another network has as published.
@@ -49,6 +51,7 @@ class Architecture:
     width: int = 64
     ibn: bool = True
     pooling: Literal["gem", "average"] = "gem"
+    kernel_frames: int | None = None
     bnneck: bool = True
     embedding_dim: int | None = None
     input_power: float = 1.0
@@ -64,6 +67,10 @@ class Architecture:
         check_choices(self)
         check_positive(self, "width", "input_power")
         check_counts(self, "blocks", 4)
+        if self.kernel_frames is not None:
+            check_positive(self, "kernel_frames")
+            if self.network != "move":
+                raise ConfigError("kernel_frames needs network=move")
         if self.registers is not None and (
             not self.pitch_classes or self.salience is not None
         ):

@@ -94,9 +94,10 @@ class ByteCover(keras.Model):
                     dim, name="projection", dtype="float32"
                 )
         else:
-            size = {} if dim is None else {"dim": dim}
+            sizes = {"dim": dim, "kernel_frames": architecture.kernel_frames}
+            given = {name: size for name, size in sizes.items() if size is not None}
             self.backbone = OTHER_NETWORKS[architecture.network](
-                architecture.width, **size, name="backbone", **policy
+                architecture.width, **given, name="backbone", **policy
             )
         self.neck = BNNeck(name="neck") if architecture.bnneck else None
 

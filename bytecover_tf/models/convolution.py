@@ -27,7 +27,7 @@ class ConvBlock(layers.Layer):
         dilation: dilation in frames.
         pad_bins: rows of zeros below and above.
         norm: whether batch normalisation follows the convolution.
-        activation: `relu`, or `prelu` with a slope for each channel.
+        activation: `relu`, or `prelu` with one slope for all channels.
         **kwargs: as for any Keras layer.
 
     Input shape:
@@ -72,8 +72,8 @@ class ConvBlock(layers.Layer):
         )
         self.activation: layers.Layer = (
             layers.PReLU(
-                alpha_initializer=keras.initializers.Constant(0.25),
-                shared_axes=(1, 2),
+                alpha_initializer=keras.initializers.Constant(0.01),
+                shared_axes=(1, 2, 3),
                 name="activation",
                 **policy,
             )

@@ -281,7 +281,9 @@ class Learner(keras.Model):
             loss = self._classification_loss(y, logits)
         if self.objective.margin is not None:
             triplet = batch_hard_triplet(
-                *self._candidates(y_pred["f_t"], y), self.objective.margin
+                *self._candidates(y_pred["f_t"], y),
+                self.objective.margin,
+                self.objective.distance,
             )
             loss = loss + self.triplet_weight * triplet
         self.trackers["triplet"].update_state(triplet)

@@ -7,14 +7,16 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from bytecover_tf.layers.auto_pool import AutoPool
 from bytecover_tf.layers.batch_norm import BatchNorm
 from bytecover_tf.layers.tensor import Tensor
 from bytecover_tf.models.baseline import BaselineNetwork
 from bytecover_tf.models.convolution import ConvBlock, build_chain
 from bytecover_tf.models.pitch_classes import transposable_pitch_classes
 
-# Dilations of the convolutions over time, whose kernels are 5 frames long.
-_DILATIONS = (1, 20, 1, 13)
+# Dilations of the convolutions over time, whose kernels are 5 frames long, as shares of
+# the first kernel's length: 1, 20, 1 and 13 of 180 frames.
+_DILATIONS = (1 / 180, 1 / 9, 1 / 180, 13 / 180)
 
 
 @keras.saving.register_keras_serializable(package="bytecover_tf")
@@ -23,24 +25,25 @@ class MOVE(BaselineNetwork):
 
     As published: a first kernel of the twelve pitch classes and 180 frames, the maximum
     over its twelve places, four convolutions over time, of which two are dilated, with
-    as many channels and twice as many in the last; through a softmax over time, half of
-    its channels weight the frames of the other half; then a linear layer without bias,
-    and each dimension standardised over the batch. The result is divided by the root of
-    its size, so that the squared distance of two embeddings is a mean over the
-    dimensions.
+    as many channels and twice as many in the last; half of its channels, multiplied by
+    a learned number that starts at 0, weight the frames of the other half through a
+    softmax over time; then a linear layer without bias, and each dimension standardised
+    over the batch. The result is divided by the root of its size, so that the squared
+    distance of two embeddings is a mean over the dimensions. Sizes and first values
+    are those of the authors' code (github.com/furkanyesiler/move).
 
     Different here: the pitch classes are folded from the constant-Q transform instead
-    of estimated by a network (crema), and time is padded. The sizes are as the paper
-    has them to the best of our knowledge; they were not compared with its code.
+    of estimated by a network (crema), and time is padded.
 
     Args:
         width: channels of the convolutions.
         dim: size of the embedding.
+        kernel_frames: frames of the first kernel. Dilations keep their ratio to it.
         **kwargs: as for any Keras layer.
 
     Input shape:
         `(batch, bins, frames, channels)`, 12 bins an octave, any number of frames
-        from 1; frames of 0.37 s as published.
+        from 1; frames of 0.093 s as published.
 
     Output shape:
         `(batch, dim)`
@@ -54,21 +57,29 @@ class MOVE(BaselineNetwork):
           using musically-motivated embeddings", ICASSP 2020
     """
 
-    def __init__(self, width: int = 256, dim: int = 16000, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        width: int = 256,
+        dim: int = 16000,
+        kernel_frames: int = 180,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(width, dim, **kwargs)
+        self.kernel_frames = kernel_frames
         policy = {"dtype": self.dtype_policy}
         block: dict[str, Any] = {"norm": False, "activation": "prelu", **policy}
-        self.over_pitch = ConvBlock(width, (12, 180), name="conv0", **block)
+        self.over_pitch = ConvBlock(width, (12, kernel_frames), name="conv0", **block)
         self.over_time = [
             ConvBlock(
                 width * (2 if number == len(_DILATIONS) else 1),
                 (1, 5),
-                dilation=dilation,
+                dilation=max(round(share * kernel_frames), 1),
                 name=f"conv{number}",
                 **block,
             )
-            for number, dilation in enumerate(_DILATIONS, 1)
+            for number, share in enumerate(_DILATIONS, 1)
         ]
+        self.pool = AutoPool(name="pool", **policy)
         self.dense = layers.Dense(dim, use_bias=False, name="dense", **policy)
         # At first, recordings differ by little; a larger epsilon would drown the
         # difference.
@@ -81,14 +92,15 @@ class MOVE(BaselineNetwork):
             **policy,
         )
 
-    def extractor(self) -> tuple[ConvBlock, ...]:
+    def extractor(self) -> tuple[layers.Layer, ...]:
         """Return the layers before the linear one, which a space of any size needs."""
-        return (self.over_pitch, *self.over_time)
+        return (self.over_pitch, *self.over_time, self.pool)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the weights."""
         shape: tuple[int | None, ...] = (None, 23, None, input_shape[-1])
-        build_chain(self.extractor(), shape)
+        build_chain((self.over_pitch, *self.over_time), shape)
+        self.pool.build((None, None, 2 * self.width))
         self.dense.build((None, self.width))
         self.standardise.build((None, self.dim))
 
@@ -98,6 +110,9 @@ class MOVE(BaselineNetwork):
         x = ops.max(x, axis=1, keepdims=True)
         for convolution in self.over_time:
             x = convolution(x, training=training)
-        values, weights = ops.split(x[:, 0], 2, axis=-1)
-        x = ops.sum(values * ops.softmax(weights, axis=1), axis=1)
-        return self.standardise(self.dense(x), training=training) / self.dim**0.5
+        x = self.dense(self.pool(x[:, 0]))
+        return self.standardise(x, training=training) / self.dim**0.5
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "kernel_frames": self.kernel_frames}

@@ -27,6 +27,7 @@ class Objective:
             `replica`, each device's share alone.
         classification: False trains by the triplet loss alone.
         margin: margin of the triplet loss, or None for classification alone.
+        distance: of the triplet loss: `euclidean`, or `squared` as MOVE's.
         label_smoothing: share of the target spread over all works.
         classifier: `linear`, the paper's, or `cosine` for a normalised softmax.
         teaching: what a teacher shows: where to embed the `scores` of recordings; the
@@ -46,6 +47,7 @@ class Objective:
     mining: Literal["global", "replica"] = "global"
     classification: bool = True
     margin: float | None = 0.3
+    distance: Literal["euclidean", "squared"] = "euclidean"
     label_smoothing: float = 0.0
     classifier: Literal["linear", "cosine"] = "linear"
     teaching: Literal["scores", "distances", "wholes"] = "scores"

@@ -11,6 +11,7 @@ import pytest
 from bytecover_tf import layers, models
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.layers import CQT, IBN, BNNeck, GeM
+from bytecover_tf.layers.auto_pool import AutoPool
 from bytecover_tf.layers.batch_norm import BatchNorm, BatchNormalization
 from bytecover_tf.layers.conv2d import Conv2D
 from bytecover_tf.layers.octaves import Octaves
@@ -34,6 +35,7 @@ SMALL = {"width": 4, "dim": 7}
 
 # Layer, arguments other than the defaults, and two shapes that one layer must take.
 CASES = {
+    "AutoPool": (AutoPool, {}, ((3, 7, 6), (2, 10, 6))),
     "BatchNorm": (BatchNorm, {"epsilon": 1e-4, "momentum": 0.8}, MAPS),
     "BatchNormalization": (BatchNormalization, {"momentum": 0.8}, MAPS),
     "BNNeck": (BNNeck, {"epsilon": 1e-3, "momentum": 0.8}, ((9, 6), (4, 6))),
@@ -82,7 +84,7 @@ CASES = {
     ),
     "CQTNet": (CQTNet, SMALL, BINS),
     "KiCNN": (KiCNN, SMALL, BINS),
-    "MOVE": (MOVE, SMALL, BINS),
+    "MOVE": (MOVE, {**SMALL, "kernel_frames": 18}, BINS),
     "TPPNet": (TPPNet, SMALL, BINS),
 }
 # Under any global policy.

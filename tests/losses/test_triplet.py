@@ -6,17 +6,19 @@ from keras import ops
 from bytecover_tf.losses import batch_hard_triplet, pairwise_euclidean
 
 
-def loop(embeddings, works, margin):
+def loop(embeddings, works, margin, distance="euclidean"):
     """Batch-hard triplet loss, anchor by anchor."""
     losses = []
     for a, anchor in enumerate(embeddings):
         positives, negatives = [], []
         for b, other in enumerate(embeddings):
-            distance = np.sqrt(((anchor - other) ** 2).sum())
+            apart = ((anchor - other) ** 2).sum()
+            if distance == "euclidean":
+                apart = np.sqrt(apart)
             if works[a] != works[b]:
-                negatives.append(distance)
+                negatives.append(apart)
             elif a != b:
-                positives.append(distance)
+                positives.append(apart)
         if positives and negatives:
             losses.append(max(max(positives) - min(negatives) + margin, 0.0))
     return np.mean(losses) if losses else 0.0
@@ -33,10 +35,12 @@ def loop(embeddings, works, margin):
     ],
 )
 @pytest.mark.parametrize("margin", [0.0, 0.3, 2.0])
-def test_equals_a_plain_loop(works, margin, rng):
+@pytest.mark.parametrize("distance", ["euclidean", "squared"])
+def test_equals_a_plain_loop(works, margin, distance, rng):
     embeddings = rng.normal(size=(6, 8)).astype(np.float32)
-    loss = float(batch_hard_triplet(embeddings, np.array(works), margin))
-    assert loss == pytest.approx(loop(embeddings, works, margin), abs=1e-5)
+    loss = float(batch_hard_triplet(embeddings, np.array(works), margin, distance))
+    expected = loop(embeddings, works, margin, distance)
+    assert loss == pytest.approx(expected, rel=1e-5, abs=1e-5)
 
 
 def test_pairwise_distances_equal_a_plain_loop(rng):

@@ -17,6 +17,8 @@ from bytecover_tf.training.config import Config
         {"width": 0},
         {"input_power": 0},
         {"blocks": (1, 2)},
+        {"kernel_frames": 0, "network": "move"},
+        {"kernel_frames": 36},
         {"registers": 3},
         {"registers": 3, "pitch_classes": True, "salience": 2},
     ],
@@ -32,6 +34,7 @@ def test_impossible_architectures_are_refused(wrong):
     [
         {"mining": "local"},
         {"classification": False, "margin": None},
+        {"distance": "cosine"},
         {"windows": 0},
         {"windows": 2},
         {"windows": 2, "temperature": 0.1, "teaching": "wholes"},

@@ -10,10 +10,12 @@ from bytecover_tf.configs import load_config
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import ConfigError
+from bytecover_tf.layers.auto_pool import AutoPool
 from bytecover_tf.losses import batch_hard_triplet
 from bytecover_tf.models.bytecover import OTHER_NETWORKS, ByteCover
 from bytecover_tf.models.convolution import ConvBlock
 from bytecover_tf.models.learner import Learner
+from bytecover_tf.models.move import MOVE
 from bytecover_tf.models.pitch_classes import transposable_pitch_classes
 from bytecover_tf.models.tppnet import temporal_pyramid
 from bytecover_tf.training.config import Config, override
@@ -75,6 +77,32 @@ def test_sizes_are_those_published():
     assert sizes["move"] == [(12, 180, 256), *[(1, 5, 256)] * 3, (1, 5, 512)]
 
 
+@pytest.mark.parametrize(
+    ("frames", "dilations"), [(180, [1, 20, 1, 13]), (36, [1, 4, 1, 3]), (7, [1] * 4)]
+)
+def test_the_dilations_of_move_follow_its_first_kernel(frames, dilations):
+    settings = ["width=4", f"kernel_frames={frames}"]
+    model = ByteCover(override(load_config("move"), settings).architecture)
+    assert isinstance(model.backbone, MOVE)
+    assert model.backbone.over_pitch.size == (12, frames)
+    assert [block.dilation for block in model.backbone.over_time] == dilations
+
+
+def test_half_of_the_channels_weight_the_other(rng):
+    pool = AutoPool()
+    x = rng.normal(size=(2, 7, 6)).astype(np.float32)
+    np.testing.assert_allclose(pool(x), x[..., 3:].mean(axis=1), atol=1e-6)
+    pool.sharpness.assign(2.0)
+    expected = np.zeros((2, 3))
+    for item, channel in np.ndindex(2, 3):
+        weights = np.exp(2 * x[item, :, channel])
+        values = x[item, :, 3 + channel]
+        expected[item, channel] = (weights * values).sum() / weights.sum()
+    np.testing.assert_allclose(pool(x), expected, atol=1e-5)
+    with pytest.raises(ValueError, match="even number"):
+        AutoPool().build((None, None, 5))
+
+
 @pytest.mark.parametrize("name", ["kicnn", "move"])
 def test_the_octave_and_the_key_do_not_matter(name, rng):
     model = built(name)
@@ -123,7 +151,7 @@ def test_a_block_pads_time_and_not_bins(rng):
         for column in range(4):
             patch = padded[0, row : row + 3, 2 * column : 2 * column + 5]
             expected[row, column] = np.einsum("ijc,ijcf->f", patch, kernel) + bias
-    expected = np.where(expected > 0, expected, 0.25 * expected)
+    expected = np.where(expected > 0, expected, 0.01 * expected)
     np.testing.assert_allclose(found[0], expected, atol=1e-5)
     assert block.compute_output_shape((1, 9, 7, 4)) == found.shape
     with pytest.raises(ValueError, match="3 bins"):
@@ -142,7 +170,8 @@ def test_move_trains_by_the_triplet_loss_on_a_standard_space(rng):
     np.testing.assert_allclose(f_t.mean(axis=0), 0, atol=1e-5)
     np.testing.assert_allclose((f_t**2).sum(axis=1).mean(), 1, rtol=0.03)
     loss = float(model.compute_loss(y=works, y_pred=output))
-    assert loss == pytest.approx(float(batch_hard_triplet(f_t, works, 1.0)), rel=1e-4)
+    expected = float(batch_hard_triplet(f_t, works, 1.0, "squared"))
+    assert loss == pytest.approx(expected, rel=1e-4)
     assert set(model.get_metrics_result()) == {"loss", "triplet"}
 
 
