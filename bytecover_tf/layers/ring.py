@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import keras
 from keras import ops
 
 from bytecover_tf.audio.chroma import PITCH_CLASSES
@@ -53,18 +54,19 @@ def pad_ring(inputs: Tensor, bins: int, frames: int) -> Tensor:
 def convolve_in_time(
     convolution: Callable[[Tensor], Tensor], inputs: Tensor, stride: int
 ) -> Tensor:
-    """Return a convolution of which only the frames are strided, of any length.
+    """Return a convolution whose frames are strided, of any length.
 
-    Of one channel, TensorFlow 2.21 computes a single frame of it from what memory
-    happens to hold wherever it uses oneDNN. So there is always another, which is
-    dropped.
+    TensorFlow 2.21 with oneDNN computes a single frame of it from what memory happens
+    to hold: of one channel if the bins are not strided, and in bfloat16 on processors
+    with AMX. So there is always another then, which is dropped.
 
     Args:
         convolution: without padding of its own.
         inputs: `(batch, bins, frames, channels)`
         stride: of the convolution, in frames.
     """
-    if inputs.shape[-1] > 1:
+    dtype = keras.backend.standardize_dtype(inputs.dtype)
+    if inputs.shape[-1] > 1 and dtype != "bfloat16":
         return convolution(inputs)
     longer = ops.pad(inputs, [[0, 0], [0, 0], [0, stride], [0, 0]])
     return convolution(longer)[:, :, :-1]

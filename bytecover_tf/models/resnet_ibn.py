@@ -136,7 +136,11 @@ class Bottleneck(layers.Layer):
             x = pad_ring(x, 1, 1)
         elif self.pad is not None:
             x = self.pad(x)
-        x = keras.ops.relu(self.norm2(self.conv2(x), training=training))
+        if self.stride > 1:
+            x = convolve_in_time(self.conv2, x, self.stride)
+        else:
+            x = self.conv2(x)
+        x = keras.ops.relu(self.norm2(x, training=training))
         x = self.norm3(self.conv3(x), training=training)
         if self.shortcut is not None and self.shortcut_norm is not None:
             inputs = self.shortcut_norm(self.shortcut(inputs), training=training)

@@ -62,3 +62,17 @@ def test_a_map_turns_with_its_input(frames, rng):
     scale = np.abs(expected).max()
     np.testing.assert_allclose(turned, np.roll(expected, 5, axis=1), atol=1e-5 * scale)
     assert np.abs(turned - expected).max() > 0.1 * scale
+
+
+@pytest.mark.parametrize("ring", [False, True])
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_a_strided_bottleneck_is_right_in_half_precision(ring, frames, rng):
+    """One frame that comes out, too."""
+    x = rng.normal(size=(12, 12, frames, 64)).astype(np.float32)
+    exact = randomised(Bottleneck(16, 2, ibn=False, ring=ring), x.shape, rng)
+    brief = Bottleneck(16, 2, ibn=False, ring=ring, dtype="mixed_bfloat16")
+    brief.build(x.shape)
+    brief.set_weights(exact.get_weights())
+    expected = np.asarray(exact(x))
+    found = np.asarray(brief(x), np.float32)
+    np.testing.assert_allclose(found, expected, atol=0.05 * np.abs(expected).max())
