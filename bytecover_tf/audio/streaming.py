@@ -16,7 +16,8 @@ from bytecover_tf.audio.estimated_means import estimated_means
 
 # A long recording is transformed in chunks of about this many frames (93 s
 # at the default hop), each with some context on both sides that covers
-# the longest filter and the decimation's ringing.
+# half of the longest filter and the decimation's ringing: so many frames, or
+# the whole filter where it is longer.
 _CHUNK_FRAMES = 4_000
 _CONTEXT_FRAMES = 64
 
@@ -61,7 +62,9 @@ class StreamedTransform:
             (chunk_frames or _CHUNK_FRAMES) * max(hops) / step
         )
         hop = math.lcm(*hops)
-        self._context = hop * math.ceil(_CONTEXT_FRAMES * max(hops) / hop)
+        longest = max(_longest_filter(average.transform) for average in averages)
+        context = max(_CONTEXT_FRAMES * max(hops), longest)
+        self._context = hop * math.ceil(context / hop)
         self._held: list[np.ndarray] = []
         self._lead = 0  # samples held before the next frame to give out
         self._means = [_no_frames(average) for average in averages]
@@ -74,8 +77,8 @@ class StreamedTransform:
         ):
             buffer = np.concatenate(self._held)
             self._average(buffer[:end], self._chunk)
-            done = self._lead + self._chunk - self._context
-            self._held, self._lead = [buffer[done:]], self._context
+            done = max(self._lead + self._chunk - self._context, 0)
+            self._held, self._lead = [buffer[done:]], self._lead + self._chunk - done
 
     def take(self) -> tuple[np.ndarray, ...]:
         """Return the averages that are new since the last call, and forget them.
@@ -114,6 +117,12 @@ class StreamedTransform:
             count = len(means)
             means.resize((count + len(new), means.shape[1]), refcheck=False)
             means[count:] = new
+
+
+def _longest_filter(transform: Transform) -> float:
+    """Return the length of the lowest bin's filter in samples."""
+    cycles = 1 / transform.bandwidth
+    return cycles * transform.sample_rate / transform.fmin
 
 
 def _no_frames(average: Average) -> np.ndarray:

@@ -61,6 +61,8 @@ class Objective:
             raise ConfigError("windows need a temperature: the contrastive loss")
         if self.windows > 1 and self.teaching == "wholes":
             raise ConfigError("teaching=wholes compares no windows; add windows=1")
+        if self.reconfigure and self.teaching != "distances":
+            raise ConfigError("reconfigure needs teaching=distances")
         if not self.classification and self.margin is None and self.temperature is None:
             raise ConfigError(
                 "classification=False needs a margin or a temperature to train by"

@@ -99,6 +99,11 @@ class Config(Objective, Architecture):
             *("steps_per_epoch", "epochs"),
         )
         check_counts(self, "crop_frames")
+        if self.windows > min(self.crop_frames):
+            raise ConfigError(
+                f"windows={self.windows} needs crop_frames of at least as many frames, "
+                f"not {min(self.crop_frames)}"
+            )
         if self.hear_once and self.heard is None:
             raise ConfigError("hear_once needs heard, the network that hears")
         octave, bins = self.frontend.bins_per_octave, self.frontend.n_bins

@@ -1,4 +1,5 @@
 import tracemalloc
+from dataclasses import replace
 
 import librosa
 import numpy as np
@@ -78,12 +79,17 @@ def test_the_blocks_make_no_difference(chunk, music, monkeypatch):
             np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("estimated", [False, True])
-def test_chunks_join_without_a_seam(estimated, music, monkeypatch):
+@pytest.mark.parametrize(
+    ("hop", "estimated", "chunk"),
+    [(512, False, 150), (512, True, 150), (256, False, 150), (64, False, 1200)]
+    # Less than what surrounds it.
+    + [(64, False, 150), (512, False, 20)],
+)
+def test_chunks_join_without_a_seam(hop, estimated, chunk, music, monkeypatch):
     samples = music(8)
-    average = Average(FINE, 5, estimated)
+    average = Average(replace(FINE, hop_length=hop), 5, estimated)
     (whole,) = streamed(samples, [average], 9)
-    monkeypatch.setattr(streaming, "_CHUNK_FRAMES", 150)
+    monkeypatch.setattr(streaming, "_CHUNK_FRAMES", chunk)
     (chunked,) = streamed(samples, [average], 9)
     np.testing.assert_allclose(chunked, whole, atol=1e-5 * whole.max())
 

@@ -35,6 +35,7 @@ def test_impossible_architectures_are_refused(wrong):
         {"mining": "local"},
         {"classification": False, "margin": None},
         {"distance": "cosine"},
+        {"reconfigure": True},
         {"windows": 0},
         {"windows": 2},
         {"windows": 2, "temperature": 0.1, "teaching": "wholes"},

@@ -114,6 +114,7 @@ def test_override():
         ("pooling=max", "gem, average"),
         ("crop_frames=()", "crop_frames"),
         ("crop_frames=long", "numbers"),
+        ("crop_frames=(40, 3)", "windows=4 needs crop_frames"),
         ("blocks=(1, 2)", "blocks must be 4"),
         ("augment.noise=2", "probability"),
         ("frontend.hop_length=100", "multiple of"),
@@ -122,7 +123,7 @@ def test_override():
 )
 def test_wrong_assignments_are_refused(assignment, reason):
     with pytest.raises(ConfigError, match=reason):
-        override(Config(), [assignment])
+        override(Config(temperature=0.1, windows=4), [assignment])
 
 
 @pytest.mark.parametrize(
