@@ -81,9 +81,11 @@ def test_the_blocks_make_no_difference(chunk, music, monkeypatch):
 
 @pytest.mark.parametrize(
     ("hop", "estimated", "chunk"),
-    [(512, False, 150), (512, True, 150), (256, False, 150), (64, False, 1200)]
-    # Less than what surrounds it.
-    + [(64, False, 150), (512, False, 20)],
+    [
+        *[(512, False, 150), (512, True, 150), (256, False, 150), (64, False, 1200)],
+        # Less than what surrounds it.
+        *[(64, False, 150), (512, False, 20)],
+    ],
 )
 def test_chunks_join_without_a_seam(hop, estimated, chunk, music, monkeypatch):
     samples = music(8)
