@@ -10,9 +10,12 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import drawn_tunes, tunes
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
-from bytecover_tf.files import is_unchanged
-from bytecover_tf.stores.extraction import extract_features, print_failures
-from bytecover_tf.stores.feature_store import Entry, FeatureStore
+from bytecover_tf.stores.extraction import (
+    extract_features,
+    has_changed,
+    print_failures,
+)
+from bytecover_tf.stores.feature_store import FeatureStore
 
 
 def open_features(
@@ -53,7 +56,8 @@ def open_features(
         todo = [
             path
             for path, entry in zip(todo, entries, strict=True)
-            if entry is None or _has_changed(entry)
+            if entry is None
+            or (os.path.exists(entry.source) and has_changed(entry, source_pool))
         ]
         if not todo:
             return list(tracks), opened
@@ -95,9 +99,3 @@ def default_store(
         return root / tunes.STORE.name
     folder = root if root.is_dir() else root.parent
     return folder / f"features-{frontend.hash}"
-
-
-def _has_changed(entry: Entry) -> bool:
-    """Whether an entry's file is there and is not the one that was read."""
-    path = entry.source
-    return os.path.exists(path) and not is_unchanged(path, entry.size, entry.mtime_ns)

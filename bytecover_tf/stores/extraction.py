@@ -16,7 +16,7 @@ from bytecover_tf.audio.hearing import Heard, Hearing
 from bytecover_tf.errors import AudioError, StoreError, explain
 from bytecover_tf.files import content_hash, is_unchanged, modified_ns
 from bytecover_tf.progress import progress_bar
-from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
+from bytecover_tf.stores.feature_store import Entry, FeatureStore, FeatureStoreWriter
 from bytecover_tf.stores.process_map import ProcessMap
 from bytecover_tf.stores.published_features import read_published
 from bytecover_tf.terminal import warn
@@ -75,7 +75,8 @@ def extract_features(
 ) -> ExtractionReport:
     """Add the features of files to a store.
 
-    A file that the store has, with the same size and time of change, is not read again.
+    A file that the store has, with the same size, time of change and `source_pool`, is
+    not read again.
     Files that cannot be used are reported and skipped. Each recording is on disk as
     soon as it is extracted, so an interrupted extraction continues where it stopped.
 
@@ -104,10 +105,14 @@ def extract_features(
             writer.forget(damaged)
         todo = []
         for path in dict.fromkeys(os.path.abspath(path) for path in paths):
-            if _is_present(writer, path):
+            entry = writer.find(path)
+            if entry is not None and not has_changed(entry, source_pool):
                 report.present += 1
-            else:
-                todo.append(path)
+                continue
+            if entry is not None and entry.source_pool != _pool(path, source_pool):
+                # Its content is the same, but not what is made of it.
+                writer.forget([entry])
+            todo.append(path)
         if not todo:
             return report
         bar = progress_bar(total=len(todo), unit="file", desc="features")
@@ -120,7 +125,7 @@ def extract_features(
             )
             for path, result in ProcessMap(read, workers).map(todo):
                 bar.update()
-                reason = _add(writer, path, result)
+                reason = _add(writer, path, result, _pool(path, source_pool))
                 if reason:
                     report.failed[path] = reason
                     bar.set_postfix(failed=len(report.failed))
@@ -129,20 +134,33 @@ def extract_features(
     return report
 
 
-def _add(writer: FeatureStoreWriter, path: str, read: Extracted | str) -> str:
+def _add(
+    writer: FeatureStoreWriter, path: str, read: Extracted | str, source_pool: int
+) -> str:
     """Add what was read of a file; return the reason if there is nothing to add."""
     if isinstance(read, str):
         return read
     try:
-        writer.add(path, read.key, read.features, read.size, read.mtime_ns)
+        writer.add(path, read.key, read.features, read.size, read.mtime_ns, source_pool)
     except StoreError as error:
         return str(error)
     return ""
 
 
-def _is_present(writer: FeatureStoreWriter, path: str) -> bool:
-    entry = writer.find(path)
-    return entry is not None and is_unchanged(path, entry.size, entry.mtime_ns)
+def has_changed(entry: Entry, source_pool: int = 1) -> bool:
+    """Whether other features would be made of a file now than an entry has.
+
+    Args:
+        entry: of the file, which must be there.
+        source_pool: how many frames a column of `.npy` files averages.
+    """
+    is_same = is_unchanged(entry.source, entry.size, entry.mtime_ns)
+    return not is_same or entry.source_pool != _pool(entry.source, source_pool)
+
+
+def _pool(path: str, source_pool: int) -> int:
+    """Return how many frames a column of a file averages; 1 if it holds sound."""
+    return source_pool if path.endswith(".npy") else 1
 
 
 @dataclass(frozen=True)
@@ -200,9 +218,9 @@ class Reader:
 
     def _transform(self, path: str) -> dict[str, Any]:
         """Return features, and if it is asked for, the rest of a `Sound`, by name."""
-        source_pool = self.source_pool
+        source_pool = _pool(path, self.source_pool)
         if path.endswith(".h5"):
-            magnitudes, source_pool = read_published(path, self.frontend), 1
+            magnitudes = read_published(path, self.frontend)
         elif path.endswith(".npy"):
             try:
                 magnitudes = np.load(path, allow_pickle=False)

@@ -60,6 +60,8 @@ class Entry:
         start: first row in `features.f16`.
         frames: number of rows.
         digest: SHA-256 of these rows; empty if an older version stored them.
+        source_pool: how many frames a column of the file averages, if it holds a
+            transform.
     """
 
     source: str
@@ -69,6 +71,7 @@ class Entry:
     start: int
     frames: int
     digest: str = ""
+    source_pool: int = 1
 
 
 class FeatureStore:
@@ -255,7 +258,7 @@ class FeatureStoreWriter(Closing):
         return self._by_source.get(str(source))
 
     def forget(self, entries: Iterable[Entry]) -> None:
-        """Forget damaged recordings, so that adding them again stores them anew."""
+        """Forget recordings, so that adding them again stores them anew."""
         for entry in entries:
             self._by_source.pop(entry.source, None)
             self._by_key.pop(entry.key, None)
@@ -267,6 +270,7 @@ class FeatureStoreWriter(Closing):
         features: np.ndarray | None = None,
         size: int | None = None,
         mtime_ns: int | None = None,
+        source_pool: int = 1,
     ) -> Entry:
         """Add a recording; on return it is on disk.
 
@@ -277,6 +281,7 @@ class FeatureStoreWriter(Closing):
             features: float array (n_bins, T); not needed for shared content.
             size: size of the file in bytes.
             mtime_ns: when it was last changed.
+            source_pool: how many frames a column of the file averages.
 
         Returns:
             The new entry.
@@ -309,7 +314,9 @@ class FeatureStoreWriter(Closing):
                 start = self._data.tell() // self._row_bytes
                 self._data.write(stored.tobytes())
                 flush(self._data)
-        entry = Entry(str(source), key, size, mtime_ns, start, frames, digest)
+        entry = Entry(
+            str(source), key, size, mtime_ns, start, frames, digest, source_pool
+        )
         with naming(self.path / "index.jsonl"):
             self._index.write(json.dumps(asdict(entry)).encode() + b"\n")
             flush(self._index)
@@ -391,9 +398,9 @@ def _entry(values: JsonObject) -> Entry:
         TypeError: a value is missing, unknown or of another type.
     """
     entry = Entry(**values)
-    counts = (entry.start, entry.frames)
+    counts = (entry.start, entry.frames, entry.source_pool)
     if not all(type(count) is int and count >= 0 for count in counts):
-        raise TypeError(f"start and frames are {counts}")
+        raise TypeError(f"start, frames and source_pool are {counts}")
     texts = (entry.source, entry.key, entry.digest)
     if not all(isinstance(text, str) for text in texts):
         raise TypeError(f"source, key and digest are {texts}")

@@ -13,6 +13,8 @@ from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.audio.hearing import DEFAULT_HEARING, Hearing
 from bytecover_tf.audio.streaming import StreamedTransform
+from bytecover_tf.data.features import open_features
+from bytecover_tf.data.track import Track
 from bytecover_tf.errors import AudioError
 from bytecover_tf.features import main
 from bytecover_tf.files import content_hash
@@ -99,6 +101,37 @@ def test_precomputed_transforms_are_pooled(tmp_path, music):
         FRONTEND.features(samples),
         atol=1e-3,
     )
+
+
+@pytest.mark.parametrize("by_a_command", [False, True])
+def test_another_pooling_of_a_transform_is_read_anew(
+    by_a_command, songs, tmp_path, music
+):
+    path, twin = tmp_path / "song.npy", tmp_path / "twin.npy"
+    for each in (path, twin):
+        np.save(each, Frontend(pool=1, normalization="none").features(music(30)))
+    store = tmp_path / "store"
+
+    def extract(source_pool):
+        paths = [path, twin, songs[0]]
+        if not by_a_command:
+            return extract_features(paths, store, FRONTEND, 1, source_pool).extracted
+        tracks = [Track(str(each), "work", str(each), "test") for each in paths]
+        open_features(tracks, store, FRONTEND, 1, source_pool)
+        return None
+
+    frames = []
+    for source_pool in (1, 10, 10):
+        extracted = extract(source_pool)
+        opened = FeatureStore(store)
+        frames.append([opened.entry(each).frames for each in (path, twin, songs[0])])
+    assert extracted in (0, None)
+    (once, same, sound), tenfold, again = frames
+    assert tenfold == again
+    assert once == same
+    # A column that averages ten frames lasts ten times as long.
+    assert tenfold[:2] == pytest.approx([10 * once] * 2, abs=10)
+    assert tenfold[2] == sound
 
 
 def test_a_crashing_decoder_costs_only_its_file(songs, tmp_path, monkeypatch):
