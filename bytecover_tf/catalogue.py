@@ -40,6 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     form.add_argument("--csv", action="store_true", help="list one line per recording")
     options = cli.parse_paths(parser, arguments)
+    if options.action == "remove" and not options.names:
+        parser.error("remove needs the paths or ids of recordings")
+    if options.action != "list" and (options.json or options.csv):
+        parser.error(f"--json and --csv are for list, not for {options.action}")
 
     from bytecover_tf.catalogues import open_catalogue
 

@@ -73,7 +73,8 @@ def replacing(path: Path) -> Iterator[Path]:
                 path.write_bytes(written.read_bytes())
         return
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
-    beside = path.with_name(f".{path.stem}.part{path.suffix}")
+    # Another process may be writing it as well.
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         with naming(path, beside):
             yield beside

@@ -8,7 +8,7 @@ command.
 
 Examples:
   python -m bytecover_tf.monitor --catalogue music.catalogue http://radio.example/live
-  python -m bytecover_tf.monitor --catalogue music.catalogue --format pulse default
+  python -m bytecover_tf.monitor --catalogue music.catalogue --format alsa default
 """
 
 from __future__ import annotations

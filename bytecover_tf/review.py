@@ -58,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--json", action="store_true", help="print one JSON object per line"
     )
     options = cli.parse_paths(parser, arguments)
+    if options.work is not None and not options.work.strip():
+        parser.error("--work needs a name")
     if options.plot:
         cli.require_extra("plots", "matplotlib")
     if options.action is None:

@@ -76,4 +76,4 @@ def _next_steps(run_dir: Path, name: str) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, continues=True)

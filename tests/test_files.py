@@ -58,6 +58,18 @@ def test_a_file_appears_when_it_is_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_two_processes_write_a_file_each_for_itself(tmp_path, monkeypatch):
+    path = tmp_path / "song.mp3"
+    with replacing(path) as ours:
+        monkeypatch.setattr(os, "getpid", lambda: 1)
+        with replacing(path) as theirs:
+            theirs.write_text("theirs")
+            ours.write_text("ours")
+        assert path.read_text() == "theirs"
+    assert path.read_text() == "ours"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_link_stays_and_leads_to_the_new_file(tmp_path):
     (tmp_path / "there").mkdir()
     link, path = tmp_path / "link.json", tmp_path / "there" / "kept.json"

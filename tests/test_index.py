@@ -144,7 +144,7 @@ def test_wrong_usage_is_told(tmp_path, run, folder):
 
     new = ["--catalogue", tmp_path / "catalogue"]
     assert "expected a FOLDER or --manifest" in told(*new)
-    assert "expected a folder, found none" in told(*new, tmp_path / "none")
+    assert "expected a folder or a file, found none" in told(*new, tmp_path / "none")
     assert not (tmp_path / "catalogue").exists()
 
 

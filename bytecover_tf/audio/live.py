@@ -43,7 +43,7 @@ def iter_live(
     Args:
         source: an address, a device or a file, as FFmpeg takes it.
         sample_rate: of the result, in hertz.
-        kind: FFmpeg's name of the input format, such as `alsa` or `pulse` for a
+        kind: FFmpeg's name of the input format, such as `alsa` or `dshow` for a
             microphone; told by the content by default.
         follow: whether to wait at the end of a file for more, as it is written.
         attempts: after how many times in a row that a source ended or broke without

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bytecover_tf.catalogues.tags import TAG_NAMES
 from bytecover_tf.data import manifest as manifests
-from bytecover_tf.data.files import Found, existing_folder, search_all
+from bytecover_tf.data.files import Found, search_all
 from bytecover_tf.errors import DataError
 
 
@@ -48,14 +48,14 @@ def find_files(
     """
     works, facts = {}, {}
     if manifest is not None:
-        for track in manifests.load(manifest):
+        for track in manifests.load(manifest, may_lack_files=True):
             works[os.path.abspath(track.path)] = track.work
         columns = manifests.load_columns(manifest, TAG_NAMES)
         facts = {os.path.abspath(path): told for path, told in columns.items()}
     folders = list(folders)
     for folder in folders:
-        if not os.path.isfile(folder):
-            existing_folder(folder)
+        if not os.path.exists(folder):
+            raise DataError(f"{folder}: expected a folder or a file, found none")
     found = search_all(folders)
     paths = [*works, *(os.path.abspath(path) for path in found.recordings)]
     if not paths and not may_be_empty:

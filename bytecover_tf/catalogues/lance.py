@@ -115,7 +115,11 @@ class LanceCatalogue(Catalogue):
         self._held = threading.local()
         self._table: Any = None
         if identity is not None:
+            if self._folder.is_file():
+                raise CatalogueError(f"{address}: expected a folder, found a file")
             self._folder.mkdir(parents=True, exist_ok=True)
+            if not self._exists:
+                self._check_own()
         elif not self._exists:
             raise CatalogueMissing(f"{address}: there is no catalogue")
         latest = self._read_version()
@@ -165,6 +169,12 @@ class LanceCatalogue(Catalogue):
             )
 
     def _make(self, database: Any, identity: Identity) -> None:
+        was_begun = (self._folder / f"{_TABLE}.lance").exists()
+        mode = "overwrite" if was_begun else "create"
+        database.create_table(_TABLE, schema=_schema(identity), mode=mode)
+
+    def _check_own(self) -> None:
+        """Refuse to make a catalogue where something else lies."""
         names = {path.name for path in self._folder.iterdir()}
         others = names - {"lock", f"{_TABLE}.lance"}
         if others:
@@ -172,8 +182,6 @@ class LanceCatalogue(Catalogue):
                 f"{self.address}: holds other files, such as {min(others)}; "
                 "a new catalogue needs a folder of its own"
             )
-        mode = "overwrite" if names - {"lock"} else "create"
-        database.create_table(_TABLE, schema=_schema(identity), mode=mode)
 
     def make_room(self) -> bool:
         """Add the columns that a catalogue of an older version lacks."""

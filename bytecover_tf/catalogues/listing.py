@@ -9,6 +9,7 @@ from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.identifiers import EXPECTED, canonical
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.catalogues.tags import TAG_NAMES
+from bytecover_tf.data.files import composed
 
 _SEARCHED = (*TAG_NAMES, "work", "id", "path")
 
@@ -49,16 +50,22 @@ def find_ids(catalogue: Catalogue, names: Iterable[str]) -> dict[str, str | None
     """
     known = {}
     for recording in catalogue.recordings():
-        known[recording.id] = known[recording.path] = recording.id
-    return {name: known.get(name) or known.get(os.path.abspath(name)) for name in names}
+        known[recording.id] = recording.id
+        known[composed(recording.path)] = recording.id
+    found = {}
+    for name in names:
+        path = composed(os.path.abspath(name))
+        found[name] = known.get(name) or known.get(composed(name)) or known.get(path)
+    return found
 
 
 def _as_stored(word: str) -> str:
     """Return a word of a search in lower case, an identifier as it is stored."""
     forms = (canonical(kind, word) for kind in EXPECTED)
-    return next(filter(None, forms), word).casefold()
+    return composed(next(filter(None, forms), word)).casefold()
 
 
 def _fits(recording: Recording, words: list[str]) -> bool:
-    known = "\n".join(getattr(recording, name) for name in _SEARCHED).casefold()
+    text = "\n".join(getattr(recording, name) for name in _SEARCHED)
+    known = composed(text).casefold()
     return all(word in known for word in words)

@@ -96,6 +96,19 @@ def picture_file(text: str) -> Path:
         raise argparse.ArgumentTypeError(
             f"expected a name that ends in {', '.join(_PICTURES)}, found {text!r}"
         )
+    return output_file(text)
+
+
+def output_file(text: str) -> Path:
+    """Read the name of a file to write, for argparse.
+
+    What could only fail after all the work is refused before it.
+    """
+    path = Path(text)
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {path.parent}")
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a file, {text} is a folder")
     return path
 
 

@@ -37,7 +37,7 @@ def print_indexing(report: IndexingReport, pruned: int, catalogue: Catalogue) ->
     }
     told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     count = counted(catalogue.count(), "recording", "recordings")
-    show(f"{catalogue.address}: {told}; {count}")
+    show(f"{catalogue.address}: {told or 'nothing to do'}; {count}")
 
 
 def print_quality(index: IndexQuality | None) -> None:

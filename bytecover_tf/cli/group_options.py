@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from bytecover_tf.cli import arguments
 
@@ -32,10 +31,16 @@ def group_parser(description: str | None) -> argparse.ArgumentParser:
     )
     arguments.add_calibration_argument(parser)
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write groups and links to this file"
+        "--json",
+        type=arguments.output_file,
+        metavar="FILE",
+        help="write groups and links to this file",
     )
     parser.add_argument(
-        "--csv", type=Path, metavar="FILE", help="write a line per link to this file"
+        "--csv",
+        type=arguments.output_file,
+        metavar="FILE",
+        help="write a line per link to this file",
     )
     parser.add_argument(
         "--duplicates",

@@ -24,8 +24,8 @@ def monitor_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--format",
         metavar="NAME",
-        help="FFmpeg's name of the input format, such as pulse, alsa, avfoundation or "
-        "dshow for a microphone",
+        help="FFmpeg's name of the input format, such as alsa, avfoundation or dshow "
+        "for a microphone",
     )
     parser.add_argument(
         "--follow",

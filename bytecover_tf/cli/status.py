@@ -28,17 +28,23 @@ def status_of(failed: int, done: int) -> int:
     return SOME_FAILED if done else NOTHING_DONE
 
 
-def run(main: Callable[[Sequence[str] | None], int]) -> None:
+def run(main: Callable[[Sequence[str] | None], int], continues: bool = False) -> None:
     """Run a command and end the process with its exit status.
 
     0 is all done, 1 some inputs failed, 2 nothing done or wrong usage. An error
     raised on purpose is one line on standard error, not a traceback.
+
+    Args:
+        main: the command.
+        continues: whether it goes on where it was interrupted if it is run again.
     """
-    sys.exit(run_safely(main, None))
+    sys.exit(run_safely(main, None, continues))
 
 
 def run_safely(
-    main: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None
+    main: Callable[[Sequence[str] | None], int],
+    arguments: Sequence[str] | None,
+    continues: bool = False,
 ) -> int:
     """Return a command's exit status, printing errors raised on purpose."""
     # A process that ends looks through all objects for garbage, which takes up to a
@@ -60,7 +66,8 @@ def run_safely(
     except ByteCoverError as error:
         warn(f"error: {error}")
     except KeyboardInterrupt:
-        warn("interrupted; run the same command again to continue")
+        advice = "; run the same command again to continue" if continues else ""
+        warn(f"interrupted{advice}")
     except OSError as error:
         # A full disk or a folder without permission: the system's own words.
         warn(f"error: {error}")

@@ -28,8 +28,11 @@ def place(match: Match) -> tuple[str, str, str]:
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows of a table, indented."""
-    rows = [[_cut(printable(cell)) for cell in row] for row in rows]
+    """Print rows of a table, indented, and cut long cells but for the last of a row."""
+    rows = [
+        [*(_cut(printable(cell)) for cell in row[:-1]), printable(row[-1])]
+        for row in rows
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = map(str.ljust, row, widths)

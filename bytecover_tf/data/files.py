@@ -57,6 +57,10 @@ def is_rubbish_folder(name: str) -> bool:
     return name in _RUBBISH_FOLDERS or name.startswith(".Trash")
 
 
+def _is_catalogue(folder: str) -> bool:
+    return os.path.isdir(os.path.join(folder, "recordings.lance"))
+
+
 def _is_rubbish(name: str) -> bool:
     return name.startswith("._") or name in _RUBBISH_FILES or is_unfinished(name)
 
@@ -121,7 +125,7 @@ def search(folder: Path) -> Found:
     """Look for recordings in a folder and its subfolders.
 
     Links to folders elsewhere are followed; whatever links form, each folder is
-    searched once.
+    searched once. Catalogues among them are passed over.
 
     Args:
         folder: an existing folder.
@@ -149,7 +153,9 @@ def search(folder: Path) -> Found:
         children[:] = sorted(
             child
             for child in children
-            if not is_rubbish_folder(child) and is_new(os.path.join(parent, child))
+            if not is_rubbish_folder(child)
+            and not _is_catalogue(os.path.join(parent, child))
+            and is_new(os.path.join(parent, child))
         )
         for name in sorted(names):
             path = Path(parent, name)

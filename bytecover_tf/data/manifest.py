@@ -23,7 +23,7 @@ _Row = tuple[str, dict[str, str]]
 """Where a row stands, as `file:line`, and its fields."""
 
 
-def load(path: Path) -> list[Track]:
+def load(path: Path, may_lack_files: bool = False) -> list[Track]:
     """Read the tracks that a manifest lists.
 
     The columns are
@@ -38,6 +38,7 @@ def load(path: Path) -> list[Track]:
 
     Args:
         path: the manifest, `.csv` or `.jsonl`, in UTF-8.
+        may_lack_files: whether files may be missing, for a caller who skips these.
 
     Returns:
         Tracks in the order of the rows.
@@ -49,7 +50,7 @@ def load(path: Path) -> list[Track]:
     path = Path(path)
     tracks: dict[str, Track] = {}
     for where, row in _rows(path, _COLUMNS):
-        track = _track(where, row, path.parent)
+        track = _track(where, row, path.parent, may_lack_files)
         if track.id in tracks:
             raise DataError(f"{where}: the id {track.id!r} was listed before")
         tracks[track.id] = track
@@ -58,12 +59,12 @@ def load(path: Path) -> list[Track]:
     return list(tracks.values())
 
 
-def _track(where: str, row: dict[str, str], base: Path) -> Track:
+def _track(where: str, row: dict[str, str], base: Path, may_lack_file: bool) -> Track:
     for column in "work", "path":
         if not row.get(column):
             raise DataError(f"{where}: expected a {column!r}, found none")
     audio = files.as_on_disk(base, row["path"])
-    if not audio.is_file():
+    if not may_lack_file and not audio.is_file():
         raise DataError(f"{where}: expected the file {audio}, found none")
     return Track(
         id=row.get("id") or row.get("recording") or row["path"],

@@ -145,4 +145,4 @@ def _draw_work(
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, continues=True)

@@ -286,4 +286,4 @@ def draw_labelled(
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, continues=True)

@@ -339,4 +339,4 @@ class Rerecorder:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, continues=True)

@@ -281,6 +281,20 @@ def test_a_manifest_names_works(catalogue, encoder, folder, tmp_path):
     assert by_name(catalogue)["1.flac"].work == "help"
 
 
+def test_a_file_that_a_manifest_lists_and_is_gone_costs_only_itself(
+    catalogue, encoder, folder, tmp_path
+):
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("work,path\nyesterday,music/gone.flac\nhelp,music/1.flac\n")
+    files = find_files([], manifest)
+    report = index_files(catalogue, lambda: encoder, files.paths, files.works)
+    assert report.added == 1
+    ((gone, reason),) = report.failed.items()
+    assert gone == str(folder / "gone.flac")
+    assert gone in reason
+    assert by_name(catalogue)["1.flac"].work == "help"
+
+
 def test_only_what_is_gone_below_the_folders_is_pruned(catalogue, encoder, folder):
     index(catalogue, encoder, folder)
     (folder / "1.flac").unlink()

@@ -19,6 +19,9 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path):
     with pytest.raises(CatalogueError, match=r"other files, such as song\.flac"):
         open_catalogue(tmp_path, IDENTITY, create=True)
     assert (tmp_path / "song.flac").read_bytes() == b"x"
+    assert os.listdir(tmp_path) == ["song.flac"]
+    with pytest.raises(CatalogueError, match="expected a folder, found a file"):
+        open_catalogue(tmp_path / "song.flac", IDENTITY, create=True)
 
 
 def test_a_damaged_catalogue_is_one_message(tmp_path, rng):

@@ -4,7 +4,7 @@ import pytest
 from catalogue_rows import DIM, whole
 
 from bytecover_tf.catalogue import main
-from bytecover_tf.catalogues.listing import find_recordings
+from bytecover_tf.catalogues.listing import find_ids, find_recordings
 
 
 @pytest.fixture
@@ -34,6 +34,7 @@ def filled(catalogue, rng):
         ("", [1, 0, 2]),
         ("YESTERDAY", [1, 2]),
         ("édith yesterday", [1]),
+        ("e\u0301dith yesterday", [1]),
         ("fr-z19-98-00212", [0]),
         ("t0345246801", [2]),
         ("1965", [1]),
@@ -49,6 +50,40 @@ def test_all_words_must_occur(filled, text, expected):
     assert sorted(order) == sorted(expected)
     if len(expected) > 1 and 2 not in expected:
         assert order == expected
+
+
+def test_accents_of_a_path_are_written_either_way(catalogue, rng):
+    decomposed, composed = "/music/Noe\u0308l.mp3", "/music/No\u00ebl.mp3"
+    row = whole(1, rng.standard_normal(DIM), path=decomposed)
+    catalogue.add([row])
+    assert find_recordings(catalogue, "no\u00ebl") == [row.recording]
+    names = [composed, decomposed, "/music/Noel.mp3"]
+    found = find_ids(catalogue, names)
+    assert [found[name] for name in names] == [row.recording.id] * 2 + [None]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["remove"], "remove needs"),
+        (["info", "--json"], "not for info"),
+        (["verify", "--csv"], "not for verify"),
+    ],
+)
+def test_what_an_action_cannot_do_is_refused(arguments, reason, capsys):
+    with pytest.raises(SystemExit):
+        main([*arguments, "--catalogue", "any"])
+    assert reason in capsys.readouterr().err
+
+
+def test_a_path_is_shown_whole(catalogue, address, rng, capsys):
+    path = f"/music/{'folder/' * 9}song.mp3"
+    row = whole(1, rng.standard_normal(DIM), path=path, title="long " * 20)
+    catalogue.add([row])
+    assert main(["list", "--catalogue", address]) == 0
+    told = capsys.readouterr().out
+    assert f"{path}\n" in told
+    assert "long " * 9 not in told
 
 
 def test_the_command_lists(filled, address, capsys):

@@ -69,7 +69,22 @@ def test_a_picture_is_refused_before_anything_is_computed(name, capsys):
     with pytest.raises(SystemExit):
         compare.main(["a.mp3", "b.mp3", "--plot", name])
     assert "argument --plot: expected a name that ends in" in capsys.readouterr().err
-    assert cli.picture_file("a/p.PNG").name == "p.PNG"
+    assert cli.picture_file("p.PNG").name == "p.PNG"
+
+
+@pytest.mark.parametrize("name", ["none/x.png", "folder.png"])
+def test_a_file_that_cannot_be_written_is_refused_before_all_work(
+    name, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
+    reason = "no folder none" if "/" in name else "is a folder"
+    with pytest.raises(SystemExit):
+        compare.main(["a.mp3", "b.mp3", "--plot", name])
+    assert reason in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        group.main([*CATALOGUE, "--csv", name])
+    assert reason in capsys.readouterr().err
 
 
 def test_a_port_has_sixteen_bits(capsys):

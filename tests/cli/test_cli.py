@@ -119,8 +119,10 @@ def test_interruption_says_how_to_go_on(capsys):
     def interrupt(_arguments):
         raise KeyboardInterrupt
 
-    assert cli.run_safely(interrupt, []) == 2
+    assert cli.run_safely(interrupt, [], continues=True) == 2
     assert "run the same command again" in capsys.readouterr().err
+    assert cli.run_safely(interrupt, []) == 2
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,13 @@ def test_what_a_killed_writer_left_is_no_recording(tmp_path):
     assert found.others == []
 
 
+def test_a_catalogue_among_the_music_is_passed_over(tmp_path):
+    touch(tmp_path, "a.mp3", "cat/lock", "cat/recordings.lance/data/1.lance")
+    found = search(tmp_path)
+    assert names(tmp_path, found.recordings) == ["a.mp3"]
+    assert not found.others
+
+
 def test_what_is_no_recording_is_counted_and_named(tmp_path):
     touch(tmp_path, "a/1.mp3", "a/cover.jpg", "b/cover.jpg", "b/readme", "b/x.xyz")
     lines = search(tmp_path).left_out()

@@ -29,7 +29,7 @@ def main(arguments):
         pass
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, continues=True)
 """
 
 

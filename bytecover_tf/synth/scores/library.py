@@ -11,9 +11,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from tqdm import tqdm
-
 from bytecover_tf.errors import DataError
+from bytecover_tf.progress import progress_bar
 from bytecover_tf.synth.scores.corpora import (
     COLLECTIONS,
     Collection,
@@ -21,6 +20,7 @@ from bytecover_tf.synth.scores.corpora import (
     read_file,
 )
 from bytecover_tf.synth.scores.score import Score, score_from_dict
+from bytecover_tf.terminal import warn
 
 A_FEW = {collection.name: 5 for collection in COLLECTIONS}
 """Files to read of each collection for a sample; tune books are a few large ones."""
@@ -38,10 +38,16 @@ def add_archive_options(parser: argparse.ArgumentParser, done: str) -> None:
         if collection.option:
             parser.add_argument(
                 f"--{collection.option}",
-                type=Path,
+                type=_archive,
                 help=f"the archive of {collection.name}; without it, the collection is "
                 f"not {done}",
             )
+
+
+def _archive(text: str) -> Path:
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"{text}: there is no such file")
+    return Path(text)
 
 
 def chosen_archives(options: argparse.Namespace) -> dict[str, Path]:
@@ -109,7 +115,12 @@ def read_scores(
     with (
         open(cache, "a", encoding="utf-8") as kept,
         ProcessPoolExecutor(workers) as pool,
-        tqdm(total=len(wanted), initial=len(wanted) - len(todo), desc="scores") as bar,
+        progress_bar(
+            total=len(wanted),
+            initial=len(wanted) - len(todo),
+            unit="file",
+            desc="scores",
+        ) as bar,
     ):
         for line in pool.map(partial(_read, archives), todo, chunksize=4):
             kept.write(line)
@@ -120,7 +131,7 @@ def read_scores(
     chosen = [done[collection.name, file] for collection, file in wanted]
     for read in chosen:
         for error in read.errors:
-            tqdm.write(f"skipped: {error}")
+            warn(f"skipped: {error}")
     return [score for read in chosen for score in read.scores]
 
 

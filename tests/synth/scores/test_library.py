@@ -53,7 +53,7 @@ SONGS = {"Songs": Path("songs.zip")}
 def test_files_are_read_once(read, capsys):
     assert read() == (AIRS, ["a.abc", "b.abc", "c.abc"])
     assert read() == (AIRS, [])
-    assert capsys.readouterr().out.count("skipped: 'B' has 3 melody notes") == 2
+    assert capsys.readouterr().err.count("skipped: 'B' has 3 melody notes") == 2
 
 
 def test_another_archive_is_read_alone(read):
