@@ -43,7 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, choices, default, help in (
         ("--formats", FORMATS, DEFAULT_FORMATS, "formats to write"),
         ("--inputs", INPUTS, INPUTS, "inputs that it takes"),
-        ("--precision", PRECISIONS, ("float32",), "precisions of ONNX and LiteRT"),
+        (
+            "--precision",
+            PRECISIONS,
+            ("float32",),
+            "precisions of ONNX and LiteRT; the latter has no float16",
+        ),
     ):
         parser.add_argument(
             name,

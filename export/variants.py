@@ -18,7 +18,7 @@ import numpy as np
 
 from bytecover_tf.encoders.model_file import versions
 from bytecover_tf.encoders.runtimes import MANIFEST
-from bytecover_tf.errors import EncoderError
+from bytecover_tf.errors import ConfigError, EncoderError
 from bytecover_tf.files import JsonObject, content_hash
 from export import onnx_graphs, parity
 from export.compact import compact
@@ -185,13 +185,21 @@ class VariantWriter:
                 self._onnx_file(joined, "waveform", precision)
 
     def lite(self, inputs: tuple[str, ...], precisions: Sequence[str]) -> None:
-        """Write LiteRT files, which have no float16."""
+        """Write LiteRT files, which have no float16.
+
+        Raises:
+            ConfigError: there would be no file at all.
+        """
         from export import lite
+
+        if set(precisions) == {"float16"} and not self.files:
+            raise ConfigError("LiteRT has no float16; expected float32 or int8")
 
         with tempfile.TemporaryDirectory() as folder:
             write_saved_model(self._graphs, Path(folder), inputs)
             for precision in precisions:
                 if precision == "float16":
+                    self._report("no LiteRT file in float16, which LiteRT has not")
                     continue
                 path = self._path("", precision, ".tflite")
                 path.write_bytes(lite.convert(Path(folder), precision))

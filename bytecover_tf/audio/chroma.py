@@ -98,8 +98,9 @@ def check_pool(transform: Transform, source_pool: int, name: str) -> None:
     """
     if frames_per_chroma(transform) % source_pool:
         raise ConfigError(
-            f"{name}: a CQT averaged over {source_pool} frames cannot be pooled to "
-            f"{frames_per_chroma(transform)} for chroma; {source_pool} must divide it"
+            f"{name}: averages of {source_pool} frames of the transform are too long "
+            f"to align; expected averages of {frames_per_chroma(transform)} frames, or "
+            "of a number that divides it"
         )
 
 

@@ -34,7 +34,7 @@ def train_hearing_parser(description: str | None) -> argparse.ArgumentParser:
         type=arguments.positive_int,
         default=2600,
         metavar="N",
-        help="number of training steps, a multiple of 100",
+        help="number of training steps, a multiple of 100 from 200 on",
     )
     parser.add_argument(
         "--batch",

@@ -76,7 +76,7 @@ def extract_features(
     """Add the features of files to a store.
 
     A file that the store has, with the same size, time of change and `source_pool`, is
-    not read again.
+    not read again. What it has of files that are gone stays.
     Files that cannot be used are reported and skipped. Each recording is on disk as
     soon as it is extracted, so an interrupted extraction continues where it stopped.
 
@@ -104,9 +104,12 @@ def extract_features(
             report.damaged = [entry.source for entry in damaged]
             writer.forget(damaged)
         todo = []
-        for path in dict.fromkeys(os.path.abspath(path) for path in paths):
-            entry = writer.find(path)
-            if entry is not None and not has_changed(entry, source_pool):
+        # Drawn recordings have names and no files.
+        for path, given in {os.path.abspath(path): path for path in paths}.items():
+            entry = writer.find(given) or writer.find(path)
+            if entry is not None and not (
+                os.path.exists(entry.source) and has_changed(entry, source_pool)
+            ):
                 report.present += 1
                 continue
             if entry is not None and entry.source_pool != _pool(path, source_pool):

@@ -45,7 +45,7 @@ from bytecover_tf.training.optimizer import learning_rate, make_optimizer
 from bytecover_tf.training.recorder import Recorder, State
 from bytecover_tf.training.remaining import Remaining
 from bytecover_tf.training.replicas import Replicas, join
-from bytecover_tf.training.splits import Splits, warn_of_copies
+from bytecover_tf.training.splits import Splits, warn_of_copies, warn_of_few
 from bytecover_tf.training.taught_batches import taught
 from bytecover_tf.training.warm_start import load_teacher, take_weights
 
@@ -101,6 +101,7 @@ def train(
     if replicas.is_chief:
         run_dir.mkdir(parents=True, exist_ok=True)
         warn_of_copies(splits, store)
+        warn_of_few(splits)
     works = sorted({track.work for track in splits.train})
     checkpoint = run_dir / "checkpoint.keras"
     scored = teacher is not None and config.teaching == "scores"
@@ -125,6 +126,9 @@ def train(
         else _new(config, len(works), splits, store, data, init, teaching, replicas)
     )
     state.teacher = origin
+    if state.trained_on is not None:
+        ours = _provenance(splits, store, data, state)
+        _check_same_works(checkpoint, ours, Provenance.from_dict(state.trained_on))
     done = len(state.history)
     if done < config.epochs:
         if teaching is not None and config.teaching == "wholes":
@@ -174,6 +178,22 @@ def _provenance(
     )
 
 
+def _check_same_works(checkpoint: Path, ours: Provenance, theirs: Provenance) -> None:
+    """Refuse to go on with other works, whose labels and splits would be others."""
+    names = {*ours.works, *theirs.works}
+    different = {
+        work
+        for name in names
+        for work in ours.works.get(name, set()) ^ theirs.works.get(name, set())
+    }
+    if different:
+        raise ConfigError(
+            f"{checkpoint}: was trained on other works than the data has now; "
+            f"{len(different)} differ, such as {min(different)!r}. Train anew, in "
+            "another --run-dir"
+        )
+
+
 def _continued(
     config: Config,
     num_works: int,
@@ -193,7 +213,9 @@ def _continued(
         raise ConfigError(f"{checkpoint}: was trained with a teacher; name it again")
     config.check_continues(Config.from_dict(info["config"]), checkpoint)
     model.optimizer.learning_rate = learning_rate(config)
-    return model, State(info["before"], info.get("init"), history=info["history"])
+    state = State(info["before"], info.get("init"), history=info["history"])
+    state.trained_on = info.get("trained_on")
+    return model, state
 
 
 def _new(

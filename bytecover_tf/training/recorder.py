@@ -33,12 +33,14 @@ class State:
             for random weights.
         teacher: likewise, which encoder it learns from; None for none.
         history: one record an epoch, in order.
+        trained_on: what a checkpoint says that it was trained on.
     """
 
     before: Figures | None
     init: JsonObject | None = None
     teacher: JsonObject | None = None
     history: list[dict[str, float]] = field(default_factory=list)
+    trained_on: JsonObject | None = None
 
     @property
     def best(self) -> float:
@@ -100,7 +102,8 @@ class Recorder(keras.callbacks.Callback):
         # TensorBoard's callback, which comes next, writes what is in the logs.
         logs["validation_map"] = figures["map"]
         logs["validation_mr1"] = figures["mr1"]
-        is_best = figures["map"] > self._state.best
+        # Of epochs that find as much, the last one, which has learned longest.
+        is_best = figures["map"] >= self._state.best
         row = {name: round(float(value), 6) for name, value in sorted(logs.items())}
         row["seconds"] = round(time.monotonic() - self._began, 1)
         row["cpu_seconds"] = round(time.process_time() - self._used, 1)

@@ -19,7 +19,7 @@ from bytecover_tf.data.features import default_store, open_features
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.model_file import encoder_checksum, versions
 from bytecover_tf.encoders.pretrained import lasting
-from bytecover_tf.errors import ConfigError
+from bytecover_tf.errors import ByteCoverError, ConfigError
 from bytecover_tf.files import JsonObject, content_hash, json_object, write_atomically
 from bytecover_tf.settings import take
 from bytecover_tf.stores.feature_store import FeatureStore
@@ -189,19 +189,24 @@ class TrainingRun:
         if replicas.is_chief:
             self.save(run_dir)
             print(f"run directory: {run_dir}")
-        figures = train(
-            self.config,
-            usable,
-            store,
-            run_dir,
-            self.seed,
-            resume,
-            self.data,
-            self.waveforms,
-            self.init,
-            self.teacher,
-            replicas,
-        )
+        try:
+            figures = train(
+                self.config,
+                usable,
+                store,
+                run_dir,
+                self.seed,
+                resume,
+                self.data,
+                self.waveforms,
+                self.init,
+                self.teacher,
+                replicas,
+            )
+        except ByteCoverError:
+            if replicas.is_chief and not resume:
+                _withdraw(run_dir)
+            raise
         return Outcome(figures, len(tracks) - len(usable))
 
     def finish(self, run_dir: Path) -> JsonObject:
@@ -273,3 +278,10 @@ class Outcome:
 
     figures: JsonObject
     left_out: int
+
+
+def _withdraw(run_dir: Path) -> None:
+    """Leave no run directory of a request that was refused before it began."""
+    if os.listdir(run_dir) == [REQUEST]:
+        (run_dir / REQUEST).unlink()
+        run_dir.rmdir()

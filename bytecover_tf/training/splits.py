@@ -64,6 +64,18 @@ class Splits:
         return [*self.validation, *self.test]
 
 
+def warn_of_few(splits: Splits) -> None:
+    """Warn of validation and test works that nothing can be taken for."""
+    parts = {"validation": splits.validation, splits.unseen: splits.test}
+    for part, tracks in parts.items():
+        if len({track.work for track in tracks}) < 2:
+            print(
+                f"warning: there is a single {part} work, so figures on it say nothing "
+                "and choose no epoch; a split needs two or more works",
+                file=sys.stderr,
+            )
+
+
 def warn_of_copies(splits: Splits, store: FeatureStore) -> None:
     """Warn of recordings that seem to be in training and in test in two encodings.
 

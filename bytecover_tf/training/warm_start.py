@@ -98,7 +98,8 @@ def load_teacher(
     """
     file = encoder_file(path)
     teacher, info = load_single(file)
-    Frontend.from_dict(info["frontend"]).check_same(store.frontend, str(store.path))
+    reads = Frontend.from_dict(info["frontend"])
+    reads.check_same(store.frontend, f"{file} cannot read {store.path}")
     origin = _unseen(teacher, info, path, splits, store, data)
     if config.teaching == "distances":
         _check_extractor(teacher, file, config)

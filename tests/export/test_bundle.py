@@ -22,7 +22,7 @@ from bytecover_tf.encoders import encoder as encoder_module
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.encoders.runtimes import KerasNetwork
-from bytecover_tf.errors import EncoderError
+from bytecover_tf.errors import ConfigError, EncoderError
 from bytecover_tf.evaluation.protocol import evaluate_tracks
 from bytecover_tf.models.ensemble import Ensemble
 from bytecover_tf.stores.feature_store import FeatureStore
@@ -620,6 +620,19 @@ def test_command_names_a_wrong_choice(option, value, capsys):
         main(["--encoder", "x", "--out", "y", option, value])
     assert stop.value.code == 2
     assert "is none of" in capsys.readouterr().err
+
+
+def test_a_bundle_without_a_model_is_refused(encoder_path, tmp_path):
+    out = tmp_path / "bundle"
+    with pytest.raises(ConfigError, match="LiteRT has no float16"):
+        bundle_module.export(encoder_path, out, ("tflite",), precisions=("float16",))
+    assert not out.exists()
+
+
+def test_exporting_takes_tensorflow(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with pytest.raises(ConfigError, match="KERAS_BACKEND is jax"):
+        main(["--encoder", "x", "--out", "y"])
 
 
 def test_refuses_what_is_no_encoder(tmp_path):

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -131,6 +132,28 @@ def test_a_finished_run_resumes_to_its_figures(small_set, tmp_path):
     longer = override(config, ["epochs=2"])
     with pytest.raises(ConfigError, match="trained on 8 works, the data has 7"):
         train(longer, fewer, store, tmp_path, resume=True)
+    # As many works, of which one has another name.
+    other = [
+        replace(track, work="other") if track.work == "work 0" else track
+        for track in tracks
+    ]
+    with pytest.raises(ConfigError, match="other works than the data has now; 2 diff"):
+        train(longer, other, store, tmp_path, resume=True)
+
+
+def test_a_single_work_to_validate_on_is_warned_of(small_set, tmp_path, capsys):
+    tracks, store = small_set
+    unseen = {track.work for track in tracks if track.split == "validation"}
+    few = [
+        track
+        for track in tracks
+        if track.split != "validation" or track.work == min(unseen)
+    ]
+    config = override(SMALL, ["epochs=2", "steps_per_epoch=1"])
+    figures = train(config, few, store, tmp_path)
+    assert "a single validation work" in capsys.readouterr().err
+    # Both epochs find everything; the second has learned longer.
+    assert figures["best_epoch"] == 2
 
 
 def test_what_a_checkpoint_holds_cannot_change_on_the_way(small_set, tmp_path):

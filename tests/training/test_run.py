@@ -11,8 +11,9 @@ import pytest
 from small_run import SMALL, given_encoder, manifest
 
 from bytecover_tf.encoders.encoder import load_encoder
-from bytecover_tf.errors import ConfigError
+from bytecover_tf.errors import ByteCoverError, ConfigError
 from bytecover_tf.evaluation.protocol import evaluate_tracks
+from bytecover_tf.train import main
 from bytecover_tf.training.config import override
 from bytecover_tf.training.run import TrainingRun
 
@@ -129,6 +130,33 @@ def test_a_run_is_kept_and_found_as_it_was_asked_for(tmp_path, monkeypatch):
         TrainingRun.begun(tmp_path / "run")
     with pytest.raises(ConfigError, match="no run to resume"):
         TrainingRun.begun(tmp_path)
+
+
+def test_a_refused_run_leaves_no_run_directory(small_set, tmp_path):
+    data = manifest(*small_set, tmp_path)
+    config = override(SMALL, ["works_per_batch=99"])
+    run = TrainingRun(config, "x", "manifest", data, source_pool=100)
+    with pytest.raises(ByteCoverError, match="99 works"):
+        run.train(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    mended = replace(run, config=override(SMALL, ["epochs=1", "steps_per_epoch=1"]))
+    assert mended.train(tmp_path / "run").figures
+
+
+def test_a_resumed_run_takes_nothing_else(tmp_path):
+    options = ["--seed", "5", "--data-root", str(tmp_path), "--split-seed", "0"]
+    with pytest.raises(ConfigError, match="drop --data-root, --split-seed, --seed"):
+        main(["--resume", "--run-dir", str(tmp_path), *options])
+
+
+def test_an_interrupted_run_says_how_it_continues(tmp_path, monkeypatch, capsys):
+    def interrupt(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(TrainingRun, "train", interrupt)
+    assert main(["--run-dir", str(tmp_path / "run")]) == 2
+    told = capsys.readouterr().err
+    assert f"continue with --resume --run-dir {tmp_path / 'run'}" in told
 
 
 def test_a_run_is_finished_once(small_set, tmp_path, monkeypatch):
