@@ -18,6 +18,7 @@ Examples:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bytecover_tf import cli
@@ -50,17 +51,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ConfigError(
                 "--resume continues with the run's own config; drop --config"
             )
-        others = [
-            f"--{name.replace('_', '-')}"
+        run = TrainingRun.begun(options.run_dir, options.set)
+        given = {
+            name: getattr(options, name)
             for name in _OF_THE_RUN
             if getattr(options, name) != parser.get_default(name)
-        ]
+        }
+        asked = replace(run, **given)
+        others = [name for name in given if getattr(asked, name) != getattr(run, name)]
         if others:
             raise ConfigError(
                 "--resume continues with what the run began with; drop "
-                + ", ".join(others)
+                + ", ".join(f"--{name.replace('_', '-')}" for name in others)
             )
-        run = TrainingRun.begun(options.run_dir, options.set)
     else:
         name = options.config or default_config(options.data)
         config = override(load_config(name), options.set)

@@ -49,7 +49,8 @@ class PKSampler:
         if len(labels) < works_per_batch:
             raise ConfigError(
                 f"a batch takes {works_per_batch} works, but there are only "
-                f"{len(labels)} to train on"
+                f"{len(labels)} to train on; take fewer with --set works_per_batch="
+                f"{len(labels)}"
             )
         by_work = np.argsort(self._works, kind="stable")
         self._versions = dict(

@@ -219,7 +219,7 @@ def test_wrong_input_is_refused():
         chroma_of_cqt(np.full((84, 100), np.nan))
     with pytest.raises(AudioError, match="negative"):
         chroma_of_cqt(-np.ones((84, 100)))
-    with pytest.raises(ConfigError, match="over 30 frames"):
+    with pytest.raises(ConfigError, match="averages of 30 frames"):
         chroma_of_cqt(np.ones((84, 100)), 30)
     odd = dataclasses.replace(Frontend(), bins_per_octave=14)
     with pytest.raises(ConfigError, match="multiple of 12"):

@@ -144,9 +144,12 @@ def test_a_refused_run_leaves_no_run_directory(small_set, tmp_path):
 
 
 def test_a_resumed_run_takes_nothing_else(tmp_path):
-    options = ["--seed", "5", "--data-root", str(tmp_path), "--split-seed", "0"]
-    with pytest.raises(ConfigError, match="drop --data-root, --split-seed, --seed"):
-        main(["--resume", "--run-dir", str(tmp_path), *options])
+    music = tmp_path / "music"
+    TrainingRun(SMALL, "x", "folder", music, split_seed=3).save(tmp_path / "run")
+    same = ["--data", "folder", "--data-root", str(music), "--split-seed", "3"]
+    other = ["--seed", "5", "--init", "bytecover-small"]
+    with pytest.raises(ConfigError, match="drop --init, --seed$"):
+        main(["--resume", "--run-dir", str(tmp_path / "run"), *same, *other])
 
 
 def test_an_interrupted_run_says_how_it_continues(tmp_path, monkeypatch, capsys):
