@@ -56,8 +56,7 @@ def open_features(
         todo = [
             path
             for path, entry in zip(todo, entries, strict=True)
-            if entry is None
-            or (os.path.exists(entry.source) and has_changed(entry, source_pool))
+            if entry is None or has_changed(entry, source_pool)
         ]
         if not todo:
             return list(tracks), opened

@@ -107,9 +107,7 @@ def extract_features(
         # Drawn recordings have names and no files.
         for path, given in {os.path.abspath(path): path for path in paths}.items():
             entry = writer.find(given) or writer.find(path)
-            if entry is not None and not (
-                os.path.exists(entry.source) and has_changed(entry, source_pool)
-            ):
+            if entry is not None and not has_changed(entry, source_pool):
                 report.present += 1
                 continue
             if entry is not None and entry.source_pool != _pool(path, source_pool):
@@ -154,9 +152,11 @@ def has_changed(entry: Entry, source_pool: int = 1) -> bool:
     """Whether other features would be made of a file now than an entry has.
 
     Args:
-        entry: of the file, which must be there.
+        entry: of the file. One that is gone has not changed.
         source_pool: how many frames a column of `.npy` files averages.
     """
+    if not os.path.exists(entry.source):
+        return False
     is_same = is_unchanged(entry.source, entry.size, entry.mtime_ns)
     return not is_same or entry.source_pool != _pool(entry.source, source_pool)
 
