@@ -20,6 +20,9 @@ from collections.abc import Sequence
 from bytecover_tf import cli
 from bytecover_tf.cli.calibrate_options import calibrate_parser
 
+# Fewer pairs of versions leave the fit to chance.
+_FEW = 40
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fit an encoder's calibration; return the exit status."""
@@ -55,6 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         plot_reliability(fitted, options.plot)
     print(f"written: {path}\n{describe(fitted)}")
+    versions = fitted.origin["versions"]
+    if versions < _FEW:
+        cli.warn(
+            f"warning: {versions} pairs of versions are too few for probabilities to "
+            "mean much; index more recordings whose works are known"
+        )
     return cli.SOME_FAILED if failed else cli.OK
 
 

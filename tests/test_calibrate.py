@@ -41,7 +41,9 @@ def test_an_encoder_gets_a_calibration_of_its_own(tmp_path, capsys):
     options = ["--catalogue", address, "--plot", str(tmp_path / "reliability.png")]
     capsys.readouterr()
     assert main(options) == 0
-    assert f"written: {run / 'calibration-notes.json'}" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert f"written: {run / 'calibration-notes.json'}" in told.out
+    assert "too few" not in told.err
     assert imread(tmp_path / "reliability.png").std() > 0.05
     found = choose_calibration(identity.encoder, run, parts=identity.parts)
     assert found.encoder == identity.encoder
@@ -56,7 +58,14 @@ def test_an_encoder_gets_a_calibration_of_its_own(tmp_path, capsys):
         catalogue.update(moved)
     other = tmp_path / "other.json"
     assert main([*options, "--out", str(other), "--queries", "16"]) == 1
-    assert capsys.readouterr().err.count("skipped: ") == 2
+    told = capsys.readouterr().err
+    assert told.count("skipped: ") == 2
+    versions = json.loads(other.read_text())["origin"]["versions"]
+    assert (f"{versions} pairs of versions are too few" in told) == (versions < 40)
+
+    few = tmp_path / "few.json"
+    assert main([*options, "--out", str(few), "--queries", "4"]) in (0, 1)
+    assert "are too few" in capsys.readouterr().err
     assert json.loads(other.read_text())["origin"]["queries"] == 14
 
     with open_catalogue(address) as catalogue:

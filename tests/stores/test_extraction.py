@@ -20,7 +20,7 @@ from bytecover_tf.features import main
 from bytecover_tf.files import content_hash
 from bytecover_tf.stores import extraction
 from bytecover_tf.stores.extraction import Reader, extract_features
-from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
 
 FRONTEND = Frontend(pool=20)
 
@@ -101,6 +101,15 @@ def test_precomputed_transforms_are_pooled(tmp_path, music):
         FRONTEND.features(samples),
         atol=1e-3,
     )
+
+
+def test_what_a_store_has_of_no_file_counts_as_there(tmp_path):
+    with FeatureStoreWriter(tmp_path / "store", FRONTEND) as writer:
+        writer.add("tune-0", "0" * 64, np.ones((84, 5), np.float32))
+    names = ["tune-0", "tune-1"]
+    report = extract_features(names, tmp_path / "store", FRONTEND, 1)
+    assert report.present == 1
+    assert list(report.failed) == [os.path.abspath("tune-1")]
 
 
 @pytest.mark.parametrize("by_a_command", [False, True])
