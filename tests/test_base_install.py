@@ -94,7 +94,7 @@ def test_features_are_extracted_and_an_encoder_is_measured(bytecover, tmp_path):
         ("bytecover_tf.train_hearing --labelled l --run-dir out", "train"),
         ("bytecover_tf.calibrate --catalogue c --out out", "train"),
         ("bytecover_tf.evaluate --encoder e --data tunes --plots out", "plots"),
-        ("bytecover_tf.compare a.mp3 b.mp3 --plot out/match.png", "plots"),
+        ("bytecover_tf.compare a.mp3 b.mp3 --plot match.png", "plots"),
         ("bytecover_tf.synth.draw --out out", "synth"),
         ("bytecover_tf.synth.draw_melodies --out out", "synth"),
         ("bytecover_tf.synth.rerecord --recordings r --out out", "synth"),

@@ -60,10 +60,7 @@ def evaluate_parser(description: str | None) -> argparse.ArgumentParser:
         "with 100, and measure that ranking",
     )
     parser.add_argument(
-        "--json",
-        type=arguments.output_file,
-        metavar="FILE",
-        help="write the figures to this file",
+        "--json", type=Path, metavar="FILE", help="write the figures to this file"
     )
     parser.add_argument(
         "--mirex",

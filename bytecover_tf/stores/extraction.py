@@ -75,8 +75,8 @@ def extract_features(
 ) -> ExtractionReport:
     """Add the features of files to a store.
 
-    A file that the store has, with the same size, time of change and `source_pool`, is
-    not read again. What it has of files that are gone stays.
+    A file that the store has, with the same size and time of change, is not read again,
+    unless `source_pool` is another one now. What it has of files that are gone stays.
     Files that cannot be used are reported and skipped. Each recording is on disk as
     soon as it is extracted, so an interrupted extraction continues where it stopped.
 
@@ -153,12 +153,14 @@ def has_changed(entry: Entry, source_pool: int = 1) -> bool:
 
     Args:
         entry: of the file. One that is gone has not changed.
-        source_pool: how many frames a column of `.npy` files averages.
+        source_pool: how many frames a column of `.npy` files averages; 1, which is
+            what commands are told if they are told nothing, is what it was.
     """
     if not os.path.exists(entry.source):
         return False
     is_same = is_unchanged(entry.source, entry.size, entry.mtime_ns)
-    return not is_same or entry.source_pool != _pool(entry.source, source_pool)
+    pool = _pool(entry.source, source_pool)
+    return not is_same or pool not in (1, entry.source_pool)
 
 
 def _pool(path: str, source_pool: int) -> int:

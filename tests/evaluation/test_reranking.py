@@ -75,5 +75,5 @@ def test_the_nearest_are_ranked_by_what_alignment_says(melodies, rng, count):
 def test_frames_too_long_for_chroma_are_refused(small_set):
     tracks, store = small_set
     found = search(tracks, np.eye(len(tracks)))
-    with pytest.raises(ConfigError, match="100 frames.*20 for chroma"):
+    with pytest.raises(ConfigError, match="100 frames.*averages of 20"):
         align_nearest(found, store, CALIBRATION, 10)

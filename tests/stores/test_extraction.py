@@ -130,13 +130,13 @@ def test_another_pooling_of_a_transform_is_read_anew(
         return None
 
     frames = []
-    for source_pool in (1, 10, 10):
+    for source_pool in (1, 10, 10, 1):
         extracted = extract(source_pool)
         opened = FeatureStore(store)
         frames.append([opened.entry(each).frames for each in (path, twin, songs[0])])
     assert extracted in (0, None)
-    (once, same, sound), tenfold, again = frames
-    assert tenfold == again
+    (once, same, sound), tenfold, again, untold = frames
+    assert tenfold == again == untold
     assert once == same
     # A column that averages ten frames lasts ten times as long.
     assert tenfold[:2] == pytest.approx([10 * once] * 2, abs=10)
