@@ -110,7 +110,7 @@ def extract_features(
             if entry is not None and not has_changed(entry, source_pool):
                 report.present += 1
                 continue
-            if entry is not None and entry.source_pool != _pool(path, source_pool):
+            if entry is not None and _is_of_another_pool(entry, source_pool):
                 # Its content is the same, but not what is made of it.
                 writer.forget([entry])
             todo.append(path)
@@ -159,8 +159,11 @@ def has_changed(entry: Entry, source_pool: int = 1) -> bool:
     if not os.path.exists(entry.source):
         return False
     is_same = is_unchanged(entry.source, entry.size, entry.mtime_ns)
-    pool = _pool(entry.source, source_pool)
-    return not is_same or pool not in (1, entry.source_pool)
+    return not is_same or _is_of_another_pool(entry, source_pool)
+
+
+def _is_of_another_pool(entry: Entry, source_pool: int) -> bool:
+    return _pool(entry.source, source_pool) not in (1, entry.source_pool)
 
 
 def _pool(path: str, source_pool: int) -> int:

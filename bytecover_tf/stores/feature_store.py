@@ -293,6 +293,7 @@ class FeatureStoreWriter(Closing):
         twin = self._by_key.get(key)
         if twin is not None:
             start, frames, digest = twin.start, twin.frames, twin.digest
+            source_pool = twin.source_pool
         else:
             bins = self.frontend.n_bins
             if features is None or features.ndim != 2 or features.shape[0] != bins:

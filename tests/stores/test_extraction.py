@@ -141,6 +141,11 @@ def test_another_pooling_of_a_transform_is_read_anew(
     # A column that averages ten frames lasts ten times as long.
     assert tenfold[:2] == pytest.approx([10 * once] * 2, abs=10)
     assert tenfold[2] == sound
+    # Touched, its content is known.
+    os.utime(path, (1, 1))
+    extract(1)
+    assert FeatureStore(store).entry(path).frames == tenfold[0]
+    assert FeatureStore(store).entry(path).source_pool == 10
 
 
 def test_a_crashing_decoder_costs_only_its_file(songs, tmp_path, monkeypatch):
