@@ -18,7 +18,7 @@ Examples:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from bytecover_tf import cli
@@ -27,12 +27,6 @@ from bytecover_tf.configs import default_config, load_config
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.settings import take
 from bytecover_tf.training.config import override
-
-# What `--resume` takes from the run.
-_OF_THE_RUN = (
-    *("data", "data_root", "features", "without_datacos", "split_seed"),
-    *("source_pool", "waveforms", "init", "teacher", "seed"),
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,9 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         run = TrainingRun.begun(options.run_dir, options.set)
         given = {
-            name: getattr(options, name)
-            for name in _OF_THE_RUN
-            if getattr(options, name) != parser.get_default(name)
+            field.name: getattr(options, field.name)
+            for field in fields(TrainingRun)
+            if field.name in options
+            and getattr(options, field.name) != parser.get_default(field.name)
         }
         asked = replace(run, **given)
         others = [name for name in given if getattr(asked, name) != getattr(run, name)]

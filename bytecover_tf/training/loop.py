@@ -213,9 +213,12 @@ def _continued(
         raise ConfigError(f"{checkpoint}: was trained with a teacher; name it again")
     config.check_continues(Config.from_dict(info["config"]), checkpoint)
     model.optimizer.learning_rate = learning_rate(config)
-    state = State(info["before"], info.get("init"), history=info["history"])
-    state.trained_on = info.get("trained_on")
-    return model, state
+    return model, State(
+        info["before"],
+        info.get("init"),
+        history=info["history"],
+        trained_on=info.get("trained_on"),
+    )
 
 
 def _new(
