@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from bytecover_tf.data.leakage import check_leakage, near_duplicates
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
 from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.terminal import warn
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,9 @@ def warn_of_few(splits: Splits) -> None:
     parts = {"validation": splits.validation, splits.unseen: splits.test}
     for part, tracks in parts.items():
         if len({track.work for track in tracks}) < 2:
-            print(
+            warn(
                 f"warning: there is a single {part} work, so figures on it say nothing "
-                "and choose no epoch; a split needs two or more works",
-                file=sys.stderr,
+                "and choose no epoch; a split needs two or more works"
             )
 
 
@@ -87,11 +86,10 @@ def warn_of_copies(splits: Splits, store: FeatureStore) -> None:
         (store.features(track.path) for track in unseen),
     )
     for ours, theirs in pairs[:10]:
-        print(
+        warn(
             f"warning: {splits.train[ours].path} (train) sounds like "
             f"{unseen[theirs].path} ({unseen[theirs].split}); a copy would make the "
-            "figures too good",
-            file=sys.stderr,
+            "figures too good"
         )
     if len(pairs) > 10:
-        print(f"warning: and {len(pairs) - 10} more pairs", file=sys.stderr)
+        warn(f"warning: and {len(pairs) - 10} more pairs")
