@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from queue import Empty, Full, Queue
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -72,7 +74,8 @@ def iter_live(
         while not stop.is_set():
             has_ended = False
             try:
-                for block in _decoded(source, sample_rate, kind, follow):
+                growing = stop if follow else None
+                for block in _decoded(source, sample_rate, kind, growing):
                     failed = 0
                     put(block)
                     if stop.is_set():
@@ -111,22 +114,40 @@ def iter_live(
         reader.join(_PATIENCE)
 
 
+class _Growing:
+    """A file that is still being written, for PyAV: whoever reads waits at its end.
+
+    FFmpeg's own option for that gives up where nothing is written for a while, and does
+    not hear that it should stop. Without `seek` it reads from the beginning on.
+    """
+
+    def __init__(self, file: BinaryIO, stop: threading.Event) -> None:
+        self.name = file.name
+        self._file, self._stop = file, stop
+
+    def read(self, size: int) -> bytes:
+        while not self._stop.is_set():
+            if found := self._file.read(size):
+                return found
+            self._stop.wait(_LOOK)
+        return b""
+
+
 def _decoded(
-    source: str, sample_rate: int, kind: str | None, follow: bool
+    source: str, sample_rate: int, kind: str | None, growing: threading.Event | None
 ) -> Iterator[np.ndarray]:
-    """Open a source once, and decode it to its end."""
-    options = {}
-    address = source
-    if follow:
-        # FFmpeg's own word for it, which the protocol of files alone knows.
-        address, options = f"file:{source}", {"follow": "1"}
-    with av.open(
-        address,
-        format=kind,
-        options=options,
-        timeout=_TIMEOUT,
-        **lenient("ignore"),
-    ) as container:
+    """Open a source once, and decode it to its end.
+
+    At the end of a file that grows it waits for more until the event is set.
+    """
+    with ExitStack() as opened:
+        address: str | _Growing = source
+        if growing is not None:
+            file = opened.enter_context(open(source, "rb", buffering=0))
+            address = _Growing(file, growing)
+        container = opened.enter_context(
+            av.open(address, format=kind, timeout=_TIMEOUT, **lenient("ignore"))
+        )
         if not container.streams.audio:
             raise AudioError("has no sound in it")
         stream = container.streams.audio[0]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from bytecover_tf.audio import live
 from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.audio.live import iter_live
 from bytecover_tf.errors import AudioError
@@ -106,9 +107,34 @@ def test_a_file_ends_and_one_that_is_followed_does_not(wav, music):
     blocks.close()
 
 
-def test_the_thread_ends_with_the_iterator(wav):
+def test_a_writer_may_pause(wav, music, monkeypatch):
+    monkeypatch.setattr(live, "_TIMEOUT", 0.5)
+    growing = wav.with_name("growing.mp3")
+    soundfile.write(growing, music(20), RATE)
+    content = growing.read_bytes()
+    growing.write_bytes(content[: len(content) // 2])
+
+    def go_on():
+        with growing.open("ab") as file:
+            file.write(content[len(content) // 2 :])
+
+    writer = threading.Timer(2, go_on)
+    writer.start()
+    told, found = [], []
+    blocks = iter_live(str(growing), follow=True, warn=told.append)
+    while sum(map(len, found)) < 16 * RATE:
+        found.append(next(blocks))
+    blocks.close()
+    writer.join()
+    assert not told
+    heard = np.concatenate(found)
+    np.testing.assert_allclose(heard, load_audio(growing)[: len(heard)], atol=1e-4)
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_the_thread_ends_with_the_iterator(wav, follow):
     before = set(threading.enumerate())
-    blocks = iter_live(str(wav))
+    blocks = iter_live(str(wav), follow=follow)
     next(blocks)
     blocks.close()
     until = time.monotonic() + 5
