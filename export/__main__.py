@@ -19,14 +19,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=DESCRIPTION,
         formatter_class=cli.HelpFormatter,
     )
-    parser.add_argument(
+    exported = parser.add_mutually_exclusive_group()
+    exported.add_argument(
         "--encoder",
         default=DEFAULT,
         metavar="NAME|PATH",
         help="the encoder to export: the name of one that comes with the package, a "
         "run directory of train, or an encoder.keras (default: %(default)s)",
     )
-    parser.add_argument(
+    exported.add_argument(
         "--hearing",
         type=Path,
         metavar="FILE",

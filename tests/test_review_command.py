@@ -4,6 +4,7 @@ import select
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from catalogue_rows import DIM, IDENTITY, chroma, recording, whole
 
 from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.catalogue import main as look_after
 from bytecover_tf.catalogues import open_catalogue
 from bytecover_tf.cli import questions
 from bytecover_tf.errors import DataError
@@ -52,6 +54,17 @@ def works(address):
         return [
             item.work for item in sorted(catalogue.recordings(), key=lambda i: i.path)
         ]
+
+
+def test_a_merged_work_without_a_name_is_listed(address, capsys):
+    assert main(["--catalogue", address, "accept", "1"]) == 0
+    (name,) = (name for name, count in Counter(works(address)).items() if count == 2)
+    capsys.readouterr()
+    assert look_after(["list", "--catalogue", address]) == 0
+    head, *rows, _ = capsys.readouterr().out.splitlines()
+    start, end = head.index("work"), head.index("year")
+    shown = [row[start:end].strip() for row in rows]
+    assert sorted(shown) == ["", "", "", name, name]
 
 
 def test_questions_are_shown_and_decided(address, tmp_path, capsys):

@@ -112,6 +112,14 @@ def output_file(text: str) -> Path:
     return path
 
 
+def output_folder(text: str) -> Path:
+    """Read the name of a folder to write into, for argparse."""
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"expected a folder, {text} is a file")
+    return path
+
+
 def parser(module: str, description: str | None) -> argparse.ArgumentParser:
     """Return a parser for `python -m bytecover_tf.<module>`.
 

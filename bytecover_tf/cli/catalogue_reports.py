@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -84,13 +85,19 @@ def print_verification(address: str, found: Verification) -> None:
 
 
 def list_as_table(recordings: Sequence[Recording]) -> None:
-    """Print a line per recording, and how many there are."""
+    """Print a line per recording, and how many there are.
+
+    A work without a name is shown where several of the recordings are of it.
+    """
     head = ("id", "recording", "work", "year", "isrc", "length", "file")
+    of_work = Counter(recording.work for recording in recordings)
     rows = [
         (
             recording.id,
             recording.label,
-            recording.work if recording.has_named_work else "",
+            recording.work
+            if recording.has_named_work or of_work[recording.work] > 1
+            else "",
             recording.year,
             recording.isrc + ("?" if "isrc" in recording.malformed else ""),
             clock(recording.duration),

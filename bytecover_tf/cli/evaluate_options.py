@@ -71,7 +71,7 @@ def evaluate_parser(description: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--plots",
-        type=Path,
+        type=arguments.output_folder,
         metavar="DIR",
         help="write pictures (PNG) into this folder: the ranks of first hits, and "
         "the similarities of versions and of other pairs",

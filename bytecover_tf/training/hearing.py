@@ -105,11 +105,15 @@ def train_hearing(
         EncoderError: what the run should continue from is damaged.
         StoreError: a store is missing or damaged.
     """
-    _claim(run_dir, request)
+    noted = run_dir / "run.json"
+    if noted.exists():
+        _check_same(noted, request)
     path = run_dir / FILE_NAME
     if path.exists():
         return path
     training, held_out, sets = _read(request.stores)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_atomically(noted, _as_text(request) + "\n")
     backup = run_dir / _BACKUP
     network, done = _continued(backup) if backup.exists() else (_new(request), 0)
     model = _TrainedOnTable(network, NoteTable([*training, *held_out]))
@@ -223,14 +227,13 @@ def _continued(backup: Path) -> tuple[NoteNetwork, int]:
     return model, info["epoch"]
 
 
-def _claim(run_dir: Path, request: HearingRequest) -> None:
-    """Note the request in a new folder, or check that it is the one noted there."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    noted = run_dir / "run.json"
-    text = json.dumps(asdict(request), indent=1)
-    if not noted.exists():
-        write_atomically(noted, text + "\n")
-    elif noted.read_text().strip() != text:
+def _as_text(request: HearingRequest) -> str:
+    return json.dumps(asdict(request), indent=1)
+
+
+def _check_same(noted: Path, request: HearingRequest) -> None:
+    """Refuse to go on with the run of another request."""
+    if noted.read_text().strip() != _as_text(request):
         raise ConfigError(
             f"{noted}: holds a run with other settings; name another --run-dir"
         )

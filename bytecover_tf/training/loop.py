@@ -212,6 +212,12 @@ def _continued(
     if info.get("teacher") and teacher is None:
         raise ConfigError(f"{checkpoint}: was trained with a teacher; name it again")
     config.check_continues(Config.from_dict(info["config"]), checkpoint)
+    done = len(info["history"])
+    if done > config.epochs:
+        raise ConfigError(
+            f"{checkpoint}: was trained for {done} epochs; expected at least as many, "
+            f"found epochs={config.epochs}"
+        )
     model.optimizer.learning_rate = learning_rate(config)
     return model, State(
         info["before"],

@@ -186,6 +186,9 @@ def test_command_writes_figures_and_plots(small_set, run_dir, tmp_path, capsys):
     assert figures["frontend"] == Frontend().to_dict()
     assert "MAP" in capsys.readouterr().out
     assert (tmp_path / "p" / "ranks.png").exists()
+    with pytest.raises(SystemExit):
+        main([*arguments, "--plots", str(manifest)])
+    assert "expected a folder, " in capsys.readouterr().err
 
     assert main(arguments) == 0
     assert json.loads(out.read_text())["queries"] == 8

@@ -120,7 +120,7 @@ def test_a_file_that_differs_is_not_written(
     assert [each.name for each in tmp_path.iterdir()] == ["hearing.onnx"]
 
 
-def test_wrong_files_are_refused_by_name(source, encoder_path, tmp_path):
+def test_wrong_files_are_refused_by_name(source, encoder_path, tmp_path, capsys):
     out = tmp_path / "hearing.onnx"
     with pytest.raises(EncoderError, match=r"encoder\.keras: holds a .*ByteCover, exp"):
         main(["--hearing", str(encoder_path), "--out", str(out)])
@@ -131,4 +131,7 @@ def test_wrong_files_are_refused_by_name(source, encoder_path, tmp_path):
         ConfigError, match=r"--precision is for folders; .*hearing\.onnx"
     ):
         main([*asked, "--precision", "float32,int8"])
+    with pytest.raises(SystemExit):
+        main([*asked, "--encoder", str(encoder_path)])
+    assert "not allowed with argument --hearing" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -319,6 +319,7 @@ def test_too_little_is_refused(tmp_path):
     with pytest.raises(DataError, match="one: 1 recordings of 15 s .* 0 to hold out"):
         train_hearing(request(only), tmp_path / "run")
     short = fill(tmp_path / "short", (SPARED[0], "pop", "train", features(0, 90)))
+    assert not (tmp_path / "run").exists()
     with pytest.raises(DataError, match="short: 0 recordings"):
         train_hearing(request(short), tmp_path / "another")
 

@@ -176,6 +176,9 @@ def test_a_longer_run_gets_a_longer_schedule(small_set, tmp_path):
         schedule = model.optimizer.get_config()["learning_rate"]["config"]
         assert schedule["decay_steps"] == 6 * epochs - 3
     assert int(model.optimizer.iterations) == 12
+    shorter = override(SMALL, ["epochs=1"])
+    with pytest.raises(ConfigError, match="trained for 2 epochs; .* found epochs=1"):
+        train(shorter, tracks, store, tmp_path, resume=True)
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run_with_a_reason(small_set, tmp_path):
