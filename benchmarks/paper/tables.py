@@ -29,6 +29,7 @@ from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.files import JsonObject, replacing
 from bytecover_tf.metrics import QueryScores, bootstrap_interval, score_queries
+from bytecover_tf.models.move import KERNEL_FRAMES
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.training.config import Config, override
 from bytecover_tf.training.run import TrainingRun
@@ -220,7 +221,7 @@ def settings(config: Config, options: argparse.Namespace) -> list[str]:
     width = max(round(config.width * options.width / Config().width), 1)
     triplet_from = epochs(options) * 2 // 3 if config.classification else 0
     # As long in seconds as published.
-    kernel = round(180 * load_config("move").frontend.pool / pool)
+    kernel = round(KERNEL_FRAMES * load_config("move").frontend.pool / pool)
     return [
         *RECIPE,
         *([] if options.full_depth else [BLOCKS]),

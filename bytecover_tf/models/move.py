@@ -14,6 +14,8 @@ from bytecover_tf.models.baseline import BaselineNetwork
 from bytecover_tf.models.convolution import ConvBlock, build_chain
 from bytecover_tf.models.pitch_classes import transposable_pitch_classes
 
+# Of the first kernel as published, each of 0.093 s.
+KERNEL_FRAMES = 180
 # Dilations of the convolutions over time, whose kernels are 5 frames long, as shares of
 # the first kernel's length: 1, 20, 1 and 13 of 180 frames.
 _DILATIONS = (1 / 180, 1 / 9, 1 / 180, 13 / 180)
@@ -61,7 +63,7 @@ class MOVE(BaselineNetwork):
         self,
         width: int = 256,
         dim: int = 16000,
-        kernel_frames: int = 180,
+        kernel_frames: int = KERNEL_FRAMES,
         **kwargs: Any,
     ) -> None:
         super().__init__(width, dim, **kwargs)
