@@ -7,7 +7,7 @@ Trains ByteCover, CQT-Net, TPPNet, Ki-CNN and MOVE's network on the same data wi
 same trainer, each with its own loss (see `benchmarks.paper.tables`), and sets them
 beside Qmax and SiMPle, which need no training but chroma at 2 Hz: of the embedded set's
 test works and of the anthems. With several rates, each network is first trained for a
-tenth of the steps at each, and takes the one that finds most of the validation works.
+tenth of the steps at each, and takes the one that lowers its loss most.
 A command that was killed goes on with the training that it was at. What a network has
 found is kept in `results/comparison`, and its training is not repeated elsewhere.
 """
@@ -206,7 +206,7 @@ def plot(networks: dict[str, Finished], steps: int, path: Path) -> None:
 
 
 def about_rates(networks: dict[str, Finished]) -> str:
-    """Say which learning rate each network has, and what the others found."""
+    """Say which learning rate each network has, and what the others came to."""
     tried = {name: one.rates for name, one in networks.items() if one.rates}
     if not tried:
         return (
@@ -218,8 +218,8 @@ def about_rates(networks: dict[str, Finished]) -> str:
     )
     return (
         "Settings are ByteCover's, which were chosen on validation works, but for the "
-        "learning rate: each network has the one by which a tenth of the steps found "
-        f"most of the validation works (MAP: {each})."
+        "learning rate: each network has the one by which a tenth of the steps lowered "
+        f"its loss most (loss: {each})."
     )
 
 

@@ -9,7 +9,7 @@ the paper does for 128 and 256. Beside them stand MOVE with its 16 000 numbers, 
 Re-MOVE, which learns 256 from it. Data and searches are those of
 `benchmarks.paper.ablation`, and so is the training at the backbone's own size, which is
 shared. With several rates, MOVE and Re-MOVE are first trained for a tenth of the steps
-at each, and take the one that finds most of the validation works.
+at each, and take the one that lowers the loss most.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def about_rates(others: dict[str, Trainings]) -> str:
         return ""
     return (
         " The learning rates of MOVE and Re-MOVE are those by which a tenth of the "
-        f"steps found most of the validation works (MAP: {'; '.join(tried)})."
+        f"steps lowered the loss most (loss: {'; '.join(tried)})."
     )
 
 

@@ -32,7 +32,7 @@ class Finished:
     Attributes:
         what: how it was trained and searched; another asks for another training.
         trained: when, and on which machine.
-        rates: MAP on the validation works by the learning rate that was tried.
+        rates: the loss by the learning rate that was tried.
         course: MAP on the validation works after each epoch.
         minutes: the time that the trainings took.
         queries: figures of each query, by collection and name.

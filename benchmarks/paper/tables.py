@@ -260,8 +260,16 @@ class Run:
     @property
     def validation(self) -> list[float]:
         """MAP on the validation works after each epoch."""
+        return self._course("validation_map")
+
+    @property
+    def loss(self) -> list[float]:
+        """Mean loss of each epoch."""
+        return self._course("loss")
+
+    def _course(self, name: str) -> list[float]:
         with open(self.folder / "log.csv", newline="", encoding="utf-8") as file:
-            return [float(row["validation_map"]) for row in csv.DictReader(file)]
+            return [float(row[name]) for row in csv.DictReader(file)]
 
     def encoder(self) -> Encoder:
         """Return the encoder after the last epoch."""
@@ -318,8 +326,8 @@ class Trainings:
     """The trainings of one network.
 
     Attributes:
-        rates: MAP on the validation works by the learning rate that was tried for a
-            tenth of the steps; empty if there was no choice.
+        rates: the loss at the end of a tenth of the steps, by the learning rate that
+            was tried; empty if there was no choice.
         runs: one for each seed, at the best rate.
     """
 
@@ -335,7 +343,10 @@ def at_best_rate(
     changes: Sequence[str] = (),
     seeds: int = 1,
 ) -> Trainings:
-    """Train at the rate by which a tenth of the steps finds most, if there are several.
+    """Train at the rate by which a tenth of the steps lowers the loss most.
+
+    After so few steps a network may find no more than it did before the first, while
+    its loss already falls.
 
     Args:
         train: as `trained` or `on_pitch_classes`.
@@ -351,16 +362,16 @@ def at_best_rate(
     for rate in options.rates if len(options.rates) > 1 else ():
         setting = [*changes, f"learning_rate={rate}"]
         run = train(f"{name}-{rate}", config_name, brief, 0, setting)
-        found[rate] = run.validation[-1]
-    best = max(found, key=lambda rate: found[rate]) if found else options.rates[0]
+        found[rate] = run.loss[-1]
+    best = min(found, key=lambda rate: found[rate]) if found else options.rates[0]
     setting = [*changes, f"learning_rate={best}"]
     runs = [train(name, config_name, options, n, setting) for n in range(seeds)]
     return Trainings(found, runs)
 
 
 def describe_rates(rates: dict[str, float]) -> str:
-    """Say what was found by each learning rate."""
-    return ", ".join(f"{found:.3f} at {rate}" for rate, found in rates.items())
+    """Say to which loss each learning rate came."""
+    return ", ".join(f"{loss:.3f} at {rate}" for rate, loss in rates.items())
 
 
 def on_pitch_classes(

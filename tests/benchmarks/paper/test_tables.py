@@ -183,27 +183,27 @@ class Trained:
         return None
 
 
-def test_a_network_takes_the_rate_that_finds_most(options, monkeypatch):
+def test_a_network_takes_the_rate_that_lowers_its_loss_most(options, monkeypatch):
     options.seeds, options.rates, options.steps = 2, ["1e-4", "1e-3", "1e-2"], 50
     asked = []
 
     def trained(name, config_name, options, seed=0, changes=(), teacher=None):
         asked.append((name, options.steps, seed, changes))
         run = Trained()
-        run.validation = {"1e-4": (0.5, 0.1), "1e-3": (0.1, 0.3), "1e-2": (0, 0.2)}[
+        run.loss = {"1e-4": (0.1, 0.5), "1e-3": (0.9, 0.3), "1e-2": (0.2, 0.4)}[
             changes[-1].removeprefix("learning_rate=")
         ]
         return run
 
     monkeypatch.setattr(comparison, "trained", trained)
     found = comparison.train("cqtnet", options)
-    assert found.rates == {"1e-4": 0.1, "1e-3": 0.3, "1e-2": 0.2}
+    assert found.rates == {"1e-4": 0.5, "1e-3": 0.3, "1e-2": 0.4}
     assert [steps for _, steps, _, _ in asked] == [5, 5, 5, 50, 50]
     best = [("cqtnet", 50, seed, ["learning_rate=1e-3"]) for seed in (0, 1)]
     assert asked[3:] == best
     assert len({name for name, *_ in asked}) == 4
     text = comparison.about_rates({"cqtnet": found})
-    assert "CQT-Net 0.100 at 1e-4, 0.300 at 1e-3, 0.200 at 1e-2" in text
+    assert "CQT-Net 0.500 at 1e-4, 0.300 at 1e-3, 0.400 at 1e-2" in text
 
     asked.clear()
     monkeypatch.setattr(embedding_size, "trained", trained)
@@ -215,7 +215,7 @@ def test_a_network_takes_the_rate_that_finds_most(options, monkeypatch):
         ("remove-256", 50),
     ]
     assert asked[-1][3] == ["embedding_dim=256", "learning_rate=1e-3"]
-    assert "Re-MOVE 0.100 at 1e-4, 0.300" in embedding_size.about_rates(others)
+    assert "Re-MOVE 0.500 at 1e-4, 0.300" in embedding_size.about_rates(others)
 
 
 def test_other_recordings_or_settings_are_another_training(options, monkeypatch):
