@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Recording
-from bytecover_tf.matching.decisions import Decision, Record
+from bytecover_tf.matching.decisions import Decision, Pair, Record, Verdicts, pair_of
 from bytecover_tf.matching.grouping import Group, Grouping
 from bytecover_tf.matching.questions import keep_queue, queue
 
@@ -51,7 +52,8 @@ def merge_groups(
     """Give all recordings of each group the same work.
 
     A group with several named works is left as it is: a person has to say which one is
-    right, or whether they are the same.
+    right, or whether they are the same. So is one of which somebody decided something
+    since it was found.
 
     Args:
         catalogue: is changed.
@@ -64,20 +66,48 @@ def merge_groups(
     Raises:
         ConfigError: the catalogue is on a server and no record is given.
     """
-    works = {
-        recording.id: group.work
+    changing = [
+        group
         for group in groups
         if group.work is not None
-        for recording in group.recordings
-        if recording.work != group.work
-    }
-    if not works:
+        and any(recording.work != group.work for recording in group.recordings)
+    ]
+    if not changing:
         return 0
+    record = record or Record(catalogue)
 
     def decide(recordings: dict[str, Recording]) -> Decision:
-        present = works.keys() & recordings.keys()
-        changes = {name: (recordings[name].work, works[name]) for name in present}
+        rejected = Verdicts(record.read(), recordings.values()).rejected
+        changes: dict[str, tuple[str, str]] = {}
+        for group in changing:
+            now = [
+                recordings[found.id]
+                for found in group.recordings
+                if found.id in recordings
+            ]
+            if _is_as_found(group, now, rejected):
+                changes |= {
+                    each.id: (each.work, str(group.work))
+                    for each in now
+                    if each.work != group.work
+                }
         return Decision("group", changes)
 
-    record = record or Record(catalogue)
     return len(record.take(decide).changes)
+
+
+def _is_as_found(
+    group: Group, now: Sequence[Recording], rejected: Collection[Pair]
+) -> bool:
+    """Tell whether nobody has decided about a group since it was found.
+
+    Args:
+        group: as it was found.
+        now: its recordings, as they are.
+        rejected: pairs that persons keep apart.
+    """
+    found = {recording.id: recording.work for recording in group.recordings}
+    return all(each.work == found[each.id] for each in now) and not any(
+        one.work != other.work and pair_of(one.id, other.id) in rejected
+        for one, other in combinations(now, 2)
+    )

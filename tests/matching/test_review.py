@@ -115,6 +115,16 @@ def test_rejecting_keeps_recordings_apart(catalogue, record, ids):
     assert queue(catalogue, record) == []
 
 
+def test_what_is_decided_while_groups_are_looked_for_stays(catalogue, record, ids):
+    found = fill_queue(catalogue, record, 0.9)
+    assert sorted(len(group.recordings) for group in found.groups) == [2, 3]
+    review.decide(catalogue, ids[:2], True, "Greensleeves", record)
+    review.decide(catalogue, ids[3:5], False, record=record)
+    decided = works(catalogue)
+    assert merge_groups(catalogue, found.groups, record) == 0
+    assert works(catalogue) == decided
+
+
 def test_of_links_between_two_works_one_is_asked(catalogue, record, ids):
     review.merge(catalogue, ids[:2], "one", record)
     fill_queue(catalogue, record)
