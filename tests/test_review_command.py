@@ -166,7 +166,8 @@ def test_on_a_terminal_keys_need_no_return(address):
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as run:
         os.close(theirs)
         try:
-            for count, key in enumerate((b"r", b"q"), 1):
+            # That on which the arrow up ends would accept.
+            for count, key in enumerate((b"\x1b[A", b"r", b"q"), 1):
                 while text.count(b"[q]uit") < count:
                     assert select.select([ours], [], [], 60)[0], text
                     text += os.read(ours, 4096)
@@ -176,3 +177,4 @@ def test_on_a_terminal_keys_need_no_return(address):
             run.kill()
     os.close(ours)
     assert b"reject: kept" in text
+    assert b"accept: kept" not in text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import shutil
 import subprocess
 import sys
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 # Seconds that a player plays from where the recordings match.
 _PLAYED = 20
+
+# Begins what an arrow or a function key sends; the rest follows within so many seconds.
+_ESCAPE, _PAUSE = b"\x1b", 0.05
 
 _HELP = "[a]ccept [r]eject [s]kip  play [1] [2]  [p]icture  [u]ndo [q]uit"
 
@@ -140,7 +145,11 @@ class _Session:
 
 
 def read_key() -> str:
-    """Wait for a key; empty at the end of the input."""
+    """Wait for a key; empty at the end of the input.
+
+    A key that sends several characters, as an arrow does, is an escape, which means
+    nothing.
+    """
     try:
         import termios
         import tty
@@ -150,7 +159,12 @@ def read_key() -> str:
     try:
         # By default it would drop the keys pressed before.
         tty.setcbreak(sys.stdin, termios.TCSADRAIN)
-        return sys.stdin.read(1).lower()
+        terminal = sys.stdin.fileno()
+        key = os.read(terminal, 1)
+        while key == _ESCAPE and select.select([terminal], [], [], _PAUSE)[0]:
+            if not os.read(terminal, 32):
+                break
+        return key.decode(errors="replace").lower()
     finally:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
