@@ -7,15 +7,25 @@ import json
 from base64 import b64encode
 from collections.abc import Iterable
 from http.client import HTTPException
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from bytecover_tf.terminal import show_json, warn
 
 _TIMEOUT = 10.0
 # What may stand in a path or a query as it is; all else is written as %xx.
 _SAFE = "/%:@!$&'()*+,;=?~"
+
+
+class _NoRedirection(HTTPRedirectHandler):
+    """Refuses to be led elsewhere, where urllib would ask without what was posted."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+_OPENER = build_opener(_NoRedirection)
 
 
 class Webhook:
@@ -58,12 +68,16 @@ class Webhook:
             method="POST",
         )
         if self._login:
-            # Not sent to where a redirection leads.
-            request.add_unredirected_header("Authorization", self._login)
+            request.add_header("Authorization", self._login)
         try:
-            with urlopen(request, timeout=_TIMEOUT):
+            with _OPENER.open(request, timeout=_TIMEOUT):
                 return ""
-        except (URLError, HTTPException, OSError) as error:
+        except HTTPError as error:
+            elsewhere = error.headers.get("Location")
+            leads = f", it leads to {elsewhere}" if elsewhere else ""
+            return f"{self._address}: {error}{leads}"
+        # A host that no name can be is a ValueError.
+        except (URLError, HTTPException, OSError, ValueError) as error:
             return f"{self._address}: {error}"
 
 

@@ -19,7 +19,13 @@ def listener():
             kind = self.headers["Content-Type"]
             posted.append((kind, json.loads(self.rfile.read(length))))
             asked.append((self.path, self.headers["Authorization"]))
-            self.send_response(500 if self.path == "/bad" else 204)
+            self.send_response({"/bad": 500, "/moved": 302}.get(self.path, 204))
+            if self.path == "/moved":
+                self.send_header("Location", "/hook")
+            self.end_headers()
+
+        def do_GET(self):
+            self.send_response(200)
             self.end_headers()
 
         def log_message(self, *_):
@@ -45,6 +51,18 @@ def test_why_it_failed_is_told(listener):
     reason = Webhook(secret).post({})
     assert reason
     assert "word" not in reason
+
+
+def test_where_an_address_leads_is_told(listener):
+    address, posted, _ = listener
+    reason = Webhook(f"{address}/moved").post({})
+    assert "302" in reason
+    assert reason.endswith("it leads to /hook")
+    assert len(posted) == 1
+
+
+def test_a_host_that_no_name_can_be_is_told():
+    assert "http://a..b/hook" in Webhook("http://a..b/hook").post({})
 
 
 def test_a_name_and_a_password_are_sent_and_any_path_is_taken(listener):
