@@ -13,7 +13,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -146,11 +147,13 @@ class Pool:
         """Have a task done once a process is free.
 
         Raises:
-            WorkerLost: the pool is closed.
+            WorkerLost: the pool is closed, or no process that takes it can start.
         """
         with self._change:
             if self._is_closed:
                 raise WorkerLost("the server is stopping")
+            if reason := self._failure(task.is_long):
+                raise WorkerLost(reason)
             (self._long if task.is_long else self._short).append(task)
             self._change.notify_all()
         return task
@@ -189,8 +192,25 @@ class Pool:
                     return task
 
     def _told(self) -> None:
+        """Have others look again; fail the tasks that no process can be started for."""
+        lost = []
         with self._change:
+            for tasks, is_long in ((self._short, False), (self._long, True)):
+                if reason := self._failure(is_long):
+                    lost += [(task, reason) for task in tasks]
+                    tasks.clear()
             self._change.notify_all()
+        for task, reason in lost:
+            _settle(task, error=WorkerLost(reason))
+
+    def _failure(self, is_long: bool) -> str:
+        """Return why no process takes such tasks; nothing if one does, or may yet."""
+        failures = [
+            keeper.failure
+            for keeper in self._keepers
+            if keeper.takes_long or not is_long
+        ]
+        return failures[0] if all(failures) else ""
 
     def _rest(self, seconds: float) -> None:
         with self._change:
@@ -203,7 +223,7 @@ class _Keeper(threading.Thread):
     def __init__(self, pool: Pool, takes_long: bool) -> None:
         super().__init__(daemon=True)
         self._pool = pool
-        self._takes_long = takes_long
+        self.takes_long = takes_long
         self._process: Any = None
         self._connection: Connection | None = None
         self.is_ready = False
@@ -280,7 +300,7 @@ class _Keeper(threading.Thread):
             self._pool.restarts += 1
 
     def _idle(self) -> Task | None:
-        return self._pool._next(self._takes_long)
+        return self._pool._next(self.takes_long)
 
     def _do(self, task: Task) -> Any:
         assert self._connection is not None
@@ -318,12 +338,11 @@ class _Keeper(threading.Thread):
 
 
 def _settle(task: Task, value: Any = None, error: Exception | None = None) -> None:
-    if task.result.cancelled():
-        return
-    if error is None:
-        task.result.set_result(value)
-    else:
-        task.result.set_exception(error)
+    with suppress(InvalidStateError):  # it was cancelled
+        if error is None:
+            task.result.set_result(value)
+        else:
+            task.result.set_exception(error)
 
 
 def _memory(process_id: int) -> int:

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -129,3 +130,40 @@ def test_a_process_that_cannot_be_started_fails_one_task(pool, monkeypatch):
     with pytest.raises(WorkerLost, match="started: Too many open files"):
         ask(pool, "process").result(LIMIT)
     assert ask(pool, "process").result(LIMIT)
+
+
+class Absent:
+    """An engine that cannot be made once its file is gone."""
+
+    def __init__(self, path):
+        if not os.path.exists(path):
+            raise AudioError(f"{path}: no such file")
+
+    def process(self, emit):
+        return os.getpid()
+
+    def die(self, emit):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_nothing_waits_while_no_process_can_be_started(tmp_path):
+    path = tmp_path / "encoder"
+    path.touch()
+    pool = Pool(partial(Absent, path), 1, 500 * 2**20)
+    pool.start()
+    try:
+        path.unlink()
+        asked = [ask(pool, name) for name in ("die", "process", "process")]
+        for one in asked:
+            with pytest.raises(WorkerLost, match="has died|no such file"):
+                one.result(LIMIT)
+        with pytest.raises(WorkerLost, match="no such file"):
+            ask(pool, "process")
+        path.touch()
+        until = time.monotonic() + LIMIT
+        while not pool.ready:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert ask(pool, "process").result(LIMIT)
+    finally:
+        pool.close()
