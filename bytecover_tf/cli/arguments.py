@@ -274,7 +274,7 @@ def add_record_argument(arguments: argparse.ArgumentParser) -> None:
     """Add the option that names what keeps decisions about works."""
     arguments.add_argument(
         "--record",
-        type=Path,
+        type=output_file,
         metavar="FILE",
         help="the file that keeps decisions about works, which are respected and "
         "can be undone (default: decisions.json in the folder of the catalogue; "
@@ -395,4 +395,4 @@ def _keras_file(text: str) -> Path:
     path = Path(text)
     if path.suffix != ".keras":
         raise ConfigError(f"--out {text}: the name must end in .keras")
-    return path
+    return output_file(text)

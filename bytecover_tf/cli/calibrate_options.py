@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from bytecover_tf.cli import arguments
 
@@ -23,7 +22,7 @@ def calibrate_parser(description: str | None) -> argparse.ArgumentParser:
     arguments.add_record_argument(parser)
     parser.add_argument(
         "--out",
-        type=Path,
+        type=arguments.output_file,
         metavar="FILE",
         help="file to write (default: calibration-notes.json beside the encoder, where "
         "identify, compare and group look for it); required if the encoder came with "
