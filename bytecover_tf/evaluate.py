@@ -17,10 +17,17 @@ Examples:
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bytecover_tf import cli
 from bytecover_tf.cli.evaluate_options import evaluate_parser
+from bytecover_tf.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bytecover_tf.data.track import Track
+    from bytecover_tf.evaluation.measuring import Measured
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,34 +48,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cli.require_extra("plots", "matplotlib")
 
     from bytecover_tf.cli.evaluate_reports import report_evaluation
-    from bytecover_tf.encoders.encoder import load_encoder
-    from bytecover_tf.evaluation.measuring import measure_encoder, measure_file
     from bytecover_tf.evaluation.protocol import choose_split
-    from bytecover_tf.evaluation.reranking import check_frontend
 
     tracks = choose_split(cli.read_tracks(options), options.split)
-    if options.encoder:
-        encoder = load_encoder(options.encoder)
-        if options.align:
-            check_frontend(encoder.frontend)
-        usable, store = cli.open_features(options, tracks, encoder.frontend)
-        skipped = len(tracks) - len(usable)
-        measured = measure_encoder(
-            encoder,
-            options.encoder,
-            options.data,
-            usable,
-            store,
-            options.align,
-            options.allow_leakage,
-        )
-    else:
-        measured = measure_file(tracks, options.embeddings, options.similarities)
-        skipped = len(measured.failed)
-        for name, reason in measured.failed.items():
-            cli.warn(f"skipped: {name}: {reason}")
+    measure = _measure_encoder if options.encoder else _measure_file
+    measured, skipped = measure(options, tracks)
     report_evaluation(measured, skipped, options)
     return cli.SOME_FAILED if skipped else cli.OK
+
+
+def _measure_encoder(
+    options: argparse.Namespace, tracks: list[Track]
+) -> tuple[Measured, int]:
+    """Return what was measured, and how many tracks could not be read."""
+    from bytecover_tf.encoders.encoder import load_encoder
+    from bytecover_tf.evaluation.measuring import measure_encoder, measure_sound
+    from bytecover_tf.evaluation.reranking import check_frontend
+
+    encoder = load_encoder(options.encoder)
+    if encoder.reads_samples:
+        if options.align:
+            raise ConfigError(
+                f"--align needs an encoder of features; {options.encoder} reads "
+                "waveforms"
+            )
+        measured = measure_sound(encoder, options.encoder, tracks)
+        return measured, len(measured.failed)
+    if options.align:
+        check_frontend(encoder.frontend)
+    usable, store = cli.open_features(options, tracks, encoder.frontend)
+    measured = measure_encoder(
+        encoder,
+        options.encoder,
+        options.data,
+        usable,
+        store,
+        options.align,
+        options.allow_leakage,
+    )
+    return measured, len(tracks) - len(usable)
+
+
+def _measure_file(
+    options: argparse.Namespace, tracks: list[Track]
+) -> tuple[Measured, int]:
+    """Return what was measured, and of how many tracks the file says nothing."""
+    from bytecover_tf.evaluation.measuring import measure_file
+
+    measured = measure_file(tracks, options.embeddings, options.similarities)
+    for name, reason in measured.failed.items():
+        cli.warn(f"skipped: {name}: {reason}")
+    return measured, len(measured.failed)
 
 
 if __name__ == "__main__":

@@ -179,7 +179,7 @@ class ServingClient(Encoder):
         rate = self.frontend.sample_rate
         if len(samples) <= round(LONGEST_WORK * rate):
             return self._served.embed_waveform(samples)
-        parts = [part for part in parts_of(samples, round(PART * rate)) if part.any()]
+        parts = parts_of(samples, round(PART * rate))
         vectors = np.stack([self._served.embed_waveform(part) for part in parts])
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         return mean_direction(vectors)

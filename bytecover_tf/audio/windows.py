@@ -21,6 +21,29 @@ if TYPE_CHECKING:
     from bytecover_tf.audio.hearing import Heard, Hearing
 
 
+# What the transform's rounding leaves where there is no sound is a tenth of this share
+# of the loudest around it.
+_RESIDUE = 1e-6
+
+
+def sounds(part: np.ndarray, loudest: float) -> bool:
+    """Tell whether a part of a recording is more than silence.
+
+    Beside music, silence is no zeros in the transform: rounding leaves a residue, which
+    a normalisation of the part alone would bring to full level.
+
+    Args:
+        part: samples or |CQT|, with one frame at least.
+        loudest: largest magnitude of the recording that it is part of.
+    """
+    return loudness(part) > _RESIDUE * loudest
+
+
+def loudness(part: np.ndarray) -> float:
+    """Return the largest magnitude of samples or of a |CQT|."""
+    return float(max(part.max(), -part.min()))
+
+
 @dataclass(frozen=True)
 class Window:
     """A stretch of a recording.
@@ -84,7 +107,7 @@ def iter_windows(
     length = max(round(seconds * frontend.sample_rate / step), hop_steps)
     widths = [step // average.samples for average in averages]
     held = [np.empty((one.transform.n_bins, 0), np.float32) for one in averages]
-    first = 0
+    first, loudest = 0, 0.0
 
     def cut(steps: int) -> Window:
         parts = [
@@ -94,6 +117,8 @@ def iter_windows(
         try:
             features = frontend.from_cqt(pooled, frontend.pool)
         except AudioError:
+            features = None
+        if pooled.size and not sounds(pooled, loudest):
             features = None
         place = first * step // frame
         if hearing is None:
@@ -105,6 +130,7 @@ def iter_windows(
         blocks, StreamedTransform(*averages, chunk_frames=chunk_frames)
     ):
         held = [np.concatenate(pair, axis=1) for pair in zip(held, new, strict=True)]
+        loudest = max(loudest, loudness(new[0])) if new[0].size else loudest
         while min(map(_steps, held, widths)) >= length:
             yield cut(length)
             held = [

@@ -70,10 +70,16 @@ class Identity:
                 the transform alone.
 
         Raises:
-            EncoderError: an export does not say which encoder it was made from, or
-                the network that hears notes is missing.
+            EncoderError: an export does not say which encoder it was made from, the
+                encoder reads waveforms only, or the network that hears notes is
+                missing.
             ConfigError: the network does not hear at the rate of the features.
         """
+        if encoder.reads_samples:
+            raise EncoderError(
+                f"{path}: reads waveforms only; a catalogue needs one that reads "
+                "features, such as `python -m export --inputs features` makes"
+            )
         checksum = encoder.info.get("encoder_sha256") or encoder_checksum(path)
         if checksum is None:
             raise EncoderError(f"{path}: does not say which encoder it was made from")

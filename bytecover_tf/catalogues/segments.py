@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bytecover_tf.audio.windows import loudness, sounds
 from bytecover_tf.catalogues.rows import Recording, Row
 from bytecover_tf.errors import ConfigError
 
@@ -80,23 +81,31 @@ _LONG_WINDOWS = Segmenting(180.0, 90.0)
 
 
 def windows_of(
-    frames: int, seconds_per_frame: float, segmenting: Segmenting | None = None
+    features: np.ndarray,
+    seconds_per_frame: float,
+    segmenting: Segmenting | None = None,
 ) -> list[tuple[int, int]]:
     """Return the windows of a recording or a query that get their own embeddings.
 
     Args:
-        frames: its length in pooled frames.
+        features: its pooled frames, (n_bins, T).
         seconds_per_frame: duration of one.
         segmenting: the windows to make. A long recording, such as an album in one file,
             gets windows in any case.
 
     Returns:
-        As `Segmenting.windows`.
+        As `Segmenting.windows`, without those that are silent.
     """
+    frames = features.shape[1]
     if segmenting is None or not segmenting.seconds:
         is_long = frames * seconds_per_frame > _LONG
         segmenting = _LONG_WINDOWS if is_long else Segmenting()
-    return segmenting.windows(frames, seconds_per_frame)
+    loudest = loudness(features)
+    return [
+        (start, end)
+        for start, end in segmenting.windows(frames, seconds_per_frame)
+        if sounds(features[:, start:end], loudest)
+    ]
 
 
 def embed_rows(
@@ -126,7 +135,7 @@ def embed_rows(
         features, chroma = content.features, content.chroma
         assert features is not None
         whole = (0, features.shape[1])
-        spans = [whole, *windows_of(features.shape[1], seconds, segmenting)]
+        spans = [whole, *windows_of(features, seconds, segmenting)]
         for number, (start, end) in enumerate(spans):
             parts.append((recording, number, start, end, None if number else chroma))
             arrays.append(features[:, start:end])

@@ -73,6 +73,10 @@ class Provenance:
             "content": sorted(self.content),
         }
 
+    def __bool__(self) -> bool:
+        """Whether anything is known."""
+        return bool(self.content or any(self.works.values()))
+
     def merge(self, *others: Provenance) -> Provenance:
         """Return the works and recordings of this and of others together."""
         works = dict(self.works)

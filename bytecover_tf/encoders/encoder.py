@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from itertools import islice
@@ -16,6 +16,7 @@ from bytecover_tf.audio.constant_q import check_magnitudes
 from bytecover_tf.audio.decoding import check_waveform, load_audio
 from bytecover_tf.audio.frontend import LONGEST_WORK, Frontend
 from bytecover_tf.audio.hearing import DEFAULT_HEARING, Heard
+from bytecover_tf.audio.windows import loudness, sounds
 from bytecover_tf.cores import usable_cores
 from bytecover_tf.encoders import probe
 from bytecover_tf.encoders.foreign_onnx import ForeignOnnxNetwork, description_of
@@ -46,8 +47,8 @@ _BATCH_FRAMES = 16 * 104
 PART = 20.0
 # What runs an exported file, by its ending, the preferred one first.
 _RUNTIMES = {".onnx": "onnxruntime", ".pb": "tensorflow", ".tflite": "ai_edge_litert"}
-# How many inputs have their features in memory at once.
-_AT_ONCE = 256
+# How many inputs have their features in memory at once, and about how many bytes.
+_AT_ONCE, _BYTES_AT_ONCE = 256, 2**28
 
 
 class Embedded(NamedTuple):
@@ -103,7 +104,7 @@ class Encoder:
         self.info = info or {}
         self.errors: dict[int, str] = {}
         self._path: Path | None = None
-        self._reads_samples = getattr(network, "source", "features") == "waveform"
+        self.reads_samples = getattr(network, "source", "features") == "waveform"
         # The checksum of the network that hears the notes that this one reads.
         self._hearing = getattr(network, "hearing", "")
 
@@ -152,7 +153,7 @@ class Encoder:
         Args:
             paths: files that `load_audio` reads.
         """
-        prepare = self._load if self._reads_samples else self._extract
+        prepare = self._load if self.reads_samples else self._extract
         return self._embed(paths, prepare, lambda _, path: str(path))
 
     def try_waveforms(self, waveforms: Iterable[np.ndarray]) -> Embedded:
@@ -161,7 +162,7 @@ class Encoder:
         Args:
             waveforms: 1-D float arrays at the frontend's sample rate.
         """
-        prepare = self._check if self._reads_samples else self.frontend.features
+        prepare = self._check if self.reads_samples else self.frontend.features
         return self._embed(waveforms, prepare, lambda index, _: f"waveform {index}")
 
     def try_features(
@@ -182,9 +183,10 @@ class Encoder:
         Raises:
             EncoderError: the encoder was exported from the waveform alone.
         """
-        if self._reads_samples:
+        if self.reads_samples:
             raise EncoderError(
-                "this encoder reads waveforms only; export it with --inputs features"
+                "this encoder reads waveforms only; one of this package can be "
+                "exported with --inputs features"
             )
         return self._embed(
             features,
@@ -237,19 +239,17 @@ class Encoder:
                 return None
             return _Prepared(array, notes[index] if notes else None)
 
-        rest = enumerate(inputs)
         parts = [np.empty((0, self.dim), np.float32)]
-        # Decoding and the transform's FFTs run outside Python's lock.
-        with ThreadPoolExecutor(usable_cores()) as pool:
-            while some := list(islice(rest, _AT_ONCE)):
-                vectors, refused = self._embed_prepared(list(pool.map(attempt, some)))
-                parts.append(vectors)
-                for place, error in refused.items():
-                    index = some[place][0]
-                    errors[index] = explain(error, names[index])
-                for (index, _), vector in zip(some, vectors, strict=True):
-                    if index not in errors and np.isnan(vector).any():
-                        errors[index] = f"{names[index]}: its embedding is not finite"
+        first = 0
+        for prepared in _as_many_as_fit(attempt, enumerate(inputs)):
+            vectors, refused = self._embed_prepared(prepared)
+            parts.append(vectors)
+            for index, vector in enumerate(vectors, first):
+                if index - first in refused:
+                    errors[index] = explain(refused[index - first], names[index])
+                elif index not in errors and np.isnan(vector).any():
+                    errors[index] = f"{names[index]}: its embedding is not finite"
+            first += len(prepared)
         return Embedded(np.concatenate(parts), dict(sorted(errors.items())))
 
     def _embed_prepared(
@@ -286,7 +286,7 @@ class Encoder:
 
     def _size(self, seconds: float) -> int:
         """Return how many frames or samples last so long."""
-        if self._reads_samples:
+        if self.reads_samples:
             return round(seconds * self.frontend.sample_rate)
         return round(seconds / self.frontend.seconds_per_frame)
 
@@ -302,7 +302,7 @@ class Encoder:
             items: with notes or without, all alike.
         """
         frames = items[0].array.shape[-1]
-        if self._reads_samples:
+        if self.reads_samples:
             frames //= self.frontend.pool * self.frontend.hop_length
         size = max(_BATCH_FRAMES // max(frames, 1), 1)
         batches = [items[first : first + size] for first in range(0, len(items), size)]
@@ -317,7 +317,7 @@ class Encoder:
         """
         arrays, notes = zip(*items, strict=True)
         batch = np.stack(arrays)
-        if not self._reads_samples:
+        if not self.reads_samples:
             self.frontend.normalize(batch)
             batch = batch[..., np.newaxis]
         if notes[0] is None:
@@ -325,11 +325,35 @@ class Encoder:
         return cast(HearingNetwork, self._network)(batch, np.stack(notes))
 
 
+def _as_many_as_fit(
+    attempt: Callable[[tuple[int, T]], _Prepared | None],
+    inputs: Iterable[tuple[int, T]],
+) -> Iterator[list[_Prepared | None]]:
+    """Prepare inputs on all cores; yield them in order, as many as memory may hold."""
+    held: list[_Prepared | None] = []
+    rest, size, few = iter(inputs), 0, 2 * usable_cores()
+    # Decoding and the transform's FFTs run outside Python's lock.
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        while some := list(islice(rest, min(few, _AT_ONCE - len(held)))):
+            for prepared in pool.map(attempt, some):
+                held.append(prepared)
+                size += prepared.array.nbytes if prepared else 0
+            if len(held) >= _AT_ONCE or size >= _BYTES_AT_ONCE:
+                yield held
+                held, size = [], 0
+    if held:
+        yield held
+
+
 def parts_of(array: np.ndarray, size: int) -> list[np.ndarray]:
-    """Return parts of equal length of frames or samples; the last may overlap."""
-    length = array.shape[-1]
+    """Return parts of equal length of frames or samples that are not silent.
+
+    The last may overlap the one before.
+    """
+    length, loudest = array.shape[-1], loudness(array)
     starts = [*range(0, length - size, size), length - size]
-    return [array[..., start : start + size] for start in starts]
+    parts = (array[..., start : start + size] for start in starts)
+    return [part for part in parts if sounds(part, loudest)]
 
 
 def mean_direction(vectors: np.ndarray) -> np.ndarray:

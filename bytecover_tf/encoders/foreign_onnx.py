@@ -36,9 +36,9 @@ _HAVE = {
     "features": ["batch", "bins", "frames", "channel"],
     "waveform": ["batch", "samples", "channel"],
 }
-# Frames of silence that show the size of an embedding: 186 s at 20 frames of the
-# transform, as networks that halve the time again and again need some.
-_FRAMES = 400
+# Frames that show the size of an embedding: 186 s at 20 frames of the transform, as
+# networks that halve the time again and again need some; and as long, of samples.
+_FRAMES, _SECONDS = 400, 186
 
 
 def description_of(path: Path) -> Path | None:
@@ -126,7 +126,7 @@ class ForeignOnnxNetwork:
     def _measure_dim(self, path: Path) -> int:
         """Return the size of an embedding, by one of a made-up recording."""
         frames = np.linspace(0, 1, self.frontend.n_bins * _FRAMES, dtype=np.float32)
-        samples = self.frontend.pool * self.frontend.hop_length * _FRAMES
+        samples = max(_SECONDS * self.frontend.sample_rate, self.frontend.min_samples)
         probe = (
             frames.reshape(1, self.frontend.n_bins, _FRAMES, 1)
             if self.source == "features"

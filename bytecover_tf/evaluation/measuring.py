@@ -13,11 +13,15 @@ from bytecover_tf.evaluation.protocol import (
     Evaluation,
     Figures,
     check_unseen,
+    embedded_tracks,
     evaluate_tracks,
+    provenance_of,
+    search,
 )
 from bytecover_tf.evaluation.reranking import rerank
 from bytecover_tf.files import JsonObject
 from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.terminal import warn
 
 
 class Aligned(Figures):
@@ -73,8 +77,14 @@ def measure_encoder(
         FrontendMismatch: the features were made with another frontend.
         ConfigError: the features cannot be aligned.
     """
+    is_known = bool(provenance_of(encoder))
     if not allow_leakage:
         check_unseen(encoder, data, tracks, store)
+        if not is_known:
+            warn(
+                f"warning: {path} does not say what it was trained on, so it may know "
+                "these recordings"
+            )
     result = evaluate_tracks(encoder, tracks, store)
     aligned = None
     if align:
@@ -83,9 +93,32 @@ def measure_encoder(
     facts = {
         "encoder": str(path),
         "frontend": encoder.frontend.to_dict(),
-        "leakage_checked": not allow_leakage,
+        "leakage_checked": is_known and not allow_leakage,
     }
     return Measured(result, facts, aligned, {})
+
+
+def measure_sound(encoder: Encoder, path: str, tracks: Sequence[Track]) -> Measured:
+    """Measure an encoder that reads samples.
+
+    Args:
+        encoder: the encoder to measure.
+        path: where it was loaded from.
+        tracks: the recordings, with their roles; their paths are audio files.
+
+    Raises:
+        DataError: no track can be embedded, or no query has a version among the
+            references.
+    """
+    found = encoder.try_audio(track.path for track in tracks)
+    result = search(*embedded_tracks(tracks, found))
+    facts = {
+        "encoder": str(path),
+        "frontend": encoder.frontend.to_dict(),
+        "leakage_checked": False,
+    }
+    failed = {tracks[index].path: reason for index, reason in found.errors.items()}
+    return Measured(result, facts, None, failed)
 
 
 def measure_file(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.terminal import warn
 
 if TYPE_CHECKING:
-    from bytecover_tf.encoders.encoder import Encoder
+    from bytecover_tf.encoders.encoder import Embedded, Encoder
 
 
 class Figures(metrics.Metrics):
@@ -76,26 +76,25 @@ def evaluate_tracks(
     features = (store.features(track.path) for track in tracks)
     if length is not None:
         features = (array[:, : length(array.shape[1])] for array in features)
-    return search(*embed_tracks(encoder, tracks, features))
+    found = encoder.try_features(features, [track.path for track in tracks])
+    return search(*embedded_tracks(tracks, found))
 
 
-def embed_tracks(
-    encoder: Encoder, tracks: Sequence[Track], features: Iterable[np.ndarray]
+def embedded_tracks(
+    tracks: Sequence[Track], found: Embedded
 ) -> tuple[list[Track], np.ndarray]:
-    """Embed tracks; those that cannot be are named on standard error and left out.
+    """Leave out tracks that could not be embedded, and name them on standard error.
 
     Args:
-        encoder: what embeds them.
         tracks: recordings.
-        features: of each.
+        found: what an encoder returned of them.
 
     Returns:
         The tracks that are left and their embeddings, (tracks, dim), unit norm.
 
     Raises:
-        DataError: none can be embedded.
+        DataError: none could be embedded.
     """
-    found = encoder.try_features(features, [track.path for track in tracks])
     for reason in found.errors.values():
         warn(f"skipped: {reason}")
     usable = [index for index in range(len(tracks)) if index not in found.errors]
@@ -215,7 +214,7 @@ def check_unseen(
     Raises:
         DataError: a work or a recording was trained on.
     """
-    seen = Provenance.from_dict(encoder.info.get("trained_on"))
+    seen = provenance_of(encoder)
     works, copies = seen.overlap(name, tracks, store)
     if works or copies:
         raise DataError(
@@ -223,3 +222,8 @@ def check_unseen(
             f"{len(copies)} of these recordings, such as "
             f"{', '.join([*works[:3], *copies[:3]])}; figures on them mean nothing"
         )
+
+
+def provenance_of(encoder: Encoder) -> Provenance:
+    """Return what an encoder says that it was trained on."""
+    return Provenance.from_dict(encoder.info.get("trained_on"))

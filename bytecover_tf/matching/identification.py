@@ -467,8 +467,7 @@ def embed(encoder: Encoder, query: Query) -> np.ndarray:
         AudioError: it cannot be embedded.
     """
     seconds = encoder.frontend.seconds_per_frame
-    frames = query.features.shape[1]
-    spans = [(0, frames), *windows_of(frames, seconds)]
+    spans = [(0, query.features.shape[1]), *windows_of(query.features, seconds)]
     vectors, errors = encoder.try_features(
         [query.features[:, start:end] for start, end in spans],
         [query.name] * len(spans),

@@ -23,7 +23,7 @@ from bytecover_tf.evaluation.protocol import (
     Figures,
     check_unseen,
     choose_split,
-    embed_tracks,
+    embedded_tracks,
     evaluate_tracks,
 )
 from bytecover_tf.files import JsonObject
@@ -97,7 +97,8 @@ class Whitening:
         check_unseen(before, data, validation, store)
         with progress_bar(train, unit="recording", desc="embed") as bar:
             features = (store.features(track.path) for track in bar)
-            embedded, vectors = embed_tracks(before, train, features)
+            found = before.try_features(features, [track.path for track in train])
+        embedded, vectors = embedded_tracks(train, found)
         works = [track.work for track in embedded]
         matrix = discriminants(vectors, works, self.shrinkage)
         model = whitened(self.model, matrix[:, : self.dim])

@@ -7,6 +7,7 @@ from bytecover_tf.audio import streaming
 from bytecover_tf.audio.chroma import HEARD_PARTS
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.audio.hearing import DEFAULT_HEARING
+from bytecover_tf.audio.streaming import StreamedTransform
 from bytecover_tf.audio.windows import iter_windows
 from bytecover_tf.errors import ConfigError
 
@@ -62,6 +63,22 @@ def test_silence_has_no_features(music):
     silent = [window for window in windows if window.features is None]
     assert silent
     assert all(12 < window.first * FRAME / 22050 < 40 for window in silent)
+
+
+def test_what_rounding_leaves_is_silence(music):
+    samples = np.concatenate([music(10), np.zeros(30 * 22050, np.float32), music(10)])
+    windows = list(iter_windows(blocks(samples), FRONTEND, None, 5, 1))
+    whole = FRONTEND.average
+    stream = StreamedTransform(whole)
+    stream.add(samples)
+    (means,) = stream.finish()
+    for window in windows:
+        start = round(window.first * FRAME / whole.samples)
+        frames = round(5 * 22050 / whole.samples)
+        peak = means[:, start : start + frames].max(initial=0)
+        assert (window.features is None) == (peak < 1e-6 * means.max())
+    residues = [0 < means[:, n].max() < 1e-6 * means.max() for n in range(len(means.T))]
+    assert any(residues)
 
 
 def test_smaller_chunks_give_the_same_windows(music):

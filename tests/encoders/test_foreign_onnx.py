@@ -3,11 +3,15 @@ import json
 import numpy as np
 import onnx
 import pytest
+import soundfile
 from onnx import TensorProto, helper
 
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.encoders.encoder import load_encoder
-from bytecover_tf.errors import EncoderError
+from bytecover_tf.encoders.foreign_onnx import ForeignOnnxNetwork
+from bytecover_tf.errors import ConfigError, EncoderError
+from bytecover_tf.evaluate import main as evaluate
 
 FRONTEND = {"pool": 20, "normalization": "none"}
 
@@ -56,7 +60,9 @@ def test_features_reach_the_network_in_its_order(tmp_path, rng, shape, axes, red
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_a_network_of_waveforms(tmp_path, music):
+@pytest.fixture
+def of_waveforms(tmp_path):
+    """A network of samples: their norms of two kinds, and how many there are."""
     path = tmp_path / "system.onnx"
     x = helper.make_tensor_value_info("audio", TensorProto.FLOAT, ["n", "s"])
     y = helper.make_tensor_value_info("z", TensorProto.FLOAT, ["n", 2])
@@ -69,10 +75,49 @@ def test_a_network_of_waveforms(tmp_path, music):
     opset = [helper.make_opsetid("", 13)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
     describe(path, input="waveform")
+    return path
+
+
+def test_a_network_of_waveforms(of_waveforms, music, monkeypatch):
+    tried = []
+    call = ForeignOnnxNetwork.__call__
+    monkeypatch.setattr(
+        ForeignOnnxNetwork, "__call__", lambda self, x: tried.append(x) or call(self, x)
+    )
+    encoder = load_encoder(of_waveforms)
+    # Three minutes show the size of an embedding.
+    assert [x.shape for x in tried] == [(1, 186 * 22050)]
     samples = music(5)
-    (found,) = load_encoder(path).embed_waveforms([samples])
+    (found,) = encoder.embed_waveforms([samples])
     expected = np.array([np.abs(samples).sum(), np.linalg.norm(samples)])
     np.testing.assert_allclose(found, expected / np.linalg.norm(expected), rtol=1e-4)
+
+
+def test_a_network_of_waveforms_is_measured(of_waveforms, music, tmp_path, capsys):
+    rows = ["work,path,id"]
+    for number in range(4):
+        path = tmp_path / f"{number}.wav"
+        soundfile.write(path, music(5, seed=number // 2), 22050)
+        rows.append(f"{number // 2},{path.name},{number}")
+    (tmp_path / "bad.wav").write_text("no music")
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("\n".join([*rows, "0,bad.wav,bad"]))
+    out = tmp_path / "figures.json"
+    asked = ["--encoder", str(of_waveforms), "--data", "manifest"]
+    asked += ["--data-root", str(manifest), "--split", "all", "--json", str(out)]
+    assert evaluate([*asked]) == 1
+    figures = json.loads(out.read_text())
+    assert (figures["queries"], figures["references"], figures["skipped"]) == (4, 4, 1)
+    assert 0 < figures["map"] <= 1
+    assert not figures["leakage_checked"]
+    assert "bad.wav" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match=r"system\.onnx reads waveforms"):
+        evaluate([*asked, "--align", "2"])
+
+
+def test_a_catalogue_needs_features(of_waveforms):
+    with pytest.raises(EncoderError, match=r"system\.onnx: reads waveforms only"):
+        Identity.of(load_encoder(of_waveforms), of_waveforms)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from bytecover_tf.evaluation.plots import (
 from bytecover_tf.evaluation.protocol import (
     check_unseen,
     choose_split,
-    embed_tracks,
+    embedded_tracks,
     evaluate_tracks,
     search,
 )
@@ -147,22 +147,14 @@ def test_a_training_is_drawn_without_recordings_asked_and_searched(rng, tmp_path
 
 
 def test_a_track_that_cannot_be_embedded_is_named_and_left_out(capsys):
-    class Picky:
-        def try_features(self, features, names):
-            vectors = np.array([*features])
-            bad = np.isnan(vectors).any(axis=1)
-            return Embedded(
-                vectors, {i: f"{names[i]}: no" for i in np.flatnonzero(bad)}
-            )
-
     tracks = [Track(str(i), "work", f"{i}.mp3") for i in range(3)]
-    features = np.array([[1.0, 0.0], [np.nan, 0.0], [0.0, 1.0]])
-    left, vectors = embed_tracks(Picky(), tracks, features)
+    vectors = np.array([[1.0, 0.0], [np.nan, 0.0], [0.0, 1.0]])
+    left, kept = embedded_tracks(tracks, Embedded(vectors, {1: "1.mp3: no"}))
     assert left == [tracks[0], tracks[2]]
-    np.testing.assert_array_equal(vectors, features[[0, 2]])
+    np.testing.assert_array_equal(kept, vectors[[0, 2]])
     assert "skipped: 1.mp3: no" in capsys.readouterr().err
     with pytest.raises(DataError, match="none of 3 recordings"):
-        embed_tracks(Picky(), tracks, np.full((3, 2), np.nan))
+        embedded_tracks(tracks, Embedded(vectors, dict.fromkeys(range(3), "no")))
 
 
 def test_command_writes_figures_and_plots(small_set, run_dir, tmp_path, capsys):
