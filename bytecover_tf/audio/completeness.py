@@ -258,7 +258,7 @@ def _mp4_is_cut(file: BinaryIO, size: int) -> bool:
 def _mp3_is_cut(file: BinaryIO, size: int) -> bool:
     start = 0
     head = file.read(10)
-    if head[:3] == b"ID3":
+    if head[:3] == b"ID3" and len(head) == 10:
         a, b, c, d = head[6:10]  # seven bits each
         start = 10 + (a << 21 | b << 14 | c << 7 | d)
     file.seek(start)

@@ -146,7 +146,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     with _open(os.fspath(path)) as file, _container(file) as container:
         tags = [container.metadata]
         if container.streams.audio:
-            tags.insert(0, _default_stream(container).metadata)
+            tags.insert(0, default_stream(container).metadata)
         return {name.lower(): value for part in tags for name, value in part.items()}
 
 
@@ -164,7 +164,7 @@ def iter_packets(path: str | os.PathLike[str]) -> Iterator[bytes]:
         with _open(name) as file, _container(file) as container:
             if not container.streams.audio:
                 raise AudioError(f"{name}: has no audio stream")
-            yield from map(bytes, container.demux(_default_stream(container)))
+            yield from map(bytes, container.demux(default_stream(container)))
     except (av.FFmpegError, OSError) as error:
         raise AudioError(f"{name}: cannot be read ({error.strerror})") from error
 
@@ -293,7 +293,7 @@ def _frames(file: _File, name: str, allow_truncated: bool) -> Iterator[av.AudioF
             raise AudioError(
                 f"{name}: has no audio stream (read as {container.format.long_name})"
             )
-        stream = _default_stream(container)
+        stream = default_stream(container)
         ours, timed = stream.index, container.format.name in _TIMED
         for packet in container.demux():
             index = packet.stream_index
@@ -339,7 +339,8 @@ def _frames(file: _File, name: str, allow_truncated: bool) -> Iterator[av.AudioF
         refuse(f"it declares {declared:.1f} s, of which {end:.1f} s are there")
 
 
-def _default_stream(container: InputContainer) -> av.AudioStream:
+def default_stream(container: InputContainer) -> av.AudioStream:
+    """Return the audio stream that a container marks as its own, or the first."""
     streams = container.streams.audio
     for stream in streams:
         if stream.disposition & Disposition.default:

@@ -12,7 +12,12 @@ from typing import BinaryIO
 import av
 import numpy as np
 
-from bytecover_tf.audio.decoding import lenient, mono_blocks, resample
+from bytecover_tf.audio.decoding import (
+    default_stream,
+    lenient,
+    mono_blocks,
+    resample,
+)
 from bytecover_tf.errors import AudioError
 from bytecover_tf.terminal import without_password
 
@@ -150,7 +155,7 @@ def _decoded(
         )
         if not container.streams.audio:
             raise AudioError("has no sound in it")
-        stream = container.streams.audio[0]
+        stream = default_stream(container)
 
         def frames() -> Iterator[av.AudioFrame]:
             for packet in container.demux(stream):

@@ -6,8 +6,9 @@ in the band below 9 kHz, and of 30 dB or more in all, since the low-pass filter
 of tensorflow-io sets in earlier (-3 dB at 10 kHz). For recordings sampled at
 less than 22 050 Hz the ratio is 35 dB or more.
 
-`load_audio` reads more formats, is several times as fast, and refuses files that
-are truncated or silent, which this decoder lets pass.
+`load_audio` reads more formats, is several times as fast, refuses files that are
+truncated or silent, which this decoder lets pass, and reads the loudest channel where
+the channels cancel one another.
 """
 
 import tensorflow as tf

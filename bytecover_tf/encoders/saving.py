@@ -13,7 +13,7 @@ from bytecover_tf.files import json_object
 
 _KERAS = "encoder.keras"
 # What belongs to an encoder, if it lies beside the file.
-_BESIDE = ("calibration.json", "README.md", "LICENSE")
+_BESIDE = ("calibration.json", "calibration-notes.json", "README.md", "LICENSE")
 
 
 def copy_encoder(source: Path, folder: Path) -> None:

@@ -204,18 +204,25 @@ class FeatureStoreWriter(Closing):
             raise StoreError(
                 f"{self.path}: another process is writing to this store"
             ) from None
+        with ExitStack() as opened:
+            opened.callback(self._lock.close)
+            self._open(opened)
+            opened.pop_all()
+
+    def _open(self, opened: ExitStack) -> None:
+        """Check the store and open its files; what is open closes if it is refused."""
         header = self.path / "store.json"
         if header.exists():
-            _read_header(self.path).check_same(frontend, str(self.path))
+            _read_header(self.path).check_same(self.frontend, str(self.path))
         else:
             write_atomically(
                 header,
                 json.dumps(
-                    {"format": _FORMAT, "frontend": frontend.to_dict()}, indent=1
+                    {"format": _FORMAT, "frontend": self.frontend.to_dict()}, indent=1
                 ),
             )
-        self._index = open(self.path / "index.jsonl", "ab")
-        self._data = open(self.path / "features.f16", "ab")
+        self._index = opened.enter_context(open(self.path / "index.jsonl", "ab"))
+        self._data = opened.enter_context(open(self.path / "features.f16", "ab"))
         entries, index_size = _read_index(self.path)
         self._by_source = {entry.source: entry for entry in entries}
         self._by_key = {entry.key: entry for entry in entries}
@@ -233,7 +240,6 @@ class FeatureStoreWriter(Closing):
     def _check_unfinished(self, frames: int, recordings: int) -> None:
         """Refuse to continue if there is more than a killed writer can have left."""
         if frames * self.frontend.seconds_per_frame > _LONGEST:
-            self.close()
             raise StoreError(
                 f"{self.path}: index.jsonl names {recordings} recordings, and "
                 f"{frames} frames that follow belong to none; it is damaged"

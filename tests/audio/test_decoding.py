@@ -16,6 +16,7 @@ import soxr
 from av.stream import Disposition
 
 from bytecover_tf.audio.decoding import check_waveform, iter_audio, load_audio
+from bytecover_tf.audio.live import iter_live
 from bytecover_tf.errors import AudioError
 
 RATE = 44100
@@ -678,6 +679,16 @@ def test_the_default_stream_is_decoded(tmp_path, source):
                         out.mux(packet)
     expected = load_audio(tmp_path / "music.wav")
     np.testing.assert_allclose(load_audio(tmp_path / "two.mka"), expected, atol=1e-4)
+    live = np.concatenate(list(iter_live(str(tmp_path / "two.mka"))))
+    np.testing.assert_allclose(live, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", range(3, 12))
+def test_the_beginning_of_a_tag_is_no_recording(tmp_path, size):
+    path = tmp_path / "a.mp3"
+    path.write_bytes(b"ID3\x04\x00\x00\x00\x00\x00\x00\x00\x00"[:size])
+    with pytest.raises(AudioError, match=r"a\.mp3"):
+        load_audio(path)
 
 
 def test_quiet_music_is_not_silence(tmp_path):

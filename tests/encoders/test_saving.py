@@ -6,6 +6,7 @@ import pytest
 from bytecover_tf.encoders import pretrained
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.errors import EncoderError
+from bytecover_tf.matching.calibration import FILE_NAMES
 
 SHIPPED = pretrained.WEIGHTS / pretrained.DEFAULT
 
@@ -20,7 +21,7 @@ def source(request, tmp_path):
     folder.mkdir()
     if name == "run":
         (folder / "checkpoint.keras").write_bytes(b"large")
-        for file in ("encoder.keras", "encoder_features.onnx", "calibration.json"):
+        for file in ("encoder.keras", "encoder_features.onnx", *FILE_NAMES):
             shutil.copy(SHIPPED / file, folder)
         return folder
     shutil.copytree(SHIPPED, folder, dirs_exist_ok=True)
@@ -41,7 +42,7 @@ def test_it_is_the_same_encoder_in_its_new_place(source, tmp_path, rng):
         saved.embed_features(features), encoder.embed_features(features)
     )
     assert saved.frontend == encoder.frontend
-    assert (folder / "calibration.json").exists()
+    assert all((folder / file).exists() for file in FILE_NAMES)
     assert not (folder / "checkpoint.keras").exists()
     assert {path.name for path in tmp_path.iterdir()} <= {"run", "saved"}
 

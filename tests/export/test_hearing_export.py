@@ -135,3 +135,14 @@ def test_wrong_files_are_refused_by_name(source, encoder_path, tmp_path, capsys)
         main([*asked, "--encoder", str(encoder_path)])
     assert "not allowed with argument --hearing" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_network_that_hears_nothing_but_nan_is_refused(source, tmp_path):
+    model, info = load_hearing_model(source)
+    broken = tmp_path / "broken.keras"
+    model.variables[0].assign(np.full(model.variables[0].shape, np.nan))
+    save_model(model, broken, FRONTENDS["cqt36"], info)
+    out = tmp_path / "hearing.onnx"
+    with pytest.raises(ParityError, match="differs from the model by nan"):
+        export_hearing_file(broken, out)
+    assert not out.exists()

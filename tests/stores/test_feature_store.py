@@ -94,8 +94,11 @@ def test_one_writer_at_a_time(tmp_path):
 
 def test_another_frontend_is_refused(tmp_path, arrays):
     fill(tmp_path, arrays)
-    with pytest.raises(FrontendMismatch, match="expected 100, found 20"):
+    with pytest.raises(FrontendMismatch, match="expected 100, found 20") as refused:
         FeatureStoreWriter(tmp_path, Frontend(pool=20))
+    # Its lock is open no more, though the error still leads to the writer.
+    FeatureStoreWriter(tmp_path, Frontend()).close()
+    assert refused.tb
 
 
 def test_wrong_shape_is_refused(tmp_path):
