@@ -24,6 +24,7 @@ import io
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -48,6 +49,7 @@ _LABELS = ("notes", "onsets", "melody")
 _LIST = "recordings.csv"
 _FOLDER = "features"
 _ID = re.compile(r"[0-9A-Za-z_-]+")
+_SPARED = 20
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ class LabelledRecording:
     seconds: float
     source: str
     name: str
+
+    @property
+    def is_spared(self) -> bool:
+        """Whether it may be held out: one in twenty is, chosen by its id."""
+        return zlib.crc32(self.id.encode()) % _SPARED == 0
 
 
 _COLUMNS = [field.name for field in fields(LabelledRecording)]

@@ -160,12 +160,16 @@ Source = FromScores | FromRecording
 
 
 def heard_in(stores: Iterable[LabelledStore], seed: int) -> list[FromRecording]:
-    """Return the recordings of stores that are there to train on."""
+    """Return the recordings of stores that are there to train on.
+
+    Those that `train_hearing` may hold out are none of them: their versions would be
+    trained on.
+    """
     return [
         FromRecording(store, recording, seed)
         for store in stores
         for recording in store
-        if recording.role == "train"
+        if recording.role == "train" and not recording.is_spared
     ]
 
 

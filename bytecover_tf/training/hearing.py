@@ -7,11 +7,12 @@ optimiser's state after the last hundred steps, to continue from. At the end
 
 from __future__ import annotations
 
+import hashlib
 import json
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 
 import keras
@@ -38,8 +39,6 @@ from bytecover_tf.training.note_table import FRAMES, NoteTable
 FILE_NAME = "hearing.keras"
 _BACKUP = "backup.keras"
 _STEPS_PER_EPOCH = 100
-# One in this many recordings, chosen by its id, is kept for validation.
-_HELD_OUT = 20
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,8 @@ def train_hearing(
         well it hears the recordings that were held out.
 
     Raises:
-        ConfigError: the folder has a run of another request.
+        ConfigError: the folder has a run of another request or of other recordings, or
+            the loss is no longer a number.
         DataError: there is too little to train on.
         EncoderError: what the run should continue from is damaged.
         StoreError: a store is missing or damaged.
@@ -111,26 +111,28 @@ def train_hearing(
     path = run_dir / FILE_NAME
     if path.exists():
         return path
-    training, held_out, sets = _read(request.stores)
+    found = _read(request.stores)
     run_dir.mkdir(parents=True, exist_ok=True)
     write_atomically(noted, _as_text(request) + "\n")
     backup = run_dir / _BACKUP
-    network, done = _continued(backup) if backup.exists() else (_new(request), 0)
-    model = _TrainedOnTable(network, NoteTable([*training, *held_out]))
+    network, done = (
+        _continued(backup, found.digest) if backup.exists() else (_new(request), 0)
+    )
+    model = _TrainedOnTable(network, NoteTable([*found.training, *found.held_out]))
     model.compile(network.optimizer)
     places = model.table.places
     augmentation = Augmentation()
     crops = NoteCrops(
-        places[: len(training)],
+        places[: len(found.training)],
         request.batch,
         _STEPS_PER_EPOCH,
         request.seed,
         augmentation,
     )
-    inputs, targets = middles(places[len(training) :])
+    inputs, targets = middles(places[len(found.training) :])
     callbacks = [
         EpochClock(crops),
-        _Backup(network, backup),
+        _Backup(network, backup, found.digest),
         keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: report(_line(epoch, request, logs))
         ),
@@ -153,7 +155,7 @@ def train_hearing(
     info = {
         "request": asdict(request),
         "augmentation": asdict(augmentation),
-        "sets": sets,
+        "sets": found.sets,
         "held_out": measured,
     }
     save_model(network, path, FRONTENDS["cqt36"], info)
@@ -198,14 +200,20 @@ class _TrainedOnTable(keras.Model):
 
 
 class _Backup(keras.callbacks.Callback):
-    """Keeps the network as it is after each epoch."""
+    """Keeps the network as it is after each epoch whose losses are numbers."""
 
-    def __init__(self, network: NoteNetwork, path: Path) -> None:
+    def __init__(self, network: NoteNetwork, path: Path, digest: str) -> None:
         super().__init__()
-        self._network, self._path = network, path
+        self._network, self._path, self._digest = network, path, digest
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        save_model(self._network, self._path, FRONTENDS["cqt36"], {"epoch": epoch + 1})
+        if not all(map(isfinite, (logs or {}).values())):
+            raise ConfigError(
+                "the loss is no longer a number after step "
+                f"{(epoch + 1) * _STEPS_PER_EPOCH}; try a lower learning_rate"
+            )
+        info = {"epoch": epoch + 1, "recordings": self._digest}
+        save_model(self._network, self._path, FRONTENDS["cqt36"], info)
 
 
 def _new(request: HearingRequest) -> NoteNetwork:
@@ -218,12 +226,22 @@ def _new(request: HearingRequest) -> NoteNetwork:
     return model
 
 
-def _continued(backup: Path) -> tuple[NoteNetwork, int]:
-    """Return the model of a backup, and how many epochs it was trained."""
+def _continued(backup: Path, digest: str) -> tuple[NoteNetwork, int]:
+    """Return the model of a backup, and how many epochs it was trained.
+
+    Raises:
+        EncoderError: the backup is damaged.
+        ConfigError: it was trained on recordings of another digest.
+    """
     try:
         model, info = load_hearing_model(backup, training=True)
     except EncoderError as error:
         raise EncoderError(f"{error}; remove it to begin the run anew") from None
+    if info.get("recordings") != digest:
+        raise ConfigError(
+            f"{backup}: was trained on other recordings than the stores have now; "
+            "name another --run-dir"
+        )
     return model, info["epoch"]
 
 
@@ -239,25 +257,41 @@ def _check_same(noted: Path, request: HearingRequest) -> None:
         )
 
 
-def _read(
-    stores: Sequence[str],
-) -> tuple[list[LabelledFeatures], list[LabelledFeatures], dict[str, dict[str, float]]]:
-    """Return recordings to train on, those held out, and counts for each set."""
+@dataclass(frozen=True)
+class _Found:
+    """What stores have to train on.
+
+    Attributes:
+        training: recordings to train on.
+        held_out: recordings to measure on.
+        sets: how much there is of each set.
+        digest: changes with the recordings.
+    """
+
+    training: list[LabelledFeatures]
+    held_out: list[LabelledFeatures]
+    sets: dict[str, dict[str, float]]
+    digest: str
+
+
+def _read(stores: Sequence[str]) -> _Found:
+    """Read the recordings to train on, in an order that their ids alone decide."""
+    digest = hashlib.sha256()
     training: list[LabelledFeatures] = []
     held_out: list[LabelledFeatures] = []
     recordings: Counter[str] = Counter()
     seconds: defaultdict[str, float] = defaultdict(float)
     for folder in stores:
         store = LabelledStore(folder)
-        for one in store:
+        for one in sorted(store, key=lambda recording: recording.id):
             if one.role != "train":
                 continue
             features = store.features(one)
             if features.cqt36.shape[1] < FRAMES:
                 continue
+            digest.update(f"{one.id} {features.cqt36.shape[1]}\n".encode())
             # Melodies are too rare to hold any out.
-            spared = zlib.crc32(one.id.encode()) % _HELD_OUT == 0
-            is_held_out = spared and features.melody is None
+            is_held_out = one.is_spared and features.melody is None
             (held_out if is_held_out else training).append(features)
             recordings[one.set] += 1
             seconds[one.set] += one.seconds
@@ -270,7 +304,7 @@ def _read(
         name: {"recordings": count, "hours": round(seconds[name] / 3600, 2)}
         for name, count in sorted(recordings.items())
     }
-    return training, held_out, sets
+    return _Found(training, held_out, sets, digest.hexdigest())
 
 
 def _schedule(

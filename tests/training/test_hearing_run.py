@@ -56,19 +56,21 @@ def fill(path, *rows):
     return str(path)
 
 
+ROWS = (
+    (OTHERS[0], "pop", "train", features(0)),
+    (OTHERS[1], "pop", "train", features(1)),
+    (SPARED[0], "pop", "train", features(2)),
+    (OTHERS[2], "songs", "train", features(3, melody=True)),
+    # A melody is never held out.
+    (SPARED[1], "songs", "train", features(4, melody=True)),
+    (OTHERS[3], "pop", "dev", features(5)),
+    (OTHERS[4], "pop", "train", features(6, FRAMES - 1)),
+)
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    return fill(
-        tmp_path_factory.mktemp("store") / "labelled",
-        (OTHERS[0], "pop", "train", features(0)),
-        (OTHERS[1], "pop", "train", features(1)),
-        (SPARED[0], "pop", "train", features(2)),
-        (OTHERS[2], "songs", "train", features(3, melody=True)),
-        # A melody is never held out.
-        (SPARED[1], "songs", "train", features(4, melody=True)),
-        (OTHERS[3], "pop", "dev", features(5)),
-        (OTHERS[4], "pop", "train", features(6, FRAMES - 1)),
-    )
+    return fill(tmp_path_factory.mktemp("store") / "labelled", *ROWS)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -312,6 +314,33 @@ def test_a_run_of_other_settings_is_refused(store, tmp_path):
             train_hearing(other, run)
     assert (run / "run.json").read_text() == noted
     assert json.loads(noted)["batch"] == 2
+
+
+def test_a_run_goes_on_with_the_same_recordings_alone(store, finished, tmp_path):
+    own = fill(tmp_path / "own", *ROWS[::-1])
+    run = tmp_path / "run"
+    with pytest.raises(Killed):
+        train_hearing(request(own), run, kill_after(1))
+    backup = (run / "backup.keras").read_bytes()
+    fill(tmp_path / "own", (OTHERS[8], "pop", "train", features(8)))
+    with pytest.raises(ConfigError, match=r"backup\.keras: was trained on other"):
+        train_hearing(request(own), run)
+    assert (run / "backup.keras").read_bytes() == backup
+
+
+def test_the_order_of_a_store_means_nothing(finished, tmp_path):
+    path = train_hearing(
+        request(fill(tmp_path / "turned", *ROWS[::-1])), tmp_path / "run", print
+    )
+    found, _ = load_hearing_model(path)
+    for a, b in zip(finished.model.get_weights(), found.get_weights(), strict=True):
+        np.testing.assert_allclose(b, a, atol=1e-5)
+
+
+def test_a_loss_that_is_no_number_ends_the_run(store, tmp_path):
+    with pytest.raises(ConfigError, match="no longer a number after step"):
+        train_hearing(request(store, learning_rate=1e30), tmp_path / "run", print)
+    assert not (tmp_path / "run" / "hearing.keras").exists()
 
 
 def test_too_little_is_refused(tmp_path):
