@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
 from bytecover_tf.cores import begun_early, usable_cores
+from bytecover_tf.data.files import FEATURES, PUBLISHED
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.models.heard_notes import FRAMES
@@ -92,7 +94,10 @@ def make_batches(
             "bytecover_tf.synth.draw has drawn"
         )
     hears = config.salience is not None and config.teaching != "wholes"
-    if (hears or taught) and has_notes(store):
+    reads_scores = (hears or taught) and has_notes(store)
+    if waveforms:
+        _check_sound(tracks, reads_scores)
+    if reads_scores:
         return NoteBatches(
             NoteReader(store, NoteStore(store), tracks),
             score_share=config.score_share,
@@ -102,6 +107,22 @@ def make_batches(
     if waveforms:
         return CropBatches(WaveformReader(store.frontend, tracks), **crops)
     return CropBatches(StoreReader(store, tracks), **crops)
+
+
+def _check_sound(tracks: Sequence[Track], reads_scores: bool) -> None:
+    """Refuse to crop audio files where there are none, or crops need their scores."""
+    if reads_scores:
+        raise ConfigError(
+            "a network that hears notes learns from stored features and their scores; "
+            "leave out --waveforms, or set salience=None"
+        )
+    for track in tracks:
+        path = Path(track.path)
+        if not path.is_file() or path.suffix.lower() in (FEATURES, PUBLISHED):
+            raise ConfigError(
+                f"{track.path}: is no audio file; leave out --waveforms to crop stored "
+                "features"
+            )
 
 
 def stream(batches: Batches, start: int, stop: int, shares: Sequence[slice]) -> Any:

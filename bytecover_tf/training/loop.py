@@ -38,6 +38,7 @@ from bytecover_tf.files import JsonObject, write_atomically
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.learner import Learner
 from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.terminal import warn
 from bytecover_tf.training.config import Config
 from bytecover_tf.training.feed import make_batches, stream
 from bytecover_tf.training.measuring import measure, reads_whole_recordings
@@ -128,7 +129,13 @@ def train(
     state.teacher = origin
     if state.trained_on is not None:
         ours = _provenance(splits, store, data, state)
-        _check_same_works(checkpoint, ours, Provenance.from_dict(state.trained_on))
+        begun = Provenance.from_dict(state.trained_on)
+        _check_same_works(checkpoint, ours, begun)
+        if others := len(ours.content ^ begun.content):
+            warn(
+                f"warning: {others} of the training recordings have come, gone or "
+                "changed since the run began, so its batches are others from here on"
+            )
     done = len(state.history)
     if done < config.epochs:
         if teaching is not None and config.teaching == "wholes":

@@ -16,7 +16,7 @@ from bytecover_tf.training.augment import draw_shift, transpose
 
 # Frames between two values of a tempo that varies, some 11 s.
 _TEMPO_FRAMES = 24
-# No part of a crop that another place of the recording fills is shorter than this.
+# The part of a crop before the first one that comes from elsewhere is no shorter.
 _PART_FRAMES = 10
 _PARTS_MOST = 4
 # Semitones from the end of the range that a register may reach.

@@ -103,8 +103,8 @@ class Recorder(keras.callbacks.Callback):
         logs["validation_map"] = figures["map"]
         logs["validation_mr1"] = figures["mr1"]
         # Of epochs that find as much, the last one, which has learned longest.
-        is_best = figures["map"] >= self._state.best
         row = {name: round(float(value), 6) for name, value in sorted(logs.items())}
+        is_best = row["validation_map"] >= self._state.best
         row["seconds"] = round(time.monotonic() - self._began, 1)
         row["cpu_seconds"] = round(time.process_time() - self._used, 1)
         self._state.history.append({"epoch": epoch + 1, **row})

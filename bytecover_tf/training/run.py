@@ -186,6 +186,9 @@ class TrainingRun:
             )
         checkpoint = run_dir / "checkpoint.keras" if resume else None
         replicas.check_same(self._fingerprint(usable, store, checkpoint))
+        request = run_dir / REQUEST
+        earlier = request.read_bytes() if resume and request.exists() else None
+        reached = _time_of(checkpoint)
         if replicas.is_chief:
             self.save(run_dir)
             print(f"run directory: {run_dir}")
@@ -204,8 +207,12 @@ class TrainingRun:
                 replicas,
             )
         except ByteCoverError:
-            if replicas.is_chief and not resume:
-                _withdraw(run_dir)
+            if replicas.is_chief:
+                if earlier is None:
+                    _withdraw(run_dir)
+                elif _time_of(checkpoint) == reached:
+                    # Settings that were refused are not those of the run.
+                    write_atomically(request, earlier)
             raise
         return Outcome(figures, len(tracks) - len(usable))
 
@@ -278,6 +285,13 @@ class Outcome:
 
     figures: JsonObject
     left_out: int
+
+
+def _time_of(checkpoint: Path | None) -> int | None:
+    """Return when a checkpoint was written; None if there is none."""
+    if checkpoint is None or not checkpoint.exists():
+        return None
+    return checkpoint.stat().st_mtime_ns
 
 
 def _withdraw(run_dir: Path) -> None:

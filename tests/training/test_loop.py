@@ -141,6 +141,21 @@ def test_a_finished_run_resumes_to_its_figures(small_set, tmp_path):
         train(longer, other, store, tmp_path, resume=True)
 
 
+def test_changed_recordings_are_told(small_set, tmp_path, capsys):
+    tracks, store = small_set
+    config = override(SMALL, ["epochs=1", "steps_per_epoch=1"])
+    train(config, tracks, store, tmp_path)
+    assert "since the run began" not in capsys.readouterr().err
+    train(config, tracks[1:], store, tmp_path, resume=True)
+    assert "1 of the training recordings have come" in capsys.readouterr().err
+
+
+def test_sound_is_not_cropped_where_there_is_none(small_set, tmp_path):
+    tracks, store = small_set
+    with pytest.raises(ConfigError, match=r"/music/0/0: is no audio file"):
+        train(SMALL, tracks, store, tmp_path, waveforms=True)
+
+
 def test_a_single_work_to_validate_on_is_warned_of(small_set, tmp_path, capsys):
     tracks, store = small_set
     unseen = {track.work for track in tracks if track.split == "validation"}

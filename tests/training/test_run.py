@@ -141,6 +141,11 @@ def test_a_refused_run_leaves_no_run_directory(small_set, tmp_path):
     assert not (tmp_path / "run").exists()
     mended = replace(run, config=override(SMALL, ["epochs=1", "steps_per_epoch=1"]))
     assert mended.train(tmp_path / "run").figures
+    # Settings that are refused later are not those of the run either.
+    kept = (tmp_path / "run" / "run.json").read_bytes()
+    with pytest.raises(ByteCoverError, match="99 works"):
+        run.train(tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "run.json").read_bytes() == kept
 
 
 def test_a_resumed_run_takes_nothing_else(tmp_path):
