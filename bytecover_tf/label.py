@@ -23,12 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Label a folder's recordings; return the exit status."""
     options = label_parser(__doc__).parse_args(arguments)
 
-    from bytecover_tf.data.files import existing_folder, recordings
+    from bytecover_tf.data.files import FEATURES, existing_folder, recordings
     from bytecover_tf.errors import DataError
     from bytecover_tf.stores.labelling import label_files
 
     folder = existing_folder(options.recordings)
-    paths = [path for path in recordings(folder) if path.suffix.lower() != ".npy"]
+    paths = [path for path in recordings(folder) if path.suffix.lower() != FEATURES]
     if not paths:
         raise DataError(f"{folder}: expected recordings, found none")
     name = options.set or folder.resolve().name

@@ -9,11 +9,13 @@ published.
         "P_547131", "perf_title": ..., "perf_artist": ..., ...}, ...}, ...}
     audio/    recordings, `.npy` features, or the published features of pitch classes
               (`stores.published_features`), in subfolders or not, named
-              <performance id>.<ext>, such as P_547131.mp3 or W_163992/P_547131.h5
+              <performance id>.<ext>, such as P_547131.mp3 or W_163992/P_547131.h5; or,
+              of features that were published one by one, P_547131_crema.h5
 """
 
 import json
 import logging
+import re
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -25,6 +27,8 @@ from bytecover_tf.files import JsonObject
 
 _METADATA = "da-tacos_benchmark_subset_metadata.json"
 _CLIQUE_SIZES = Counter({13: 1000, 1: 2000})
+
+_OF_ONE_FEATURE = re.compile(r"(.+)_(?:crema|hpcp|chroma_cens)")
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +54,7 @@ def load(root: Path, audio: Path | None = None) -> list[Track]:
     root = files.existing_folder(root)
     audio = root / "audio" if audio is None else Path(audio)
     cliques = _read_metadata(root)
-    found = files.recordings_by(lambda path: path.stem, audio, published=True)
+    found = files.recordings_by(_performance, audio, published=True)
     tracks = [
         Track(
             performance,
@@ -137,6 +141,12 @@ def _name(title: str, performer: str) -> tuple[str, str]:
 
 def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _performance(path: Path) -> str:
+    """Return the performance's id that a file is named by."""
+    named = _OF_ONE_FEATURE.fullmatch(path.stem)
+    return named[1] if named and path.suffix == files.PUBLISHED else path.stem
 
 
 def _read_metadata(root: Path) -> dict[str, dict[str, JsonObject]]:

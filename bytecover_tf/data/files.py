@@ -30,6 +30,9 @@ SUFFIXES = frozenset((
 # fmt: on
 """Endings, in lower case, by which a file counts as a recording."""
 
+FEATURES = ".npy"
+"""Ending of features in place of audio."""
+
 PUBLISHED = ".h5"
 """Ending of features that were published in place of audio."""
 

@@ -85,6 +85,12 @@ def measure_encoder(
                 f"warning: {path} does not say what it was trained on, so it may know "
                 "these recordings"
             )
+    keys = {store.entry(track.path).key for track in tracks}
+    if copies := len(tracks) - len(keys):
+        warn(
+            f"warning: {copies} of {len(tracks)} recordings are copies of others; each "
+            "counts as a version of the other"
+        )
     result = evaluate_tracks(encoder, tracks, store)
     aligned = None
     if align:

@@ -41,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder of the data set"
     )
-    add_repertoire_options(parser, "work", "all random choices")
+    add_repertoire_options(
+        parser, "work", "the order of the works and which of them validate"
+    )
     parser.add_argument(
         "--bins-per-octave",
         type=int,

@@ -240,7 +240,7 @@ def _music(folder: Path) -> list[Path]:
     found = [
         path
         for path in files.recordings(files.existing_folder(folder))
-        if path.suffix.lower() != ".npy"
+        if path.suffix.lower() != files.FEATURES
     ]
     if not found:
         raise DataError(f"{folder}: expected recordings, found none")

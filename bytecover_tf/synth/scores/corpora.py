@@ -115,7 +115,8 @@ def read_file(
         assert archive is not None
         with zipfile.ZipFile(archive) as opened:
             data = opened.read(file)
-        composer, _, song, _ = file.split("/")
+        # Below the folders of the repository, if they are in the archive.
+        *_, composer, _, song, _ = ["", "", "", *file.split("/")]
         title = f"{_plain(song)} ({_plain(composer).split(',')[0]})"
         yield _attempt(read_musicxml, data, title, collection.name)
     elif collection.name == CHORALES:

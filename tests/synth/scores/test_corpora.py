@@ -58,3 +58,18 @@ def test_lieder_are_named_by_song_and_composer_and_bad_ones_reported(tmp_path):
     (error,) = read_file(lieder, name, archive)
     assert isinstance(error, DataError)
     assert "'Das Wirthshaus (Schubert)'" in str(error)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Lieder-main/scores/Schubert,_Franz/Winterreise/21_Das_Wirthshaus/lc1.mxl",
+        "21_Das_Wirthshaus/lc1.mxl",
+    ],
+)
+def test_lieder_may_lie_in_other_folders(tmp_path, name):
+    archive = tmp_path / "lieder.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr(name, b"no score")
+    (error,) = read_file(BY_NAME[LIEDER], name, archive)
+    assert "Das Wirthshaus" in str(error)
