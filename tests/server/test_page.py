@@ -170,3 +170,126 @@ def test_what_is_no_music_is_told(page, tmp_path):
     page.set_input_files("input[type=file]", str(words))
     page.wait_for_selector("[role=alert]")
     assert "words.mp3: cannot be decoded" in page.inner_text("[role=alert]")
+
+
+def test_a_wrong_token_is_told(page):
+    wrong = {"error": "that is not the token"}
+    page.route("**/api/session", lambda route: route.fulfill(status=401, json=wrong))
+    page.route("**/api/works*", lambda route: route.fulfill(status=401, json={}))
+    page.click("nav a:has-text('Library')")
+    page.fill("#token", "guess")
+    page.click("button:has-text('Go on')")
+    page.wait_for_selector("[role=alert]:has-text('that is not the token')")
+    assert page.input_value("#token") == "guess"
+
+
+def question(number):
+    sides = {
+        side: {"id": f"{number}{side}", "label": side, "duration": 60.0}
+        for side in ("first", "second")
+    }
+    places = dict.fromkeys(("query_start", "recording_start"), 0.0)
+    places |= dict.fromkeys(("query_end", "recording_end"), 50.0)
+    facts = {"probability": 0.5, "tempo_ratio": 1.0, "transposition": 0}
+    return {**sides, **places, **facts, "reason": "unsure", "number": number}
+
+
+def test_a_key_answers_the_question_that_is_seen(page, address):
+    """Neither while it is held nor while the answer is on its way."""
+    questions, posted = [question(n) for n in range(5)], []
+
+    def review(route):
+        if route.request.method == "POST":
+            posted.append(route)
+        else:
+            route.fulfill(json=questions[len(posted) :])
+
+    page.route("**/api/review", review)
+    for path in ("picture*", "recordings/**"):
+        page.route(f"**/api/{path}", lambda route: route.fulfill(status=404, json={}))
+    page.goto(f"{address}/#/review")
+    page.wait_for_selector("[role=status]:has-text('1 of 5')")
+    page.keyboard.down("a")
+    for _ in range(3):  # repeats
+        page.keyboard.down("a")
+    page.keyboard.up("a")
+    page.keyboard.press("a")
+    page.keyboard.press("s")
+    page.wait_for_timeout(300)
+    (route,) = posted
+    assert route.request.post_data_json["first"] == "0first"
+    route.fulfill(status=204)
+    page.wait_for_selector("[role=status]:has-text('1 of 4')")
+    page.keyboard.press("r")
+    page.wait_for_timeout(300)
+    assert posted[1].request.post_data_json["first"] == "1first"
+    posted[1].fulfill(status=204)
+    page.wait_for_selector("[role=status]:has-text('1 of 3')")
+
+
+def test_a_cancelled_upload_ends(page, address):
+    asked = []
+    page.route("**/api/setlist", lambda route: asked.append(route))
+    page.goto(f"{address}/#/setlist")
+    page.wait_for_selector("input[type=file]", state="attached")
+    page.set_input_files("input[type=file]", str(tunes.audio_files()[0]))
+    page.wait_for_selector("button:has-text('Cancel')")
+    with page.expect_event("requestfailed") as failed:
+        page.click("button:has-text('Cancel')")
+    assert failed.value.url.endswith("/api/setlist")
+    assert len(asked) == 1
+
+
+def test_one_microphone_is_opened_and_closed(page):
+    page.evaluate(
+        """() => {
+            window.streams = [];
+            const devices = navigator.mediaDevices;
+            const open = devices.getUserMedia.bind(devices);
+            devices.getUserMedia = async (wanted) => {
+                await new Promise((resolve) => setTimeout(resolve, 500));
+                const stream = await open(wanted);
+                streams.push(stream);
+                return stream;
+            };
+        }"""
+    )
+    record = page.locator("button:has-text('Record')")
+    record.dblclick()
+    page.wait_for_selector("button:has-text('Stop')")
+    assert page.evaluate("streams.length") == 1
+    # The view is left while the browser asks.
+    page.click("nav a:has-text('Library')")
+    page.click("nav a:has-text('Identify')")
+    record.click()
+    page.click("nav a:has-text('Library')")
+    page.wait_for_timeout(1500)
+    assert page.evaluate("streams.length") == 2
+    live = "streams.flatMap((each) => each.getTracks()).map((each) => each.readyState)"
+    assert set(page.evaluate(live)) == {"ended"}
+
+
+def test_why_a_recording_is_silent_is_told(page, address):
+    page.route(
+        "**/audio",
+        lambda route: route.fulfill(status=404, json={"error": "the file is gone"}),
+    )
+    page.goto(f"{address}/#/library")
+    page.click(".recording button >> nth=0")
+    page.wait_for_selector("#notice:has-text('the file is gone')")
+
+
+def test_what_was_cancelled_does_not_come_back(page):
+    """The picture of a comparison takes its time."""
+    asked = []
+    page.route("**/api/answers/*/picture", lambda route: asked.append(route))
+    files = [str(file) for file in tunes.audio_files()[:2]]
+    page.set_input_files("input[type=file]", files)
+    until = 100
+    while not asked and until:
+        page.wait_for_timeout(300)
+        until -= 1
+    with page.expect_event("requestfailed"):
+        page.click("button:has-text('Cancel')")
+    page.wait_for_timeout(200)
+    assert page.locator(".listen").count() == 0

@@ -23,7 +23,8 @@ async function send(path, options) {
   } catch {
     // No words, then.
   }
-  if (response.status === 401) dispatchEvent(new Event("locked"));
+  // Whoever asks for the token says what was wrong with it.
+  if (response.status === 401 && path !== "api/session") dispatchEvent(new Event("locked"));
   throw new Refused(response.status, text);
 }
 
@@ -56,9 +57,20 @@ function formOf(fields) {
   return form;
 }
 
-/** Send a form; return what is answered. */
-export async function postForm(path, fields) {
-  return (await send(path, { method: "POST", body: formOf(fields) })).json();
+/** Send a form; return what is answered. `signal` ends it. */
+export async function postForm(path, fields, signal) {
+  return (await send(path, { method: "POST", body: formOf(fields), signal })).json();
+}
+
+/** Return why a recording cannot be played. */
+export async function whySilent(url) {
+  try {
+    const response = await send(url, { headers: { Range: "bytes=0-0" } });
+    await response.body?.cancel();
+  } catch (error) {
+    return error.message;
+  }
+  return "Your browser cannot play this format.";
 }
 
 /**

@@ -62,12 +62,14 @@ export function chooser({ title, text }, onFiles, canRecord) {
 /** Return a button that records from the microphone until it is pressed again. */
 function recordButton(onFiles, bars) {
   let recorder = null;
-  let timer = 0;
+  let isStarting = false;
   const button = make("button", { type: "button", on: { click: () => (recorder ? recorder.stop() : begin()) } });
   const label = (...content) => button.replaceChildren(...content);
   const idle = () => label(icon("microphone"), "Record");
 
   async function begin() {
+    if (isStarting) return;
+    isStarting = true;
     let stream;
     try {
       // What makes speech clearer harms music.
@@ -77,6 +79,14 @@ function recordButton(onFiles, bars) {
       const reason = navigator.mediaDevices ? error.message : "a browser lends it only to https and to this machine";
       notice(`No microphone: ${reason}`);
       return;
+    } finally {
+      isStarting = false;
+    }
+    const silence = () => stream.getTracks().forEach((track) => track.stop());
+    // The view may have been left before the browser was allowed to listen.
+    if (!button.isConnected) {
+      silence();
+      return;
     }
     const parts = [];
     const started = Date.now();
@@ -85,7 +95,7 @@ function recordButton(onFiles, bars) {
     recorder.addEventListener("dataavailable", (event) => parts.push(event.data));
     recorder.addEventListener("stop", () => {
       clearInterval(timer);
-      stream.getTracks().forEach((track) => track.stop());
+      silence();
       bars.classList.remove("live");
       const kind = recorder.mimeType;
       recorder = null;
@@ -96,7 +106,7 @@ function recordButton(onFiles, bars) {
     recorder.start();
     bars.classList.add("live");
     tick();
-    timer = setInterval(tick, 500);
+    const timer = setInterval(tick, 500);
   }
 
   button.stop = () => recorder?.stop();

@@ -54,7 +54,7 @@ export function identifyView(main, id) {
         list.replaceChildren(...line.matches.slice(0, 5).map((match) => make("li", {}, row(match))));
       });
     } catch (error) {
-      if (error.name === "AbortError") return;
+      if (signal.aborted) return;
       result.replaceChildren(make("p.problem", { role: "alert" }, error.message));
     }
   }
@@ -63,14 +63,10 @@ export function identifyView(main, id) {
     const name = file?.name ?? "Recording of the library";
     return ask(name, async (signal, onLine) => {
       const answer = await follow("api/identify", { file: source }, onLine, signal);
-      const first = file ? local(file, answer.duration) : await recordingOf(source);
+      const first = file ? local(file, answer.duration) : catalogued(await get(`api/recordings/${source}`, { signal }));
       const matches = file ? answer.matches : answer.matches.filter((match) => match.id !== source);
       showAnswer({ ...answer, matches }, first);
     });
-  }
-
-  async function recordingOf(name) {
-    return catalogued(await get(`api/recordings/${name}`));
   }
 
   function showAnswer(answer, first) {
@@ -82,7 +78,7 @@ export function identifyView(main, id) {
         close();
         if (isOpen) return;
         button.setAttribute("aria-expanded", "true");
-        const picture = get(`api/answers/${answer.answer}/picture?recording=${match.id}`);
+        const picture = (signal) => get(`api/answers/${answer.answer}/picture?recording=${match.id}`, { signal });
         listening = new Listening(first, catalogued(match), match, picture);
         place.append(make("section.card", { "aria-label": "Listen to both" }, listening.element));
       });
@@ -114,9 +110,8 @@ export function identifyView(main, id) {
   function compare(one, other) {
     return ask(`${one.name} and ${other.name}`, async (signal, onLine) => {
       const answer = await follow("api/compare", { first: one, second: other }, onLine, signal);
-      const picture = get(`api/answers/${answer.answer}/picture`);
-      const facts = await picture;
-      listening = new Listening(local(one, facts.seconds[0]), local(other, facts.seconds[1]), answer, picture);
+      const facts = await get(`api/answers/${answer.answer}/picture`, { signal });
+      listening = new Listening(local(one, facts.seconds[0]), local(other, facts.seconds[1]), answer, async () => facts);
       result.replaceChildren(
         make(
           "section.card.stack",

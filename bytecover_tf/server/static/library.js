@@ -1,6 +1,6 @@
 // The library: works with their recordings, search, and upkeep.
 
-import { get, post, remove, watch } from "./api.js";
+import { get, post, remove, watch, whySilent } from "./api.js";
 import { clock, count, icon, make, notice } from "./dom.js";
 
 const AT_ONCE = 50;
@@ -82,8 +82,12 @@ export function libraryView(main) {
   function play(recording) {
     title.textContent = recording.label;
     player.classList.remove("hidden");
-    media.src = `api/recordings/${recording.id}/audio`;
-    media.play().catch(() => notice("Your browser cannot play this format."));
+    const url = `api/recordings/${recording.id}/audio`;
+    media.src = url;
+    media.play().catch(async (error) => {
+      // Another recording was chosen, or another view.
+      if (error.name !== "AbortError") notice(await whySilent(url));
+    });
   }
 
   async function takeOut(recording, item) {

@@ -1,7 +1,7 @@
 // Listening to two recordings side by side, at the places that match.
 
 import WaveSurfer from "./vendor/wavesurfer.js";
-import { get } from "./api.js";
+import { get, whySilent } from "./api.js";
 import { clock, colour, icon, isForPage, make } from "./dom.js";
 import { drawPicture } from "./picture.js";
 
@@ -17,7 +17,7 @@ export function catalogued(recording) {
     label: recording.label,
     duration: recording.duration,
     url: `api/recordings/${recording.id}/audio`,
-    peaks: () => get(`api/recordings/${recording.id}/peaks`),
+    peaks: (signal) => get(`api/recordings/${recording.id}/peaks`, { signal }),
   };
 }
 
@@ -72,8 +72,8 @@ class Deck {
     );
     this.media = make("audio", { preload: "metadata" });
     this.media.src = source.url;
-    this.media.addEventListener("error", () => {
-      this.time.textContent = "your browser cannot play this format";
+    this.media.addEventListener("error", async () => {
+      this.time.textContent = await whySilent(source.url);
     });
     this.media.addEventListener("timeupdate", () => owner.moved(this));
     this.media.addEventListener("ended", () => owner.pause());
@@ -81,8 +81,9 @@ class Deck {
   }
 
   async draw(owner) {
-    const peaks = await this.source.peaks().catch(() => null);
+    const peaks = await this.source.peaks(owner.leaving.signal).catch(() => null);
     if (!this.wave.isConnected) await new Promise(requestAnimationFrame);
+    if (owner.leaving.signal.aborted) return;
     this.surfer = WaveSurfer.create({
       container: this.wave,
       media: this.media,
@@ -135,11 +136,13 @@ export class Listening {
    * @param {object} first - what `catalogued` or `local` returns.
    * @param {object} second
    * @param {object} match - `query_start` and the other places that match.
-   * @param {Promise<object>} picture - what the server says of their picture.
+   * @param {?function(AbortSignal): Promise<object>} picture - asks the server for their
+   *   picture; null for none.
    */
   constructor(first, second, match, picture) {
     current?.close();
     current = this;
+    this.leaving = new AbortController();
     this.path = [];
     this.decks = [
       new Deck("A", first, [match.query_start, match.query_end], this),
@@ -176,12 +179,14 @@ export class Listening {
     addEventListener("themechange", this.onTheme);
     this.seek(this.active, this.places[0], true);
     this.refresh();
-    this.follow(picture);
+    if (picture) this.follow(picture);
   }
 
   async follow(picture) {
+    const { signal } = this.leaving;
     try {
-      const facts = await picture;
+      const facts = await picture(signal);
+      signal.throwIfAborted();
       this.path = facts.path;
       this.picture = drawPicture(facts, (first, second) => {
         const [deck, seconds] = this.active.isSecond ? [this.decks[1], second] : [this.decks[0], first];
@@ -191,6 +196,7 @@ export class Listening {
       this.pictureSide.replaceWith(this.picture.element);
       this.moved(this.active);
     } catch (error) {
+      if (signal.aborted) return;
       this.pictureSide.replaceChildren(make("p.soft.small", {}, `No picture: ${error.message}`));
     }
   }
@@ -296,6 +302,8 @@ export class Listening {
 
   /** Stop and let go of everything. */
   close() {
+    this.leaving.abort();
+    this.picture?.close();
     removeEventListener("keydown", this.onKey);
     removeEventListener("themechange", this.onTheme);
     for (const deck of this.decks) {

@@ -7,7 +7,7 @@ import { clock, colour, make } from "./dom.js";
  *
  * @param {object} facts - what the server says of a picture.
  * @param {function(number, number)} onChoose - called with the two times of a click.
- * @returns {{element: HTMLElement, show: function(number, number)}}
+ * @returns {{element: HTMLElement, show: function(number, number), close: function()}}
  */
 export function drawPicture(facts, onChoose) {
   const canvas = make("canvas", {
@@ -70,6 +70,9 @@ export function drawPicture(facts, onChoose) {
     show(first, second) {
       at = [first, second];
       draw();
+    },
+    close() {
+      removeEventListener("themechange", draw);
     },
   };
 }

@@ -18,6 +18,7 @@ export function reviewView(main) {
   let questions = [];
   let number = 0;
   let listening = null;
+  let isBusy = false;
   const status = make("p.soft", { role: "status" });
   const place = make("div.stack");
   main.append(
@@ -49,7 +50,7 @@ export function reviewView(main) {
     }
     const question = questions[number];
     const { first, second } = question;
-    const picture = get(`api/picture?first=${first.id}&second=${second.id}`, { signal: leaving.signal });
+    const picture = (signal) => get(`api/picture?first=${first.id}&second=${second.id}`, { signal });
     listening = new Listening(catalogued(first), catalogued(second), question, picture);
     const button = (kind, name, key, symbol, action) =>
       make(`button${kind}`, { type: "button", on: { click: action }, "aria-keyshortcuts": key }, icon(symbol), name, make("kbd", {}, key));
@@ -109,34 +110,37 @@ export function reviewView(main) {
     return make("div.row", {}, button, make("span.soft.small", {}, "What is sure becomes one work, which Undo takes back. The rest is asked here."), told);
   }
 
-  async function decide(verdict) {
-    const question = questions[number];
-    if (!question) return;
+  /** Change something, and show what is left; until then no other change begins. */
+  async function change(run) {
+    if (isBusy) return;
+    isBusy = true;
     try {
-      await post("api/review", { first: question.first.id, second: question.second.id, verdict });
-      notice(verdict === "accept" ? "They are one work now." : "They stay apart.");
+      notice(await run());
       dispatchEvent(new Event("librarychange"));
       await load();
     } catch (error) {
       notice(error.message);
     }
+    isBusy = false;
+  }
+
+  function decide(verdict) {
+    const question = questions[number];
+    if (!question) return;
+    change(async () => {
+      await post("api/review", { first: question.first.id, second: question.second.id, verdict });
+      return verdict === "accept" ? "They are one work now." : "They stay apart.";
+    });
   }
 
   function skip() {
-    if (!questions.length) return;
+    if (isBusy || !questions.length) return;
     number = (number + 1) % questions.length;
     show();
   }
 
-  async function undo() {
-    try {
-      const { action } = await post("api/review/undo");
-      notice(`Undone: ${action}.`);
-      dispatchEvent(new Event("librarychange"));
-      await load();
-    } catch (error) {
-      notice(error.message);
-    }
+  function undo() {
+    change(async () => `Undone: ${(await post("api/review/undo")).action}.`);
   }
 
   const onKey = (event) => {
@@ -145,7 +149,8 @@ export function reviewView(main) {
     const action = actions[event.key.toLowerCase()];
     if (!action) return;
     event.preventDefault();
-    action();
+    // A key that is held would decide what nobody has seen.
+    if (!event.repeat) action();
   };
   addEventListener("keydown", onKey);
   load();

@@ -42,7 +42,7 @@ export function setlistView(main) {
       make("section.card.stack", {}, make("div.row.between", {}, make("h2.cut.grow", {}, file.name), status, cancel), bar),
     );
     try {
-      job = await postForm("api/setlist", { file });
+      job = await postForm("api/setlist", { file }, signal);
       const ended = await watch(
         job,
         ({ state, progress }) => {
@@ -55,7 +55,7 @@ export function setlistView(main) {
       job = null;
       show(ended.result, file);
     } catch (error) {
-      if (error.name === "AbortError") return;
+      if (signal.aborted) return;
       job = null;
       result.replaceChildren(make("p.problem", { role: "alert" }, error.message));
     }
@@ -118,7 +118,7 @@ export function setlistView(main) {
         part.block.classList.toggle("on", part.song === song);
       }
       const recording = { id: song.id, label: song.label, duration: song.duration };
-      listening = new Listening(source, catalogued(recording), song, Promise.reject(new Error("")));
+      listening = new Listening(source, catalogued(recording), song, null);
       listening.element.classList.add("alone");
       listening.pictureSide.remove();
       place.replaceChildren(make("section.card", { "aria-label": "Listen to both" }, listening.element));
