@@ -203,7 +203,7 @@ def choose_split(tracks: Sequence[Track], split: str) -> list[Track]:
 def check_unseen(
     encoder: Encoder, name: str, tracks: Sequence[Track], store: FeatureStore
 ) -> None:
-    """Refuse tracks that the encoder was trained on.
+    """Refuse tracks that the encoder was trained on; warn if it does not say on which.
 
     Args:
         encoder: the encoder, which records the works and recordings of its training.
@@ -215,6 +215,11 @@ def check_unseen(
         DataError: a work or a recording was trained on.
     """
     seen = provenance_of(encoder)
+    if not seen:
+        warn(
+            "warning: the encoder does not say what it was trained on, so it may know "
+            f"these recordings of {name}"
+        )
     works, copies = seen.overlap(name, tracks, store)
     if works or copies:
         raise DataError(

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from bytecover_tf.encoders.encoder import Embedded, load_encoder
 from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import DataError, FrontendMismatch
 from bytecover_tf.evaluate import main
+from bytecover_tf.evaluation.measuring import measure_encoder
 from bytecover_tf.evaluation.plots import (
     _first_works,
     _histograms,
@@ -86,6 +88,26 @@ def test_what_was_trained_on_is_refused(small_set, run_dir):
     encoder.info["trained_on"]["content"] = [store.entry(tracks[5].path).key[:12]]
     with pytest.raises(DataError, match="1 of these recordings.*/music/1/1"):
         check_unseen(encoder, "other data", tracks, store)
+
+
+def test_it_is_told_where_nothing_is_known_of_a_training(small_set, run_dir, capsys):
+    tracks, store = small_set
+    encoder = load_encoder(run_dir)
+    known = measure_encoder(encoder, "mine", "manifest", tracks[4:], store)
+    assert known.facts["leakage_checked"]
+    assert "warning" not in capsys.readouterr().err
+    # What publishing leaves of it.
+    encoder.info["trained_on"] = {"works": {"manifest": []}, "content": []}
+    unknown = measure_encoder(encoder, "mine", "manifest", tracks[4:], store)
+    assert not unknown.facts["leakage_checked"]
+    assert "does not say what it was trained on" in capsys.readouterr().err
+
+
+def test_copies_in_a_set_are_told(small_set, run_dir, capsys):
+    tracks, store = small_set
+    twice = [*tracks[4:], replace(tracks[4], id="again")]
+    measure_encoder(load_encoder(run_dir), "mine", "manifest", twice, store)
+    assert "1 of 45 recordings are copies of others" in capsys.readouterr().err
 
 
 def test_splits_are_chosen_by_name(small_set):
