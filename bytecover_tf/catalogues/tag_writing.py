@@ -3,7 +3,8 @@
 Two fields are written: `work`, the title of the composition, where each format keeps
 it, and `versions`, the other recordings of it, as BYTECOVER_VERSIONS. All other tags
 stay as they are, and so does the sound: a copy of the file is changed, its packets of
-sound are compared with those of the file, and only then does it take the file's place.
+sound and its other tags are compared with those of the file, and only then does it take
+the file's place.
 
 An undo file holds a line of JSON per file: what the fields were and what they become.
 It is written before the first file is changed.
@@ -36,6 +37,9 @@ from bytecover_tf.files import (
 )
 
 FIELDS = ("work", "versions")
+
+# The versions of ID3 that mutagen writes.
+_WRITTEN = ((2, 3), (2, 4))
 
 Fields = Mapping[str, Sequence[str]]
 """The values of each field; none if the tags lack it."""
@@ -71,9 +75,9 @@ def plan_tags(
 ) -> tuple[list[TagChange], dict[str, str]]:
     """Compare the tags of files with what a catalogue knows.
 
-    The title of a work is written if the work has a name. The versions of a recording
-    are the other recordings of its work. A field about which nothing is known is left
-    alone.
+    The title of a work is written if the work has a name; else it is left alone. The
+    versions of a recording are the other recordings of its work; where there are none
+    any more, the field is taken away.
 
     Args:
         catalogue: holds works and versions.
@@ -99,14 +103,15 @@ def plan_tags(
         if tops and not _is_below(path, tops):
             continue
         wanted = _wanted(recording, versions[recording.work])
-        if not wanted:
-            continue
         try:
             file, had_tags = _open(path)
             before = _read(file)
         except Exception as error:  # a parser of any input
-            failed[path] = explain(error, path)
+            if wanted:
+                failed[path] = explain(error, path)
             continue
+        if before["versions"]:
+            wanted.setdefault("versions", [])
         if any(before["work"]) and not overwrite:
             wanted.pop("work", None)
         after = {**before, **wanted}
@@ -195,13 +200,15 @@ def _change_file(change: TagChange) -> None:
     """Change the fields of a file, if they are what they were."""
     # Follow links: otherwise the file would replace the link.
     path = Path(change.path).resolve(strict=True)
-    present = _read(_open(path)[0])
+    original, _ = _open(path)
+    present = _read(original)
     if present == change.after:
         return
     if present != change.before:
         raise DataError(f"{path}: its tags have been changed since; left as they are")
     with replacing(path) as beside:
         shutil.copy2(path, beside)
+        _keep_owner(path, beside)
         file, _ = _open(beside)
         for field in FIELDS:
             _set(file.tags, field, change.after[field])
@@ -211,6 +218,24 @@ def _change_file(change: TagChange) -> None:
             _save(file)
         if _sound(beside) != _sound(path):
             raise AudioError(f"{path}: tags cannot be written without changing sound")
+        if _others(_open(beside)[0]) != _others(original):
+            raise DataError(f"{path}: tags cannot be written without changing others")
+
+
+def _keep_owner(path: Path, beside: Path) -> None:
+    """Give a copy the owner and the group of the file, or at least the group.
+
+    Raises:
+        OSError: not even that is allowed.
+    """
+    ours, theirs = beside.stat(), path.stat()
+    if (ours.st_uid, ours.st_gid) == (theirs.st_uid, theirs.st_gid):
+        return
+    try:
+        os.chown(beside, theirs.st_uid, theirs.st_gid)
+    except PermissionError:
+        if ours.st_gid != theirs.st_gid:
+            os.chown(beside, -1, theirs.st_gid)
 
 
 def _follow(catalogue: Catalogue, recording: Recording) -> Recording:
@@ -271,11 +296,24 @@ def _open(path: str | Path) -> tuple[Any, bool]:
         had_tags = file.tags is not None
         if not had_tags:
             file.add_tags()
+        elif _is_id3(file.tags) and file.tags.version[:2] in _WRITTEN:
+            # Otherwise what belongs to another version would be translated or dropped.
+            file.tags = type(file.tags)()
+            file.tags.load(os.fspath(path), translate=False)
     except (AttributeError, NotImplementedError):
         raise DataError(
             f"{path}: tags cannot be written in files of this format"
         ) from None
     return file, had_tags
+
+
+def _others(file: Any) -> dict[str, Any]:
+    """Return all tags but those that are written here."""
+    # Case counts in some formats alone.
+    ours = {_key(file.tags, field).lower() for field in FIELDS}
+    # Not all tags of mutagen are mappings.
+    keys = file.tags.keys()
+    return {str(key): file.tags[key] for key in keys if str(key).lower() not in ours}
 
 
 def _read(file: Any) -> dict[str, list[str]]:
@@ -320,8 +358,7 @@ def _set(tags: Any, field: str, values: Sequence[str]) -> None:
 def _save(file: Any) -> None:
     """Save tags, keeping the version of ID3 that the file has."""
     if _is_id3(file.tags) and file.tags.version[:2] == (2, 3):
-        file.tags.update_to_v23()
-        file.save(v2_version=3)
+        file.save(v2_version=3, v23_sep=None)
     else:
         file.save()
 

@@ -103,6 +103,63 @@ def test_id3_keeps_its_version(catalogue, tmp_path):
     assert path.read_bytes() == whole_file
 
 
+@pytest.mark.parametrize("version", [3, 4])
+def test_frames_of_another_version_stay(catalogue, tmp_path, version):
+    """As iTunes and Picard write sort names and several artists into ID3v2.3."""
+    from mutagen import id3
+
+    path = tmp_path / "one.mp3"
+    write(path, "libmp3lame", {})
+    mutagen.File(path).delete()
+    frames = [
+        id3.TIT2(encoding=1, text="Ça ira"),
+        id3.TSOP(encoding=1, text="Piaf, Édith"),
+        id3.TMOO(encoding=0, text="glad"),
+        id3.TPE1(encoding=1, text=["AC", "DC"]),
+        id3.TDRC(encoding=0, text="2004-05"),
+        id3.TYER(encoding=0, text="1951"),
+    ]
+    tags = id3.ID3()
+    for frame in frames:
+        tags.add(frame)
+    tags.save(path, v2_version=version, v23_sep=None)
+    whole_file = path.read_bytes()
+    add(catalogue, [path])
+    assert write_tags(catalogue, plan_tags(catalogue)[0], tmp_path / "undo") == (1, {})
+    assert path.read_bytes()[3] == version
+    found = id3.ID3(path, translate=False)
+    assert found["TXXX:WORK"].text == ["Greensleeves"]
+    assert all(found[frame.HashKey] == frame for frame in frames)
+    assert len(found) == len(frames) + 1
+    undo_tags(catalogue, tmp_path / "undo")
+    assert path.read_bytes() == whole_file
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives files away"
+)
+def test_a_file_keeps_its_owner(catalogue, flacs, tmp_path):
+    os.chown(flacs[0], 1234, 4321)
+    write_tags(catalogue, plan_tags(catalogue)[0], tmp_path / "undo")
+    assert mutagen.File(flacs[0])["bytecover_versions"]
+    status = flacs[0].stat()
+    assert (status.st_uid, status.st_gid) == (1234, 4321)
+
+
+def test_versions_that_are_none_any_more_are_taken_away(catalogue, flacs, tmp_path):
+    write_tags(catalogue, plan_tags(catalogue)[0], tmp_path / "undo")
+    apart = [replace(item, work=item.id) for item in catalogue.recordings()]
+    catalogue.update(apart)
+    changes, failed = plan_tags(catalogue)
+    assert (len(changes), failed) == (3, {})
+    assert write_tags(catalogue, changes, tmp_path / "second") == (3, {})
+    assert "bytecover_versions" not in mutagen.File(flacs[0])
+    assert mutagen.File(flacs[0])["work"] == ["kept"]
+    # Nobody is told of files that need no change.
+    flacs[1].write_bytes(b"fLaC, no more")
+    assert plan_tags(catalogue) == ([], {})
+
+
 @pytest.fixture
 def flacs(catalogue, tmp_path):
     """Three recordings of a work, which have different tags."""
