@@ -239,6 +239,13 @@ def is_gone(path: str) -> bool:
     return False
 
 
+def nearest_folder(path: str) -> str:
+    """Return the deepest existing folder above a path."""
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
+
+
 def is_unchanged(path: str, size: int | None, mtime_ns: int | None) -> bool:
     """Tell whether a file exists with this size and time; a size of None never fits."""
     try:

@@ -18,7 +18,7 @@ from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.catalogues.segments import embed_rows
 from bytecover_tf.catalogues.tags import TAGS_READ, read_tags
 from bytecover_tf.encoders.encoder import Encoder
-from bytecover_tf.files import JsonObject, is_gone
+from bytecover_tf.files import JsonObject, is_gone, nearest_folder
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.extraction import Extracted, Reader
 from bytecover_tf.stores.process_map import ProcessMap
@@ -48,6 +48,8 @@ class IndexingReport:
         copies: by path of each copy, the path of the recording with the same content.
         failed: reason by path, for each file that was skipped.
         malformed: by path, what is wrong with the identifiers in a file.
+        followed: by the id of each recording that was replaced, the id of what its file
+            holds now.
     """
 
     added: int = 0
@@ -59,6 +61,7 @@ class IndexingReport:
     copies: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     malformed: dict[str, str] = field(default_factory=dict)
+    followed: dict[str, str] = field(default_factory=dict)
 
     @property
     def has_changed_something(self) -> bool:
@@ -261,18 +264,25 @@ class _Indexing:
         elif known.path == path:
             # At most its time has changed.
             self.report.present += 1
-            placed = self._placed(known, path, result)
+            placed = self._placed(known, path, result, known)
             if placed != known:
                 self._update(placed)
         elif place_of(known) in (Place.GONE, Place.CHANGED):
             self.report.moved += 1
             self._found_again.add(known.id)
-            self._update(self._placed(known, path, result))
+            self._update(self._placed(known, path, result, known))
+        elif _is_one_file(known.path, path):
+            # A link, or a folder that is reached by another way: no copy.
+            if known.path in self._rank and not _is_rather_a_link(known.path, path):
+                self.report.present += 1
+            else:
+                self.report.moved += 1
+                self._update(self._placed(known, path, result, known))
         elif self._rank.get(known.path, -1) < self._rank[path]:
             self.report.copies[path] = known.path
         else:
             self.report.copies[known.path] = path
-            self._update(self._placed(known, path, result))
+            self._update(self._placed(known, path, result, known))
 
     def _add(self, path: str, result: Extracted) -> None:
         assert result.features is not None
@@ -284,11 +294,13 @@ class _Indexing:
         if replaced is None:
             replaced = self._with_the_sound_of(result)
             if replaced is not None:
-                self._moved_to[blank.id] = replaced
                 blank = replace(blank, work=replaced.work)
+                # If its disk is away, it stays until it is pruned.
+                if os.listdir(nearest_folder(replaced.path)):
+                    self._moved_to[blank.id] = replaced
         elif self._sounds_like(replaced, result):
             blank = replace(blank, work=replaced.work)
-        recording = self._placed(blank, path, result)
+        recording = self._placed(blank, path, result, replaced or blank)
         self._new[recording.id] = (recording, result)
         self._by_content[recording.content] = recording
         self._fresh.add(recording.id)
@@ -320,11 +332,20 @@ class _Indexing:
         assert result.chroma is not None
         return chroma is not None and _sound(chroma) == _sound(result.chroma)
 
-    def _placed(self, recording: Recording, path: str, result: Extracted) -> Recording:
-        """Return a recording with the facts of its file at a path."""
+    def _placed(
+        self, recording: Recording, path: str, result: Extracted, before: Recording
+    ) -> Recording:
+        """Return a recording with the facts of its file at a path.
+
+        Args:
+            recording: what is placed.
+            path: of its file.
+            result: what was read there.
+            before: what was known of the recording, or of the one that it replaces.
+        """
         placed = self._tagged(recording, path)
         placed = replace(placed, path=path, size=result.size, mtime_ns=result.mtime_ns)
-        return self._told(placed, path, self._by_path.get(path, recording))
+        return self._told(placed, path, before)
 
     def _tagged(self, recording: Recording, path: str) -> Recording:
         """Return a recording with what a file's tags say."""
@@ -396,13 +417,42 @@ class _Indexing:
                 extracted,
                 self._catalogue.identity.segmenting,
             )
-            self._catalogue.add(rows)
+            with self._catalogue.writing():
+                works = self._works_since(recordings)
+                self._catalogue.add(
+                    [
+                        replace(row, recording=replace(row.recording, work=work))
+                        if (work := works.get(row.recording.id))
+                        else row
+                        for row in rows
+                    ]
+                )
             for recording in recordings:
                 self._count(recording, failed)
             self._new.clear()
         self._catalogue.update(list(self._updated.values()), self._since)
         self._updated.clear()
         self._since.clear()
+
+    def _works_since(self, recordings: Sequence[Recording]) -> dict[str, str]:
+        """Return by id the works that were given to new recordings meanwhile.
+
+        Another process may have stored the same content, or changed the work of what
+        they replace.
+        """
+        told = [one for one in recordings if one.path not in self._works]
+        before = {one.id: self._moved_to.get(one.id) for one in told}
+        ids = [*before, *(one.id for one in before.values() if one)]
+        there = {row.recording.id: row.recording for row in self._catalogue.rows(ids)}
+        found = {}
+        for name, replaced in before.items():
+            if name in there:
+                found[name] = there[name].work
+            elif replaced and replaced.id in there:
+                work = there[replaced.id].work
+                if work != replaced.work:
+                    found[name] = work
+        return found
 
     def _count(self, recording: Recording, failed: Mapping[str, str]) -> None:
         if recording.path in failed:
@@ -417,6 +467,7 @@ class _Indexing:
             self._catalogue.remove([before.id])
             del self._by_content[before.content]
             self._left[before.content] = before.work
+            self.report.followed[before.id] = recording.id
         if recording.path in self._by_path:
             self.report.changed += 1
         elif before is not None:
@@ -439,22 +490,48 @@ class _Indexing:
                 row.recording.id: row.recording
                 for row in self._catalogue.rows(replaced)
             }
+            sharers = Counter(one.work for one in self._catalogue.recordings())
             heirs = [
                 replace(new, work=left[name].work)
                 for name, new in replaced.items()
-                if new is not None and name in left and self._inherits(new, left[name])
+                if new is not None
+                and name in left
+                and self._inherits(new, left[name], sharers)
             ]
             self._catalogue.update(heirs)
             self._catalogue.remove([*replaced])
+        for name, new in replaced.items():
+            if new is not None and name in left and new.path == left[name].path:
+                self.report.followed[name] = new.id
 
-    def _inherits(self, new: Recording, replaced: Recording) -> bool:
+    def _inherits(
+        self, new: Recording, replaced: Recording, sharers: Mapping[str, int]
+    ) -> bool:
+        """Tell whether new content gets the work of what it replaces.
+
+        Args:
+            new: the content that its file has now.
+            replaced: what it had before.
+            sharers: how many recordings each work has.
+        """
         if new.id not in self._fresh or new.path in self._works:
             return False
         is_named = replaced.has_named_work and not is_work_identifier(replaced.work)
-        was_given = replaced.work != replaced.id
+        was_given = replaced.work != replaced.id or sharers[replaced.work] > 1
         return new.path == replaced.path and (
             is_named or (was_given and new.work == new.id)
         )
+
+
+def _is_one_file(path: str, other: str) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except OSError:  # one is out of reach
+        return False
+
+
+def _is_rather_a_link(path: str, other: str) -> bool:
+    return os.path.islink(path) and not os.path.islink(other)
 
 
 def _sound(chroma: np.ndarray) -> bytes:

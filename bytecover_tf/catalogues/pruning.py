@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.errors import CatalogueError
-from bytecover_tf.files import is_gone
+from bytecover_tf.files import is_gone, nearest_folder
 
 # It is no surprise if most of so few recordings are gone.
 _FEW = 4
@@ -44,7 +44,7 @@ def prune(catalogue: Catalogue, folders: Iterable[str], even_many: bool = False)
 
 def _check_meant(address: str, gone: Sequence[Recording], among: int) -> None:
     """Refuse a removal that looks as if a disk were not mounted."""
-    emptied = {_nearest_folder(recording.path) for recording in gone}
+    emptied = {nearest_folder(recording.path) for recording in gone}
     emptied = {folder for folder in emptied if not os.listdir(folder)}
     reasons = [f"{folder} is empty now" for folder in sorted(emptied)]
     if len(gone) > _FEW and 2 * len(gone) > among:
@@ -54,10 +54,3 @@ def _check_meant(address: str, gone: Sequence[Recording], among: int) -> None:
             f"{address}: nothing was removed, because a disk may not be mounted: "
             f"{'; '.join(reasons)}. If they are gone for good, add --prune-many"
         )
-
-
-def _nearest_folder(path: str) -> str:
-    """Return the deepest existing folder above a path."""
-    while not os.path.isdir(path):
-        path = os.path.dirname(path)
-    return path

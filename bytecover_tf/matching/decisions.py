@@ -16,12 +16,15 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.errors import ConfigError, DataError
 from bytecover_tf.files import JsonObject, json_object, lock, write_atomically
+
+if TYPE_CHECKING:
+    from bytecover_tf.catalogues.indexing import IndexingReport
 
 FILE_NAME = "decisions.json"
 """In a catalogue's folder, the record of what was decided."""
@@ -67,6 +70,32 @@ class Decision:
     def to_dict(self) -> JsonObject:
         """Return the decision as a JSON object."""
         return asdict(self)
+
+    def followed(
+        self, ids: Mapping[str, str], recordings: Mapping[str, Recording]
+    ) -> Decision:
+        """Return the decision with other ids, and the places where recordings are now.
+
+        Args:
+            ids: ids now by ids before, of those that have changed.
+            recordings: those that are there, by id.
+        """
+
+        def now(names: Iterable[str]) -> tuple[str, ...]:
+            return tuple(ids.get(name, name) for name in names)
+
+        places = dict(zip(now(self.places), self.places.values(), strict=True))
+        for name in places.keys() & recordings.keys():
+            places[name] = (recordings[name].path, recordings[name].duration)
+        changes = dict(zip(now(self.changes), self.changes.values(), strict=True))
+        one, other = map(now, self.apart)
+        return replace(
+            self,
+            changes=changes,
+            together=now(self.together),
+            apart=(one, other),
+            places=places,
+        )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Decision:
@@ -188,6 +217,23 @@ class Record:
             self._write(decisions)
             return latest, count
 
+    def follow(self, followed: Mapping[str, str]) -> None:
+        """Know recordings again whose files have been moved or changed.
+
+        Args:
+            followed: ids now by ids before, as `index_files` reports them.
+
+        Raises:
+            DataError: the file is not a record of decisions.
+        """
+        if not self.path.exists():
+            return
+        with self.alone() as decisions:
+            recordings = _by_id(self._catalogue)
+            now = [each.followed(followed, recordings) for each in decisions]
+            if now != decisions:
+                self._write(now)
+
     def verdicts(self) -> Verdicts:
         """Return what persons have said about the recordings that are there."""
         return Verdicts(self.read(), self._catalogue.recordings())
@@ -213,7 +259,7 @@ class Record:
     def _change(self, decision: Decision) -> int:
         """Give recordings that have the work before the one after; return how many."""
         recordings = _by_id(self._catalogue)
-        now = _current_ids([decision], recordings)
+        now = current_ids([decision.places], recordings)
         changed = [
             replace(recordings[now[name]], work=after)
             for name, (before, after) in decision.changes.items()
@@ -234,6 +280,24 @@ def find_record(catalogue: Catalogue, path: Path | None = None) -> Record | None
     return Record(catalogue, path)
 
 
+def follow_files(
+    catalogue: Catalogue, report: IndexingReport, path: Path | None = None
+) -> None:
+    """Let the decisions about a catalogue follow files that were moved or changed.
+
+    Args:
+        catalogue: what is decided about.
+        report: what indexing did.
+        path: as of `find_record`.
+
+    Raises:
+        DataError: the file is not a record of decisions.
+    """
+    record = find_record(catalogue, path)
+    if record is not None and (report.moved or report.followed):
+        record.follow(report.followed)
+
+
 class Verdicts:
     """What persons have said about pairs of recordings; the latest word counts.
 
@@ -246,7 +310,9 @@ class Verdicts:
         self, decisions: Iterable[Decision], recordings: Iterable[Recording]
     ) -> None:
         decisions = list(decisions)
-        now = _current_ids(decisions, {each.id: each for each in recordings})
+        now = current_ids(
+            (each.places for each in decisions), {each.id: each for each in recordings}
+        )
         said: dict[Pair, bool] = {}
         for each in decisions:
             together = [now[name] for name in each.together if name in now]
@@ -271,17 +337,25 @@ def _by_id(catalogue: Catalogue) -> dict[str, Recording]:
     return {recording.id: recording for recording in catalogue.recordings()}
 
 
-def _current_ids(
-    decisions: Iterable[Decision], recordings: Mapping[str, Recording]
+Places = Mapping[str, tuple[str, float]]
+"""Path and duration of recordings by id."""
+
+
+def current_ids(
+    places: Iterable[Places], recordings: Mapping[str, Recording]
 ) -> dict[str, str]:
-    """Return by id at the time of a decision the id now, of recordings still there.
+    """Return by a former id the id now, of recordings that are still there.
 
     A file that got other tags since has another id; path and duration tell it.
+
+    Args:
+        places: where the recordings were when their ids were noted.
+        recordings: those that are there, by id.
     """
     by_path = {each.path: each for each in recordings.values()}
     found = {}
-    for decision in decisions:
-        for name, (path, seconds) in decision.places.items():
+    for noted in places:
+        for name, (path, seconds) in noted.items():
             other = by_path.get(path)
             if name in recordings:
                 found[name] = name

@@ -18,7 +18,14 @@ from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.errors import DataError
 from bytecover_tf.files import JsonObject, json_object, write_atomically
 from bytecover_tf.matching.alignment import align
-from bytecover_tf.matching.decisions import Pair, Record, Verdicts, pair_of
+from bytecover_tf.matching.decisions import (
+    Pair,
+    Places,
+    Record,
+    Verdicts,
+    current_ids,
+    pair_of,
+)
 from bytecover_tf.matching.grouping import OpenLink
 from bytecover_tf.matching.picture import (
     Pictured,
@@ -90,10 +97,18 @@ def keep_queue(record: Record, links: Iterable[OpenLink]) -> int:
     """
     with record.alone():
         before = _read_queue(record)
-        numbers: dict[Pair, int] = {
-            tuple(entry["pair"]): entry["number"] for entry in before["links"]
-        }
         following: int = before["next"]
+        links = list(links)
+        linked = {
+            one.id: one
+            for each in links
+            for one in (each.link.recording, each.link.match.recording)
+        }
+        now = current_ids(map(_places, before["links"]), linked)
+        numbers: dict[Pair, int] = {
+            pair_of(*(now.get(name, name) for name in entry["pair"])): entry["number"]
+            for entry in before["links"]
+        }
         entries = []
         for each in links:
             number = numbers.get(each.link.pair, following)
@@ -107,6 +122,10 @@ def keep_queue(record: Record, links: Iterable[OpenLink]) -> int:
                     "second": each.link.match.recording.id,
                     "reason": each.reason,
                     "evidence": {name: facts[name] for name in _EVIDENCE},
+                    "places": {
+                        one.id: (one.path, one.duration)
+                        for one in (each.link.recording, each.link.match.recording)
+                    },
                 }
             )
         text = json.dumps({"next": following, "links": entries}, indent=1)
@@ -147,9 +166,11 @@ def queue(
         for pair in verdicts.rejected
         if all(name in recordings for name in pair)
     }
+    now = current_ids(map(_places, entries), recordings)
     questions = []
     for entry in entries:
-        first, second = (recordings.get(entry[side]) for side in ("first", "second"))
+        names = (now.get(entry[side], entry[side]) for side in ("first", "second"))
+        first, second = map(recordings.get, names)
         if first is None or second is None:
             continue
         verdict = verdicts.of(first.id, second.id)
@@ -252,6 +273,11 @@ def _read_queue(record: Record) -> JsonObject:
     return values
 
 
+def _places(entry: JsonObject) -> Places:
+    """Return where the recordings of an entry were; older queues do not say."""
+    return entry.get("places", {})
+
+
 def _is_entry(entry: Any) -> bool:
     """Tell whether this is an entry of the queue, as `keep_queue` writes it."""
     one, other = entry["pair"]
@@ -259,6 +285,8 @@ def _is_entry(entry: Any) -> bool:
     facts = {name: entry["evidence"][name] for name in _EVIDENCE}
     if facts["tempo_ratio"] is None:
         del facts["tempo_ratio"]
+    for path, seconds in _places(entry).values():
+        str(path), float(seconds)
     return (
         isinstance(entry["number"], int)
         and isinstance(facts["transposition"], int)

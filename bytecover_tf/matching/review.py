@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from bytecover_tf.catalogues.catalogue import Catalogue
+from bytecover_tf.catalogues.identifiers import is_work_identifier
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.errors import DataError
 from bytecover_tf.matching.decisions import Decision, Record
@@ -172,9 +173,15 @@ def _join(
 
 
 def _common_work(recordings: Iterable[Recording]) -> str:
-    """Return the work that has a name, or else more recordings, or else comes first."""
-    counts = Counter((each.has_named_work, each.work) for each in recordings)
-    return min(counts, key=lambda key: (not key[0], -counts[key], key[1]))[1]
+    """Return the work that has a name, or else more recordings, or else comes first.
+
+    An identifier is a name only where there is no other.
+    """
+    counts = Counter(
+        (not each.has_named_work, is_work_identifier(each.work), each.work)
+        for each in recordings
+    )
+    return min(counts, key=lambda key: (*key[:2], -counts[key], key[2]))[2]
 
 
 def _chosen(

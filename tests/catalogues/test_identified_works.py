@@ -114,6 +114,26 @@ def test_a_named_work_is_that_of_its_identifier(catalogue, folder, tmp_path):
     assert known(catalogue)[1].work != "Yesterday"
 
 
+@pytest.mark.parametrize("how", ["renamed and retagged", "changed places"])
+def test_a_split_stays_when_files_move(catalogue, folder, how):
+    for number in (0, 1):
+        tag(folder / f"{number}.flac", iswc=ISWC)
+    index(catalogue, folder)
+    split = replace(known(catalogue)[1], work=known(catalogue)[1].id)
+    catalogue.update([split])
+    if how == "renamed and retagged":
+        (folder / "1.flac").rename(folder / "9.flac")
+        tag(folder / "9.flac", title="New")
+    else:
+        (folder / "1.flac").rename(folder / "9.flac")
+        (folder / "2.flac").rename(folder / "1.flac")
+        (folder / "9.flac").rename(folder / "2.flac")
+    index(catalogue, folder)
+    moved = known(catalogue)[9 if how == "renamed and retagged" else 2]
+    assert moved.iswc == ISWC
+    assert moved.work == split.work
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 def test_a_manifest_may_give_them(catalogue, folder, tmp_path, suffix):
     tag(folder / "0.flac", isrc="GBAYE0601498", album="Live")

@@ -533,3 +533,89 @@ def test_a_change_that_keeps_size_and_time_is_seen_when_looked_for(
     report = index(catalogue, encoder, folder, again=True)
     assert (report.changed, report.present) == (1, 3)
     assert by_name(catalogue)["1.flac"].content == content_hash(path)
+
+
+@pytest.mark.parametrize("name", ["0 link.flac", "9 link.flac"])
+def test_a_link_is_no_copy(catalogue, encoder, folder, name):
+    (folder / name).symlink_to(folder / "1.flac")
+    report = index(catalogue, encoder, folder)
+    assert report.copies == {}
+    assert sorted(by_name(catalogue)) == [f"{n}.flac" for n in range(4)]
+    assert index(catalogue, encoder, folder).copies == {}
+    assert catalogue.count() == 4
+
+
+def test_a_library_may_be_reached_by_another_way(catalogue, encoder, folder):
+    index(catalogue, encoder, folder)
+    other = folder.with_name("other way")
+    other.symlink_to(folder)
+    report = index(catalogue, encoder, other)
+    assert (report.moved, report.copies) == (4, {})
+    assert all(item.path.startswith(str(other)) for item in catalogue.recordings())
+    assert index(catalogue, encoder, other).present == 4
+
+
+def test_a_recording_stays_while_its_disk_is_away(catalogue, encoder, folder, tmp_path):
+    index(catalogue, encoder, folder)
+    named = replace(by_name(catalogue)["1.flac"], work="Forest")
+    catalogue.update([named])
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
+    shutil.copy(folder / "1.flac", downloads / "song.flac")
+    retagged(downloads / "song.flac")
+    away = tmp_path / "away"
+    folder.rename(away)
+    folder.mkdir()
+    report = index(catalogue, encoder, downloads)
+    assert (report.added, report.moved) == (1, 0)
+    assert by_name(catalogue)["song.flac"].work == "Forest"
+    folder.rmdir()
+    away.rename(folder)
+    assert index(catalogue, encoder, folder).present == 4
+    assert by_name(catalogue)["1.flac"].work == "Forest"
+
+
+def test_works_that_were_given_between_two_runs_at_once_stay(
+    catalogue, encoder, folder
+):
+    embed = encoder.try_features
+
+    def slowly(*arguments):
+        """Another run is quicker, and a person quicker still."""
+        encoder.try_features = embed
+        index(catalogue, encoder, folder)
+        every = [replace(item, work="Named") for item in catalogue.recordings()]
+        catalogue.update(every)
+        return embed(*arguments)
+
+    encoder.try_features = slowly
+    index(catalogue, encoder, folder)
+    assert {item.work for item in catalogue.recordings()} == {"Named"}
+
+
+def test_new_content_stays_in_a_work_that_is_called_by_its_id(
+    catalogue, encoder, folder, music
+):
+    index(catalogue, encoder, folder)
+    found = by_name(catalogue)
+    merged = replace(found["2.flac"], work=found["1.flac"].id)
+    catalogue.update([merged])
+    soundfile.write(folder / "1.flac", music(9, seed=9), 22050)
+    index(catalogue, encoder, folder)
+    found = by_name(catalogue)
+    assert found["1.flac"].work == found["2.flac"].work == merged.work
+    assert catalogue.count() == 4
+
+
+def test_what_became_of_recordings_is_reported(catalogue, encoder, folder):
+    index(catalogue, encoder, folder)
+    before = by_name(catalogue)
+    (folder / "1.flac").rename(folder / "new.flac")
+    retagged(folder / "new.flac")
+    retagged(folder / "2.flac")
+    report = index(catalogue, encoder, folder)
+    after = by_name(catalogue)
+    assert report.followed == {
+        before["1.flac"].id: after["new.flac"].id,
+        before["2.flac"].id: after["2.flac"].id,
+    }

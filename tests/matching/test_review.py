@@ -10,10 +10,11 @@ from catalogue_rows import DIM, chroma, recording, whole
 from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogues import open_catalogue
+from bytecover_tf.catalogues.indexing import IndexingReport
 from bytecover_tf.errors import ConfigError, DataError
 from bytecover_tf.matching import calibration_fit, decisions, review
 from bytecover_tf.matching.calibration import Calibration
-from bytecover_tf.matching.decisions import Record
+from bytecover_tf.matching.decisions import Record, follow_files, pair_of
 from bytecover_tf.matching.grouping import find_groups
 from bytecover_tf.matching.identification import Query, align_hits, nearest
 from bytecover_tf.matching.merging import merge_groups
@@ -113,6 +114,55 @@ def test_rejecting_keeps_recordings_apart(catalogue, record, ids):
     assert merge_groups(catalogue, found.groups, record) == 1
     assert works(catalogue)[ids[3]] != works(catalogue)[ids[4]]
     assert queue(catalogue, record) == []
+
+
+def retag(catalogue, name, **changes):
+    """Give a recording another id, as other tags do; return that."""
+    (row,) = catalogue.rows([name])
+    new = replace(row.recording, id=name[::-1], content=name[::-1] * 4, **changes)
+    catalogue.add([replace(row, recording=new)])
+    catalogue.remove([name])
+    return new.id
+
+
+def test_a_question_keeps_its_number_when_tags_are_written(catalogue, record, ids):
+    fill_queue(catalogue, record)
+    before = {each.pair: each.number for each in queue(catalogue, record)}
+    new = retag(catalogue, ids[3])
+    after = {each.pair: each.number for each in queue(catalogue, record)}
+    assert after[pair_of(new, ids[4])] == before[pair_of(*ids[3:5])]
+    fill_queue(catalogue, record)
+    assert {each.pair: each.number for each in queue(catalogue, record)} == after
+
+
+def test_decisions_follow_files(catalogue, record, ids):
+    fill_queue(catalogue, record)
+    review.decide(catalogue, ids[3:5], False, record=record)
+    merged = review.decide(catalogue, ids[:2], True, "Song", record)
+    # One is moved and retagged later, another at once.
+    items = {each.id: each for each in catalogue.recordings()}
+    moved = replace(items[ids[3]], path="/moved/3.flac")
+    catalogue.update([moved])
+    follow_files(catalogue, IndexingReport(moved=1), record.path)
+    new = retag(catalogue, ids[3])
+    other = retag(catalogue, ids[0], path="/moved/0.flac")
+    report = IndexingReport(moved=1, followed={ids[0]: other})
+    follow_files(catalogue, report, record.path)
+    assert record.verdicts().rejected == {pair_of(new, ids[4])}
+    assert record.verdicts().accepted == {pair_of(other, ids[1])}
+    undone, count = review.undo(catalogue, record)
+    assert (undone.action, undone.time, count) == ("accept", merged.time, 2)
+    assert "Song" not in works(catalogue).values()
+
+
+def test_a_name_counts_more_than_identifiers(catalogue, record, ids):
+    items = {each.id: each for each in catalogue.recordings()}
+    named = [replace(items[ids[0]], work="Yesterday")]
+    uuid = "b1df2cf3-69a9-3bc0-be44-f71e79b27a22"
+    named += [replace(items[name], work=uuid) for name in ids[1:4]]
+    catalogue.update(named)
+    review.decide(catalogue, ids[:2], True, record=record)
+    assert [works(catalogue)[name] for name in ids[:4]] == ["Yesterday"] * 4
 
 
 def test_what_is_decided_while_groups_are_looked_for_stays(catalogue, record, ids):
