@@ -24,7 +24,7 @@ from beets.library import Item, Library
 from beets.plugins import BeetsPlugin
 
 from bytecover_tf.catalogues import Catalogue, Recording, open_catalogue
-from bytecover_tf.errors import ByteCoverError
+from bytecover_tf.errors import ByteCoverError, CatalogueError
 from bytecover_tf.terminal import counted
 
 # What beets calls what a manifest may say.
@@ -113,6 +113,8 @@ class BytecoverPlugin(BeetsPlugin):
     def _index(self, lib: Library, arguments: Sequence[str]) -> None:
         from bytecover_tf.catalogues.indexing import index_files
         from bytecover_tf.catalogues.opening import open_to_index
+        from bytecover_tf.catalogues.pruning import prune
+        from bytecover_tf.matching.decisions import follow_files
 
         items = {_path(item): item for item in lib.items(list(arguments))}
         facts = {path: _facts(item) for path, item in items.items()}
@@ -123,12 +125,21 @@ class BytecoverPlugin(BeetsPlugin):
                 self._log.warning("skipped: {}", reason)
             for path, problem in report.malformed.items():
                 self._log.warning("malformed: {}: {}", path, problem)
-            if report.has_changed_something:
+            for copy, original in report.copies.items():
+                self._log.warning("copy: {} is the same as {}", copy, original)
+            follow_files(catalogue, report, self._record)
+            pruned = 0
+            if not arguments:
+                try:
+                    pruned = prune(catalogue, [os.fsdecode(lib.directory)])
+                except CatalogueError as error:
+                    self._log.warning("{}", error)
+            if pruned or report.has_changed_something:
                 catalogue.optimize()
             _store(catalogue, lib.items())
             ui.print_(
                 f"{report.added} added, {report.present} already there, "
-                f"{len(report.failed)} failed; "
+                f"{pruned} removed, {len(report.failed)} failed; "
                 + counted(catalogue.count(), "recording", "recordings")
             )
 

@@ -84,6 +84,8 @@ def test_covers_are_indexed_grouped_listed_and_asked_for(beet, tmp_path):
     assert f"Ä - cover  {tmp_path}/music/cover.flac" in told
     assert "stranger" not in told
     assert beet("covers", "title:stranger") == ""
+    beet("rm", "-f", "-d", "title:stranger")
+    assert "2 already there, 1 removed" in beet("bytecover", "index")
     told = beet("bytecover", "ask", tmp_path / "music" / "cover.flac")
     assert "the same recording as" in told
     assert "expected index, group, ask" in beet("bytecover", "sing", status=1)
