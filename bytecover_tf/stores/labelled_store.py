@@ -248,6 +248,10 @@ class LabelledStoreWriter(Closing):
     def __contains__(self, id: str) -> bool:
         return id in self._recordings
 
+    def find(self, id: str) -> LabelledRecording | None:
+        """Return what the store says of a recording; None if it does not have it."""
+        return self._recordings.get(id)
+
     def __len__(self) -> int:
         return len(self._recordings)
 

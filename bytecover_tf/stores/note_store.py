@@ -63,7 +63,7 @@ def add_with_notes(
     features: np.ndarray,
     score: np.ndarray,
 ) -> None:
-    """Write the score of a synthetic recording, and its features unless they are there.
+    """Write features and score of a synthetic recording, unless both are there.
 
     Args:
         writer: of the store.
@@ -78,7 +78,8 @@ def add_with_notes(
     entry = writer.find(name) or writer.add(
         name, hashlib.sha256(features.tobytes()).hexdigest(), features
     )
-    scores.add(entry, score)
+    if entry not in scores:
+        scores.add(entry, score)
 
 
 class NoteWriter(Closing):

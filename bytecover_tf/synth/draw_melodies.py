@@ -204,9 +204,12 @@ def draw(
 
     Raises:
         StoreError: another process is writing to the store, or it is damaged.
+        DataError: the store has versions of something else under these names.
     """
     report = DrawingReport()
     with LabelledStoreWriter(out) as writer:
+        for source in sources:
+            _check_same(writer, source, versions)
         missing = {
             source.id: [
                 number
@@ -229,6 +232,18 @@ def draw(
                 report.drawn += len(drawn)
                 writer.add_all(drawn)
     return report
+
+
+def _check_same(writer: LabelledStoreWriter, source: Source, versions: int) -> None:
+    for number in range(versions):
+        there = writer.find(f"{source.id}-{number}")
+        here = source.described(number)
+        if there and here != {name: getattr(there, name) for name in here}:
+            raise DataError(
+                f"{writer.path}: {there.id} is {there.name} ({there.source}) there and "
+                f"{here['name']} ({here['source']}) now, as of other scores or another "
+                "--seed; name another --out"
+            )
 
 
 Drawn = tuple[LabelledRecording, LabelledFeatures]

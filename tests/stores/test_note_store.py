@@ -4,7 +4,12 @@ import pytest
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import StoreError
 from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
-from bytecover_tf.stores.note_store import NoteStore, NoteWriter, has_notes
+from bytecover_tf.stores.note_store import (
+    NoteStore,
+    NoteWriter,
+    add_with_notes,
+    has_notes,
+)
 
 
 def write(path, rng, lengths=(7, 4, 9), scored=3):
@@ -39,6 +44,17 @@ def test_what_a_killed_writer_left_out_is_added(tmp_path):
     scores = write(tmp_path / "store", np.random.default_rng(0))
     crop = NoteStore(store).rows(store.entry("r2"), 0, 99)
     np.testing.assert_allclose(crop, scores[2].transpose(2, 1, 0), atol=1e-6)
+
+
+def test_features_keep_their_score(tmp_path, rng):
+    first, second = (rng.integers(0, 256, (2, 84, 5)) / 255 for _ in range(2))
+    with FeatureStoreWriter(tmp_path, Frontend()) as writer:
+        for score in (first, second):
+            with NoteWriter(tmp_path, 84) as scores:
+                add_with_notes(writer, scores, "a", rng.random((84, 5)), score)
+    store = FeatureStore(tmp_path)
+    crop = NoteStore(store).rows(store.entry("a"), 0, 5)
+    np.testing.assert_allclose(crop, first.transpose(2, 1, 0), atol=1e-6)
 
 
 def test_a_store_without_scores_says_so(small_set):

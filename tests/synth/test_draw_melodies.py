@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from random_tunes import tune
 
 from bytecover_tf.cli import repertoire
 from bytecover_tf.cli.repertoire import choose_works
+from bytecover_tf.errors import DataError
 from bytecover_tf.stores.labelled_store import (
     LabelledFeatures,
     LabelledRecording,
@@ -85,6 +88,15 @@ def test_versions_of_scores_and_recordings_are_drawn(sources, tmp_path):
         length = features.cqt36.shape[1] * SECONDS
         assert row.seconds == pytest.approx(length, abs=0.06)
         assert features.melody.any(axis=0).mean() > 0.3
+
+
+def test_other_works_of_the_same_names_are_refused(sources, tmp_path):
+    draw(sources[:1], tmp_path / "out", versions=1, workers=1)
+    other = sources[0].work
+    score = replace(other.scores[0], title="Another tune")
+    with pytest.raises(DataError, match="and Another tune"):
+        draw([FromScores(replace(other, scores=(score,)))], tmp_path / "out", 1, 1)
+    assert draw(sources[:1], tmp_path / "out", versions=1, workers=1).present == 1
 
 
 def test_the_melody_is_where_it_sounds(sources, tmp_path):

@@ -20,6 +20,7 @@ from bytecover_tf.synth.scores.score import Score, score_from_dict
 from bytecover_tf.synth.scores.works import Work
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 45.0, 120.0
+_TRIES = 1000
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,20 @@ def arranged(version: Version) -> tuple[Performance, Style, np.random.Generator]
 
     Returns:
         The performance, its style, and the generator of the further random choices.
+
+    Raises:
+        DataError: the score is too short or too long for any.
     """
     rng = np.random.default_rng(version.seed)
-    while True:
+    for _ in range(_TRIES):
         style = draw_style(version.score, rng)
         performance = arrange(version.score, style, rng)
         if SHORTEST_SECONDS <= performance.duration <= LONGEST_SECONDS - 5:
             return performance, style, rng
+    raise DataError(
+        f"{version.score.title}: none of {_TRIES} arrangements lasts "
+        f"{SHORTEST_SECONDS:.0f} to {LONGEST_SECONDS - 5:.0f} s"
+    )
 
 
 def write_versions(path: Path, versions: Sequence[Version]) -> None:

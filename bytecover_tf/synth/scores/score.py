@@ -316,7 +316,11 @@ def _cut_sections(starts: Iterable[int], bars: int) -> list[tuple[int, int]]:
         # A remainder of less than half a section stays with the one before it.
         cuts = list(range(a, max(a + 1, b - SECTION_BARS // 2 + 1), SECTION_BARS))
         pieces = list(zip(cuts, [*cuts[1:], b], strict=True))
-        if sections and b - a < SECTION_BARS // 2:
+        if (
+            sections
+            and b - a < SECTION_BARS // 2
+            and b - sections[-1][0] < SECTION_BARS + SECTION_BARS // 2
+        ):
             sections[-1] = (sections[-1][0], b)
         else:
             sections.extend(pieces)

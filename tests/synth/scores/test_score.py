@@ -110,5 +110,14 @@ def test_sections_without_melody_are_left_out():
     assert score.sections == ((0, 8), (16, 24))
 
 
+def test_close_marks_make_no_endless_section():
+    bars = [4.0 * i for i in range(65)]
+    notes = [Note(float(i), 1.0, 60 + i % 5) for i in range(256)]
+    score = make_score("Marks", "tests", notes, bars, section_starts=range(0, 64, 3))
+    lengths = [end - start for start, end in score.sections]
+    assert sum(lengths) == 64
+    assert max(lengths) < 12
+
+
 def test_json_round_trip(tune):
     assert score_from_dict(json.loads(json.dumps(asdict(tune)))) == tune
