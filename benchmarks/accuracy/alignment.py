@@ -164,7 +164,8 @@ def main() -> None:
     write_section(
         "alignment",
         "Alignment of chroma",
-        "python -m benchmarks.accuracy.alignment --source DIR",
+        "python -m benchmarks.accuracy.alignment --source DIR"
+        + (" --essentia PYTHON" if options.essentia else ""),
         body,
     )
 

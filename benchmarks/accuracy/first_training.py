@@ -51,7 +51,7 @@ def main() -> None:
     write_section(
         "encoders",
         "First training",
-        "python -m benchmarks.accuracy.first_training",
+        f"python -m benchmarks.accuracy.first_training --seeds {options.seeds}",
         body,
     )
 

@@ -173,9 +173,10 @@ def main() -> None:
         command,
         f"{len(counts)} sets of {options.minutes:g} minutes, made of recordings of a "
         f"library of {held} and of others; reading took one "
-        f"{total / spent:.0f}th of their length, other work beside it. A `copy` is a "
-        "recording of the library in another key and tempo; a `cover` is arranged and "
-        "rendered anew from the score that one of the library was made of. A song that "
+        f"{total / spent:.0f}th of their length. A `copy` is a recording of the "
+        "library in another key and tempo; a `cover` is arranged and rendered anew "
+        "from the score that one of the library was made of; the encoders were trained "
+        "on drawn versions of most of these scores. A song that "
         "is taken for a version of it which the library holds as another work is not "
         "found.\n\n" + table(HEADER, rows),
     )

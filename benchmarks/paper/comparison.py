@@ -50,6 +50,8 @@ from benchmarks.paper.tables import (
 from bytecover_tf.audio.chroma import chroma_of_cqt
 from bytecover_tf.configs import load_config
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
+from bytecover_tf.encoders.model_file import encoder_checksum
+from bytecover_tf.encoders.pretrained import locate
 from bytecover_tf.files import content_hash
 from bytecover_tf.matching.qmax import cross_recurrence, qmax
 
@@ -115,10 +117,11 @@ def shipped(
 ) -> list[str]:
     """Return the row of an encoder that comes with the package."""
     encoder = load_encoder(name)
+    version = str(encoder_checksum(locate(name)))[:8]
     assert collection.cqts is not None
     features = [encoder.frontend.from_cqt(cqt, POOL) for cqt in collection.cqts]
     embeddings = kept(
-        options.work_dir / name / f"{collection.recordings}.npy",
+        options.work_dir / f"{name}-{version}" / f"{collection.recordings}.npy",
         lambda: embedded(encoder, features),
     )
     found = row(collection.search(embeddings @ embeddings.T), collection)

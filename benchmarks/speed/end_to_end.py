@@ -293,7 +293,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     body = (
         f"{len(tracks)} tracks of 3 to 5 minutes, mp3 and flac, 44.1 kHz, stereo; "
         f"each way in a process of its own, in turns, medians of {options.rounds}. "
-        "The time to start processes counts; the time to load a network does not. "
+        "The time to start processes counts, and in the pool and in `bytecover index` "
+        "so does that to load the networks. `bytecover index` also hears notes, makes "
+        "chroma of them and writes a catalogue, which the others do not. "
         "The aims are 3 times the script one by one and 1.5 times its pool.\n\n"
         + table(
             [

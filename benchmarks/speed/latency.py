@@ -41,8 +41,9 @@ INTRODUCTION = (
     "Each runtime in a process of its own with as "
     "many threads as it chooses, taking turns. Errors are those of unit-norm "
     "embeddings to the Keras model on the frontend's features. From waveforms, the "
-    "transform is run in the graph, but PyTorch is given librosa's, one recording "
-    "after another. Peak is the process's resident memory.\n\n"
+    "transform is run in the graph, but PyTorch is given the package's `Frontend`, one "
+    "recording after another. Percentiles are of as many runs as the last column says. "
+    "Peak is the process's resident memory.\n\n"
 )
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -113,7 +114,7 @@ def pytorch(bundle: Path, encoder: Path, source: str) -> Run:
     del model
 
     def run(x: np.ndarray) -> np.ndarray:
-        if source == "waveform":  # what a PyTorch user has: librosa
+        if source == "waveform":
             x = np.stack([frontend.features(row) for row in x])
         with torch.inference_mode():
             return theirs(torch.from_numpy(x)).numpy()
@@ -270,6 +271,7 @@ def rows_of(results: dict[str, Any], reference: np.ndarray) -> list[list[str]]:
                 f"{error:.1e}",
                 f"{cosine:.5f}",
                 f"{peak / 2**20:.0f}",
+                f"{len(seconds)}",
             ]
         )
     return rows

@@ -4,8 +4,8 @@
 
 Exports an encoder in all forms. Each form is loaded by each runtime that reads it, in a
 fresh process, and embeds a recording of 30 seconds and one of four minutes. The
-embeddings are compared with those of the Keras model in float64 on librosa's features.
-Then it is given silence, NaN and too little. Runtimes that are not installed are left
+embeddings are compared with those of the Keras model in float64, on the package's
+features. Then it is given silence, NaN and too little. Runtimes that are not installed are left
 out. For Node.js, name a copy of `export/examples/node` in which `npm install` was run.
 """
 
@@ -313,9 +313,9 @@ def write_table(encoder: str, cells: list[list[str]], note: str) -> None:
     body = (
         f"`{encoder}`, exported in every form. Each line is a fresh process "
         "that uses as many threads as its runtime chooses. Differences are between "
-        "embeddings of unit norm and those of the Keras model in float64 on librosa's "
-        "features, at the lengths that have a time. Start is the import of the runtime "
-        "and loading. "
+        "embeddings of unit norm and those of the Keras model in float64 on the "
+        "package's features, at the lengths that have a time. Start is the import of "
+        "the runtime and loading. "
         f"Times are medians of {REPEATS} runs; the reference evaluator ran once, for "
         "30 s. A runtime that took longer than "
         f"{MOST_MILLISECONDS / 1000:.0f} s for 30 s was not given four minutes. "

@@ -36,7 +36,7 @@ def test_one_failure_does_not_stop_the_rest(benchmarks, tmp_path, capsys):
 
 
 def contents():
-    return {path.name: path.read_bytes() for path in RESULTS.iterdir()}
+    return {path: path.read_bytes() for path in RESULTS.rglob("*") if path.is_file()}
 
 
 def test_quick_leaves_the_results_alone(benchmarks, capsys):
