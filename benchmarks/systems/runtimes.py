@@ -5,8 +5,9 @@
 Exports an encoder in all forms. Each form is loaded by each runtime that reads it, in a
 fresh process, and embeds a recording of 30 seconds and one of four minutes. The
 embeddings are compared with those of the Keras model in float64, on the package's
-features. Then it is given silence, NaN and too little. Runtimes that are not installed are left
-out. For Node.js, name a copy of `export/examples/node` in which `npm install` was run.
+features. Then it is given silence, NaN and too little. Runtimes that are not installed
+are left out. For Node.js, name a copy of `export/examples/node` in which `npm install`
+was run.
 """
 
 from __future__ import annotations
