@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
 
@@ -36,6 +35,7 @@ from bytecover_tf.errors import ByteCoverError, ConfigError, EncoderError, expla
 from bytecover_tf.files import JsonObject, content_hash, json_object
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 # Most frames that the network gets at once, which bounds memory: 16 tracks of four
 # minutes.
@@ -241,7 +241,7 @@ class Encoder:
 
         parts = [np.empty((0, self.dim), np.float32)]
         first = 0
-        for prepared in _as_many_as_fit(attempt, enumerate(inputs)):
+        for prepared in _as_many_as_fit(_in_threads(attempt, enumerate(inputs))):
             vectors, refused = self._embed_prepared(prepared)
             parts.append(vectors)
             for index, vector in enumerate(vectors, first):
@@ -326,23 +326,33 @@ class Encoder:
 
 
 def _as_many_as_fit(
-    attempt: Callable[[tuple[int, T]], _Prepared | None],
-    inputs: Iterable[tuple[int, T]],
+    prepared: Iterable[_Prepared | None],
 ) -> Iterator[list[_Prepared | None]]:
-    """Prepare inputs on all cores; yield them in order, as many as memory may hold."""
+    """Yield inputs in order, as many at a time as memory may hold."""
     held: list[_Prepared | None] = []
-    rest, size, few = iter(inputs), 0, 2 * usable_cores()
-    # Decoding and the transform's FFTs run outside Python's lock.
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        while some := list(islice(rest, min(few, _AT_ONCE - len(held)))):
-            for prepared in pool.map(attempt, some):
-                held.append(prepared)
-                size += prepared.array.nbytes if prepared else 0
-            if len(held) >= _AT_ONCE or size >= _BYTES_AT_ONCE:
-                yield held
-                held, size = [], 0
+    size = 0
+    for one in prepared:
+        held.append(one)
+        size += one.array.nbytes if one else 0
+        if len(held) >= _AT_ONCE or size >= _BYTES_AT_ONCE:
+            yield held
+            held, size = [], 0
     if held:
         yield held
+
+
+def _in_threads(call: Callable[[T], R], inputs: Iterable[T]) -> Iterator[R]:
+    """Return what a function makes of inputs, in order, a few ahead on all cores."""
+    ahead = 2 * usable_cores()
+    begun: deque[Future[R]] = deque()
+    # Decoding and the transform's FFTs run outside Python's lock.
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for one in inputs:
+            begun.append(pool.submit(call, one))
+            if len(begun) > ahead:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
 
 
 def parts_of(array: np.ndarray, size: int) -> list[np.ndarray]:
