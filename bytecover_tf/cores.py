@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
+from pathlib import Path
 from typing import TypeVar
+
+NVIDIA = Path("/dev/nvidiactl")
+"""Is there where Linux has a driver for NVIDIA's GPUs."""
 
 T = TypeVar("T")
 R = TypeVar("R")

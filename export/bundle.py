@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.audio.frontend import LONGEST_WORK, Frontend
 from bytecover_tf.data import drawn_tunes, tunes
-from bytecover_tf.encoders.encoder import Encoder
+from bytecover_tf.encoders.encoder import PART, Encoder
 from bytecover_tf.encoders.model_file import (
     encoder_checksum,
     encoder_file,
@@ -93,6 +93,8 @@ def export(
         "dim": model.dim,
         "encoder_sha256": encoder_checksum(path),
         "min_samples": frontend.min_samples,
+        "longest_seconds": LONGEST_WORK,
+        "part_seconds": PART,
         "axes": {
             "waveform": ["batch", "samples"],
             "features": ["batch", frontend.n_bins, "frames"],

@@ -102,7 +102,12 @@ _TENSORFLOW = """\
 """
 _TRITON = """\
   triton:
-    # Triton has an image for each month; take the one that suits your GPU's driver.
+    # Triton has an image for each month; take the one that suits your GPU's driver, and
+    # let the container have the GPU:
+    # deploy:
+    #   resources:
+    #     reservations:
+    #       devices: [{driver: nvidia, count: all, capabilities: [gpu]}]
     image: nvcr.io/nvidia/tritonserver:${TRITON_VERSION:-25.01}-py3
     command: tritonserver --model-repository=/models
     volumes:

@@ -13,9 +13,6 @@ import pytest
 
 from bytecover_tf.data import tunes
 
-# Downloads some 300 MB.
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parents[1]
 PYTHON_FILES = {
     path.relative_to(ROOT).as_posix()
@@ -48,6 +45,7 @@ def run(*command, cwd, **settings):
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory):
+    pytest.importorskip("setuptools")
     folder = tmp_path_factory.mktemp("source")
     left_out = (".git", "runs", "build", "dist", "*.egg-info", "__pycache__", ".*cache")
     source = folder / "copy"
@@ -80,6 +78,7 @@ def test_the_source_has_what_it_is_built_of(sdist):
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
 
 
+@pytest.mark.slow
 def test_the_wheel_has_what_users_need_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -93,6 +92,7 @@ def test_the_wheel_has_what_users_need_and_nothing_else(wheel):
     assert any(name.endswith("licenses/LICENSE") for name in facts)
 
 
+@pytest.mark.slow  # downloads some 300 MB
 def test_the_wheel_finds_covers_in_a_clean_environment(wheel, tmp_path):
     run(sys.executable, "-m", "venv", "venv", cwd=tmp_path)
     binaries = tmp_path / "venv" / "bin"

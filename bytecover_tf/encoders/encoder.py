@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, TypeVar, cast
@@ -16,7 +16,7 @@ from bytecover_tf.audio.decoding import check_waveform, load_audio
 from bytecover_tf.audio.frontend import LONGEST_WORK, Frontend
 from bytecover_tf.audio.hearing import DEFAULT_HEARING, Heard
 from bytecover_tf.audio.windows import loudness, sounds
-from bytecover_tf.cores import usable_cores
+from bytecover_tf.cores import begun_early, usable_cores
 from bytecover_tf.encoders import probe
 from bytecover_tf.encoders.foreign_onnx import ForeignOnnxNetwork, description_of
 from bytecover_tf.encoders.hearing_network import HearingNetwork
@@ -35,7 +35,6 @@ from bytecover_tf.errors import ByteCoverError, ConfigError, EncoderError, expla
 from bytecover_tf.files import JsonObject, content_hash, json_object
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 # Most frames that the network gets at once, which bounds memory: 16 tracks of four
 # minutes.
@@ -185,8 +184,8 @@ class Encoder:
         """
         if self.reads_samples:
             raise EncoderError(
-                "this encoder reads waveforms only; one of this package can be "
-                "exported with --inputs features"
+                "this encoder reads waveforms only; export it with --inputs features, "
+                "if it is one of this package"
             )
         return self._embed(
             features,
@@ -241,15 +240,19 @@ class Encoder:
 
         parts = [np.empty((0, self.dim), np.float32)]
         first = 0
-        for prepared in _as_many_as_fit(_in_threads(attempt, enumerate(inputs))):
-            vectors, refused = self._embed_prepared(prepared)
-            parts.append(vectors)
-            for index, vector in enumerate(vectors, first):
-                if index - first in refused:
-                    errors[index] = explain(refused[index - first], names[index])
-                elif index not in errors and np.isnan(vector).any():
-                    errors[index] = f"{names[index]}: its embedding is not finite"
-            first += len(prepared)
+        # Decoding and the transform's FFTs run outside Python's lock.
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            ahead = 2 * usable_cores()
+            begun = begun_early(pool, attempt, enumerate(inputs), ahead)
+            for prepared in _as_many_as_fit(begun):
+                vectors, refused = self._embed_prepared(prepared)
+                parts.append(vectors)
+                for index, vector in enumerate(vectors, first):
+                    if index - first in refused:
+                        errors[index] = explain(refused[index - first], names[index])
+                    elif index not in errors and np.isnan(vector).any():
+                        errors[index] = f"{names[index]}: its embedding is not finite"
+                first += len(prepared)
         return Embedded(np.concatenate(parts), dict(sorted(errors.items())))
 
     def _embed_prepared(
@@ -339,20 +342,6 @@ def _as_many_as_fit(
             held, size = [], 0
     if held:
         yield held
-
-
-def _in_threads(call: Callable[[T], R], inputs: Iterable[T]) -> Iterator[R]:
-    """Return what a function makes of inputs, in order, a few ahead on all cores."""
-    ahead = 2 * usable_cores()
-    begun: deque[Future[R]] = deque()
-    # Decoding and the transform's FFTs run outside Python's lock.
-    with ThreadPoolExecutor(usable_cores()) as pool:
-        for one in inputs:
-            begun.append(pool.submit(call, one))
-            if len(begun) > ahead:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
 
 
 def parts_of(array: np.ndarray, size: int) -> list[np.ndarray]:

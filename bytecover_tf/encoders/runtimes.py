@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.cores import NVIDIA
 from bytecover_tf.errors import ConfigError, EncoderError
 from bytecover_tf.files import JsonObject, json_object
 from bytecover_tf.memory import returning_run
@@ -24,7 +26,12 @@ from bytecover_tf.memory import returning_run
 # The metadata entry in which an exported ONNX file describes itself.
 METADATA = "bytecover"
 # What shows that the machine has an NVIDIA GPU, as its driver makes it.
-_GPU = Path("/dev/nvidiactl")
+_GPU = NVIDIA
+_CUDA = "CUDAExecutionProvider"
+_NO_CUDA = (
+    "CUDA's libraries or its driver cannot be loaded; `pip install "
+    '"onnxruntime-gpu[cuda,cudnn]"` brings the libraries'
+)
 # The file in which a bundle of exported encoders describes itself.
 MANIFEST = "manifest.json"
 # The entry of an ONNX file in it that says where in the graph heard notes are, and by
@@ -171,13 +178,16 @@ def onnx_session(
     # slower.
     options.enable_mem_pattern = False
     available = onnxruntime.get_available_providers()
-    preferred = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    preferred = (_CUDA, "CPUExecutionProvider")
     chosen = providers or [name for name in preferred if name in available]
     advice = _on_lost_gpu(available)
     if advice and not providers and _GPU.exists():
         warnings.warn(f"networks run on the CPU: {advice}", stacklevel=2)
     # Without a GPU the runtime falls back to the CPU, which needs no warning.
     onnxruntime.set_default_logger_severity(4)
+    if _CUDA in chosen and _GPU.exists() and hasattr(onnxruntime, "preload_dlls"):
+        with redirect_stdout(None):  # it prints what it cannot find
+            onnxruntime.preload_dlls()
     try:
         session = onnxruntime.InferenceSession(
             graph or str(path), options, providers=chosen
@@ -186,19 +196,23 @@ def onnx_session(
         raise EncoderError(f"{path}: cannot be loaded ({error})") from None
     finally:
         onnxruntime.set_default_logger_severity(2)
-    missing = [name for name in providers or () if name not in session.get_providers()]
+    used = session.get_providers()
+    if not providers and _CUDA in chosen and _CUDA not in used and _GPU.exists():
+        warnings.warn(f"networks run on the CPU: {_NO_CUDA}", stacklevel=2)
+    missing = [name for name in providers or () if name not in used]
     if missing:
         raise EncoderError(
             f"ONNX Runtime cannot use {', '.join(missing)} here; it has "
             + ", ".join(available)
             + (f". {advice}" if advice else "")
+            + (f". {_NO_CUDA}" if _CUDA in missing and _CUDA in available else "")
         )
     return session
 
 
 def _on_lost_gpu(available: Sequence[str]) -> str:
     """Return advice if ONNX Runtime for CPUs was installed over that for GPUs."""
-    if "CUDAExecutionProvider" in available:
+    if _CUDA in available:
         return ""
     try:
         distribution("onnxruntime-gpu")

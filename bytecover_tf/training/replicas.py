@@ -21,9 +21,11 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from bytecover_tf.cores import NVIDIA
 from bytecover_tf.errors import ClusterError, ConfigError
 from bytecover_tf.files import JsonObject
 from bytecover_tf.layers.collective import synchronise
+from bytecover_tf.terminal import warn
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -243,12 +245,14 @@ def join() -> Replicas:
         count = sum(len(hosts) for hosts in cluster.values())
         print(f"waiting for {count} hosts of TF_CONFIG", file=sys.stderr)
         return Replicas(tf.distribute.MultiWorkerMirroredStrategy())
+    gpus = tf.config.list_logical_devices("GPU")
+    if not gpus and NVIDIA.exists():
+        warn(
+            "warning: TensorFlow cannot use the GPU, so this trains on the CPU; CUDA's "
+            'libraries come with `pip install "tensorflow[and-cuda]"`'
+        )
     # CPUs count as devices only if they have been divided, as tests do.
-    devices = [
-        device.name
-        for device in tf.config.list_logical_devices("GPU")
-        or tf.config.list_logical_devices("CPU")
-    ]
+    devices = [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
     if len(devices) == 1:
         return Replicas()
     return Replicas(tf.distribute.MirroredStrategy(devices))

@@ -1,4 +1,4 @@
-"""What is said where pip installed ONNX Runtime for CPUs over that for GPUs."""
+"""What is said where a GPU lies idle for want of what would use it."""
 
 import warnings
 from importlib.metadata import PackageNotFoundError
@@ -56,3 +56,14 @@ def test_who_asks_for_cuda_is_told_what_is_in_the_way(machine, package):
     ) as raised:
         load_encoder(DEFAULT, providers=["CUDAExecutionProvider"])
     assert (ADVICE in str(raised.value)) == package
+
+
+BOTH = ("CUDAExecutionProvider", "CPUExecutionProvider")
+
+
+def test_who_lacks_the_libraries_of_cuda_is_warned(machine):
+    machine(gpu=True, package=True, providers=BOTH)
+    with pytest.warns(UserWarning, match=r"run on the CPU: CUDA's .*\[cuda,cudnn\]"):
+        load_encoder(DEFAULT)
+    with pytest.raises(EncoderError, match=r"\[cuda,cudnn\]"):
+        load_encoder(DEFAULT, providers=["CUDAExecutionProvider"])

@@ -5,6 +5,9 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import numpy as np
 import onnxruntime
@@ -13,7 +16,9 @@ import soundfile
 import soxr
 
 from bytecover_tf import load_encoder
+from bytecover_tf.audio.frontend import LONGEST_WORK
 from bytecover_tf.data import tunes
+from bytecover_tf.encoders.encoder import PART
 
 EXAMPLES = Path(__file__).parents[2] / "export" / "examples"
 LEAST_COSINE = 0.9999
@@ -99,7 +104,8 @@ def test_saved_model_example(bundle, encoder_path, wavs, tmp_path):
     # TensorFlow decodes no floats.
     songs = [wavs[0], tmp_path / "second.wav"]
     soundfile.write(songs[1], *soundfile.read(wavs[1]), "PCM_16")
-    embeddings = [compare.embed(signature, str(path)) for path in songs]
+    facts = json.loads((bundle / "manifest.json").read_text())
+    embeddings = [compare.embed(signature, facts, str(path)) for path in songs]
     assert_same(embeddings, encoder_path, songs)
 
 
@@ -107,7 +113,28 @@ def test_saved_model_example_refuses_another_rate(tmp_path):
     path = tmp_path / "song.wav"
     soundfile.write(path, np.zeros(100), 44100, "PCM_16")
     with pytest.raises(SystemExit, match="song.wav: its rate is 44100 Hz"):
-        load_example("compare_saved_model.py").embed(None, str(path))
+        load_example("compare_saved_model.py").embed(None, BRIEF, str(path))
+
+
+BRIEF = {"frontend": {"sample_rate": 22050}, "min_samples": 1, "longest_seconds": 2}
+
+
+def test_examples_refuse_what_is_embedded_in_parts(tmp_path):
+    path = tmp_path / "set.wav"
+    soundfile.write(path, np.full(3 * 22050, 0.1), 22050, "PCM_16")
+    about = SimpleNamespace(custom_metadata_map={"bytecover": json.dumps(BRIEF)})
+    model = SimpleNamespace(get_modelmeta=lambda: about)
+    for name, arguments in {
+        "compare.py": (model,),
+        "compare_saved_model.py": (None, BRIEF),
+    }.items():
+        with pytest.raises(SystemExit, match=r"set\.wav: so long a recording"):
+            load_example(name).embed(*arguments, str(path))
+
+
+def test_bundles_say_what_is_embedded_in_parts(bundle):
+    facts = json.loads((bundle / "manifest.json").read_text())
+    assert (facts["longest_seconds"], facts["part_seconds"]) == (LONGEST_WORK, PART)
 
 
 def test_expected_prints_the_embeddings(encoder_path, stereo, monkeypatch, capsys):
@@ -182,8 +209,48 @@ def node_example(tmp_path_factory):
             ["npm", "install"], cwd=copy, check=True, capture_output=True, timeout=120
         )
     except subprocess.SubprocessError as error:
+        # What is wrong with the list of packages, not with the network.
+        ours = (b"ETARGET", b"ERESOLVE", b"EJSONPARSE", b"EINVALIDTAGNAME")
+        told = error.stderr or b""
+        if any(code in told for code in ours):
+            pytest.fail(told.decode())
         pytest.skip(f"npm install of onnxruntime-node fails: {error}")
     return copy
+
+
+@needs_node
+def test_node_refuses_what_is_embedded_in_parts(node_example, bundle, wavs, tmp_path):
+    model = tmp_path / "encoder_waveform.onnx"
+    shutil.copy(bundle / model.name, model)
+    (tmp_path / "manifest.json").write_text(json.dumps(BRIEF))
+    result = run_node(node_example / "compare.mjs", model, *wavs)
+    assert result.returncode == 1
+    assert "so long a recording is embedded in parts" in result.stderr
+
+
+@needs_node
+def test_the_page_is_served(tmp_path):
+    for name in ("encoder.onnx", "manifest.json", "secret"):
+        (tmp_path / name).write_text(name)
+    link = tmp_path / "link"
+    link.symlink_to(EXAMPLES / "browser")
+    command = ["node", link / "serve.mjs", tmp_path / "encoder.onnx", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            address = server.stdout.readline().strip()
+
+            def get(path):
+                with urlopen(f"{address}{path}", timeout=30) as answer:
+                    return answer.read()
+
+            assert b"<html" in get("/")
+            assert get("/encoder_waveform.onnx") == b"encoder.onnx"
+            assert get("/manifest.json") == b"manifest.json"
+            for path in ("/none", "/..%5Cserve.mjs", "/%2e%2e/%2e%2e/secret"):
+                with pytest.raises(HTTPError, match="404"):
+                    get(path)
+        finally:
+            server.kill()
 
 
 @needs_node

@@ -47,6 +47,12 @@ def test_one_replica_is_alone():
         pass
 
 
+def test_a_gpu_that_lies_idle_is_told(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("bytecover_tf.training.replicas.NVIDIA", tmp_path)
+    assert join().count == 1
+    assert "tensorflow[and-cuda]" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "config",
     ["{", "[]", '{"cluster": {"worker": ["a:1"]}}',

@@ -4,6 +4,7 @@ import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.bundle.min.mj
 const manifest = await (await fetch("manifest.json")).json();
 const RATE = manifest.frontend.sample_rate;
 const MIN_SAMPLES = manifest.min_samples;
+const LONGEST = manifest.longest_seconds ?? 600;
 // The graph runs in a worker, so that the page answers meanwhile.
 ort.env.wasm.proxy = true;
 
@@ -52,6 +53,9 @@ async function embedCard(encoder, card) {
   if (samples.length < MIN_SAMPLES) {
     const least = (MIN_SAMPLES / RATE).toFixed(2);
     throw new Error(`${file.name}: is shorter than ${least} seconds`);
+  }
+  if (samples.length > LONGEST * RATE) {
+    throw new Error(`${file.name}: so long a recording is embedded in parts`);
   }
   const decoded = performance.now();
   const embedding = await embed(encoder, samples);

@@ -1,7 +1,8 @@
 // Serve the page: node serve.mjs encoder_waveform.onnx [PORT]
+import { realpathSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { dirname, extname, join, normalize } from "node:path";
+import { dirname, extname, join, posix } from "node:path";
 import { argv } from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -29,7 +30,9 @@ export function serve(encoder, port) {
   const server = createServer(async (request, response) => {
     try {
       // Normalised from the root, so that `..` cannot leave the folder.
-      const path = normalize(decodeURI(new URL(request.url, "http://page").pathname));
+      const asked = decodeURIComponent(new URL(request.url, "http://page").pathname);
+      if (asked.includes("\\")) throw new Error("separates folders on Windows");
+      const path = posix.normalize(asked);
       const name = path === "/" ? "/index.html" : path;
       const beside = join(dirname(encoder), "manifest.json");
       const given = { "/encoder_waveform.onnx": encoder, "/manifest.json": beside };
@@ -46,7 +49,7 @@ export function serve(encoder, port) {
   });
 }
 
-if (import.meta.url === pathToFileURL(argv[1]).href) {
+if (import.meta.url === pathToFileURL(realpathSync(argv[1])).href) {
   const server = await serve(argv[2], Number(argv[3] ?? 8000));
   console.log(`http://127.0.0.1:${server.address().port}`);
 }

@@ -51,6 +51,9 @@ std::vector<float> read_wav(const std::string& path) {
   throw std::runtime_error("has no samples");
 }
 
+// Ten minutes at 22050 Hz.
+constexpr size_t kLongest = 600 * 22050;
+
 int main(int count, char** arguments) {
   if (count != 3) {
     std::cerr << "usage: embed ENCODER.onnx SONG.wav\n";
@@ -58,6 +61,9 @@ int main(int count, char** arguments) {
   }
   try {
     std::vector<float> samples = read_wav(arguments[2]);
+    if (samples.size() > kLongest) {
+      throw std::runtime_error("so long a recording is embedded in parts, see ../README.md");
+    }
     ov::Core core;
     auto encoder = core.compile_model(arguments[1], "CPU",
                                       ov::hint::inference_precision(ov::element::f32));

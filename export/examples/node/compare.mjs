@@ -13,6 +13,9 @@ async function embed(encoder, manifest, path) {
     const seconds = (least / frontend.sample_rate).toFixed(2);
     throw new Error(`${path}: shorter than ${seconds} s`);
   }
+  if (samples.length > (manifest.longest_seconds ?? 600) * frontend.sample_rate) {
+    throw new Error(`${path}: so long a recording is embedded in parts, see ../README.md`);
+  }
   const waveform = new Tensor("float32", samples, [1, samples.length]);
   const { embedding } = await encoder.run({ waveform });
   if (Number.isNaN(embedding.data[0])) throw new Error(`${path}: is silent`);

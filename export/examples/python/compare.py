@@ -16,6 +16,8 @@ def embed(encoder, path):
     waveform = soxr.resample(samples.mean(axis=1), rate, wanted)
     if len(waveform) < facts["min_samples"]:
         sys.exit(f"{path}: shorter than {facts['min_samples'] / wanted:.2f} s")
+    if len(waveform) > facts.get("longest_seconds", 600) * wanted:
+        sys.exit(f"{path}: so long a recording is embedded in parts, see ../README.md")
     return encoder.run(["embedding"], {"waveform": waveform[None]})[0][0]
 
 

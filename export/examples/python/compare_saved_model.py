@@ -1,20 +1,28 @@
-"""Compare: python compare_saved_model.py saved_model/1 SONG.wav OTHER.wav."""
+"""Compare: python compare_saved_model.py BUNDLE/saved_model/1 SONG.wav OTHER.wav."""
 
+import json
 import sys
+from pathlib import Path
 
 import tensorflow as tf
 
 
-def embed(encoder, path):
+def embed(encoder, facts, path):
     """Return the unit-norm embedding of a WAV file of 16-bit samples."""
+    wanted = facts["frontend"]["sample_rate"]
     samples, rate = tf.audio.decode_wav(tf.io.read_file(path))
-    if rate != 22050:
-        sys.exit(f"{path}: its rate is {rate} Hz; make it 22050 Hz with ffmpeg")
+    if rate != wanted:
+        sys.exit(f"{path}: its rate is {rate} Hz; make it {wanted} Hz with ffmpeg")
     waveform = tf.reduce_mean(samples, axis=1)
+    if len(waveform) < facts["min_samples"]:
+        sys.exit(f"{path}: shorter than {facts['min_samples'] / wanted:.2f} s")
+    if len(waveform) > facts.get("longest_seconds", 600) * wanted:
+        sys.exit(f"{path}: so long a recording is embedded in parts, see ../README.md")
     return encoder(waveform=waveform[None])["embedding"][0].numpy()
 
 
 if __name__ == "__main__":
     encoder = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
-    first, second = (embed(encoder, path) for path in sys.argv[2:4])
+    facts = json.loads((Path(sys.argv[1]).parents[1] / "manifest.json").read_text())
+    first, second = (embed(encoder, facts, path) for path in sys.argv[2:4])
     print(f"cosine similarity {first @ second:.4f}")
