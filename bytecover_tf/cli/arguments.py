@@ -395,4 +395,4 @@ def _keras_file(text: str) -> Path:
     path = Path(text)
     if path.suffix != ".keras":
         raise ConfigError(f"--out {text}: the name must end in .keras")
-    return output_file(text)
+    return path
