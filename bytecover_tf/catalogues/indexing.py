@@ -276,7 +276,7 @@ class _Indexing:
             if known.path in self._rank and not _is_rather_a_link(known.path, path):
                 self.report.present += 1
             else:
-                self.report.moved += 1
+                self.report.moved += known.id not in self._fresh
                 self._update(self._placed(known, path, result, known))
         elif self._rank.get(known.path, -1) < self._rank[path]:
             self.report.copies[path] = known.path
