@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 NVIDIA = Path("/dev/nvidiactl")
-"""Is there where Linux has a driver for NVIDIA's GPUs."""
+"""Shows that a machine with Linux has an NVIDIA GPU, as the driver makes it."""
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -287,6 +287,7 @@ def header(names: list[str]) -> list[str]:
         "largest error",
         "least cosine",
         "peak MiB",
+        "runs",
     ]
 
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from bytecover_tf.audio.chroma import chroma_of_cqt, frames_per_chroma
 from bytecover_tf.audio.streaming import Average, StreamedTransform
-from bytecover_tf.errors import AudioError
 
 if TYPE_CHECKING:
     from bytecover_tf.audio.frontend import Frontend
@@ -114,12 +113,9 @@ def iter_windows(
             means[:, : steps * width] for means, width in zip(held, widths, strict=True)
         ]
         pooled, means = parts[0], parts[-1]
-        try:
+        features = None
+        if pooled.size and sounds(pooled, loudest):
             features = frontend.from_cqt(pooled, frontend.pool)
-        except AudioError:
-            features = None
-        if pooled.size and not sounds(pooled, loudest):
-            features = None
         place = first * step // frame
         if hearing is None:
             return Window(place, chroma_of_cqt(means, size, frontend), features)
@@ -130,7 +126,8 @@ def iter_windows(
         blocks, StreamedTransform(*averages, chunk_frames=chunk_frames)
     ):
         held = [np.concatenate(pair, axis=1) for pair in zip(held, new, strict=True)]
-        loudest = max(loudest, loudness(new[0])) if new[0].size else loudest
+        if new[0].size:
+            loudest = max(loudest, loudness(new[0]))
         while min(map(_steps, held, widths)) >= length:
             yield cut(length)
             held = [

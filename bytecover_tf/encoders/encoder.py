@@ -92,6 +92,7 @@ class Encoder:
         frontend: parameters of the features.
         dim: size of an embedding.
         info: facts about how the network was made.
+        reads_samples: whether the network reads samples, and so no features.
         errors: why recordings of the last call of `embed_audio` or a sibling failed,
             by their position in it.
     """

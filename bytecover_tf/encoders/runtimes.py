@@ -25,8 +25,6 @@ from bytecover_tf.memory import returning_run
 
 # The metadata entry in which an exported ONNX file describes itself.
 METADATA = "bytecover"
-# What shows that the machine has an NVIDIA GPU, as its driver makes it.
-_GPU = NVIDIA
 _CUDA = "CUDAExecutionProvider"
 _NO_CUDA = (
     "CUDA's libraries or its driver cannot be loaded; `pip install "
@@ -181,11 +179,11 @@ def onnx_session(
     preferred = (_CUDA, "CPUExecutionProvider")
     chosen = providers or [name for name in preferred if name in available]
     advice = _on_lost_gpu(available)
-    if advice and not providers and _GPU.exists():
+    if advice and not providers and NVIDIA.exists():
         warnings.warn(f"networks run on the CPU: {advice}", stacklevel=2)
     # Without a GPU the runtime falls back to the CPU, which needs no warning.
     onnxruntime.set_default_logger_severity(4)
-    if _CUDA in chosen and _GPU.exists() and hasattr(onnxruntime, "preload_dlls"):
+    if _CUDA in chosen and NVIDIA.exists() and hasattr(onnxruntime, "preload_dlls"):
         with redirect_stdout(None):  # it prints what it cannot find
             onnxruntime.preload_dlls()
     try:
@@ -197,7 +195,7 @@ def onnx_session(
     finally:
         onnxruntime.set_default_logger_severity(2)
     used = session.get_providers()
-    if not providers and _CUDA in chosen and _CUDA not in used and _GPU.exists():
+    if not providers and _CUDA in chosen and _CUDA not in used and NVIDIA.exists():
         warnings.warn(f"networks run on the CPU: {_NO_CUDA}", stacklevel=2)
     missing = [name for name in providers or () if name not in used]
     if missing:

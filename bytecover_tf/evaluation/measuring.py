@@ -90,12 +90,8 @@ def measure_encoder(
     if align:
         figures = rerank(encoder, path, result, store, align)
         aligned = Aligned(candidates=align, **figures)
-    facts = {
-        "encoder": str(path),
-        "frontend": encoder.frontend.to_dict(),
-        "leakage_checked": bool(provenance_of(encoder)) and not allow_leakage,
-    }
-    return Measured(result, facts, aligned, {})
+    is_checked = bool(provenance_of(encoder)) and not allow_leakage
+    return Measured(result, _facts(encoder, path, is_checked), aligned, {})
 
 
 def measure_sound(encoder: Encoder, path: str, tracks: Sequence[Track]) -> Measured:
@@ -112,13 +108,16 @@ def measure_sound(encoder: Encoder, path: str, tracks: Sequence[Track]) -> Measu
     """
     found = encoder.try_audio(track.path for track in tracks)
     result = search(*embedded_tracks(tracks, found))
-    facts = {
+    failed = {tracks[index].path: reason for index, reason in found.errors.items()}
+    return Measured(result, _facts(encoder, path, False), None, failed)
+
+
+def _facts(encoder: Encoder, path: str, leakage_checked: bool) -> JsonObject:
+    return {
         "encoder": str(path),
         "frontend": encoder.frontend.to_dict(),
-        "leakage_checked": False,
+        "leakage_checked": leakage_checked,
     }
-    failed = {tracks[index].path: reason for index, reason in found.errors.items()}
-    return Measured(result, facts, None, failed)
 
 
 def measure_file(

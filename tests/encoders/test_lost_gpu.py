@@ -26,7 +26,7 @@ def machine(monkeypatch, tmp_path):
         raise PackageNotFoundError(name)
 
     def make(gpu, package, providers=("CPUExecutionProvider",)):
-        monkeypatch.setattr(runtimes, "_GPU", tmp_path if gpu else tmp_path / "none")
+        monkeypatch.setattr(runtimes, "NVIDIA", tmp_path if gpu else tmp_path / "none")
         known = is_installed if package else is_not
         monkeypatch.setattr(runtimes, "distribution", known)
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
