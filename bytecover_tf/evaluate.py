@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Evaluate an encoder or another system; return the exit status."""
     parser = evaluate_parser(__doc__)
     options = parser.parse_args(arguments)
-    if options.align and not options.encoder:
+    if options.align and options.encoder is None:
         parser.error("--align needs the features of an --encoder")
     if options.set_list:
         if options.plots or options.mirex:
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.evaluation.protocol import choose_split
 
     tracks = choose_split(cli.read_tracks(options), options.split)
-    measure = _measure_encoder if options.encoder else _measure_file
+    measure = _measure_file if options.encoder is None else _measure_encoder
     measured, skipped = measure(options, tracks)
     report_evaluation(measured, skipped, options)
     return cli.SOME_FAILED if skipped else cli.OK
@@ -72,7 +72,9 @@ def _measure_encoder(
                 f"--align needs an encoder of features; {options.encoder} reads "
                 "waveforms"
             )
-        measured = measure_sound(encoder, options.encoder, tracks)
+        measured = measure_sound(
+            encoder, options.encoder, options.data, tracks, options.allow_leakage
+        )
         return measured, len(measured.failed)
     if options.align:
         check_frontend(encoder.frontend)
@@ -86,7 +88,7 @@ def _measure_encoder(
         options.align,
         options.allow_leakage,
     )
-    return measured, len(tracks) - len(usable)
+    return measured, len(tracks) - len(usable) + len(measured.failed)
 
 
 def _measure_file(

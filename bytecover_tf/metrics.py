@@ -172,9 +172,12 @@ def evaluate(
         relevant reference.
 
     Raises:
-        ValueError: shapes do not agree, or a similarity is not a number.
+        ValueError: shapes do not agree, or the similarity of a pair that counts is not
+            a number.
     """
     similarity = np.asarray(similarity)
+    if similarity.dtype.kind in "biu":
+        similarity = similarity.astype(float)  # where there is an infinity
     shape = (len(query_works), len(reference_works))
     if similarity.shape != shape:
         raise ValueError(
@@ -265,7 +268,7 @@ def score_queries(
         The scores of the queries that have a relevant reference.
 
     Raises:
-        ValueError: a similarity is not a number.
+        ValueError: the similarity of a pair that counts is not a number.
     """
     query_codes, reference_codes = _codes(query_works, reference_works)
     rows = []
@@ -352,7 +355,7 @@ def _search(
     last = np.searchsorted(ordered, query_codes, side="right")
     for start in range(0, len(query_codes), _BLOCK):
         similarity, excluded = block(slice(start, start + _BLOCK))
-        if np.isnan(similarity).any():
+        if (np.isnan(similarity) & ~excluded).any():
             raise ValueError("similarity holds values that are not a number")
         for query, (row, left_out) in enumerate(
             zip(similarity, excluded, strict=True), start

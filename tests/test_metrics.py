@@ -166,6 +166,23 @@ def test_the_published_measures_of_torch_and_sklearn_agree(rng):
     assert found["nar"] == pytest.approx(1 - np.mean(areas))
 
 
+def test_integers_are_similarities_too(rng):
+    whole = rng.permutation(36).reshape(6, 6)
+    works = [0, 0, 1, 1, 2, 3]
+    exclude = np.eye(6, dtype=bool)
+    expected = metrics.evaluate(whole.astype(float), works, works, exclude)
+    assert metrics.evaluate(whole, works, works, exclude) == expected
+
+
+def test_pairs_that_do_not_count_need_no_number(rng):
+    similarity = rng.normal(size=(6, 6))
+    works = [0, 0, 1, 1, 2, 3]
+    exclude = np.eye(6, dtype=bool)
+    expected = metrics.evaluate(similarity, works, works, exclude)
+    np.fill_diagonal(similarity, np.nan)
+    assert metrics.evaluate(similarity, works, works, exclude) == expected
+
+
 def test_labels_may_be_any_hashable():
     works = [("a", 1), None, ("a", 1), None]
     result = metrics.evaluate(np.eye(4), works, works, np.eye(4, dtype=bool))

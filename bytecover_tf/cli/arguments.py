@@ -104,11 +104,18 @@ def output_file(text: str) -> Path:
 
     What could only fail after all the work is refused before it.
     """
-    path = Path(text)
+    path = file_in_new_folder(text)
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(f"there is no folder {path.parent}")
+    return path
+
+
+def file_in_new_folder(text: str) -> Path:
+    """Read the name of a file to write, whose folder is made, for argparse."""
+    path = Path(text)
     if path.is_dir():
         raise argparse.ArgumentTypeError(f"expected a file, {text} is a folder")
+    output_folder(str(path.parent))
     return path
 
 

@@ -57,14 +57,18 @@ def evaluate_parser(description: str | None) -> argparse.ArgumentParser:
         type=arguments.positive_int,
         metavar="N",
         help="also align each query with its N nearest references, as identify does "
-        "with 100, and measure that ranking",
+        "with 100 in a catalogue that hears no notes (index --hearing none), and "
+        "measure that ranking",
     )
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the figures to this file"
+        "--json",
+        type=arguments.file_in_new_folder,
+        metavar="FILE",
+        help="write the figures to this file",
     )
     parser.add_argument(
         "--mirex",
-        type=Path,
+        type=arguments.output_file,
         metavar="FILE",
         help="write the distances of all pairs to this file, in the format of "
         "MIREX's cover song identification",

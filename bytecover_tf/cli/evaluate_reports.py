@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bytecover_tf.errors import DataError
 from bytecover_tf.evaluation import set_lists
 from bytecover_tf.evaluation.protocol import describe, describe_further
 from bytecover_tf.files import JsonObject, write_atomically
@@ -60,9 +61,12 @@ def report_set_list(found: Path, played: Path, file: Path | None) -> None:
         file: for the figures as JSON, on request.
 
     Raises:
-        DataError: a set list cannot be read.
+        DataError: a set list cannot be read, or nothing was played.
     """
-    figures = set_lists.measure(*map(set_lists.read_set_list, (found, played)))
+    songs = set_lists.read_set_list(played)
+    if not songs:
+        raise DataError(f"{played}: expected a line for each song, found none")
+    figures = set_lists.measure(set_lists.read_set_list(found), songs)
     print(
         f"{figures['songs']} songs played, {figures['found']} found, edit distance "
         f"{figures['edit_distance']}"

@@ -45,7 +45,9 @@ class Provenance:
         """
         return cls(
             {_SAME_NAMES.get(data, data): frozenset(track.work for track in tracks)},
-            frozenset(_mark(store, track) for track in tracks),
+            frozenset(
+                map(_mark, store.content(track.path for track in tracks).values())
+            ),
         )
 
     @classmethod
@@ -88,26 +90,28 @@ class Provenance:
         )
 
     def overlap(
-        self, data: str, tracks: Sequence[Track], store: FeatureStore
+        self, data: str, tracks: Sequence[Track], content: Mapping[str, str]
     ) -> tuple[list[str], list[str]]:
         """Find what an encoder was trained on among tracks.
 
         Args:
             data: name of the tracks' data set.
             tracks: recordings that should be unseen.
-            store: knows the tracks' content.
+            content: the SHA-256 of their files by path. Tracks that it lacks are
+                compared by work alone.
 
         Returns:
             The works and the paths of the recordings that were trained on.
-
-        Raises:
-            StoreError: the store lacks a track.
         """
         known = self.works.get(_SAME_NAMES.get(data, data), frozenset())
         works = sorted({track.work for track in tracks} & known)
-        paths = [track.path for track in tracks if _mark(store, track) in self.content]
+        paths = [
+            track.path
+            for track in tracks
+            if _mark(content.get(track.path, "")) in self.content
+        ]
         return works, paths
 
 
-def _mark(store: FeatureStore, track: Track) -> str:
-    return store.entry(track.path).key[:12]
+def _mark(key: str) -> str:
+    return key[:12]

@@ -11,7 +11,8 @@
                 (batch, samples) for a waveform
     output      name of the output that is the embedding; the first by default
 
-Embeddings are compared by their cosine, so the network need not scale them.
+Embeddings are compared by their cosine, so the network need not scale them. Batches may
+be of any number of recordings, or of one.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ class ForeignOnnxNetwork:
         except (ConfigError, TypeError) as error:
             raise EncoderError(f"{description}: frontend: {error}") from None
         self.source = facts.get("input", "features")
-        if self.source not in _HAVE:
+        if not isinstance(self.source, str) or self.source not in _HAVE:
             raise EncoderError(
                 f"{description}: expected input to be features or waveform, found "
                 f"{self.source!r}"
@@ -95,6 +96,13 @@ class ForeignOnnxNetwork:
             )
         self._input = inputs[0].name
         self._axes = self._read_axes(facts, len(inputs[0].shape), description)
+        batch = inputs[0].shape[self._axes.index("batch")]
+        self._takes_one = batch == 1
+        if isinstance(batch, int) and batch != 1:
+            raise EncoderError(
+                f"{path}: expected batches of any number of recordings, or of 1, found "
+                f"{batch}"
+            )
         self._output = self._read_output(facts, description)
         self.dim = self._measure_dim(path)
 
@@ -104,6 +112,7 @@ class ForeignOnnxNetwork:
         needed = have[:-1]
         if (
             not isinstance(axes, list)
+            or not all(isinstance(axis, str) for axis in axes)
             or len(axes) != rank
             or sorted(axes) not in (sorted(needed), sorted(have))
         ):
@@ -153,7 +162,15 @@ class ForeignOnnxNetwork:
             values = values[..., 0]
         values = values.transpose([have.index(axis) for axis in self._axes])
         values = np.ascontiguousarray(values, np.float32)
-        return np.asarray(self._session.run([self._output], {self._input: values})[0])
+        batches = [values]
+        if self._takes_one:
+            batches = np.split(values, len(features), self._axes.index("batch"))
+        return np.concatenate(
+            [
+                self._session.run([self._output], {self._input: one})[0]
+                for one in batches
+            ]
+        )
 
 
 def _text(path: Path) -> bytes:

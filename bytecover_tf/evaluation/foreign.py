@@ -18,7 +18,8 @@ archive with
     distances        (Q, R) numbers, smaller for more similar
 
 or MIREX's file of distances (`evaluation.mirex`). Recordings that are in the file
-alone are ignored.
+alone are ignored. A recording that has no row is searched among but not for, and one
+that has no column the other way round.
 """
 
 from __future__ import annotations
@@ -26,17 +27,20 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from bytecover_tf import metrics
-from bytecover_tf.data.track import Track
+from bytecover_tf.data.track import Role, Track
 from bytecover_tf.errors import DataError
 from bytecover_tf.evaluation.mirex import read_distances
 from bytecover_tf.evaluation.protocol import Evaluation, score
+from bytecover_tf.terminal import warn
 
 _METRICS = ("cosine", "euclidean")
 
@@ -64,7 +68,7 @@ def search_embeddings(tracks: Sequence[Track], path: Path) -> Searched:
         DataError: the file is missing or malformed, it covers none of the tracks, or
             nothing is left to measure.
     """
-    archive = _load(path, ("ids", "vectors"))
+    archive = _load(path, ("ids", "vectors"), ("metric",))
     vectors = _numbers(archive["vectors"], f"{path}: vectors")
     names = _names(archive["ids"], len(vectors), f"{path}: ids")
     metric = str(archive.get("metric", _METRICS[0]))
@@ -75,7 +79,7 @@ def search_embeddings(tracks: Sequence[Track], path: Path) -> Searched:
         )
     places = _Places(names, path)
     norms = np.linalg.norm(vectors, axis=1)
-    failed = {}
+    usable, failed = [], {}
     for track in tracks:
         place = places.find(track)
         if place is None:
@@ -84,7 +88,11 @@ def search_embeddings(tracks: Sequence[Track], path: Path) -> Searched:
             failed[track.id] = f"its embedding in {path} is not finite"
         elif metric == "cosine" and norms[place] == 0:
             failed[track.id] = f"its embedding in {path} is zero, without a direction"
-    queries, references = _covered(tracks, failed, names, path)
+        else:
+            usable.append(track)
+    if not usable:
+        raise _nothing_covered(tracks, failed, places)
+    queries, references = _by_role(usable)
     asking = vectors[places.of(queries)]
     answering = vectors[places.of(references)]
     ids = [track.id for track in queries], [track.id for track in references]
@@ -107,13 +115,34 @@ def search_similarities(tracks: Sequence[Track], path: Path) -> Searched:
     """
     query_names, reference_names, matrix, sign = _read_matrix(path)
     rows, columns = _Places(query_names, path), _Places(reference_names, path)
-    failed = {}
+    usable, failed = [], {}
+    halved: Counter[Role] = Counter()
     for track in tracks:
-        if track.role != "reference" and rows.find(track) is None:
-            failed[track.id] = f"{path} has no row of it as a query"
-        elif track.role != "query" and columns.find(track) is None:
+        can_ask = track.role != "reference" and rows.find(track) is not None
+        can_answer = track.role != "query" and columns.find(track) is not None
+        if can_ask or can_answer:
+            role: Role = (
+                "both"
+                if can_ask and can_answer
+                else "query"
+                if can_ask
+                else "reference"
+            )
+            halved[role] += role != track.role
+            usable.append(replace(track, role=role))
+        elif track.role == "reference":
             failed[track.id] = f"{path} has no column of it as a reference"
-    queries, references = _covered(tracks, failed, query_names, path)
+        else:
+            failed[track.id] = f"{path} has no row of it as a query"
+    if not usable:
+        raise _nothing_covered(tracks, failed, rows)
+    queries, references = _by_role(usable)
+    if halved["reference"]:
+        warn(f"warning: {path}: {halved['reference']} recordings have no row, so they "
+             "are not searched for")  # fmt: skip
+    if halved["query"]:
+        warn(f"warning: {path}: {halved['query']} recordings have no column, so they "
+             "are not searched among")  # fmt: skip
     asks, answers = rows.of(queries), columns.of(references)
     excluded = metrics.same_recording(
         [track.id for track in queries], [track.id for track in references]
@@ -147,6 +176,7 @@ class _Places:
     """
 
     def __init__(self, names: Sequence[str], path: Path) -> None:
+        self.names, self.path = names, path
         self._by_name: dict[str, int] = {}
         for place, name in enumerate(names):
             if self._by_name.setdefault(name, place) != place:
@@ -167,19 +197,27 @@ class _Places:
         return np.array([self.find(track) for track in tracks], int)
 
 
-def _covered(
-    tracks: Sequence[Track], failed: dict[str, str], names: Sequence[str], path: Path
-) -> tuple[list[Track], list[Track]]:
-    """Return the queries and references that the file covers."""
-    usable = [track for track in tracks if track.id not in failed]
-    if not usable:
-        raise DataError(
-            f"{path}: covers none of {len(tracks)} recordings; expected ids such as "
-            f"{tracks[0].id!r} or paths such as {tracks[0].path}, found "
-            + (repr(names[0]) if len(names) else "none")
+def _by_role(tracks: Sequence[Track]) -> tuple[list[Track], list[Track]]:
+    """Return the queries and the references among tracks."""
+    queries = [track for track in tracks if track.role != "reference"]
+    return queries, [track for track in tracks if track.role != "query"]
+
+
+def _nothing_covered(
+    tracks: Sequence[Track], failed: dict[str, str], places: _Places
+) -> DataError:
+    """Return why a file is of no use for any of some tracks."""
+    known = next((one for one in tracks if places.find(one) is not None), None)
+    if known is not None:
+        return DataError(
+            f"none of {len(tracks)} recordings can be searched, such as {known.id!r}: "
+            f"{failed[known.id]}"
         )
-    queries = [track for track in usable if track.role != "reference"]
-    return queries, [track for track in usable if track.role != "query"]
+    return DataError(
+        f"{places.path}: covers none of {len(tracks)} recordings; expected ids such as "
+        f"{tracks[0].id!r} or paths such as {tracks[0].path}, found "
+        + (repr(places.names[0]) if len(places.names) else "none")
+    )
 
 
 def _read_matrix(path: Path) -> tuple[list[str], list[str], np.ndarray, int]:
@@ -187,8 +225,9 @@ def _read_matrix(path: Path) -> tuple[list[str], list[str], np.ndarray, int]:
     if path.suffix != ".npz":
         found = read_distances(path)
         return found.queries, found.references, found.distances, -1
-    archive = _load(path, ("query_ids",))
-    kinds = [kind for kind in ("similarities", "distances") if kind in archive]
+    kinds = ["similarities", "distances"]
+    archive = _load(path, ("query_ids",), ("reference_ids", *kinds))
+    kinds = [kind for kind in kinds if kind in archive]
     if len(kinds) != 1:
         raise DataError(
             f"{path}: expected either similarities or distances, found "
@@ -201,13 +240,18 @@ def _read_matrix(path: Path) -> tuple[list[str], list[str], np.ndarray, int]:
     return queries, references, matrix, 1 if kinds[0] == "similarities" else -1
 
 
-def _load(path: Path, needed: Sequence[str]) -> dict[str, np.ndarray]:
+def _load(
+    path: Path, needed: Sequence[str], further: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Read arrays of an archive, the further ones if it has them."""
     try:
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise DataError(f"{path}: expected an archive of numpy.savez, found .npy")
         with archive:
-            found = {name: archive[name] for name in archive.files}
+            there = archive.files
+            wanted = [name for name in (*needed, *further) if name in there]
+            found = {name: archive[name] for name in wanted}
     except OSError as error:
         raise DataError(
             f"{path}: expected an archive of numpy.savez ({error.strerror or error})"
@@ -221,7 +265,7 @@ def _load(path: Path, needed: Sequence[str]) -> dict[str, np.ndarray]:
         if name not in found:
             raise DataError(
                 f"{path}: expected the array {name!r}, found "
-                + (", ".join(found) or "none")
+                + (", ".join(there) or "none")
             )
     return found
 
@@ -232,7 +276,8 @@ def _numbers(array: np.ndarray, what: str) -> np.ndarray:
             f"{what}: expected a table of numbers, found {array.dtype} of shape "
             f"{array.shape}"
         )
-    return array.astype(np.float32, copy=False)
+    # What differs in the last digits of double precision must not become equal.
+    return array.astype(np.result_type(array.dtype, np.float32), copy=False)
 
 
 def _names(array: np.ndarray, count: int, what: str) -> list[str]:

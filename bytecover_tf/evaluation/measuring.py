@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from bytecover_tf.evaluation.protocol import (
     search,
 )
 from bytecover_tf.evaluation.reranking import rerank
-from bytecover_tf.files import JsonObject
+from bytecover_tf.files import JsonObject, content_hash
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.terminal import warn
 
@@ -42,7 +43,8 @@ class Measured:
         result: the search and its figures.
         facts: what was measured, and whether leakage was checked.
         aligned: the figures with alignment, if there was any.
-        failed: reason by track, for each that another system says nothing of.
+        failed: reason by track, for each that could not be embedded or that another
+            system says nothing of.
     """
 
     result: Evaluation
@@ -77,39 +79,68 @@ def measure_encoder(
         FrontendMismatch: the features were made with another frontend.
         ConfigError: the features cannot be aligned.
     """
-    if not allow_leakage:
-        check_unseen(encoder, data, tracks, store)
-    keys = {store.entry(track.path).key for track in tracks}
-    if copies := len(tracks) - len(keys):
-        warn(
-            f"warning: {copies} of {len(tracks)} recordings are copies of others; each "
-            "counts as a version of the other"
-        )
+    content = store.content(track.path for track in tracks)
+    _check_content(encoder, data, tracks, content, allow_leakage)
     result = evaluate_tracks(encoder, tracks, store)
+    searched = {track.id for track in (*result.queries, *result.references)}
+    failed = {
+        track.path: "cannot be embedded" for track in tracks if track.id not in searched
+    }
     aligned = None
     if align:
         figures = rerank(encoder, path, result, store, align)
         aligned = Aligned(candidates=align, **figures)
     is_checked = bool(provenance_of(encoder)) and not allow_leakage
-    return Measured(result, _facts(encoder, path, is_checked), aligned, {})
+    return Measured(result, _facts(encoder, path, is_checked), aligned, failed)
 
 
-def measure_sound(encoder: Encoder, path: str, tracks: Sequence[Track]) -> Measured:
+def measure_sound(
+    encoder: Encoder,
+    path: str,
+    data: str,
+    tracks: Sequence[Track],
+    allow_leakage: bool = False,
+) -> Measured:
     """Measure an encoder that reads samples.
 
     Args:
         encoder: the encoder to measure.
         path: where it was loaded from.
+        data: name of the data set.
         tracks: the recordings, with their roles; their paths are audio files.
+        allow_leakage: as of `measure_encoder`.
 
     Raises:
-        DataError: no track can be embedded, or no query has a version among the
-            references.
+        DataError: as of `measure_encoder`, or no track can be embedded.
     """
+    content = {}
+    for track in tracks:
+        with suppress(OSError):  # embedding says what is wrong with it
+            content[track.path] = content_hash(track.path)
+    _check_content(encoder, data, tracks, content, allow_leakage)
     found = encoder.try_audio(track.path for track in tracks)
     result = search(*embedded_tracks(tracks, found))
     failed = {tracks[index].path: reason for index, reason in found.errors.items()}
-    return Measured(result, _facts(encoder, path, False), None, failed)
+    is_checked = bool(provenance_of(encoder)) and not allow_leakage
+    return Measured(result, _facts(encoder, path, is_checked), None, failed)
+
+
+def _check_content(
+    encoder: Encoder,
+    data: str,
+    tracks: Sequence[Track],
+    content: Mapping[str, str],
+    allow_leakage: bool,
+) -> None:
+    """Refuse what the encoder was trained on, and warn of copies among the tracks."""
+    if not allow_leakage:
+        check_unseen(encoder, data, tracks, content)
+    keys = [content[track.path] for track in tracks if track.path in content]
+    if copies := len(keys) - len(set(keys)):
+        warn(
+            f"warning: {copies} of {len(tracks)} recordings are copies of others; each "
+            "counts as a version of the other"
+        )
 
 
 def _facts(encoder: Encoder, path: str, leakage_checked: bool) -> JsonObject:

@@ -12,7 +12,7 @@ The header numbers the R recordings of the collection from 1. Each line of the m
 begins with the number of a query, which is one of them, and gives its distances to all
 in the order of the header. The layout is that of the task's pages, such as
 music-ir.org/mirex/wiki/2016:Audio_Cover_Song_Identification, "Distance matrix output
-files".
+files". No distance is negative or infinite.
 """
 
 from __future__ import annotations
@@ -28,10 +28,13 @@ from bytecover_tf.errors import DataError
 from bytecover_tf.files import replacing
 
 if TYPE_CHECKING:
+    from bytecover_tf.data.track import Track
     from bytecover_tf.evaluation.protocol import Evaluation
 
 # Queries whose distances are in memory together.
 _BLOCK = 256
+# The cosine of float32 vectors of unit norm may be so much above 1.
+_ROUNDING = 1e-5
 
 
 class Distances(NamedTuple):
@@ -40,7 +43,7 @@ class Distances(NamedTuple):
     Attributes:
         queries: Q names.
         references: R names.
-        distances: (Q, R) float32, smaller for more similar.
+        distances: (Q, R) float64, smaller for more similar.
     """
 
     queries: list[str]
@@ -127,9 +130,11 @@ def write_distances(
 def write_evaluation(path: Path, found: Evaluation) -> None:
     """Write the distances of a search.
 
-    A distance is 1 less the similarity. The collection is all recordings that the
-    search knows, the references first. A query that is not searched itself is as far
-    from all as can be, and queries among themselves likewise.
+    A distance is 1 less the similarity, or 0 if that is negative; where similarities
+    exceed 1 by more than rounding, it is the largest of them less the similarity. The
+    collection is all recordings that the search knows, the references first. A query
+    that is not searched itself is farther from all than any two that are compared, and
+    queries among themselves likewise.
 
     Args:
         path: the file, which appears when it is complete.
@@ -144,14 +149,26 @@ def write_evaluation(path: Path, found: Evaluation) -> None:
     place = {track.id: number for number, track in enumerate(tracks)}
     beyond = len(tracks) - len(found.references)
 
-    def rows() -> Iterator[tuple[int, np.ndarray]]:
+    def blocks() -> Iterator[tuple[list[Track], np.ndarray, np.ndarray]]:
         for start in range(0, len(found.queries), _BLOCK):
             part = slice(start, start + _BLOCK)
             similarity, itself = found.block(part)
-            distances = np.where(itself, 0.0, 1.0 - similarity)
-            unsearched = np.full((len(distances), beyond), np.inf)
+            yield found.queries[part], similarity.astype(float), itself
+
+    ends = [
+        (similarity[~itself].min(initial=np.inf), similarity[~itself].max(initial=1.0))
+        for _, similarity, itself in blocks()
+    ]
+    largest = max(high for _, high in ends)
+    origin = largest if largest > 1 + _ROUNDING else 1.0
+    farthest = origin - min(low for low, _ in ends) + 1.0
+
+    def rows() -> Iterator[tuple[int, np.ndarray]]:
+        for queries, similarity, itself in blocks():
+            distances = np.where(itself, 0.0, (origin - similarity).clip(0))
+            unsearched = np.full((len(distances), beyond), farthest)
             for query, row in zip(
-                found.queries[part], np.hstack([distances, unsearched]), strict=True
+                queries, np.hstack([distances, unsearched]), strict=True
             ):
                 row[place[query.id]] = 0
                 yield place[query.id], row
@@ -189,7 +206,7 @@ def _row(fields: list[str], count: int, where: str) -> np.ndarray:
     if len(fields) != count:
         raise DataError(f"{where}: expected {count} distances, found {len(fields)}")
     try:
-        return np.array(fields, np.float32)
+        return np.array(fields, float)
     except ValueError as error:
         raise DataError(f"{where}: expected numbers ({error})") from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -201,7 +201,7 @@ def choose_split(tracks: Sequence[Track], split: str) -> list[Track]:
 
 
 def check_unseen(
-    encoder: Encoder, name: str, tracks: Sequence[Track], store: FeatureStore
+    encoder: Encoder, name: str, tracks: Sequence[Track], content: Mapping[str, str]
 ) -> None:
     """Refuse tracks that the encoder was trained on; warn if it does not say on which.
 
@@ -209,7 +209,7 @@ def check_unseen(
         encoder: the encoder, which records the works and recordings of its training.
         name: name of the data set.
         tracks: recordings to evaluate.
-        store: knows the tracks' content.
+        content: the SHA-256 of their files by path.
 
     Raises:
         DataError: a work or a recording was trained on.
@@ -220,7 +220,7 @@ def check_unseen(
             "warning: the encoder does not say what it was trained on, so it may know "
             f"these recordings of {name}"
         )
-    works, copies = seen.overlap(name, tracks, store)
+    works, copies = seen.overlap(name, tracks, content)
     if works or copies:
         raise DataError(
             f"{name}: the encoder was trained on {len(works)} of these works and "

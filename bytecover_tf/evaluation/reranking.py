@@ -43,7 +43,7 @@ def rerank(
     store: FeatureStore,
     count: int,
 ) -> Figures:
-    """Measure `align_nearest` with the calibration that `identify` would use.
+    """Measure `align_nearest` with the calibration that comes with an encoder.
 
     Args:
         encoder: the encoder that searched.
@@ -71,8 +71,10 @@ def align_nearest(
 ) -> Figures:
     """Align each query with its nearest references, and rank these first.
 
-    They are ranked by the probability that `identify` gives; the other references
-    follow by similarity. Even a long query is searched as a whole.
+    They are ranked by the probability that `identify` gives in a catalogue that hears
+    no notes; the other references follow by similarity. Even a long query is searched
+    as a whole. For the open set, in which each query is asked once more without the
+    references of its work, the nearest of the others are aligned as well.
 
     Args:
         found: the search by embeddings.
@@ -90,14 +92,22 @@ def align_nearest(
     check_frontend(store.frontend)
     asking = [_chroma(track, store) for track in found.queries]
     answering = [_chroma(track, store) for track in found.references]
+    works = np.array([track.work for track in found.queries])
+    answers = np.array([track.work for track in found.references])
+    strangers = np.full(len(asking), -np.inf)
     with progress_bar(total=len(asking), unit="query", desc="align") as bar:
 
         def block(rows: slice) -> tuple[np.ndarray, np.ndarray]:
             similarity, itself = found.block(rows)
             values = similarity.astype(float)
             for row, query in enumerate(asking[rows]):
+                number = rows.start + row
                 order = np.argsort(-similarity[row], kind="stable")
-                chosen = order[~itself[row, order]][:count]
+                order = order[~itself[row, order]]
+                nearest = order[:count]
+                others = order[answers[order] != works[number]][:count]
+                further = others[~np.isin(others, nearest)]
+                chosen = np.concatenate([nearest, further])
                 references = [answering[one] for one in chosen]
                 pairs = Pairs.of(
                     query,
@@ -107,15 +117,18 @@ def align_nearest(
                     max(len(answering), LEAST),
                 )
                 # Rank them above all cosines.
-                values[row, chosen] = 2 + calibration.probability(pairs)
+                ranks = 2 + calibration.probability(pairs)
+                values[row, nearest] = ranks[: len(nearest)]
+                is_other = answers[chosen] != works[number]
+                strangers[number] = ranks[is_other].max(initial=-np.inf)
                 bar.update()
             return values, itself
 
-        works = [track.work for track in found.queries]
-        scores = metrics.score_queries(
-            block, works, [track.work for track in found.references]
-        )
-    return summarize(scores, works, len(answering))
+        scores = metrics.score_queries(block, works.tolist(), answers.tolist())
+    figures = summarize(scores, works.tolist(), len(answering))
+    threshold = metrics.exceeded_by(strangers, metrics.FALSE_ALARMS)
+    figures["open_set_recall"] = float(scores.found(threshold).mean())
+    return figures
 
 
 def _chroma(track: Track, store: FeatureStore) -> np.ndarray:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -51,12 +52,12 @@ def read_set_list(path: Path) -> list[Played]:
     """Read a set list, with times or without.
 
     Args:
-        path: UTF-8 text.
+        path: UTF-8 text. A system that found nothing writes an empty file.
 
     Raises:
-        DataError: with the line and what was expected, if the file is missing, has no
-            song, mixes lines with and without times, or a song ends before it starts
-            or starts before the one above it.
+        DataError: with the line and what was expected, if the file is missing, mixes
+            lines with and without times, or a song ends before it starts or starts
+            before the one above it.
     """
     songs: list[Played] = []
     for number, line in files.lines(path):
@@ -67,8 +68,6 @@ def read_set_list(path: Path) -> list[Played]:
         if songs and (songs[-1].start or 0) > (played.start or 0):
             raise DataError(f"{where}: expected songs in the order of their starts")
         songs.append(played)
-    if not songs:
-        raise DataError(f"{path}: expected a line for each song, found none")
     return songs
 
 
@@ -118,9 +117,11 @@ def measure(found: Sequence[Played], played: Sequence[Played]) -> JsonObject:
         seconds, unless they also have the same songs in the same order.
 
     Raises:
-        DataError: a list has a song twice at one time.
+        DataError: nothing was played, or a song twice at one time.
     """
-    timed = found[0].start is not None and played[0].start is not None
+    if not played:
+        raise DataError("expected a line for each song that was played, found none")
+    timed = all(song.start is not None for song in (*found, *played))
     distance = edit_distance(found, played)
     return {
         "songs": len(played),
@@ -175,24 +176,44 @@ def time_found(found: Sequence[Played], played: Sequence[Played]) -> float:
     """Return the share of the songs' time that a system gives to the right song.
 
     Args:
-        found: what a system heard, in any order.
+        found: what a system heard, in any order. Stretches of one song may overlap.
         played: the concert.
 
     Raises:
-        DataError: a time is missing, or a list has a song twice at one time.
+        DataError: a time is missing, or a song is played twice at one time.
     """
-    for songs in (found, played):
-        stretches = sorted(zip((one.song for one in songs), _timed(songs), strict=True))
-        for (song, before), (next_song, after) in itertools.pairwise(stretches):
-            if song == next_song and after[0] < before[1]:
-                raise DataError(f"{song!r} is played twice at {after[0]:g} s")
+    heard, true = _stretches(found), _stretches(played)
     right = total = 0.0
-    for one, (start, end) in zip(played, _timed(played), strict=True):
-        total += end - start
-        for other, (since, until) in zip(found, _timed(found), strict=True):
-            if one.song == other.song:
-                right += max(0.0, min(end, until) - max(start, since))
+    for song, stretches in true.items():
+        for (_, before), (after, _) in itertools.pairwise(stretches):
+            if after < before:
+                raise DataError(f"{song!r} is played twice at {after:g} s")
+        total += sum(end - start for start, end in stretches)
+        for since, until in _united(heard.get(song, [])):
+            right += sum(
+                max(0.0, min(end, until) - max(start, since))
+                for start, end in stretches
+            )
     return right / total
+
+
+def _stretches(songs: Sequence[Played]) -> dict[str, list[tuple[float, float]]]:
+    """Return when each song is played, in order."""
+    found = defaultdict(list)
+    for song, span in zip(songs, _timed(songs), strict=True):
+        found[song.song].append(span)
+    return {song: sorted(spans) for song, spans in found.items()}
+
+
+def _united(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the stretches of time that ordered ones cover together."""
+    covered: list[tuple[float, float]] = []
+    for start, end in spans:
+        if covered and start <= covered[-1][1]:
+            covered[-1] = (covered[-1][0], max(covered[-1][1], end))
+        else:
+            covered.append((start, end))
+    return covered
 
 
 def _timed(songs: Sequence[Played]) -> list[tuple[float, float]]:

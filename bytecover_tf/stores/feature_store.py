@@ -124,6 +124,14 @@ class FeatureStore:
             raise StoreError(f"{self.path}: has no features of {source}")
         return found
 
+    def content(self, sources: Iterable[str]) -> dict[str, str]:
+        """Return the SHA-256 of each file's content, by its name.
+
+        Raises:
+            StoreError: the store does not have a file.
+        """
+        return {source: self.entry(source).key for source in sources}
+
     def rows(
         self, entry: Entry, start: int = 0, count: int | None = None
     ) -> np.ndarray:

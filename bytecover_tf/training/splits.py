@@ -45,7 +45,7 @@ class Splits:
                     f"no usable track of split {name!r} to train with; for data "
                     "without a split, --split-seed divides the works"
                 )
-        content = {track.path: store.entry(track.path).key for track in tracks}
+        content = store.content(track.path for track in tracks)
         unseen = parts["validation"] + parts["test"]
         check_leakage(parts["train"], unseen, content).raise_if_any()
         check_leakage(parts["validation"], parts["test"], content).raise_if_any()

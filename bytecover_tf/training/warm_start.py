@@ -151,5 +151,6 @@ def _unseen(
 ) -> JsonObject:
     """Refuse an encoder that knows unseen works; return what to record about it."""
     encoder = Encoder(KerasNetwork(model, store.frontend), info)
-    check_unseen(encoder, data, splits.unseen_tracks, store)
+    unseen = splits.unseen_tracks
+    check_unseen(encoder, data, unseen, store.content(track.path for track in unseen))
     return {"path": str(path), "trained_on": info.get("trained_on")}

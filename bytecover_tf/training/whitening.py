@@ -94,7 +94,8 @@ class Whitening:
         """
         train, validation = (choose_split(tracks, split) for split in SPLITS)
         before = Encoder(KerasNetwork(self.model, self.frontend), self.info)
-        check_unseen(before, data, validation, store)
+        content = store.content(track.path for track in validation)
+        check_unseen(before, data, validation, content)
         with progress_bar(train, unit="recording", desc="embed") as bar:
             features = (store.features(track.path) for track in bar)
             found = before.try_features(features, [track.path for track in train])

@@ -60,6 +60,35 @@ def test_features_reach_the_network_in_its_order(tmp_path, rng, shape, axes, red
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("shape", "axes", "reduced"),
+    [
+        ([1, 1, 84, "t"], None, [1, 3]),
+        (["t", 1, 84], ["frames", "batch", "bins"], [0]),
+    ],
+)
+def test_batches_may_be_of_one_recording(tmp_path, rng, shape, axes, reduced):
+    path = tmp_path / "system.onnx"
+    write_graph(path, shape, reduced)
+    facts = {} if axes is None else {"axes": axes}
+    describe(path, frontend=FRONTEND, output="vector", **facts)
+    features = [rng.random((84, frames)) for frames in (30, 30, 41)]
+    found = load_encoder(path).embed_features(features)
+    expected = np.stack([array.mean(axis=1) for array in features])
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_other_fixed_batches_are_refused(tmp_path):
+    path = tmp_path / "system.onnx"
+    write_graph(path, [4, 1, 84, "t"], [1, 3])
+    describe(path, output="vector")
+    with pytest.raises(
+        EncoderError, match="any number of recordings, or of 1, found 4"
+    ):
+        load_encoder(path)
+
+
 @pytest.fixture
 def of_waveforms(tmp_path):
     """A network of samples: their norms of two kinds, and how many there are."""
@@ -110,7 +139,10 @@ def test_a_network_of_waveforms_is_measured(of_waveforms, music, tmp_path, capsy
     assert (figures["queries"], figures["references"], figures["skipped"]) == (4, 4, 1)
     assert 0 < figures["map"] <= 1
     assert not figures["leakage_checked"]
-    assert "bad.wav" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "bad.wav" in said
+    assert "2 of 5 recordings are copies" in said
+    assert "does not say what it was trained on" in said
     with pytest.raises(ConfigError, match=r"system\.onnx reads waveforms"):
         evaluate([*asked, "--align", "2"])
 
@@ -126,6 +158,8 @@ def test_a_catalogue_needs_features(of_waveforms):
         ({"fronted": {}}, "expected axes, frontend, input, output, found fronted"),
         ({"frontend": {"pools": 3}}, "frontend: Frontend: unknown parameters"),
         ({"input": "audio"}, "features or waveform, found 'audio'"),
+        ({"input": ["features"]}, "features or waveform, found "),
+        ({"axes": ["batch", 1, "bins", "frames"]}, "axes for an input of rank 4"),
         ({"axes": ["batch", "bins"]}, "axes for an input of rank 4"),
         ({"output": "embedding"}, "one of size, vector, found 'embedding'"),
         ({"axes": ["bins", "batch", "channel", "frames"]}, "does not run"),

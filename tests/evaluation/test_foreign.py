@@ -137,6 +137,51 @@ def test_a_matrix_of_queries_by_references(tmp_path, tracks, rng):
         search_similarities(tracks, path)
 
 
+def test_a_file_may_ask_for_some_recordings_among_all(tmp_path, rng, capsys):
+    """So MIREX lays it out: 330 queries in a collection of 1000."""
+    tracks = [Track(f"{work}-{n}", f"{work}", "") for work in range(6) for n in (0, 1)]
+    ids = [track.id for track in tracks]
+    matrix = rng.normal(size=(4, 12))
+    path = tmp_path / "system.npz"
+    np.savez(path, query_ids=ids[:4], reference_ids=ids, similarities=matrix)
+    found, failed = search_similarities(tracks, path)
+    assert not failed
+    works = [track.work for track in tracks]
+    itself = np.eye(4, 12, dtype=bool)
+    same(found, metrics.evaluate(matrix, works[:4], works, itself))
+    assert "8 recordings have no row" in capsys.readouterr().err
+
+    np.savez(path, query_ids=ids, reference_ids=ids[:4], similarities=matrix.T)
+    found, failed = search_similarities(tracks, path)
+    assert not failed
+    same(found, metrics.evaluate(matrix.T, works, works[:4], itself.T))
+    assert "8 recordings have no column" in capsys.readouterr().err
+
+
+def test_double_precision_is_kept(tmp_path, tracks, rng):
+    """Scores may differ by less than float32 can tell apart."""
+    ids = [track.id for track in tracks]
+    ranks = rng.permutation(len(ids) ** 2).reshape(len(ids), -1)
+    path = tmp_path / "system.npz"
+    np.savez(path, query_ids=ids, similarities=1 - 1e-9 * ranks)
+    same(search_similarities(tracks, path).evaluation, figures(-ranks, tracks))
+
+
+def test_other_arrays_of_a_file_are_not_read(tmp_path, tracks, vectors):
+    path = tmp_path / "system.npz"
+    ids = [track.id for track in tracks]
+    np.savez(path, ids=ids, vectors=vectors, about=np.array({"epoch": 3}, object))
+    assert not search_embeddings(tracks, path).failed
+
+
+def test_a_file_of_which_nothing_is_of_use(tmp_path, tracks, vectors):
+    path = tmp_path / "system.npz"
+    ids = [track.id for track in tracks]
+    np.savez(path, ids=ids, vectors=vectors * np.nan)
+    with pytest.raises(DataError, match="none of 21 .*0-0.* is not finite"):
+        search_embeddings(tracks, path)
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [

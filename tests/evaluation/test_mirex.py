@@ -3,6 +3,7 @@ import pytest
 
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
+from bytecover_tf.evaluation.foreign import search_similarities
 from bytecover_tf.evaluation.mirex import (
     read_distances,
     write_distances,
@@ -10,7 +11,7 @@ from bytecover_tf.evaluation.mirex import (
 )
 from bytecover_tf.evaluation.protocol import search
 
-# As the task's pages show it.
+# As the task's pages show it, but for a pair that has no distance.
 EXAMPLE = """\
 Example distance matrix 0.1
 1\t/path/to/audio/file/track1.wav
@@ -68,12 +69,40 @@ def test_queries_that_are_not_searched_are_far_from_all(tmp_path, rng):
     assert found.references == ["/r", "/b", "/c", "/q"]
     assert found.queries == ["/q", "/b", "/c"]
     q, r, b, c = vectors
-    expected = [
-        [1 - q @ r, 1 - q @ b, 1 - q @ c, 0],
-        [1 - b @ r, 0, 1 - b @ c, np.inf],
-        [1 - c @ r, 1 - c @ b, 0, np.inf],
+    searched = [
+        [1 - q @ r, 1 - q @ b, 1 - q @ c],
+        [1 - b @ r, 0, 1 - b @ c],
+        [1 - c @ r, 1 - c @ b, 0],
     ]
-    np.testing.assert_allclose(found.distances, expected, rtol=1e-5)
+    np.testing.assert_allclose(found.distances[:, :3], searched, rtol=1e-5)
+    assert found.distances[0, 3] == 0
+    far = found.distances[1:, 3]
+    assert np.isfinite(far).all()
+    assert far.min() > np.max(searched)
+
+
+def test_no_distance_is_negative(tmp_path, rng):
+    """Neither where rounding takes a cosine beyond 1, nor for scores without bounds."""
+    tracks = [Track(str(n), str(n // 2), f"/{n}") for n in range(40)]
+    vectors = rng.normal(size=(20, 3)).astype(np.float32).repeat(2, axis=0)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert (vectors @ vectors.T).max() > 1
+    path = tmp_path / "answers.txt"
+    write_evaluation(path, search(tracks, vectors))
+    found = read_distances(path).distances
+    np.testing.assert_allclose(found, 1 - vectors @ vectors.T, atol=1e-6)
+    assert found.min() == 0
+
+    scores = 50 * rng.random((40, 40))
+    np.savez(tmp_path / "qmax.npz", query_ids=np.arange(40), similarities=scores)
+    write_evaluation(
+        path, search_similarities(tracks, tmp_path / "qmax.npz").evaluation
+    )
+    found = read_distances(path).distances
+    others = ~np.eye(40, dtype=bool)
+    expected = scores[others].max() - scores
+    np.testing.assert_allclose(found[others], expected[others], rtol=1e-5)
+    assert (np.diag(found) == 0).all()
 
 
 @pytest.mark.parametrize(

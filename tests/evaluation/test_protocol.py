@@ -81,13 +81,14 @@ def test_another_frontend_is_refused(small_set, run_dir, tmp_path):
 
 def test_what_was_trained_on_is_refused(small_set, run_dir):
     tracks, store = small_set
+    content = store.content(track.path for track in tracks)
     encoder = load_encoder(run_dir)
     with pytest.raises(DataError, match="1 of these works.*work 0"):
-        check_unseen(encoder, "manifest", tracks, store)
-    check_unseen(encoder, "other data", tracks[4:], store)
+        check_unseen(encoder, "manifest", tracks, content)
+    check_unseen(encoder, "other data", tracks[4:], content)
     encoder.info["trained_on"]["content"] = [store.entry(tracks[5].path).key[:12]]
     with pytest.raises(DataError, match="1 of these recordings.*/music/1/1"):
-        check_unseen(encoder, "other data", tracks, store)
+        check_unseen(encoder, "other data", tracks, content)
 
 
 def test_it_is_told_where_nothing_is_known_of_a_training(small_set, run_dir, capsys):

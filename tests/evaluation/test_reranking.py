@@ -8,7 +8,11 @@ from bytecover_tf.errors import ConfigError
 from bytecover_tf.evaluation.protocol import search
 from bytecover_tf.evaluation.reranking import align_nearest
 from bytecover_tf.matching.alignment import align_many
-from bytecover_tf.matching.calibration import Pairs, default_calibration
+from bytecover_tf.matching.calibration import (
+    Calibration,
+    Pairs,
+    default_calibration,
+)
 from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
 
 FRONTEND = Frontend(pool=20)
@@ -31,29 +35,33 @@ def melodies(tmp_path, rng):
     return tracks, FeatureStore(tmp_path / "store")
 
 
-def by_hand(tracks, store, embeddings, count):
-    """Mean average precision, query by query."""
+def by_hand(tracks, store, embeddings, count, calibration=CALIBRATION):
+    """Mean average precision, and the share found in an open set, query by query."""
     chroma = [
         chroma_of_cqt(store.features(track.path), 20, FRONTEND) for track in tracks
     ]
-    precisions = []
+    precisions, best, strangers = [], [], []
     for query, track in enumerate(tracks):
         others = [i for i in range(len(tracks)) if i != query]
         others.sort(key=lambda i: -float(embeddings[query] @ embeddings[i]))
         probability = {}
-        for i in others[:count]:
+        unlike = [i for i in others if tracks[i].work != track.work]
+        for i in {*others[:count], *unlike[:count]}:
             (alignment,) = align_many(chroma[query], [chroma[i]])
             disparity = abs(np.log(chroma[query].shape[1] / chroma[i].shape[1]))
             similarity = embeddings[query] @ embeddings[i]
             one = Pairs(
                 *(np.array([v]) for v in (alignment.score, similarity, disparity)), 100
             )
-            probability[i] = CALIBRATION.probability(one)[0]
+            probability[i] = calibration.probability(one)[0]
         first = sorted(others[:count], key=lambda i: -probability[i])
         found = [tracks[i].work == track.work for i in first + others[count:]]
         hits = np.flatnonzero(found)
         precisions.append(np.mean(np.arange(1, len(hits) + 1) / (hits + 1)))
-    return np.mean(precisions)
+        best.append(probability[first[0]] if found[0] else -1)
+        strangers.append(max(probability[i] for i in unlike[:count]))
+    # 1% of so few is none.
+    return np.mean(precisions), np.mean(np.array(best) > max(strangers))
 
 
 @pytest.mark.parametrize("count", [1, 4, 9, 14, 100])
@@ -63,13 +71,28 @@ def test_the_nearest_are_ranked_by_what_alignment_says(melodies, rng, count):
     embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
     found = search(tracks, embeddings)
     aligned = align_nearest(found, store, CALIBRATION, count, workers=1)
-    expected = by_hand(tracks, store, embeddings, count)
-    assert aligned["map"] == pytest.approx(expected, abs=1e-9)
+    precision, open_set = by_hand(tracks, store, embeddings, count)
+    assert aligned["map"] == pytest.approx(precision, abs=1e-9)
+    assert aligned["open_set_recall"] == pytest.approx(open_set)
     assert aligned.keys() == found.metrics.keys()
     assert aligned["queries"] == aligned["references"] == 15
     if count >= 14:
         # Alignment finds them all; vectors drawn at random do not.
         assert aligned["map"] == 1 > found.metrics["map"]
+
+
+def test_versions_do_not_hide_strangers(melodies, rng):
+    """Where all that is aligned are versions, an open set asks among others still."""
+    tracks, store = melodies
+    works = np.repeat(np.eye(5), 3, axis=0)
+    embeddings = works + 0.01 * rng.normal(size=works.shape)
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    found = search(tracks, embeddings)
+    misled = Calibration(bias=0.0, score=-1.0)  # takes what differs most for versions
+    aligned = align_nearest(found, store, misled, 2, workers=1)
+    _, open_set = by_hand(tracks, store, embeddings, 2, misled)
+    assert aligned["map"] == 1
+    assert aligned["open_set_recall"] == open_set == 0
 
 
 def test_frames_too_long_for_chroma_are_refused(small_set):

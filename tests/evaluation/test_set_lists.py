@@ -38,7 +38,6 @@ def test_lists_are_read_as_written(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected a line for each song"),
         ("1\t2\n", ":1: expected a song, or start, end and song .* found 2 fields"),
         ("1\t2\t \n", ":1: expected a song, or start"),
         ("2\t1\ta\n", ":1: expected seconds with the end after the start"),
@@ -112,8 +111,20 @@ def test_time_found_equals_a_count_of_instants():
     assert time_found(CONCERT, CONCERT) == 1
     faded = [Played("a", 0, 120), Played("b", 100, 130)]
     assert time_found(faded, faded) == 1
+    twice = [Played("a", 0, 120), Played("a", 100, 130)]
     with pytest.raises(DataError, match="'a' is played twice at 100 s"):
-        time_found([Played("a", 0, 120), Played("a", 100, 130)], CONCERT)
+        time_found(CONCERT, twice)
+
+
+def test_stretches_of_one_song_may_overlap_where_it_is_found():
+    """A system makes each song a little longer than it can be sure of."""
+    found = [
+        Played("Help!", 0.0, 70.0),
+        Played("Help!", 10.0, 30.0),
+        Played("Help!", 60.0, 121.5),
+        Played("Yesterday", 130.25, 250.0),
+    ]
+    assert time_found(found, CONCERT) == pytest.approx((121.5 + 119.75) / 362.25)
 
 
 def test_the_command_compares_what_was_found_with_what_was_played(tmp_path, capsys):
@@ -142,6 +153,15 @@ def test_the_command_compares_what_was_found_with_what_was_played(tmp_path, caps
     found.write_text("Help!\nYesterday\nHelp!\n")
     assert main(lists) == 0
     assert capsys.readouterr().out == "3 songs played, 3 found, edit distance 0\n"
+    found.write_text("")
+    assert main([*lists, "--json", str(figures)]) == 0
+    assert "3 songs played, 0 found, edit distance 3" in capsys.readouterr().out
+    assert json.loads(figures.read_text())["time_found"] == 0
+    with pytest.raises(DataError, match=r"found\.txt: expected a line for each song"):
+        main(["--set-list", str(played), str(found)])
+    with pytest.raises(SystemExit):
+        main([*lists, "--json", str(tmp_path)])
+    assert "expected a file" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*lists, "--plots", str(tmp_path)])
     assert "--plots and --mirex are not for a --set-list" in capsys.readouterr().err
