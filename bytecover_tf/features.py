@@ -6,7 +6,7 @@ what is new or changed.
 
 Examples:
   python -m bytecover_tf.features --data folder --data-root my-covers
-  python -m bytecover_tf.features --data shs100k --data-root SHS100K --out store
+  python -m bytecover_tf.features --data shs100k2 --data-root SHS100K --out store
 """
 
 from __future__ import annotations

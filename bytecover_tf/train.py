@@ -8,7 +8,7 @@ All GPUs of the host are used, and those of other hosts if TF_CONFIG names them.
 
 Examples:
   python -m bytecover_tf.train
-  python -m bytecover_tf.train --config bytecover --data shs100k --data-root SHS100K
+  python -m bytecover_tf.train --config bytecover --data shs100k2 --data-root SHS100K
   python -m bytecover_tf.train --set epochs=3 --set augment.noise=0.5
   python -m bytecover_tf.train --data folder --data-root MY --split-seed 0 \
       --config quick --init runs/tunes-quick --set learning_rate=5e-4

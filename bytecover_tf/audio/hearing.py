@@ -318,7 +318,7 @@ def hearing_for(transform: Transform, paths: Iterable[str]) -> Hearing | None:
         transform: of the features that are read along with them.
         paths: the files. The network needs audio; it cannot hear `.npy` files.
     """
-    if any(path.endswith(".npy") for path in paths):
+    if any(path.lower().endswith(".npy") for path in paths):
         return None
     try:
         DEFAULT_HEARING.check_rate(transform)

@@ -1,6 +1,6 @@
 """CQT-Net, trained by classification as published (see `models/cqtnet.py`).
 
-    python -m bytecover_tf.train --config cqtnet --data shs100k --data-root DIR
+    python -m bytecover_tf.train --config cqtnet --data shs100k2 --data-root DIR
 
 MAP on SHS100K-TEST as published: .655 (the paper, table 1). Trained here as ByteCover
 is, except for the loss; features of 0.46 s and crops of 93, 139 and 186 s are CQT-Net's

@@ -1,6 +1,6 @@
 """Ki-CNN, trained by classification as published (see `models/kicnn.py`).
 
-    python -m bytecover_tf.train --config kicnn --data shs100k --data-root DIR
+    python -m bytecover_tf.train --config kicnn --data shs100k2 --data-root DIR
 
 MAP on SHS100K-TEST as published: .219 (the paper, table 1). Trained here as ByteCover
 is, except for the loss; features and crops are those of `tppnet`. Cost: less than

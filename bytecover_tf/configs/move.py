@@ -1,6 +1,6 @@
 """MOVE's network, trained by the triplet loss alone (see `models/move.py`).
 
-    python -m bytecover_tf.train --config move --data shs100k --data-root DIR
+    python -m bytecover_tf.train --config move --data shs100k2 --data-root DIR
 
 MAP on Da-TACOS as published: .507 (the paper, table 1) with embeddings of 16 000
 numbers, here 512 (`--set embedding_dim=16000`). Margin 1, squared distances, batches

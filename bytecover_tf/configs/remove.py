@@ -1,11 +1,11 @@
 """Re-MOVE: a small MOVE taught by a large one (see `models/move.py`).
 
-    python -m bytecover_tf.train --config remove --data shs100k --data-root DIR
-        --teacher runs/shs100k-move
+    python -m bytecover_tf.train --config remove --data shs100k2 --data-root DIR
+        --teacher runs/shs100k2-move
 
 Embeddings of 256 numbers, learned from a MOVE with the published 16 000:
 
-    python -m bytecover_tf.train --config move --data shs100k --data-root DIR
+    python -m bytecover_tf.train --config move --data shs100k2 --data-root DIR
         --set embedding_dim=16000
 
 MAP on Da-TACOS in the paper: .524 with 256 numbers (table 2), .534 (table 1). Both

@@ -1,6 +1,6 @@
 """TPPNet, trained by classification as published (see `models/tppnet.py`).
 
-    python -m bytecover_tf.train --config tppnet --data shs100k --data-root DIR
+    python -m bytecover_tf.train --config tppnet --data shs100k2 --data-root DIR
 
 MAP on SHS100K-TEST as published: .465 (the paper, table 1). Trained here as ByteCover
 is, except for the loss; features of 0.46 s and crops of 93, 139 and 186 s are TPPNet's

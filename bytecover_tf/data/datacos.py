@@ -28,7 +28,7 @@ from bytecover_tf.files import JsonObject
 _METADATA = "da-tacos_benchmark_subset_metadata.json"
 _CLIQUE_SIZES = Counter({13: 1000, 1: 2000})
 
-_OF_ONE_FEATURE = re.compile(r"(.+)_(?:crema|hpcp|chroma_cens)")
+_OF_ONE_FEATURE = re.compile(r"(.+?)_(?:crema|hpcp|(?:chroma_)?cens)")
 
 _log = logging.getLogger(__name__)
 
@@ -146,7 +146,8 @@ def _plain(text: str) -> str:
 def _performance(path: Path) -> str:
     """Return the performance's id that a file is named by."""
     named = _OF_ONE_FEATURE.fullmatch(path.stem)
-    return named[1] if named and path.suffix == files.PUBLISHED else path.stem
+    is_published = path.suffix.lower() == files.PUBLISHED
+    return named[1] if named and is_published else path.stem
 
 
 def _read_metadata(root: Path) -> dict[str, dict[str, JsonObject]]:

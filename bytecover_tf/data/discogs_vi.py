@@ -10,9 +10,10 @@ is not published: the videos are to be downloaded.
     audio/    recordings or `.npy` features, in subfolders or not, named
               <YouTube id>.<ext>
 
-The split is by clique and shares no clique with the tests of SHS100K and Da-TACOS. As
-in the authors' code, a clique of which fewer than two versions are there is left out,
-and the test searches all versions among all.
+The split is by clique. The authors put the cliques of the tests of SHS100K and
+Da-TACOS into the test, so training on the other two parts leaks into neither. As in
+their code, a clique of which fewer than two versions are there is left out, and the
+test searches all versions among all.
 """
 
 import json
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bytecover_tf.data import files
+from bytecover_tf.data.split import whole_test
 from bytecover_tf.data.track import Split, Track
 from bytecover_tf.errors import DataError
 
@@ -75,7 +77,7 @@ def load(root: Path, audio: Path | None = None) -> list[Track]:
             total,
             audio,
         )
-    return list(tracks.values())
+    return whole_test(list(tracks.values()))
 
 
 def _find(root: Path, suffix: str) -> Path:

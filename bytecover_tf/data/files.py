@@ -196,10 +196,15 @@ def recordings(folder: Path) -> list[Path]:
         Paths in sorted order.
 
     Raises:
-        DataError: a folder in it cannot be looked into.
+        DataError: a folder in it cannot be looked into, nor what may be a link to a
+            folder.
     """
     found = search(folder)
     for path, reason in found.unreadable.items():
+        # Such as a picture's, or what Emacs leaves of a file that is being edited.
+        if leads_nowhere(path) and (path.suffix or path.name.startswith(".#")):
+            _log.warning("%s: %s, and is left out", path, reason)
+            continue
         raise DataError(f"{path}: cannot be looked into: {reason}")
     return found.recordings
 
@@ -225,7 +230,9 @@ def recordings_by(
     found: dict[str, Path] = {}
     paths = recordings(existing_folder(folder))
     if published:
-        paths += [path for path in search(folder).others if path.suffix == PUBLISHED]
+        paths += [
+            path for path in search(folder).others if path.suffix.lower() == PUBLISHED
+        ]
     for path in paths:
         first = found.setdefault(composed(key(path)), path)
         if first is not path:

@@ -2,7 +2,8 @@
 
     <root>/<work>/<recording>.<ext>
 
-or, with a split of its own, exactly these three folders at the top:
+or, with a split of its own, these three folders at the top and no others with
+recordings:
 
     <root>/train/<work>/<recording>.<ext>
     <root>/validation/<work>/<recording>.<ext>
@@ -37,6 +38,12 @@ def load(root: Path) -> list[Track]:
     """
     root = files.existing_folder(root)
     top = {path.name for path in _subfolders(root)}
+    if top > set(_SPLITS):  # such as a folder of notebooks
+        top = {
+            name
+            for name in top
+            if name in _SPLITS or files.search(root / name).recordings
+        }
     if top == set(_SPLITS):
         tracks = [track for split in _SPLITS for track in _read(root, split)]
     elif top & set(_SPLITS):

@@ -35,8 +35,12 @@ class Leakage:
     works: tuple[str, ...]
     recordings: tuple[tuple[Track, Track], ...]
 
-    def raise_if_any(self) -> None:
+    def raise_if_any(self, train: str = "train", test: str = "test") -> None:
         """Refuse to go on with a leak.
+
+        Args:
+            train: what the one side is called.
+            test: what the other is called.
 
         Raises:
             DataError: with the numbers and the first few names, if there is any.
@@ -49,7 +53,8 @@ class Leakage:
             found.append(f"{len(pairs)} pairs of identical recordings ({_some(pairs)})")
         if found:
             raise DataError(
-                f"train and test have in common {' and '.join(found)}; expected nothing"
+                f"{train} and {test} have in common {' and '.join(found)}; expected "
+                "nothing"
             )
 
 

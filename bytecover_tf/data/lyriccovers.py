@@ -6,19 +6,20 @@ published: the videos are to be downloaded.
 
     data_train.parquet    here or in data/, as published: a row a recording, with the
     data_val.parquet      columns `id`, `original_id` (the id of the original, which
-    data_test.parquet     is what all its covers perform) and `youtube_url`
+    data_test.parquet     is what all its covers perform), `is_cover` and `youtube_url`
     audio/    recordings or `.npy` features, in subfolders or not, named <id>.<ext> or
               <YouTube id>.<ext>
 
-The split, 6:2:2, is by original. The test searches all recordings among all. Lyrics
-are not read.
+The split, 6:2:2, is by original. As in the authors' code, covers are searched among
+originals. Lyrics are not read.
 """
 
 import re
 from pathlib import Path
 
 from bytecover_tf.data import files
-from bytecover_tf.data.track import Split, Track
+from bytecover_tf.data.split import whole_test
+from bytecover_tf.data.track import Role, Split, Track
 from bytecover_tf.errors import DataError
 from bytecover_tf.files import JsonObject
 
@@ -38,7 +39,8 @@ def load(root: Path, audio: Path | None = None) -> list[Track]:
         audio: the folder with the recordings or features; `root/audio` by default.
 
     Returns:
-        Tracks with the id of the recording, and that of its original as work.
+        Tracks with the id of the recording, and that of its original as work. Covers
+        are queries, originals references.
 
     Raises:
         DataError: if a list is missing or malformed, pyarrow is not installed, or no
@@ -64,13 +66,14 @@ def load(root: Path, audio: Path | None = None) -> list[Track]:
         video = _YOUTUBE_ID.search(row["youtube_url"] or "")
         path = found.get(name) or (found.get(video[1]) if video else None)
         if path is not None:
-            tracks.append(Track(name, str(row["original_id"]), str(path), split))
+            role: Role = "query" if row["is_cover"] else "reference"
+            tracks.append(Track(name, str(row["original_id"]), str(path), split, role))
     if not tracks:
         raise DataError(
             f"{audio}: expected files named by id or by YouTube id, found none of them"
         )
     files.warn_of_missing("LyricCovers", len(listed), len(tracks), audio)
-    return tracks
+    return whole_test(tracks)
 
 
 def _read(path: Path) -> list[JsonObject]:
@@ -80,7 +83,7 @@ def _read(path: Path) -> list[JsonObject]:
         raise DataError(
             f"{path}: Parquet needs pyarrow (pip install pyarrow)"
         ) from None
-    columns = ["id", "original_id", "youtube_url"]
+    columns = ["id", "original_id", "is_cover", "youtube_url"]
     try:
         names = parquet.read_schema(path).names
         if missing := [column for column in columns if column not in names]:
@@ -92,6 +95,8 @@ def _read(path: Path) -> list[JsonObject]:
     except (OSError, ArrowException) as error:
         raise DataError(f"{path}: expected a Parquet file ({error})") from error
     for number, row in enumerate(rows, 1):
-        if row["id"] is None or row["original_id"] is None:
-            raise DataError(f"{path}: row {number}: expected an id and an original_id")
+        if None in (row["id"], row["original_id"], row["is_cover"]):
+            raise DataError(
+                f"{path}: row {number}: expected an id, an original_id and is_cover"
+            )
     return rows

@@ -9,7 +9,7 @@ that ends in .jsonl.
 
 import csv
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import cast, get_args
 
@@ -18,9 +18,6 @@ from bytecover_tf.data.track import Role, Split, Track
 from bytecover_tf.errors import DataError
 
 _COLUMNS = {"work", "path", "id", "recording", "split", "role"}
-
-_Row = tuple[str, dict[str, str]]
-"""Where a row stands, as `file:line`, and its fields."""
 
 
 def load(path: Path, may_lack_files: bool = False) -> list[Track]:
@@ -49,7 +46,7 @@ def load(path: Path, may_lack_files: bool = False) -> list[Track]:
     """
     path = Path(path)
     tracks: dict[str, Track] = {}
-    for where, row in _rows(path, _COLUMNS):
+    for where, row in rows(path, _COLUMNS):
         track = _track(where, row, path.parent, may_lack_files)
         if track.id in tracks:
             raise DataError(f"{where}: the id {track.id!r} was listed before")
@@ -70,8 +67,8 @@ def _track(where: str, row: dict[str, str], base: Path, may_lack_file: bool) -> 
         id=row.get("id") or row.get("recording") or row["path"],
         work=files.composed(row["work"]),
         path=str(audio),
-        split=cast(Split, _choice(where, row, "split", get_args(Split), "test")),
-        role=cast(Role, _choice(where, row, "role", get_args(Role), "both")),
+        split=cast(Split, choice(where, row, "split", get_args(Split), "test")),
+        role=cast(Role, choice(where, row, "role", get_args(Role), "both")),
     )
 
 
@@ -93,12 +90,23 @@ def load_columns(path: Path, columns: Collection[str]) -> dict[str, dict[str, st
         str(files.as_on_disk(path.parent, row["path"])): {
             name: row[name] for name in columns if row.get(name)
         }
-        for _, row in _rows(path, {"path", *columns})
+        for _, row in rows(path, {"path", *columns})
     }
 
 
-def _rows(path: Path, columns: Collection[str]) -> Iterator[_Row]:
-    """Yield the rows of a manifest, with these columns at least if they are there."""
+def rows(path: Path, columns: Collection[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the rows of a manifest.
+
+    Args:
+        path: the manifest, `.csv` or `.jsonl`.
+        columns: those that a row has at least, if they are there.
+
+    Yields:
+        Where a row stands, as `file:line`, and its fields.
+
+    Raises:
+        DataError: as `load` does.
+    """
     if path.suffix.lower() == ".csv":
         return _csv_rows(path)
     if path.suffix.lower() == ".jsonl":
@@ -106,9 +114,21 @@ def _rows(path: Path, columns: Collection[str]) -> Iterator[_Row]:
     raise DataError(f"{path}: expected a manifest that ends in .csv or .jsonl")
 
 
-def _choice(
+def choice(
     where: str, row: dict[str, str], column: str, choices: tuple[str, ...], default: str
 ) -> str:
+    """Return a field that is one of some texts.
+
+    Args:
+        where: where the row stands.
+        row: its fields.
+        column: name of the field.
+        choices: what it may be.
+        default: what it is if it is empty or left out.
+
+    Raises:
+        DataError: it is another.
+    """
     value = row.get(column) or default
     if value not in choices:
         raise DataError(
@@ -118,7 +138,7 @@ def _choice(
     return value
 
 
-def _csv_rows(path: Path) -> Iterator[_Row]:
+def _csv_rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     with (
         files.reading_text(path, "a manifest"),
         open(path, encoding="utf-8-sig", newline="") as file,
@@ -132,6 +152,7 @@ def _csv_rows(path: Path) -> Iterator[_Row]:
                         f"{path}:1: expected a header with one column {column!r}, "
                         f"found {', '.join(header) or 'none'}"
                     )
+            _check_names(header, f"{path}:1")
             for values in reader:
                 if not values:
                     continue
@@ -148,7 +169,9 @@ def _csv_rows(path: Path) -> Iterator[_Row]:
             ) from error
 
 
-def _json_rows(path: Path, columns: Collection[str]) -> Iterator[_Row]:
+def _json_rows(
+    path: Path, columns: Collection[str]
+) -> Iterator[tuple[str, dict[str, str]]]:
     for number, line in files.lines(path):
         where = f"{path}:{number}"
         try:
@@ -157,8 +180,19 @@ def _json_rows(path: Path, columns: Collection[str]) -> Iterator[_Row]:
             raise DataError(f"{where}: expected a JSON object ({error})") from error
         if not isinstance(row, dict):
             raise DataError(f"{where}: expected a JSON object, found {line!r}")
+        _check_names([*row], where)
         known = set(columns) & row.keys()
         yield where, {column: _text(where, column, row[column]) for column in known}
+
+
+def _check_names(names: Sequence[str], where: str) -> None:
+    """Refuse a column that comes twice, or is not found for its capital letters."""
+    for name in names:
+        column = name.lower()
+        if column in _COLUMNS and column not in names:
+            raise DataError(f"{where}: expected the column {column!r}, found {name!r}")
+        if name in _COLUMNS and names.count(name) > 1:
+            raise DataError(f"{where}: the column {name!r} comes twice")
 
 
 def _text(where: str, column: str, value: object) -> str:

@@ -15,8 +15,9 @@ from bytecover_tf.data.track import Track
 from bytecover_tf.files import JsonObject
 from bytecover_tf.stores.feature_store import FeatureStore
 
-# Packed sets were once read as `tunes`, whose scores they share.
-_SAME_NAMES = {"packed": "tunes"}
+# Packed sets were once read as `tunes`, whose scores they share. Both publications of
+# SHS100K number its sets alike, but split them otherwise.
+_SAME_NAMES = {"packed": "tunes", "shs100k2": "shs100k"}
 
 
 @dataclass(frozen=True)

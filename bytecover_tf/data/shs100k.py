@@ -13,15 +13,19 @@ is not published: the videos are to be downloaded.
     audio/          recordings or `.npy` features, in subfolders or not, named
                     <set_id>_<ver_id>.<ext> or <YouTube id>.<ext>
 
-A set is a work. The split, 8:1:1, is by set. TPPNet and CQT-Net write the three
-lists as <set_id>_<ver_id>, which is read as well.
+A set is a work. The split is by set, with some 19 of 20 recordings in SHS100K-TRAIN.
+The papers' split, 8:1:1 with 10 547 recordings in the test, is that of SHS100K2
+(`bytecover_tf.data.shs100k2`). TPPNet and CQT-Net write the three lists as
+<set_id>_<ver_id>, which is read as well.
 """
 
+import logging
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 from bytecover_tf.data import files
+from bytecover_tf.data.split import whole_test
 from bytecover_tf.data.track import Split, Track
 from bytecover_tf.errors import DataError
 
@@ -30,6 +34,7 @@ _SPLIT_FILES: dict[str, Split] = {
     "SHS100K-VAL": "validation",
     "SHS100K-TEST": "test",
 }
+_log = logging.getLogger(__name__)
 _FIELDS = "set_id, ver_id, title, performer, url, status"
 _YOUTUBE_ID = re.compile(r"(?:[?&]v=|youtu\.be/)([\w-]{11})")
 
@@ -72,15 +77,14 @@ def load(root: Path, audio: Path | None = None) -> list[Track]:
     for track_id, split in splits.items():
         path = found.get(track_id) or found.get(listed[track_id].youtube)
         if path is not None:
-            work = track_id.partition("_")[0]
-            tracks.append(Track(track_id, work, str(path), split))
+            tracks.append(Track(track_id, _set_of(track_id), str(path), split))
     if not tracks:
         raise DataError(
             f"{audio}: expected files named <set_id>_<ver_id> or by YouTube id as in "
             f"{root / 'list'}, found none of them"
         )
     files.warn_of_missing("SHS100K", len(splits), len(tracks), audio)
-    return tracks
+    return whole_test(tracks)
 
 
 def read_list(root: Path) -> dict[str, Listed]:
@@ -126,24 +130,45 @@ def _find_list(root: Path, name: str) -> Path:
 
 
 def _read_splits(root: Path, listed: dict[str, Listed]) -> dict[str, Split]:
-    splits: dict[str, Split] = {}
-    for name, split in _SPLIT_FILES.items():
-        path = _find_list(root, name)
-        for number, line in files.lines(path):
-            fields = re.fullmatch(r"(\d+)[\t _](\d+)", line.strip())
-            if fields is None:
-                raise DataError(
-                    f"{path}:{number}: expected set_id and ver_id, found {line!r}"
-                )
-            track_id = f"{fields[1]}_{fields[2]}"
-            if track_id in splits:
-                raise DataError(
-                    f"{path}:{number}: {track_id} is in {splits[track_id]} already; "
-                    "expected each recording once"
-                )
-            if track_id not in listed:
-                raise DataError(
-                    f"{path}:{number}: {track_id} is not in {root / 'list'}"
-                )
-            splits[track_id] = split
-    return splits
+    """Return the split of each recording, in the order of the lists.
+
+    Where one list ends and the next begins, SHS100K2 and TPPNet have a set in both. It
+    belongs to the later one, so that the test is whole.
+    """
+    parts = {name: _read_part(root, name, listed) for name in _SPLIT_FILES}
+    later: set[str] = set()
+    for name, part in reversed(parts.items()):
+        kept = [track_id for track_id in part if _set_of(track_id) not in later]
+        if left_out := len(part) - len(kept):
+            _log.info("%s: %d recordings are of a set that a later list has, and left "
+                      "out", name, left_out)  # fmt: skip
+        later.update(map(_set_of, part))
+        parts[name] = kept
+    return {
+        track_id: split
+        for name, split in _SPLIT_FILES.items()
+        for track_id in parts[name]
+    }
+
+
+def _set_of(track_id: str) -> str:
+    return track_id.partition("_")[0]
+
+
+def _read_part(root: Path, name: str, listed: dict[str, Listed]) -> list[str]:
+    """Return the recordings of a list."""
+    part: dict[str, None] = {}
+    path = _find_list(root, name)
+    for number, line in files.lines(path):
+        fields = re.fullmatch(r"(\d+)[\t _](\d+)", line.strip())
+        if fields is None:
+            raise DataError(
+                f"{path}:{number}: expected set_id and ver_id, found {line!r}"
+            )
+        track_id = f"{fields[1]}_{fields[2]}"
+        if track_id in part:
+            raise DataError(f"{path}:{number}: {track_id} was listed before")
+        if track_id not in listed:
+            raise DataError(f"{path}:{number}: {track_id} is not in {root / 'list'}")
+        part[track_id] = None
+    return list(part)

@@ -1,4 +1,4 @@
-"""SHS100K2: SHS100K as its authors published it again, with more videos found.
+"""SHS100K2: SHS100K as its authors published it again, in the split of the papers.
 
 github.com/NovaFrost/SHS100K2. The lists have the format of SHS100K
 (`bytecover_tf.data.shs100k`), but `list` and `SHS100K-TRAIN` lie in `meta`:
@@ -9,9 +9,10 @@ github.com/NovaFrost/SHS100K2. The lists have the format of SHS100K
     meta/SHS100K-TRAIN
     audio/    as for SHS100K
 
-All may lie in one folder as well. Split and protocol are those of SHS100K: all
-recordings of SHS100K-TEST among all. Numbers of sets and versions are those of this
-publication, so do not mix its lists with the other's.
+All may lie in one folder as well. The split is 8:1:1, and the test searches all 10 547
+recordings of SHS100K-TEST among all. Sets and versions have the numbers that SHS100K
+gives them, but its validation and test sets are others: what is trained on one of the
+two is not to be measured on the other.
 """
 
 from pathlib import Path

@@ -1,6 +1,7 @@
 """A split by work for data sets that come without one."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,6 +9,8 @@ from bytecover_tf.data.track import Split, Track
 from bytecover_tf.errors import DataError
 
 _SPLITS: tuple[Split, Split, Split] = ("train", "validation", "test")
+
+_log = logging.getLogger(__name__)
 
 
 def by_work(
@@ -48,6 +51,27 @@ def by_work(
     splits = [split for split, n in zip(_SPLITS, counts, strict=True) for _ in range(n)]
     split_of = dict(zip(works, splits, strict=True))
     return [replace(track, split=split_of[track.work]) for track in tracks]
+
+
+def whole_test(tracks: Sequence[Track]) -> list[Track]:
+    """Leave out tracks whose file a later split has too; how many is logged.
+
+    Lists may give one video to two works, and then in two splits.
+
+    Args:
+        tracks: of any splits.
+    """
+    order = {split: number for number, split in enumerate(_SPLITS)}
+    latest: dict[str, Split] = {}
+    for track in sorted(tracks, key=lambda track: order[track.split]):
+        latest[track.path] = track.split
+    kept = [track for track in tracks if latest[track.path] == track.split]
+    if left_out := len(tracks) - len(kept):
+        _log.info(
+            "%d recordings have the file of another in a later split, and are left out",
+            left_out,
+        )
+    return kept
 
 
 def _rank(work: str, seed: int) -> bytes:

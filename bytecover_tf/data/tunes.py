@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import cast, get_args
 
-from bytecover_tf.data.track import Track
+from bytecover_tf.data import manifest
+from bytecover_tf.data.track import Role, Split, Track
 from bytecover_tf.errors import DataError
-from bytecover_tf.files import JsonObject
 
 FOLDER = Path(__file__).with_suffix("")
 STORE = FOLDER / "store"
@@ -29,16 +30,18 @@ def load(root: Path | None = None) -> list[Track]:
         root: another folder of the same layout, such as a newly built one.
 
     Raises:
-        DataError: the folder has no `tracks.csv`.
+        DataError: the folder has no `tracks.csv`, or it is malformed.
     """
     path = (root or FOLDER) / "tracks.csv"
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            return [_track(row) for row in csv.DictReader(file)]
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: no such file, so this is not a packed data set"
-        ) from None
+    if not path.exists():
+        raise DataError(f"{path}: no such file, so this is not a packed data set")
+    tracks: dict[str, Track] = {}
+    for where, row in manifest.rows(path, ()):
+        track = _track(where, row)
+        if track.id in tracks:
+            raise DataError(f"{where}: the id {track.id!r} was listed before")
+        tracks[track.id] = track
+    return list(tracks.values())
 
 
 def unseen_sources() -> set[tuple[str, str]]:
@@ -57,5 +60,14 @@ def audio_files() -> list[Path]:
     return sorted(AUDIO.glob("*.ogg"))
 
 
-def _track(row: JsonObject) -> Track:
-    return Track(row["id"], row["work"], row["path"], row["split"], row["role"])
+def _track(where: str, row: dict[str, str]) -> Track:
+    for column in ("id", "work", "path", "split", "role"):
+        if not row.get(column):
+            raise DataError(f"{where}: expected a {column!r}, found none")
+    return Track(
+        row["id"],
+        row["work"],
+        row["path"],
+        cast(Split, manifest.choice(where, row, "split", get_args(Split), "")),
+        cast(Role, manifest.choice(where, row, "role", get_args(Role), "")),
+    )

@@ -8,8 +8,8 @@ Silva, Souza and Batista, "Music shapelets for fast cover song recognition", ISM
                               the originals
 
 That code changes versions below 5 as queries, and ranks 250 queries against 100
-references, which shows that versions 5 and 6 are the originals. If your copy is
-numbered in another way, name them by `originals`.
+references, which shows that versions 5 and 6 are the originals. `load` takes others as
+`originals`.
 """
 
 import logging

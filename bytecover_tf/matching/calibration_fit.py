@@ -207,7 +207,7 @@ def _query(
     rng: np.random.Generator,
 ) -> Query:
     frontend = encoder.frontend
-    if seconds is None or recording.path.endswith(".npy"):
+    if seconds is None or recording.path.lower().endswith(".npy"):
         return Query.read(recording.path, frontend, hearing)
     samples = load_audio(recording.path, frontend.sample_rate)
     count = int(seconds * frontend.sample_rate)

@@ -168,7 +168,7 @@ def _is_of_another_pool(entry: Entry, source_pool: int) -> bool:
 
 def _pool(path: str, source_pool: int) -> int:
     """Return how many frames a column of a file averages; 1 if it holds sound."""
-    return source_pool if path.endswith(".npy") else 1
+    return source_pool if path.lower().endswith(".npy") else 1
 
 
 @dataclass(frozen=True)
@@ -227,9 +227,9 @@ class Reader:
     def _transform(self, path: str) -> dict[str, Any]:
         """Return features, and if it is asked for, the rest of a `Sound`, by name."""
         source_pool = _pool(path, self.source_pool)
-        if path.endswith(".h5"):
+        if path.lower().endswith(".h5"):
             magnitudes = read_published(path, self.frontend)
-        elif path.endswith(".npy"):
+        elif path.lower().endswith(".npy"):
             try:
                 magnitudes = np.load(path, allow_pickle=False)
             except (ValueError, EOFError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,9 +47,9 @@ class Splits:
                     "without a split, --split-seed divides the works"
                 )
         content = store.content(track.path for track in tracks)
-        unseen = parts["validation"] + parts["test"]
-        check_leakage(parts["train"], unseen, content).raise_if_any()
-        check_leakage(parts["validation"], parts["test"], content).raise_if_any()
+        for ours, theirs in itertools.combinations(parts, 2):
+            leak = check_leakage(parts[ours], parts[theirs], content)
+            leak.raise_if_any(ours, theirs)
         return cls(
             parts["train"], parts["validation"], parts["test"] or parts["validation"]
         )

@@ -63,8 +63,9 @@ def test_published_features_count_as_recordings(tmp_path):
 
 def test_features_may_have_been_published_one_by_one(tmp_path):
     names = ["W_15_crema/P_22_crema.h5", "W_15_crema/P_23_chroma_cens.h5"]
+    names += ["W_16_cens/P_30_cens.H5"]
     write(tmp_path, cliques(), [*names, "W_15/P_23_crema.mp3"])
-    assert [track.id for track in datacos.load(tmp_path)] == ["P_22", "P_23"]
+    assert [track.id for track in datacos.load(tmp_path)] == ["P_22", "P_23", "P_30"]
 
 
 def test_accents_may_be_written_otherwise_on_disk(tmp_path):

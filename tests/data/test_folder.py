@@ -37,6 +37,7 @@ def test_a_work_is_one_however_its_accents_are_written(tmp_path):
 
 def test_split_of_its_own(tmp_path):
     touch(tmp_path, "train/a/1.mp3", "validation/b/1.mp3", "test/c/1.mp3", "info.txt")
+    touch(tmp_path, ".ipynb_checkpoints/look.ipynb")
     tracks = folder.load(tmp_path)
     assert [(track.id, track.work, track.split) for track in tracks] == [
         ("train/a/1.mp3", "a", "train"),
@@ -53,6 +54,18 @@ def test_features_beside_the_works_are_not_recordings(tmp_path):
     FeatureStoreWriter(store, Frontend()).close()
     assert store.parent == tmp_path
     assert folder.load(tmp_path) == tracks
+
+
+def test_links_that_lead_nowhere(tmp_path, caplog):
+    """A file's is left out, but one that may be a folder's would hide recordings."""
+    touch(tmp_path, "a/1.mp3", "a/2.mp3")
+    for name in ("cover.jpg", ".#notes"):
+        (tmp_path / "a" / name).symlink_to(tmp_path / "nothing")
+    assert [track.id for track in folder.load(tmp_path)] == ["a/1.mp3", "a/2.mp3"]
+    assert "cover.jpg: a link that leads nowhere, and is left out" in caplog.text
+    (tmp_path / "a" / "more").symlink_to(tmp_path / "nothing")
+    with pytest.raises(DataError, match="more: cannot be looked into"):
+        folder.load(tmp_path)
 
 
 @pytest.mark.parametrize(

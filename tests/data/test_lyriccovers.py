@@ -50,11 +50,11 @@ def test_splits_works_and_files(root, caplog):
         tracks = load_dataset("lyriccovers", root)
     audio = root / "audio"
     assert tracks == [
-        Track("69", "69", str(audio / "TMHWEcSKEPI.m4a"), "train"),
-        Track("70", "69", str(audio / "70.mp3"), "train"),
-        Track("80", "80", str(audio / "BBBBBBBBBBB.mp3"), "validation"),
-        Track("90", "90", str(audio / "90.npy"), "test"),
-        Track("91", "90", str(audio / "91.mp3"), "test"),
+        Track("69", "69", str(audio / "TMHWEcSKEPI.m4a"), "train", "reference"),
+        Track("70", "69", str(audio / "70.mp3"), "train", "query"),
+        Track("80", "80", str(audio / "BBBBBBBBBBB.mp3"), "validation", "reference"),
+        Track("90", "90", str(audio / "90.npy"), "test", "reference"),
+        Track("91", "90", str(audio / "91.mp3"), "test", "query"),
     ]
     assert "1 of 6 recordings have no file" in caplog.text
 
@@ -71,10 +71,10 @@ def test_malformed_lists(tmp_path):
     with pytest.raises(DataError, match="recording 69 is listed twice"):
         load_dataset("lyriccovers", tmp_path)
     write(test, PARTS["val"], original_id=pyarrow.array([None], pyarrow.int64()))
-    with pytest.raises(DataError, match="row 1: expected an id and an original_id"):
+    with pytest.raises(DataError, match="row 1: expected an id, an original_id and"):
         load_dataset("lyriccovers", tmp_path)
     parquet.write_table(pyarrow.table({"id": [1]}), test)
-    with pytest.raises(DataError, match="found no original_id, youtube_url"):
+    with pytest.raises(DataError, match="found no original_id, is_cover, youtube_url"):
         load_dataset("lyriccovers", tmp_path)
     test.write_text("no Parquet")
     with pytest.raises(DataError, match="expected a Parquet file"):

@@ -55,6 +55,22 @@ def test_lists_as_cqtnet_writes_them_and_byte_order_mark(root):
     assert [t.id for t in shs100k.load(root) if t.split == "train"] == ["0_0", "0_3"]
 
 
+def test_a_set_in_two_lists_belongs_to_the_later(root, caplog):
+    """So are the published lists where one ends and the next begins."""
+    (root / "SHS100K-TRAIN").write_text("0\t0\n0\t3\n1\t2\n")
+    (root / "SHS100K-VAL").write_text("1\t2\n5982\t7\n")
+    with caplog.at_level(logging.INFO):
+        tracks = shs100k.load(root)
+    assert [(track.id, track.split) for track in tracks] == [
+        ("0_0", "train"),
+        ("0_3", "train"),
+        ("1_2", "validation"),
+        ("5982_7", "test"),
+    ]
+    for name in ("SHS100K-TRAIN", "SHS100K-VAL"):
+        assert f"{name}: 1 recordings are of a set that a later list has" in caplog.text
+
+
 def test_list_keeps_quotation_marks(root):
     listed = shs100k.read_list(root)
     assert listed["0_3"] == ('"Summertime', "Jerry Kruger", "J9JctRqcDso")
@@ -69,7 +85,7 @@ def test_list_keeps_quotation_marks(root):
         ("list", LIST + "a\t0\tx\ty\tz\tTrue\n", "list:7: expected set_id and ver_id"),
         ("list", LIST + LIST[:80].split("\n")[0] + "\n", "list:7: 0_0 was listed"),
         ("SHS100K-VAL", "1\t2\n\n1,2\n", "SHS100K-VAL:3: expected set_id and ver_id"),
-        ("SHS100K-VAL", "1\t2\n0\t0\n", "SHS100K-VAL:2: 0_0 is in train already"),
+        ("SHS100K-VAL", "1\t2\n1\t2\n", "SHS100K-VAL:2: 1_2 was listed before"),
         ("SHS100K-TEST", "9\t9\n", "SHS100K-TEST:1: 9_9 is not in .*list"),
     ],
 )

@@ -1,7 +1,9 @@
+import logging
+
 import pytest
 
 from bytecover_tf.data import read_tracks
-from bytecover_tf.data.split import by_work
+from bytecover_tf.data.split import by_work, whole_test
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
 
@@ -17,6 +19,20 @@ def sizes(tracks):
         len({track.work for track in tracks if track.split == split})
         for split in ("train", "validation", "test")
     ]
+
+
+def test_a_file_of_two_works_stays_in_the_later_split(caplog):
+    tracks = [
+        Track("1_0", "1", "a", "train"),
+        Track("1_1", "1", "b", "train"),
+        Track("2_0", "2", "a", "test"),
+        Track("3_0", "3", "a", "test"),
+        Track("4_0", "4", "b", "validation"),
+    ]
+    with caplog.at_level(logging.INFO):
+        assert whole_test(tracks) == tracks[2:]
+    assert "2 recordings have the file of another" in caplog.text
+    assert whole_test(tracks[:2]) == tracks[:2]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import pytest
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.data import drawn_tunes, tunes
+from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.synth.playing.versions import read_versions
@@ -39,4 +40,33 @@ def test_drawn_features_sound_where_their_notes_do():
 
 def test_a_folder_without_tracks_is_named(tmp_path):
     with pytest.raises(DataError, match=r"tracks\.csv: no such file"):
+        tunes.load(tmp_path)
+
+
+HEADER = "id,work,path,split,role,title\n"
+
+
+def test_tables_as_spreadsheets_save_them(tmp_path):
+    text = HEADER + 'a-0,a,a-0,train,both,"A, B"\r\n'
+    (tmp_path / "tracks.csv").write_text(text, encoding="utf-8-sig")
+    assert tunes.load(tmp_path) == [Track("a-0", "a", "a-0", "train", "both")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            HEADER.replace("role,", "") + "a-0,a,a-0,train,A\n",
+            "csv:2: expected a 'role'",
+        ),
+        (HEADER + "a-0,a,a-0,valid,both,A\n", "csv:2: expected 'split' to be one of"),
+        (HEADER + "a-0,a,a-0\n", "csv:2: expected 6 fields, found 3"),
+        (HEADER + 2 * "a-0,a,a-0,test,both,A\n", "csv:3: the id 'a-0' was listed"),
+        (HEADER + "a-0,a,a-0,test,both,\udce9\n", "expected UTF-8"),
+    ],
+)
+def test_malformed_tables(tmp_path, text, message):
+    path = tmp_path / "tracks.csv"
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(DataError, match=message):
         tunes.load(tmp_path)

@@ -48,6 +48,15 @@ def test_store_holds_what_the_frontend_makes(songs, tmp_path):
         assert store.entry(path).key == content_hash(path)
 
 
+def test_endings_may_be_in_capitals(tmp_path, rng):
+    path = tmp_path / "a.NPY"
+    with open(path, "wb") as file:
+        np.save(file, rng.random((84, 60)))
+    fine = extract_features([path], tmp_path / "fine", FRONTEND, source_pool=10)
+    assert (fine.extracted, fine.failed) == (1, {})
+    assert FeatureStore(tmp_path / "fine").features(path).shape == (84, 30)
+
+
 def test_again_reads_only_what_is_new_or_changed(songs, tmp_path, music):
     store = tmp_path / "store"
     extract_features(songs[:4], store, FRONTEND, workers=1)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from bytecover_tf.audio.frontend import Frontend
@@ -24,5 +26,8 @@ def test_leaks_between_splits_are_refused(small_set, tmp_path):
         writer.add("/copy.wav", store.entry(tracks[0].path).key)
     copy = Track("y", "another work", "/copy.wav", "test")
     reopened = type(store)(store.path)
-    with pytest.raises(DataError, match=r"/copy\.wav"):
+    with pytest.raises(DataError, match=r"train and test have in .*/copy\.wav"):
         Splits.of([*tracks, copy], reopened)
+    tested = next(track for track in tracks if track.split == "test")
+    with pytest.raises(DataError, match="^validation and test have in common 1 works"):
+        Splits.of([*tracks, replace(tested, split="validation")], store)
