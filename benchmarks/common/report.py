@@ -74,7 +74,8 @@ def conditions() -> str:
             continue
     return (
         f"{datetime.date.today().isoformat()}, {os.cpu_count()} cores of "
-        f"{_processor()}, Python {platform.python_version()}, {', '.join(packages)}."
+        f"{_processor()}{_accelerators()}, Python {platform.python_version()}, "
+        f"{', '.join(packages)}."
     )
 
 
@@ -97,6 +98,17 @@ def cells(figures: dict) -> list[str]:
         f"{figures['p_at_10']:.3f}",
         f"{figures['mr1']:.2f}",
     ]
+
+
+def _accelerators() -> str:
+    """Return the GPUs that NVIDIA's driver shows, as a further part of the machine."""
+    models = [
+        line.split(":", 1)[1].strip()
+        for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+        for line in file.read_text().splitlines()
+        if line.startswith("Model:")
+    ]
+    return f" with {', '.join(models)}" if models else ""
 
 
 def _processor() -> str:

@@ -6,8 +6,8 @@
 Trains ByteCover, CQT-Net, TPPNet, Ki-CNN and MOVE's network on the same data with the
 same trainer, each with its own loss (see `benchmarks.paper.tables`), and sets them
 beside Qmax and SiMPle, which need no training but chroma at 2 Hz: of the embedded set's
-test works and of the anthems. With several rates, each network is first trained for a
-tenth of the steps at each, and takes the one that lowers its loss most.
+test works and of the anthems. With several rates, each network but ByteCover is first
+trained for a tenth of the steps at each, and takes the one that lowers its loss most.
 A command that was killed goes on with the training that it was at. What a network has
 found is kept in `results/comparison`, and its training is not repeated elsewhere.
 """
@@ -21,12 +21,15 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.accuracy import alignment
 from benchmarks.accuracy.alignment import by_qmax
 from benchmarks.common.labelled import POOL
 from benchmarks.common.report import report_file, table, write_section
+from benchmarks.paper import simple_join
 from benchmarks.paper.finished import Finished, finished
 from benchmarks.paper.simple_join import by_simple, profiles
 from benchmarks.paper.tables import (
+    RATE,
     Collection,
     Trainings,
     about_collections,
@@ -36,6 +39,7 @@ from benchmarks.paper.tables import (
     at_best_rate,
     command,
     describe_rates,
+    digest_of,
     embedded,
     frontend_of,
     kept,
@@ -53,6 +57,7 @@ from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.encoders.model_file import encoder_checksum
 from bytecover_tf.encoders.pretrained import locate
 from bytecover_tf.files import content_hash
+from bytecover_tf.matching import qmax as qmax_module
 from bytecover_tf.matching.qmax import cross_recurrence, qmax
 
 # A network's config, name, and its MAP in the paper on Da-TACOS and SHS100K-TEST.
@@ -121,7 +126,9 @@ def shipped(
     assert collection.cqts is not None
     features = [encoder.frontend.from_cqt(cqt, POOL) for cqt in collection.cqts]
     embeddings = kept(
-        options.work_dir / f"{name}-{version}" / f"{collection.recordings}.npy",
+        options.work_dir
+        / f"{name}-{version}"
+        / f"{collection.recordings}-{collection.digest}.npy",
         lambda: embedded(encoder, features),
     )
     found = row(collection.search(embeddings @ embeddings.T), collection)
@@ -142,7 +149,13 @@ def train(name: str, options: argparse.Namespace) -> Trainings:
         options: of the command.
     """
     by, config = on_pitch_classes if name == FOLDED else trained, config_of(name)
-    return at_best_rate(by, config, config, options, seeds=options.seeds)
+    asked = argparse.Namespace(**{**vars(options), "rates": rates_of(name, options)})
+    return at_best_rate(by, config, config, asked, seeds=options.seeds)
+
+
+def rates_of(name: str, options: argparse.Namespace) -> list[str]:
+    """Return the learning rates that a network may have; ByteCover's was chosen."""
+    return [RATE] if config_of(name) == "bytecover" else options.rates
 
 
 def about_training(
@@ -158,10 +171,10 @@ def about_training(
     data = options.data_root
     return [
         about_data(options),
-        f"seeds: {options.seeds}, rates: {', '.join(options.rates)}",
+        f"seeds: {options.seeds}, rates: {', '.join(rates_of(name, options))}",
         *settings(load_config(config_of(name)), options),
         f"recordings: {content_hash(data / 'store' / 'index.jsonl') if data else ''}",
-        *(collection.describe() for collection in collections),
+        *(f"{one.describe()}, {one.digest}" for one in collections),
     ]
 
 
@@ -188,7 +201,7 @@ def train_and_search(
         trained="",
         rates=trainings.rates,
         course=np.mean([run.validation for run in runs], axis=0).tolist(),
-        minutes=sum(run.figures["seconds"] for run in runs) / 60,
+        minutes=trainings.seconds / 60,
         queries=queries,
         milliseconds=milliseconds,
     )
@@ -208,21 +221,23 @@ def plot(networks: dict[str, Finished], steps: int, path: Path) -> None:
     figure.savefig(path, dpi=100)
 
 
-def about_rates(networks: dict[str, Finished]) -> str:
+def about_rates(networks: dict[str, Finished], options: argparse.Namespace) -> str:
     """Say which learning rate each network has, and what the others came to."""
     tried = {name: one.rates for name, one in networks.items() if one.rates}
     if not tried:
+        (rate,) = options.rates
+        apart = "" if rate == RATE else f", but for a learning rate of {rate}"
         return (
             "Settings are ByteCover's, which were chosen on validation works; the "
-            "others' were not tuned."
+            f"others' were not tuned{apart}."
         )
     each = "; ".join(
         f"{ALL[name][0]} {describe_rates(rates)}" for name, rates in tried.items()
     )
     return (
         "Settings are ByteCover's, which were chosen on validation works, but for the "
-        "learning rate: each network has the one by which a tenth of the steps lowered "
-        f"its loss most (loss: {each})."
+        "learning rate: each other network has the one by which a tenth of the steps "
+        f"lowered its loss most (loss: {each})."
     )
 
 
@@ -267,8 +282,11 @@ def main() -> None:
         if collection.cqts is None:
             continue
         chromas = chroma_of(collection)
+        modules = (alignment, simple_join, qmax_module)
+        sources = [Path(str(module.__file__)).read_text() for module in modules]
         for label, (paper, compute, compare) in PAIRWISE.items():
-            path = options.work_dir / label / f"{collection.recordings}.npy"
+            digest = digest_of(chromas, sources)
+            path = options.work_dir / label / f"{collection.recordings}-{digest}.npy"
             similarity = kept(path, lambda c=compute, x=chromas: c(x))
             found = row(collection.search(similarity), collection)
             took = time_of_pairs(compare, chromas)
@@ -282,7 +300,7 @@ def main() -> None:
         [
             about_data(options)
             + f"Seeds: {options.seeds}; their trainings took {minutes:.0f} minutes. "
-            + about_rates(networks),
+            + about_rates(networks, options),
             *(
                 [
                     "The other networks' kernels are as long in frames as published, "
@@ -304,7 +322,8 @@ def main() -> None:
             about_times(networks),
             "Milliseconds are those of one query against all recordings, the "
             "references known beforehand: of networks, embedding the query's features "
-            "on all cores and comparing embeddings; of Qmax and SiMPle, comparing "
+            "on all cores and comparing embeddings, when and where each was searched "
+            "with first (above); of the others now, Qmax and SiMPle comparing "
             "chroma in one thread. Qmax agrees with essentia's (section \"Alignment of "
             f'chroma"). {SHIPPED} was trained for longer and on more works, so a '
             "comparison with the others would not be fair. The section "

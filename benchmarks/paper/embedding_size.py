@@ -20,6 +20,7 @@ from functools import partial
 from benchmarks.common.report import table, write_section
 from benchmarks.paper.tables import (
     ON_PITCH_CLASSES,
+    RATE,
     Run,
     Trainings,
     about_collections,
@@ -62,15 +63,17 @@ def train_others(options: argparse.Namespace) -> dict[str, Trainings]:
     return others
 
 
-def about_rates(others: dict[str, Trainings]) -> str:
+def about_rates(others: dict[str, Trainings], options: argparse.Namespace) -> str:
     """Say which learning rates MOVE and Re-MOVE have."""
     tried = [
         f"{label} {describe_rates(other.rates)}"
         for label, other in others.items()
         if other.rates
     ]
-    if not tried:
+    if not tried and options.rates == [RATE]:
         return ""
+    if not tried:
+        return f" The learning rate of MOVE and Re-MOVE is {options.rates[0]}."
     return (
         " The learning rates of MOVE and Re-MOVE are those by which a tenth of the "
         f"steps lowered the loss most (loss: {'; '.join(tried)})."
@@ -103,12 +106,13 @@ def main() -> None:
         for collection in collections
         for label, size, published, run in systems
     ]
-    minutes = sum(run.figures["seconds"] for *_, run in systems) / 60
+    sizes = sum(run.figures["seconds"] for *_, run in systems[: len(SIZES)])
+    minutes = (sizes + sum(other.seconds for other in others.values())) / 60
     body = "\n\n".join(
         [
             about_data(options)
             + f"{ON_PITCH_CLASSES} One seed, {minutes:.0f} minutes in all."
-            + about_rates(others),
+            + about_rates(others, options),
             about_collections(collections),
             table(
                 ["", "size", "a recording", "paper: MAP on Da-TACOS", "MAP [95%]",

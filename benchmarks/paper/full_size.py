@@ -19,11 +19,12 @@ from bytecover_tf.configs import load_config
 from bytecover_tf.training.run import TrainingRun
 
 STEPS = 20
+EPOCHS = 5
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--work-dir", type=Path, default=Path("runs/full-size"))
     options = parser.parse_args()
     config = replace(
@@ -36,7 +37,7 @@ def main() -> None:
     body = (
         f"ResNet50-IBN with the paper's settings on `tunes`, {STEPS} steps an epoch, "
         "batches of 32 x 84 x 40, 60 or 80 frames. Mean losses of each epoch; seconds "
-        "include the validation and the checkpoint, and in the first epoch the "
+        "include the validation, not the checkpoint, and in the first epoch the "
         "building of the graph.\n\n"
         + table(
             ["epoch", *names, "seconds"],
@@ -49,7 +50,8 @@ def main() -> None:
     write_section(
         "paper",
         "Full-size training on a CPU",
-        "python -m benchmarks.paper.full_size",
+        "python -m benchmarks.paper.full_size"
+        + (f" --epochs {options.epochs}" if options.epochs != EPOCHS else ""),
         body,
     )
 

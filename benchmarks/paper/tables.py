@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -36,6 +37,7 @@ from bytecover_tf.training.run import TrainingRun
 
 # After the config `tunes`, where they were chosen on validation works, but for the rate
 # (`benchmarks/experiments.md`).
+RATE = "1e-3"
 RECIPE = [
     "input_power=0.5",
     "label_smoothing=0.1",
@@ -48,7 +50,7 @@ RECIPE = [
     "augment.tilt_decibels=15.0",
     "augment.mask_bins=0.2",
     "augment.noise=0.3",
-    "learning_rate=1e-3",
+    f"learning_rate={RATE}",
     "warmup_steps=100",
     "decay=cosine",
 ]
@@ -70,7 +72,7 @@ class Collection:
 
     Attributes:
         name: what a table calls it.
-        recordings: what files that are kept call its recordings.
+        recordings: what files that are kept call its recordings; `digest` follows.
         works: labels of the N recordings.
         features: (n_bins, T) of each, as the networks read them.
         excluded: (N, N), pairs that do not count: a recording with itself at least.
@@ -83,6 +85,11 @@ class Collection:
     features: list[np.ndarray]
     excluded: np.ndarray
     cqts: list[np.ndarray] | None = None
+
+    @property
+    def digest(self) -> str:
+        """Digits that change with what is searched."""
+        return digest_of([*self.features, *(self.cqts or [])], self.works)
 
     def search(self, similarity: np.ndarray) -> QueryScores:
         """Score the search by an (N, N) similarity."""
@@ -99,6 +106,16 @@ class Collection:
             f"{self.name}, {len(queries)} queries of {works} works among "
             f"{len(self.works)} recordings"
         )
+
+
+def digest_of(arrays: Sequence[np.ndarray], texts: Sequence[str] = ()) -> str:
+    """Return digits that change with arrays and texts."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.shape} {array.dtype} ".encode())
+        digest.update(np.ascontiguousarray(array))
+    digest.update("\n".join(texts).encode())
+    return digest.hexdigest()[:12]
 
 
 def add_arguments(parser: argparse.ArgumentParser, steps: int) -> None:
@@ -129,8 +146,8 @@ def add_rates_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rates",
         nargs="+",
-        default=["1e-3"],
-        help="learning rates; of several, each network takes its best",
+        default=[RATE],
+        help="learning rates; of several, each network but ByteCover takes its best",
     )
 
 
@@ -142,7 +159,7 @@ def command(module: str, options: argparse.Namespace) -> str:
     parts.append(f"--steps {options.steps} --width {options.width}")
     if options.full_depth:
         parts.append("--full-depth")
-    if len(getattr(options, "rates", [])) > 1:
+    if getattr(options, "rates", [RATE]) != [RATE]:
         parts.append(f"--rates {' '.join(options.rates)}")
     for name in ("data_root", "anthems"):
         if getattr(options, name):
@@ -278,7 +295,9 @@ class Run:
     def similarity(self, collection: Collection) -> np.ndarray:
         """Return the cosines of all pairs; embeddings are kept for the next time."""
         embeddings = kept(
-            self.folder / "embeddings" / f"{collection.recordings}.npy",
+            self.folder
+            / "embeddings"
+            / f"{collection.recordings}-{collection.digest}.npy",
             lambda: embedded(self.encoder(), collection.features),
         )
         return embeddings @ embeddings.T
@@ -329,10 +348,12 @@ class Trainings:
         rates: the loss at the end of a tenth of the steps, by the learning rate that
             was tried; empty if there was no choice.
         runs: one for each seed, at the best rate.
+        seconds: time of all trainings, with those of the rates that were tried.
     """
 
     rates: dict[str, float]
     runs: list[Run]
+    seconds: float
 
 
 def at_best_rate(
@@ -350,23 +371,26 @@ def at_best_rate(
 
     Args:
         train: as `trained` or `on_pitch_classes`.
-        name: of the runs' folders; a rate follows it where rates are tried.
-        config_name: of the config that is trained.
+        name: of the runs' folders; a rate follows it where rates are tried, and where
+            the best is not that of all other tables.
+        config_name: of the config that is trained, by a loss that no other joins.
         options: of the command, with its `rates`.
         changes: further settings.
         seeds: number of runs.
     """
     brief = argparse.Namespace(**vars(options))
     brief.steps = max(options.steps // 10, 1)
-    found = {}
+    tried = {}
     for rate in options.rates if len(options.rates) > 1 else ():
         setting = [*changes, f"learning_rate={rate}"]
-        run = train(f"{name}-{rate}", config_name, brief, 0, setting)
-        found[rate] = run.loss[-1]
+        tried[rate] = train(f"{name}-{rate}", config_name, brief, 0, setting)
+    found = {rate: run.loss[-1] for rate, run in tried.items()}
     best = min(found, key=lambda rate: found[rate]) if found else options.rates[0]
     setting = [*changes, f"learning_rate={best}"]
+    name = name if best == RATE else f"{name}-at-{best}"
     runs = [train(name, config_name, options, n, setting) for n in range(seeds)]
-    return Trainings(found, runs)
+    seconds = sum(run.figures["seconds"] for run in (*tried.values(), *runs))
+    return Trainings(found, runs, seconds)
 
 
 def describe_rates(rates: dict[str, float]) -> str:

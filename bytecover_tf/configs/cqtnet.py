@@ -4,7 +4,7 @@
 
 MAP on SHS100K-TEST as published: .655 (the paper, table 1). Trained here as ByteCover
 is, except for the loss; features of 0.46 s and crops of 93, 139 and 186 s are CQT-Net's
-own. Cost: about 15 million multiplications for each frame of a crop, so use a GPU.
+own. Cost: about 31 million multiplications for each frame of a crop, so use a GPU.
 """
 
 from bytecover_tf.audio.frontend import Frontend

@@ -5,7 +5,7 @@
 MAP on Da-TACOS as published: .507 (the paper, table 1) with embeddings of 16 000
 numbers, here 512 (`--set embedding_dim=16000`). Margin 1, squared distances, batches
 of 16 works and crops of 1 800 frames of 0.093 s as published; optimiser and the rest as
-for ByteCover. Cost: about 14 million multiplications for each frame of a crop, so use
+for ByteCover. Cost: about 8 million multiplications for each frame of a crop, so use
 a GPU.
 
 Features of longer frames make it cheaper. Its kernels then have to shrink with them;

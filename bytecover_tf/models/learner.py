@@ -95,11 +95,14 @@ class Learner(keras.Model):
         self.network = network
         self.num_works = num_works
         by_the_paper = num_works is not None and objective.temperature is None
+        # Only the directions of a normalised softmax's weights count, and a step
+        # turns a vector by the more the shorter it is.
+        spread = 1.0 if objective.classifier == "cosine" else 0.001
         self.classifier = (
             keras.layers.Dense(
                 num_works,
                 use_bias=False,
-                kernel_initializer=keras.initializers.RandomNormal(stddev=0.001),
+                kernel_initializer=keras.initializers.RandomNormal(stddev=spread),
                 name="classifier",
                 dtype="float32",
             )

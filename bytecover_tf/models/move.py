@@ -31,11 +31,13 @@ class MOVE(BaselineNetwork):
     a learned number that starts at 0, weight the frames of the other half through a
     softmax over time; then a linear layer without bias, and each dimension standardised
     over the batch. The result is divided by the root of its size, so that the squared
-    distance of two embeddings is a mean over the dimensions. Sizes and first values
-    are those of the authors' code (github.com/furkanyesiler/move).
+    distance of two embeddings is a mean over the dimensions. Sizes, dilations and the
+    first slopes of the activations are those of the authors' code
+    (github.com/furkanyesiler/move).
 
     Different here: the pitch classes are folded from the constant-Q transform instead
-    of estimated by a network (crema), and time is padded.
+    of estimated by a network (crema), time is padded, first weights are Keras's, and
+    the standardisation adds less to the variances.
 
     Args:
         width: channels of the convolutions.

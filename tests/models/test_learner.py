@@ -343,3 +343,13 @@ def test_distances_of_a_teacher_are_compared_pair_by_pair(rng):
         figures["distillation"] + figures["triplet"], rel=1e-4
     )
     assert not any("64" in str(weight.shape) for weight in learner.trainable_weights)
+
+
+@pytest.mark.parametrize(("kind", "spread"), [("linear", 0.001), ("cosine", 1.0)])
+def test_directions_of_a_normalised_softmax_do_not_turn_at_once(kind, spread):
+    """A step moves each weight by about the learning rate, however short a vector."""
+    network = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
+    learner = Learner(network, Objective(classifier=kind), num_works=50)
+    learner.build((None, 84, None, 1))
+    weights = keras.ops.convert_to_numpy(learner.classifier.kernel)
+    assert weights.std() == pytest.approx(spread, rel=0.05)

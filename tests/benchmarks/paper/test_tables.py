@@ -202,7 +202,8 @@ def test_a_network_takes_the_rate_that_lowers_its_loss_most(options, monkeypatch
     best = [("cqtnet", 50, seed, ["learning_rate=1e-3"]) for seed in (0, 1)]
     assert asked[3:] == best
     assert len({name for name, *_ in asked}) == 4
-    text = comparison.about_rates({"cqtnet": found})
+    assert found.seconds == 5 * 60
+    text = comparison.about_rates({"cqtnet": found}, options)
     assert "CQT-Net 0.500 at 1e-4, 0.300 at 1e-3, 0.400 at 1e-2" in text
 
     asked.clear()
@@ -215,7 +216,31 @@ def test_a_network_takes_the_rate_that_lowers_its_loss_most(options, monkeypatch
         ("remove-256", 50),
     ]
     assert asked[-1][3] == ["embedding_dim=256", "learning_rate=1e-3"]
-    assert "Re-MOVE 0.500 at 1e-4, 0.300" in embedding_size.about_rates(others)
+    text = embedding_size.about_rates(others, options)
+    assert "Re-MOVE 0.500 at 1e-4, 0.300" in text
+
+    # Another rate than that of all other tables has a folder of its own, and is told.
+    asked.clear()
+    options.rates, options.seeds = ["1e-4"], 1
+    comparison.train("cqtnet", options)
+    assert asked == [("cqtnet-at-1e-4", 50, 0, ["learning_rate=1e-4"])]
+    assert "a learning rate of 1e-4" in comparison.about_rates({}, options)
+    assert "is 1e-4" in embedding_size.about_rates({}, options)
+    assert "--rates 1e-4" in tables.command("comparison", options)
+
+
+def test_byte_cover_has_the_rate_that_was_chosen_for_it(options, monkeypatch):
+    """Its triplet loss joins the other, so that losses of few steps say nothing."""
+    options.seeds, options.rates = 1, ["1e-3", "1e-4"]
+    asked = []
+
+    def trained(name, config_name, options, seed=0, changes=(), teacher=None):
+        asked.append((name, changes))
+        return Trained()
+
+    monkeypatch.setattr(comparison, "trained", trained)
+    assert comparison.train("bytecover", options).rates == {}
+    assert asked == [("bytecover", ["learning_rate=1e-3"])]
 
 
 def test_other_recordings_or_settings_are_another_training(options, monkeypatch):
@@ -230,6 +255,11 @@ def test_other_recordings_or_settings_are_another_training(options, monkeypatch)
     index = options.data_root / "store" / "index.jsonl"
     index.write_text(index.read_text().replace("w1-", "v1-"))
     assert comparison.about_training("move", options, [some]) != first
+    index.write_text(index.read_text().replace("v1-", "w1-"))
+    other = replace(some, features=[np.ones((84, 3))])
+    assert other.describe() == some.describe()
+    assert comparison.about_training("move", options, [other]) != first
+    assert other.digest != replace(other, cqts=other.features).digest
 
 
 def test_long_trainings_have_epochs_of_about_a_thousand_steps(options):
