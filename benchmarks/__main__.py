@@ -14,6 +14,11 @@ from pathlib import Path
 from bytecover_tf import cli
 from bytecover_tf.progress import progress_bar
 
+# What the sections that are published were given.
+FULL = {
+    "speed.training_step": ["--tried"],
+    "accuracy.first_training": ["--seeds", "3"],
+}
 # What each is given for --quick; None leaves it out, as it cannot be cut short. Not
 # here is what needs a folder of recordings or a trained encoder.
 QUICK: dict[str, list[str] | None] = {
@@ -110,7 +115,7 @@ def run(names: Sequence[str], quick: bool, report: Path | None) -> list[str]:
         for name in names:
             bar.set_postfix_str(name)
             bar.write(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr)
-            extra = (QUICK[name] or []) if quick else []
+            extra = (QUICK[name] or []) if quick else FULL.get(name, [])
             command = [sys.executable, "-m", f"benchmarks.{name}", *extra]
             if subprocess.run(command, env=environment, check=False).returncode:
                 failed.append(name)

@@ -112,7 +112,7 @@ def joined(measured: Sequence[tuple[Pairs, Labels]]) -> tuple[Pairs, Labels]:
         np.concatenate([one.score for one in pairs]),
         np.concatenate([one.similarity for one in pairs]),
         np.concatenate([one.disparity for one in pairs]),
-        pairs[0].among,
+        np.concatenate([np.broadcast_to(one.among, one.score.shape) for one in pairs]),
     ), Labels(
         np.concatenate([one.query + n for one, n in zip(labels, first, strict=False)]),
         np.concatenate([one.is_version for one in labels]),

@@ -30,7 +30,7 @@ import numpy as np
 from benchmarks.accuracy.calibration import joined
 from benchmarks.common.aligned import aligned, aligned_clips
 from benchmarks.common.labelled import LENGTHS, length_name
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from bytecover_tf.audio.chroma import HEARD_PARTS, PITCH_CLASSES, chroma_of_cqt
 from bytecover_tf.audio.hearing import DEFAULT_HEARING
 from bytecover_tf.audio.streaming import mean_blocks
@@ -139,7 +139,7 @@ def read(
 
 
 def is_held_out(one: LabelledRecording) -> bool:
-    """Whether no encoder was trained on a recording: half of the songs were taken."""
+    """Whether no encoder was trained on a song: half of them were taken."""
     return one.set != "songs" or zlib.crc32(one.work.encode()) % 2 == 1
 
 
@@ -439,9 +439,11 @@ def main() -> None:
     body = "\n\n".join(
         [
             "MAP on the development sets. Square brackets hold the 95% interval over "
-            "works, round brackets the interval of the gain over the transform's "
-            f"chroma in the same column. {len(sets[0].queries)} recordings of folk "
-            f"songs, each searched among the others; {len(sets[1].queries)} excerpts "
+            "works, round brackets the interval of the gain over what is aligned by "
+            "the transform's chroma alone: by itself, or together with the same "
+            f"encoder. {len(sets[0].queries)} recordings of folk songs, each searched "
+            f"among the others ({len(by_heard[0].query)} have a version there); "
+            f"{len(sets[1].queries)} excerpts "
             f"of pop songs among {len(sets[1].references)} tunes, and the reverse; "
             f"{len(sets[3].queries)} passages of songs among "
             f"{len(sets[3].references)}, "
@@ -450,8 +452,11 @@ def main() -> None:
             table(["", *(one.name for one in sets)], rows),
             "The calibrations that come with the package are fitted on the same "
             "recordings, whole and as clips, among strangers, at most "
-            f"{_STRANGERS_EACH} each of {' and '.join(_STRANGERS)}. What these find, "
-            "the mean over both sets of MAP, by embeddings and by the probabilities "
+            f"{_STRANGERS_EACH} each of {' and '.join(_STRANGERS)}, and bounds of the "
+            "verdicts are those of these queries. `bytecover-base` was trained to tell "
+            "the strangers of the set game apart, each as a work of its own. What "
+            "these find, the mean over both sets of MAP, by embeddings and by the "
+            "probabilities "
             "that are fitted on them, and how well the latter fit:",
             table(
                 [
@@ -473,9 +478,8 @@ def main() -> None:
             ),
         ]
     )
-    write_section(
-        "alignment", "Covers", "python -m benchmarks.accuracy.covers --source DIR", body
-    )
+    command = command_of("accuracy.covers", parser, options, ["cache", "write"])
+    write_section("alignment", "Covers", command, body)
     if options.write:
         for (name, parts), one in fitted.items():
             path = (

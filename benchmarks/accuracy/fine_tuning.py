@@ -22,7 +22,7 @@ from benchmarks.accuracy.pretrained import (
     with_encoder,
 )
 from benchmarks.common.labelled import read_anthems
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.pretrained import DEFAULT
 
@@ -73,7 +73,7 @@ def main() -> None:
     write_section(
         "encoders",
         "Training on real recordings, from the package's encoder",
-        "python -m benchmarks.accuracy.fine_tuning --source DIR",
+        command_of("accuracy.fine_tuning", parser, options, ["work_dir"]),
         body,
     )
 

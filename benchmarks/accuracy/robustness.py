@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common.aligned import aligned_clips
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.audio.hearing import DEFAULT_HEARING
 from bytecover_tf.catalogues.identity import Identity
@@ -32,6 +32,7 @@ from bytecover_tf.matching.calibration import (
     calibration_for,
 )
 from bytecover_tf.matching.identification import Query
+from bytecover_tf.matching.screening import align_likely
 from bytecover_tf.metrics import score_queries
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.synth.playing.versions import list_versions
@@ -218,12 +219,18 @@ def read(sounds: Sounds, encoders: dict[str, Encoder]) -> list[Recording]:
 
 
 def mean_reciprocal_rank(
-    similarity: np.ndarray, works: list[str], references: list[str]
+    similarity: np.ndarray,
+    works: list[str],
+    references: list[str],
+    beside: list[str] | None,
 ) -> float:
-    """Return it; each query has one version among the references."""
-    nothing = np.zeros(similarity.shape, bool)
+    """Return it; each query has one version among the references.
+
+    That of another song in the query stands neither before nor after it.
+    """
+    left_out = np.equal.outer(beside or [""] * len(works), references)
     scores = score_queries(
-        lambda rows: (similarity[rows], nothing[rows]), works, references
+        lambda rows: (similarity[rows], left_out[rows]), works, references
     )
     return float(scores.average_precision.mean())
 
@@ -240,7 +247,7 @@ def cells(
         asked: the changed queries.
         library: what they are searched in.
         calibration: of the default encoder.
-        beside: the work of another song in each query; to name it is not false.
+        beside: the work of another song in each query, which may be named as well.
     """
     works, references = ([one.query.name for one in some] for some in (asked, library))
     cosines = {
@@ -249,28 +256,34 @@ def cells(
         for name in ENCODERS
     }
     chroma = [[one.query.chroma for one in some] for some in (asked, library)]
-    score = aligned_clips(chroma[0], [one.query.later for one in asked], chroma[1])
+    later = [one.query.later for one in asked]
+    score = aligned_clips(chroma[0], later, chroma[1])
+    likely = np.array(
+        [
+            [found.score for found in align_likely(one, chroma[1], row, later=again)]
+            for one, row, again in zip(chroma[0], cosines[_DEFAULT], later, strict=True)
+        ]
+    )
     lengths = [np.array([one.shape[1] for one in some]) for some in chroma]
     disparity = Pairs.disparity_of(lengths[0][:, np.newaxis], lengths[1])
     probability = calibration.probability(
         Pairs(
-            score.ravel(),
+            likely.ravel(),
             cosines[_DEFAULT].ravel(),
             disparity.ravel(),
             max(len(library), LEAST),
         )
     ).reshape(score.shape)
     named = np.array(references)[probability.argmax(axis=1)]
-    is_right = named == np.array(works)
-    is_false = ~is_right & (named != np.array(beside or works))
+    is_right = (named == np.array(works)) | (named == np.array(beside or works))
     is_version = [calibration.verdict(row.max()) == "version" for row in probability]
     return [
         *(
-            f"{mean_reciprocal_rank(one, works, references):.2f}"
+            f"{mean_reciprocal_rank(one, works, references, beside):.2f}"
             for one in (*cosines.values(), score, probability)
         ),
         f"{np.mean(is_right & is_version):.2f}",
-        f"{np.mean(is_false & is_version):.2f}",
+        f"{np.mean(~is_right & is_version):.2f}",
     ]
 
 
@@ -303,16 +316,19 @@ def main() -> None:
     write_section(
         "encoders",
         "Robustness",
-        "python -m benchmarks.accuracy.robustness --pop909 ZIP",
+        command_of("accuracy.robustness", parser, options),
         f"{len(queries)} songs of POP909, each asked for by another rendering than the "
         f"one that is in a library of {len(library)}: other players, key, tempo and "
         f"room. The queries last {seconds:.0f} s in the median and are changed further "
         "as each row says. Mean reciprocal rank of the version by the embeddings, by "
-        "alignment alone and by the probability that `identify` gives with "
+        "alignment of all and by the probability that `identify` gives with "
         f"`{_DEFAULT}`; the share of queries whose version it names first and calls a "
         "`version`, and the share for which it so names a song that is not in the "
-        "query. The encoders were trained on drawn versions of most of these songs, so "
-        "compare the rows, not the levels.\n\n"
+        "query. Of two songs in a query either may be named, and the other's version "
+        "has no rank. One query is 1 of "
+        f"{len(queries)}. The encoders were trained on drawn versions of most of these "
+        "songs, and the network that hears notes on some, and this table has been "
+        "looked at when encoders were chosen; so compare the rows, not the levels.\n\n"
         + table(
             [
                 "query",

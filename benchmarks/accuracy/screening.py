@@ -27,7 +27,7 @@ from benchmarks.accuracy.covers import (
     ranked,
     read,
 )
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from bytecover_tf.audio.chroma import HEARD_PARTS, seconds_per_frame
 from bytecover_tf.audio.constant_q import Transform
 from bytecover_tf.catalogues.identity import Identity
@@ -135,7 +135,7 @@ def main() -> None:
     write_section(
         "alignment",
         "Aligning the likely candidates",
-        "python -m benchmarks.accuracy.screening --source DIR",
+        command_of("accuracy.screening", parser, options),
         f"{len(search.queries)} recordings of {minutes:.1f} minutes in the median, "
         f"each searched among the others by `{options.encoder}` and alignment as "
         "`identify` joins them. CPU time is that of aligning, as a share of that for "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bytecover_tf.audio import chroma, streaming
 from bytecover_tf.catalogues.packing import pack, unpack
 from bytecover_tf.files import write_atomically
 from bytecover_tf.matching import alignment, best_paths
@@ -33,19 +34,24 @@ def aligned(
     Returns:
         float64 (queries, references).
     """
-    kept = [unpack(pack(chroma), len(chroma) // 12) for chroma in references]
+    kept = [unpack(pack(one), len(one) // 12) for one in references]
     digest = hashlib.sha256()
-    for module in (alignment, best_paths):
+    for module in (alignment, best_paths, streaming):
         digest.update(Path(module.__file__).read_bytes())
-    for chroma in (*queries, *kept):
-        digest.update(np.ascontiguousarray(chroma))
+    for parts in {len(one) // 12 for one in (*queries, *kept)}:
+        digest.update(chroma.part_weights(parts))
+        digest.update(chroma.overall_weights(parts))
+    for side in (queries, kept):
+        digest.update(f"{[one.shape for one in side]}".encode())
+        for one in side:
+            digest.update(np.ascontiguousarray(one))
     file = cache and cache / f"{digest.hexdigest()}.npy"
     if file and file.exists():
         return np.load(file)
     scores = np.array(
         [
-            [found.score for found in align_many(chroma, kept)]
-            for chroma in progress_bar(queries, unit="query", desc="align")
+            [found.score for found in align_many(one, kept)]
+            for one in progress_bar(queries, unit="query", desc="align")
         ]
     )
     if file:

@@ -6,10 +6,12 @@ file that takes the sections of all topics instead.
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import os
 import platform
 import re
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -62,6 +64,34 @@ def replace_section(report: Path, title: str, command: str, body: str) -> None:
         text = f"{text.rstrip()}\n\n{section}"
     report.write_text(text.rstrip() + "\n")
     print(f"written: {report} ({title})")
+
+
+def command_of(
+    module: str,
+    parser: argparse.ArgumentParser,
+    options: argparse.Namespace,
+    without: Sequence[str] = (),
+) -> str:
+    """Return what to type to measure again: the options that are not the defaults.
+
+    Args:
+        module: below `benchmarks`.
+        parser: of the command.
+        options: what it was given; folders and files are named by their kind.
+        without: options that change nothing in what is measured.
+    """
+    parts = [f"python -m benchmarks.{module}"]
+    for name, value in vars(options).items():
+        if name in without or value == parser.get_default(name):
+            continue
+        parts.append(f"--{name.replace('_', '-')}")
+        if isinstance(value, Path):
+            parts.append(name.upper())
+        elif isinstance(value, list):
+            parts += map(str, value)
+        elif value is not True:
+            parts.append(str(value))
+    return " ".join(parts)
 
 
 def conditions() -> str:

@@ -115,7 +115,8 @@ FOUND = [
     ),
     Figure(
         "MAP by all five parts of chroma and `bytecover-base`, folk songs "
-        "(development set; in brackets the gain)",
+        "(development set; in round brackets the gain over the transform's chroma and "
+        "`bytecover-base`)",
         "alignment",
         "Covers",
         ("`bytecover-base` and all five parts",),
@@ -145,7 +146,7 @@ FOUND = [
 
 SPENT = [
     Figure(
-        "seconds of processor time to index an mp3 of 128 s",
+        "seconds of processor time to decode, transform, hear and fold 128 s of mp3",
         "audio",
         "Indexing a file",
         ("all",),

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common.processes import measured
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 
 SECONDS = {"30 s": 30, "4 min": 240}
 REPEATS = 3
@@ -306,7 +306,7 @@ def _has(module: str) -> bool:
     return find_spec(module) is not None
 
 
-def write_table(encoder: str, cells: list[list[str]], note: str) -> None:
+def write_table(encoder: str, cells: list[list[str]], note: str, command: str) -> None:
     """Write the section of an encoder."""
     header = ["form / runtime", "from", "largest difference", "smallest cosine", "MB"]
     header += ["start, s", *(f"ms for {name}" for name in SECONDS)]
@@ -328,7 +328,6 @@ def write_table(encoder: str, cells: list[list[str]], note: str) -> None:
         + table(header, cells)
     )
     title = f"Forms and runtimes of {encoder}"
-    command = "python -m benchmarks.systems.runtimes --node FOLDER"
     write_section("runtimes", title, command, body)
 
 
@@ -376,7 +375,8 @@ def main() -> None:
                     ]
                 )
                 print(*cells[-1], sep="\t", flush=True)
-    write_table(options.encoder, cells, options.note)
+    command = command_of("systems.runtimes", parser, options, ["note"])
+    write_table(options.encoder, cells, options.note, command)
 
 
 if __name__ == "__main__":

@@ -60,13 +60,13 @@ class Pairs:
         similarity: (n,), cosine of the embeddings.
         disparity: (n,), logarithm of the longer duration over the shorter one, of
             query and recording.
-        among: number of recordings in the catalogue.
+        among: number of recordings in the catalogue; (n,) if pairs are of several.
     """
 
     score: np.ndarray
     similarity: np.ndarray
     disparity: np.ndarray
-    among: int
+    among: int | np.ndarray
 
     @classmethod
     def of(

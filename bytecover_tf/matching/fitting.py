@@ -85,7 +85,7 @@ def fit(
         np.stack(columns, axis=1),
         labels.is_version,
         labels.weights,
-        -np.log(pairs.among),
+        np.broadcast_to(-np.log(pairs.among), pairs.score.shape),
     ).tolist()
     similarity = others[0] if encoder else 0.0
     widest = float(pairs.disparity.max())
@@ -105,7 +105,7 @@ def fit(
     origin = {
         "data": data,
         "date": datetime.date.today().isoformat(),
-        "recordings": int(pairs.among),
+        "recordings": int(np.max(pairs.among)),
         **quality(fitted, pairs, labels),
     }
     return replace(fitted, origin=origin)
@@ -204,7 +204,7 @@ def reliability(
 
 
 def _regress(
-    measured: np.ndarray, is_version: np.ndarray, counts: np.ndarray, offset: float
+    measured: np.ndarray, is_version: np.ndarray, counts: np.ndarray, offset: np.ndarray
 ) -> np.ndarray:
     """Fit a logistic regression on columns (n, m), with a share of hidden versions.
 

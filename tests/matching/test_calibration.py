@@ -54,6 +54,25 @@ def test_fit_finds_the_likelihood_ratio(rng, versions):
     assert (fitted.similarity, fitted.encoder) == (0, "")
 
 
+def test_pairs_may_be_of_libraries_of_several_sizes(rng):
+    """The chance that a stranger looks alike is that of each library."""
+    parts = [simulated(rng, 400, strangers) for strangers in (20, 300)]
+    names = ("score", "similarity", "disparity")
+    several = Pairs(
+        *(np.concatenate([getattr(one, name) for one, _ in parts]) for name in names),
+        np.concatenate([np.full(len(one.score), one.among) for one, _ in parts]),
+    )
+    labels = Labels(
+        np.concatenate([labels.query + 400 * n for n, (_, labels) in enumerate(parts)]),
+        np.concatenate([labels.is_version for _, labels in parts]),
+    )
+    fitted = fit(several, labels, "simulation")
+    assert fitted.bias == pytest.approx(-2, abs=0.4)
+    assert fitted.origin["recordings"] == 301
+    as_one = fit(replace(several, among=21), labels, "simulation")
+    assert as_one.bias < fitted.bias - 0.5
+
+
 @pytest.mark.parametrize("queries", [30, 100, 201])
 def test_no_more_queries_than_stated_raise_an_alarm(queries, rng):
     pairs, labels = simulated(rng, queries)

@@ -1,3 +1,6 @@
+import argparse
+from pathlib import Path
+
 import pytest
 
 from benchmarks.common import front_page, report, summary
@@ -89,3 +92,24 @@ def test_all_sections_go_to_the_file_that_the_environment_names(
     assert (results / "one.md").read_text() == "# Title\n"
     with pytest.raises(ValueError, match="topic: expected one of one, two"):
         report.write_section("three", "C", "command", "text")
+
+
+def test_a_command_names_what_is_not_the_default():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--work-dir", type=Path, default=Path("runs"))
+    parser.add_argument("--encoder", nargs="*", default=["a"])
+    parser.add_argument("--works", type=int, default=24)
+    parser.add_argument("--tried", action="store_true")
+    parser.add_argument("--cache", type=Path)
+
+    def command(*arguments):
+        options = parser.parse_args(["--source", "/music", *arguments])
+        return report.command_of("room.name", parser, options, ["cache"])
+
+    assert command() == "python -m benchmarks.room.name --source SOURCE"
+    given = ["--encoder", "a", "b", "--works", "3", "--tried", "--cache", "/tmp"]
+    assert command("--work-dir", "there", *given) == (
+        "python -m benchmarks.room.name --source SOURCE --work-dir WORK_DIR "
+        "--encoder a b --works 3 --tried"
+    )
