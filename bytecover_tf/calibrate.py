@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cli.require_extra("plots", "matplotlib")
 
     from bytecover_tf.catalogues.opening import open_with_encoder
+    from bytecover_tf.matching.calibration import check_own
     from bytecover_tf.matching.calibration_fit import calibrate, describe, place_beside
     from bytecover_tf.matching.decisions import find_record
     from bytecover_tf.matching.questions import known_pairs
@@ -44,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         path = options.out or place_beside(
             options.encoder or made_with.encoder_path, made_with.parts
         )
+        if options.out is None:
+            check_own(path, made_with.encoder)
         record = find_record(catalogue, options.record)
         accepted, undecided = known_pairs(catalogue, record)
         fitted, failed = calibrate(

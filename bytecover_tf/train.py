@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cli.require_training()
 
     # Only now: they load TensorFlow.
-    from bytecover_tf.training.run import TrainingRun
+    from bytecover_tf.training.run import REQUEST, TrainingRun
 
     if options.resume:
         if options.run_dir is None:
@@ -70,7 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             run_dir, options.resume, options.workers, options.allow_truncated
         )
     except KeyboardInterrupt:
-        cli.warn(f"interrupted; continue with --resume --run-dir {run_dir}")
+        begun = (run_dir / REQUEST).exists()
+        again = f"with --resume --run-dir {run_dir}" if begun else "by the same command"
+        cli.warn(f"interrupted; continue {again}")
         return cli.NOTHING_DONE
     if outcome.figures:
         print(_next_steps(run_dir))

@@ -9,7 +9,7 @@ from bytecover_tf.calibrate import main
 from bytecover_tf.catalogues import open_catalogue
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.model_file import save_model
-from bytecover_tf.errors import DataError
+from bytecover_tf.errors import ConfigError, DataError
 from bytecover_tf.index import main as index_main
 from bytecover_tf.matching.calibration import choose_calibration
 from bytecover_tf.models.architecture import Architecture
@@ -67,6 +67,15 @@ def test_an_encoder_gets_a_calibration_of_its_own(tmp_path, capsys):
     assert main([*options, "--out", str(few), "--queries", "4"]) in (0, 1)
     assert "are too few" in capsys.readouterr().err
     assert json.loads(other.read_text())["origin"]["queries"] == 14
+
+    # The calibration of another encoder in that folder is not written over.
+    beside = run / "calibration-notes.json"
+    kept = beside.read_text().replace(identity.encoder, "e" * 64)
+    beside.write_text(kept)
+    with pytest.raises(ConfigError, match="of another encoder in that folder"):
+        main(options)
+    assert beside.read_text() == kept
+    assert main([*options, "--out", str(beside), "--queries", "4"]) in (0, 1)
 
     with open_catalogue(address) as catalogue:
         catalogue.update([replace(item, work=item.id) for item in recordings])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -198,6 +199,24 @@ def choose_split(tracks: Sequence[Track], split: str) -> list[Track]:
         found = ", ".join(sorted({track.split for track in tracks})) or "none"
         raise DataError(f"no track of split {split!r}; the data has {found}")
     return chosen
+
+
+def check_measurable(tracks: Sequence[Track]) -> None:
+    """Refuse tracks on which nothing can be measured.
+
+    Raises:
+        DataError: no query has a version among the references.
+    """
+    versions: dict[str, set[str]] = defaultdict(set)
+    for track in tracks:
+        if track.role != "query":
+            versions[track.work].add(track.id)
+    queries = [track for track in tracks if track.role != "reference"]
+    if not any(versions[track.work] - {track.id} for track in queries):
+        raise DataError(
+            f"nothing to measure: none of {len(queries)} {tracks[0].split} queries has "
+            f"another version among {len(tracks)} recordings"
+        )
 
 
 def check_unseen(

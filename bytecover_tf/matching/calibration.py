@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from bytecover_tf.encoders.pretrained import locate
-from bytecover_tf.errors import EncoderError
+from bytecover_tf.errors import ConfigError, EncoderError
 from bytecover_tf.files import json_object, write_atomically
 
 if TYPE_CHECKING:
@@ -279,6 +279,23 @@ def calibration_beside(encoder_path: str | Path, parts: int = 1) -> Path:
     """
     path = locate(encoder_path)
     return (path if path.is_dir() else path.parent) / file_name(parts)
+
+
+def check_own(path: Path, encoder: str) -> None:
+    """Refuse to write over the calibration of another encoder.
+
+    Args:
+        path: where a calibration is to be written.
+        encoder: SHA-256 of the encoder that it is for.
+
+    Raises:
+        ConfigError: there is one of another encoder.
+    """
+    if path.exists() and _read(path).encoder not in ("", encoder):
+        raise ConfigError(
+            f"{path}: is the calibration of another encoder in that folder; name "
+            "another place with --out"
+        )
 
 
 def choose_calibration(

@@ -67,10 +67,13 @@ class Architecture:
         check_choices(self)
         check_positive(self, "width", "input_power")
         check_counts(self, "blocks", 4)
-        if self.kernel_frames is not None:
-            check_positive(self, "kernel_frames")
-            if self.network != "move":
-                raise ConfigError("kernel_frames needs network=move")
+        sizes = ("kernel_frames", "embedding_dim", "salience", "registers", "heard",
+                 "semitones")  # fmt: skip
+        check_positive(
+            self, *(name for name in sizes if getattr(self, name) is not None)
+        )
+        if self.kernel_frames is not None and self.network != "move":
+            raise ConfigError("kernel_frames needs network=move")
         if self.registers is not None and (
             not self.pitch_classes or self.salience is not None
         ):

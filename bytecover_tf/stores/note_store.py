@@ -82,6 +82,18 @@ def add_with_notes(
         scores.add(entry, score)
 
 
+def forget_unscored(writer: FeatureStoreWriter, scores: NoteWriter) -> None:
+    """Forget recordings whose score was not written to its end, as on a full disk.
+
+    To be called before further scores are written, which would lie behind theirs.
+
+    Args:
+        writer: of the store.
+        scores: of the same store.
+    """
+    writer.forget([entry for entry in writer.entries if entry not in scores])
+
+
 class NoteWriter(Closing):
     """Writes scores beside a feature store. Use as a context manager.
 

@@ -59,8 +59,8 @@ class Augment:
 
     def __post_init__(self) -> None:
         check_probabilities(self, "augment.", *_PROBABILITIES)
-        low, high = self.stretch_range
-        if not 0 < low <= high:
+        ends = self.stretch_range
+        if len(ends) != 2 or not 0 < ends[0] <= ends[1]:
             raise ConfigError(
                 "augment.stretch_range must be two positive factors in ascending "
                 f"order, not {self.stretch_range}"

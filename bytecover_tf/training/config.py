@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import ConfigError
@@ -226,14 +226,29 @@ def _changed(settings: Any, changes: dict[str, Any], prefix: str = "") -> Any:
             if not dataclasses.is_dataclass(old):
                 raise ConfigError(f"{name}: {key} has no parts")
             value = _changed(old, value, f"{name}.")
+        elif dataclasses.is_dataclass(old):
+            part = dataclasses.fields(old)[0].name
+            raise ConfigError(f"{name}: has parts to change, such as {name}.{part}")
         elif isinstance(old, tuple):
             value = _as_tuple(value, name)
+            if _are_whole(old) and not _are_whole(value):
+                raise ConfigError(f"{name}: expected whole numbers, not {value!r}")
         elif value is None and can_be_none(settings, key):
             pass
-        elif not _fits(value, old):
-            raise ConfigError(f"{name}: expected a value like {old!r}, not {value!r}")
+        elif not _fits(value, like := _example(settings, key) if old is None else old):
+            raise ConfigError(f"{name}: expected a value like {like!r}, not {value!r}")
         new[key] = value
     return dataclasses.replace(settings, **new)
+
+
+def _example(settings: Any, key: str) -> object:
+    """Return a value of the kind of a setting that is None."""
+    kinds = get_args(get_type_hints(type(settings))[key])
+    return next(kind() for kind in kinds if kind is not type(None))
+
+
+def _are_whole(values: tuple[object, ...]) -> bool:
+    return all(isinstance(value, int) for value in values)
 
 
 def _as_tuple(value: object, name: str) -> tuple[object, ...]:

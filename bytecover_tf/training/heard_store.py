@@ -18,7 +18,7 @@ from keras import ops
 
 from bytecover_tf.audio.hearing import DEFAULT_HEARING
 from bytecover_tf.cores import usable_cores
-from bytecover_tf.files import naming
+from bytecover_tf.files import lock, naming
 from bytecover_tf.layers.semitones import BINS_PER_SEMITONE
 from bytecover_tf.models.heard_notes import FRAMES, map_of_notes
 from bytecover_tf.progress import progress_bar
@@ -62,6 +62,14 @@ def _hear_missing(
     store: FeatureStore, entries: Sequence[Entry], path: Path, row_bytes: int
 ) -> None:
     """Write what has not been heard to its place in the file, in order."""
+    # Another process may hear in the same store: what it has written is not cut.
+    with lock(path.with_name(f"{path.name}.lock"), wait=True):
+        _hear_in_order(store, entries, path, row_bytes)
+
+
+def _hear_in_order(
+    store: FeatureStore, entries: Sequence[Entry], path: Path, row_bytes: int
+) -> None:
     last = max(map(_place, entries))
     # Recordings of the same content share their place.
     places = {_place(entry): entry for entry in store}

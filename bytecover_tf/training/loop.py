@@ -131,6 +131,7 @@ def train(
         ours = _provenance(splits, store, data, state)
         begun = Provenance.from_dict(state.trained_on)
         _check_same_works(checkpoint, ours, begun)
+        _check_still_unseen(checkpoint, begun, splits, store, data)
         if others := len(ours.content ^ begun.content):
             warn(
                 f"warning: {others} of the training recordings have come, gone or "
@@ -147,7 +148,9 @@ def train(
                 "seed": seed,
                 "init": state.init,
                 "teacher": state.teacher,
-                "trained_on": _provenance(splits, store, data, state).to_dict(),
+                "trained_on": _provenance(splits, store, data, state)
+                .merge(Provenance.from_dict(state.trained_on))
+                .to_dict(),
             }
             callbacks += [
                 Recorder(run_dir, facts, splits.validation, store, state, replicas),
@@ -198,6 +201,24 @@ def _check_same_works(checkpoint: Path, ours: Provenance, theirs: Provenance) ->
             f"{checkpoint}: was trained on other works than the data has now; "
             f"{len(different)} differ, such as {min(different)!r}. Train anew, in "
             "another --run-dir"
+        )
+
+
+def _check_still_unseen(
+    checkpoint: Path,
+    begun: Provenance,
+    splits: Splits,
+    store: FeatureStore,
+    data: str,
+) -> None:
+    """Refuse to go on if what was trained on is to be measured on now."""
+    unseen = splits.unseen_tracks
+    content = store.content(track.path for track in unseen)
+    _, seen = begun.overlap(data, unseen, content)
+    if seen:
+        raise ConfigError(
+            f"{checkpoint}: was trained on {len(seen)} recordings that the data has in "
+            f"another split now, such as {seen[0]}. Train anew, in another --run-dir"
         )
 
 

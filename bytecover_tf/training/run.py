@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -20,14 +21,21 @@ from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.model_file import encoder_checksum, versions
 from bytecover_tf.encoders.pretrained import lasting
 from bytecover_tf.errors import ByteCoverError, ConfigError
-from bytecover_tf.files import JsonObject, content_hash, json_object, write_atomically
+from bytecover_tf.files import (
+    JsonObject,
+    content_hash,
+    json_object,
+    lock,
+    write_atomically,
+)
 from bytecover_tf.settings import take
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.training.config import Config, override
 from bytecover_tf.training.loop import train
-from bytecover_tf.training.replicas import join
+from bytecover_tf.training.replicas import Replicas, join
 
 REQUEST = "run.json"
+LOCK = ".lock"
 # Runs of older versions lack these names.
 _LATER = ("init", "teacher")
 _PATHS = ("data_root", "features", "without_datacos")
@@ -45,8 +53,8 @@ class TrainingRun:
         data: name of the data set, a key of `DATASETS`.
         data_root: folder of the data set, or the file of a manifest.
         features: the feature store; None for that beside the data.
-        without_datacos: for shs100k, the folder of Da-TACOS's metadata, whose
-            recordings are left out of the training.
+        without_datacos: for shs100k and shs100k2, the folder of Da-TACOS's metadata,
+            whose recordings are left out of the training.
         split_seed: divides the works of data that has no split.
         source_pool: how many frames a column of `.npy` recordings averages.
         waveforms: crop audio files instead of features.
@@ -78,8 +86,8 @@ class TrainingRun:
                 path = getattr(self, name)
                 if path is not None:
                     object.__setattr__(self, name, Path(lasts(path)))
-        if self.without_datacos and self.data != "shs100k":
-            raise ConfigError("--without-datacos is for --data shs100k only")
+        if self.without_datacos and self.data not in ("shs100k", "shs100k2"):
+            raise ConfigError("--without-datacos is for --data shs100k and shs100k2")
 
     @classmethod
     def begun(cls, run_dir: Path, changes: Sequence[str] = ()) -> TrainingRun:
@@ -160,15 +168,11 @@ class TrainingRun:
             allow_truncated: take what is there of truncated files.
 
         Raises:
-            ConfigError: `run_dir` holds a run and is not to be resumed, or the hosts
-                differ.
+            ConfigError: `run_dir` holds a run and is not to be resumed, another
+                process is training there, or the hosts differ.
             ByteCoverError: as of `training.loop.train`.
         """
-        if not resume and (run_dir / REQUEST).exists():
-            raise ConfigError(
-                f"{run_dir}: holds a run already; continue it with --resume, or name "
-                "another --run-dir"
-            )
+        _check_free(run_dir, resume)
         replicas = join()
         tracks = self.tracks()
         frontend = self.config.frontend
@@ -184,6 +188,19 @@ class TrainingRun:
                 self.source_pool,
                 allow_truncated,
             )
+        with _held(run_dir, resume) if replicas.is_chief else nullcontext():
+            figures = self._train(run_dir, resume, usable, store, replicas)
+        return Outcome(figures, len(tracks) - len(usable))
+
+    def _train(
+        self,
+        run_dir: Path,
+        resume: bool,
+        usable: Sequence[Track],
+        store: FeatureStore,
+        replicas: Replicas,
+    ) -> JsonObject:
+        """Save the request and train; leave no request that is refused."""
         checkpoint = run_dir / "checkpoint.keras" if resume else None
         replicas.check_same(self._fingerprint(usable, store, checkpoint))
         request = run_dir / REQUEST
@@ -193,7 +210,7 @@ class TrainingRun:
             self.save(run_dir)
             print(f"run directory: {run_dir}")
         try:
-            figures = train(
+            return train(
                 self.config,
                 usable,
                 store,
@@ -214,7 +231,6 @@ class TrainingRun:
                     # Settings that were refused are not those of the run.
                     write_atomically(request, earlier)
             raise
-        return Outcome(figures, len(tracks) - len(usable))
 
     def finish(self, run_dir: Path) -> JsonObject:
         """Train; continue a run that was begun; or read the figures of a finished one.
@@ -287,6 +303,44 @@ class Outcome:
     left_out: int
 
 
+def _check_free(run_dir: Path, resume: bool) -> None:
+    """Refuse to begin where a run is already."""
+    if not resume and (run_dir / REQUEST).exists():
+        raise ConfigError(
+            f"{run_dir}: holds a run already; continue it with --resume, or name "
+            "another --run-dir"
+        )
+
+
+@contextmanager
+def _held(run_dir: Path, resume: bool) -> Iterator[None]:
+    """Keep other processes from training in a run directory.
+
+    Raises:
+        ConfigError: another does, or has begun a run there meanwhile.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        held = lock(run_dir / LOCK)
+    except BlockingIOError:
+        raise ConfigError(
+            f"{run_dir}: another process is training there; name another --run-dir"
+        ) from None
+    try:
+        with held:
+            _check_free(run_dir, resume)
+            yield
+    finally:
+        _leave(run_dir)
+
+
+def _leave(run_dir: Path) -> None:
+    """Remove a run directory in which nothing was begun."""
+    if os.listdir(run_dir) == [LOCK]:  # nothing was begun
+        (run_dir / LOCK).unlink()
+        run_dir.rmdir()
+
+
 def _time_of(checkpoint: Path | None) -> int | None:
     """Return when a checkpoint was written; None if there is none."""
     if checkpoint is None or not checkpoint.exists():
@@ -296,6 +350,5 @@ def _time_of(checkpoint: Path | None) -> int | None:
 
 def _withdraw(run_dir: Path) -> None:
     """Leave no run directory of a request that was refused before it began."""
-    if os.listdir(run_dir) == [REQUEST]:
+    if set(os.listdir(run_dir)) == {REQUEST, LOCK}:
         (run_dir / REQUEST).unlink()
-        run_dir.rmdir()

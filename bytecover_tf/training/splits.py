@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bytecover_tf.data.leakage import check_leakage, near_duplicates
 from bytecover_tf.data.track import Track
 from bytecover_tf.errors import DataError
+from bytecover_tf.evaluation.protocol import check_measurable
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.terminal import warn
 
@@ -33,8 +34,8 @@ class Splits:
         """Sort tracks by split and check that nothing leaks between them.
 
         Raises:
-            DataError: nothing to train on or to validate with, or a work or a
-                recording is in more than one split.
+            DataError: nothing to train on or to validate with, no validation query has
+                a version, or a work or a recording is in more than one split.
         """
         parts = {
             name: [track for track in tracks if track.split == name]
@@ -46,6 +47,7 @@ class Splits:
                     f"no usable track of split {name!r} to train with; for data "
                     "without a split, --split-seed divides the works"
                 )
+        check_measurable(parts["validation"])
         content = store.content(track.path for track in tracks)
         for ours, theirs in itertools.combinations(parts, 2):
             leak = check_leakage(parts[ours], parts[theirs], content)

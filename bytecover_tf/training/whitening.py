@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.data.leakage import check_leakage
 from bytecover_tf.data.provenance import Provenance
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import Encoder
@@ -21,6 +22,7 @@ from bytecover_tf.encoders.whitening import (
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.evaluation.protocol import (
     Figures,
+    check_measurable,
     check_unseen,
     choose_split,
     embedded_tracks,
@@ -90,12 +92,16 @@ class Whitening:
 
         Raises:
             DataError: a split is empty, the encoder was trained on the validation
-                split, or fewer than two works of the train split have versions.
+                split, both have a work or a recording in common, fewer than two works
+                of the train split have versions, or none of the validation split.
         """
         train, validation = (choose_split(tracks, split) for split in SPLITS)
         before = Encoder(KerasNetwork(self.model, self.frontend), self.info)
-        content = store.content(track.path for track in validation)
+        content = store.content(track.path for track in (*train, *validation))
         check_unseen(before, data, validation, content)
+        leak = check_leakage(train, validation, content)
+        leak.raise_if_any("train", "validation")
+        check_measurable(validation)
         with progress_bar(train, unit="recording", desc="embed") as bar:
             features = (store.features(track.path) for track in bar)
             found = before.try_features(features, [track.path for track in train])

@@ -171,3 +171,16 @@ def test_validation_works_that_were_trained_on_are_refused(small_set, encoder):
     save_model(model, encoder, Frontend(), {"trained_on": seen})
     with pytest.raises(DataError, match="1 of these recordings"):
         whiten.main(command(encoder))
+
+
+def test_works_of_both_splits_are_refused(encoder):
+    table = encoder.with_name("tracks.csv")
+    first, *lines = table.read_text().splitlines()
+    shared = next(line for line in lines if ",validation," in line).split(",")[1]
+    changed = [
+        line.replace(line.split(",")[1], shared, 1) if number == 0 else line
+        for number, line in enumerate(lines)
+    ]
+    table.write_text("\n".join([first, *changed]))
+    with pytest.raises(DataError, match="^train and validation have in common 1 works"):
+        whiten.main(command(encoder))

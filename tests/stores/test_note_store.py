@@ -8,6 +8,7 @@ from bytecover_tf.stores.note_store import (
     NoteStore,
     NoteWriter,
     add_with_notes,
+    forget_unscored,
     has_notes,
 )
 
@@ -44,6 +45,23 @@ def test_what_a_killed_writer_left_out_is_added(tmp_path):
     scores = write(tmp_path / "store", np.random.default_rng(0))
     crop = NoteStore(store).rows(store.entry("r2"), 0, 99)
     np.testing.assert_allclose(crop, scores[2].transpose(2, 1, 0), atol=1e-6)
+
+
+def test_a_recording_whose_score_is_missing_is_added_anew(tmp_path, rng):
+    """As after a full disk; scores of later recordings would hide that it has none."""
+    write(tmp_path, rng, lengths=(7, 4), scored=1)
+    first, second = (rng.integers(0, 256, (2, 84, 4)) / 255 for _ in range(2))
+    with (
+        FeatureStoreWriter(tmp_path, Frontend()) as writer,
+        NoteWriter(tmp_path, 84) as scores,
+    ):
+        forget_unscored(writer, scores)
+        add_with_notes(writer, scores, "later", rng.random((84, 4)), first)
+        add_with_notes(writer, scores, "r1", rng.random((84, 4)), second)
+    store = FeatureStore(tmp_path)
+    for name, score in (("later", first), ("r1", second)):
+        crop = NoteStore(store).rows(store.entry(name), 0, 5)
+        np.testing.assert_allclose(crop, score.transpose(2, 1, 0), atol=1e-6)
 
 
 def test_features_keep_their_score(tmp_path, rng):

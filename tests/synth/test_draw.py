@@ -95,6 +95,13 @@ def test_other_works_of_the_same_names_are_refused(drawn, monkeypatch):
         )
 
 
+def test_frames_that_cannot_be_drawn_are_refused_at_once(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        draw.main(["--out", str(tmp_path / "set"), "--pool", "7"])
+    assert "--pool must be a multiple of 5" in capsys.readouterr().err
+    assert not (tmp_path / "set").exists()
+
+
 def test_it_trains_by_the_readmes_command(tmp_path):
     from bytecover_tf import train
 

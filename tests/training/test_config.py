@@ -119,6 +119,13 @@ def test_override():
         ("augment.noise=2", "probability"),
         ("frontend.hop_length=100", "multiple of"),
         ("registers=4", "registers needs pitch_classes=True"),
+        ("augment=0", "augment: has parts to change, such as augment.stretch"),
+        ("frontend=5", "such as frontend."),
+        ("augment.stretch_range=0.7", "two positive factors"),
+        ("embedding_dim=-3", "embedding_dim must be positive"),
+        ("embedding_dim=1.5", "embedding_dim: expected a value like 0"),
+        ("salience=many", "salience: expected a value like 0"),
+        ("blocks=(1.5, 2, 2, 1)", "blocks: expected whole numbers"),
     ],
 )
 def test_wrong_assignments_are_refused(assignment, reason):

@@ -1,9 +1,13 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.configs import load_config
 from bytecover_tf.encoders.notes import take_hearing
+from bytecover_tf.files import lock
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.stores.feature_store import FeatureStore, FeatureStoreWriter
 from bytecover_tf.training import heard_store
@@ -77,6 +81,19 @@ def test_what_a_killed_run_left_unfinished_is_heard_anew(store):
     path.write_bytes(whole[: len(whole) // 2 + 5])
     heard_notes(store, list(store))
     assert path.read_bytes() == whole
+
+
+def test_processes_that_hear_one_store_take_turns(store):
+    (expected,) = heard_notes(store, list(store)[:1])
+    (path,) = store.path.glob("heard-*.u8")
+    with ThreadPoolExecutor(1) as pool:
+        with lock(path.with_name(f"{path.name}.lock")):
+            before = path.read_bytes()
+            waiting = pool.submit(heard_notes, store, list(store))
+            time.sleep(0.3)
+            assert not waiting.done()
+            assert path.read_bytes() == before
+        np.testing.assert_array_equal(waiting.result()[0], expected)
 
 
 def test_a_store_of_very_short_recordings(tmp_path, rng):

@@ -141,6 +141,21 @@ def test_a_finished_run_resumes_to_its_figures(small_set, tmp_path):
         train(longer, other, store, tmp_path, resume=True)
 
 
+def test_what_was_trained_on_is_not_forgotten(small_set, tmp_path):
+    """A recording that the data has no longer was trained on all the same."""
+    tracks, store = small_set
+    config = override(SMALL, ["epochs=1", "steps_per_epoch=1"])
+    train(config, tracks, store, tmp_path)
+    longer = override(config, ["epochs=2"])
+    tested = next(track for track in tracks if track.split == "test")
+    moved = replace(tracks[0], work=tested.work, split="test")
+    with pytest.raises(ConfigError, match="trained on 1 recordings .* another split"):
+        train(longer, [moved, *tracks[1:]], store, tmp_path, resume=True)
+    train(longer, tracks[1:], store, tmp_path, resume=True)
+    known = load_encoder(tmp_path / "checkpoint.keras").info["trained_on"]["content"]
+    assert store.entry(tracks[0].path).key[:12] in known
+
+
 def test_changed_recordings_are_told(small_set, tmp_path, capsys):
     tracks, store = small_set
     config = override(SMALL, ["epochs=1", "steps_per_epoch=1"])

@@ -13,9 +13,10 @@ from small_run import SMALL, given_encoder, manifest
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.errors import ByteCoverError, ConfigError
 from bytecover_tf.evaluation.protocol import evaluate_tracks
+from bytecover_tf.files import lock
 from bytecover_tf.train import main
 from bytecover_tf.training.config import override
-from bytecover_tf.training.run import TrainingRun
+from bytecover_tf.training.run import LOCK, TrainingRun
 
 
 def test_the_command_killed_and_resumed(small_set, tmp_path):
@@ -93,7 +94,7 @@ def test_recordings_of_datacos_are_left_out_of_training(tmp_path, capsys):
     # The test split is the benchmark's own affair.
     assert [track.id for track in run.tracks()] == ["1_0", "2_0"]
     assert "left out 1" in capsys.readouterr().out
-    with pytest.raises(ConfigError, match="shs100k only"):
+    with pytest.raises(ConfigError, match="shs100k and shs100k2"):
         TrainingRun(SMALL, "x", "folder", root, without_datacos=benchmark)
 
 
@@ -148,6 +149,31 @@ def test_a_refused_run_leaves_no_run_directory(small_set, tmp_path):
     assert (tmp_path / "run" / "run.json").read_bytes() == kept
 
 
+def test_two_trainings_do_not_share_a_run_directory(small_set, tmp_path):
+    """Not even if both begin before either has named it."""
+    data = manifest(*small_set, tmp_path)
+    config = override(SMALL, ["epochs=1", "steps_per_epoch=1"])
+    run = TrainingRun(config, "x", "manifest", data, source_pool=100)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with (
+        lock(folder / LOCK),
+        pytest.raises(ConfigError, match="another process is training there"),
+    ):
+        run.train(folder)
+    tracks = TrainingRun.tracks
+
+    def begun_meanwhile(self):
+        run.save(folder)
+        return tracks(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingRun, "tracks", begun_meanwhile)
+        with pytest.raises(ConfigError, match="holds a run already"):
+            run.train(folder)
+    assert run.finish(folder)
+
+
 def test_a_resumed_run_takes_nothing_else(tmp_path):
     music = tmp_path / "music"
     TrainingRun(SMALL, "x", "folder", music, split_seed=3).save(tmp_path / "run")
@@ -162,6 +188,9 @@ def test_an_interrupted_run_says_how_it_continues(tmp_path, monkeypatch, capsys)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(TrainingRun, "train", interrupt)
+    assert main(["--run-dir", str(tmp_path / "run")]) == 2
+    assert "continue by the same command" in capsys.readouterr().err
+    TrainingRun(SMALL, "x").save(tmp_path / "run")
     assert main(["--run-dir", str(tmp_path / "run")]) == 2
     told = capsys.readouterr().err
     assert f"continue with --resume --run-dir {tmp_path / 'run'}" in told

@@ -17,6 +17,18 @@ def test_a_missing_split_is_named(small_set, split):
         Splits.of(some, store)
 
 
+def test_a_validation_split_that_cannot_be_measured_is_refused(small_set):
+    """Not after the first epoch."""
+    tracks, store = small_set
+    once = {track.work: track for track in tracks if track.split == "validation"}
+    some = [track for track in tracks if track.split != "validation"]
+    with pytest.raises(DataError, match="none of . validation queries has another"):
+        Splits.of([*some, *once.values()], store)
+    answers = [replace(track, role="reference") for track in tracks]
+    with pytest.raises(DataError, match="none of 0 validation queries"):
+        Splits.of(answers, store)
+
+
 def test_leaks_between_splits_are_refused(small_set, tmp_path):
     tracks, store = small_set
     leak = Track("x", "work 0", tracks[-1].path, "test")

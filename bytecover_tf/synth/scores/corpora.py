@@ -6,12 +6,12 @@ left out: its terms allow non-commercial use only.
 """
 
 import re
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from bytecover_tf.errors import DataError
+from bytecover_tf.synth.scores.archive import open_archive, read_member
 from bytecover_tf.synth.scores.pop909 import POP909, list_songs, read_song
 from bytecover_tf.synth.scores.score import (
     Score,
@@ -92,7 +92,7 @@ def list_files(collection: Collection, archive: Path | None) -> list[str]:
         return []
     if collection.name == POP909:
         return list_songs(archive)
-    with zipfile.ZipFile(archive) as opened:
+    with open_archive(archive) as opened:
         return sorted(name for name in opened.namelist() if name.endswith(".mxl"))
 
 
@@ -113,12 +113,10 @@ def read_file(
         yield _attempt(read_song, archive, file)
     elif collection.name == LIEDER:
         assert archive is not None
-        with zipfile.ZipFile(archive) as opened:
-            data = opened.read(file)
         # Below the folders of the repository, if they are in the archive.
         *_, composer, _, song, _ = ["", "", "", *file.split("/")]
         title = f"{_plain(song)} ({_plain(composer).split(',')[0]})"
-        yield _attempt(read_musicxml, data, title, collection.name)
+        yield _attempt(_read_lieder, archive, file, title)
     elif collection.name == CHORALES:
         path = music21_corpus() / file
         bwv = re.sub(r"^bwv", "", path.stem)
@@ -128,6 +126,11 @@ def read_file(
         text = (music21_corpus() / file).read_text("utf-8", errors="replace")
         for tune in split_abc(text):
             yield _attempt(read_abc, tune, collection.name)
+
+
+def _read_lieder(archive: Path, file: str, title: str) -> Score:
+    with open_archive(archive) as opened:
+        return read_musicxml(read_member(opened, file), title, LIEDER)
 
 
 def _plain(name: str) -> str:

@@ -8,13 +8,13 @@ Each song has the tracks MELODY (the singer), BRIDGE (instrumental lines) and PI
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from bytecover_tf.errors import DataError
+from bytecover_tf.synth.scores.archive import open_archive, read_member
 from bytecover_tf.synth.scores.note import Note
 from bytecover_tf.synth.scores.score import Score, make_score
 
@@ -30,7 +30,7 @@ def list_songs(archive: Path) -> list[str]:
     Raises:
         DataError: the file is not a zip archive.
     """
-    with _open(archive) as file:
+    with open_archive(archive) as file:
         return sorted(name for name in file.namelist() if name.endswith(".mid"))
 
 
@@ -44,13 +44,12 @@ def read_song(archive: Path, name: str) -> Score:
     Raises:
         DataError: the song lacks its beats or a track, or cannot be read.
     """
-    with _open(archive) as file:
+    with open_archive(archive) as file:
+        midi = read_member(file, name)
+        lines = read_member(file, f"{Path(name).parent}/beat_midi.txt")
         try:
-            midi = file.read(name)
-            beats = np.loadtxt(
-                io.BytesIO(file.read(f"{Path(name).parent}/beat_midi.txt")), ndmin=2
-            )
-        except (KeyError, ValueError) as error:
+            beats = np.loadtxt(io.BytesIO(lines), ndmin=2)
+        except ValueError as error:
             raise DataError(f"{archive}: {name}: {error}") from error
     if len(beats) < 2 * BEATS_PER_BAR or beats.shape[1] < 3:
         raise DataError(f"{archive}: {name} has too few annotated beats")
@@ -74,15 +73,6 @@ def read_song(archive: Path, name: str) -> Score:
         bars,
         parts=[tracks.get("BRIDGE", []), tracks.get("PIANO", [])],
     )
-
-
-def _open(archive: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(archive)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{archive} cannot be read as a zip archive: {error}"
-        ) from error
 
 
 def _tracks(midi: bytes, beats: np.ndarray) -> Iterator[tuple[str, list[Note]]]:

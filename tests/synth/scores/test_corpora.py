@@ -60,6 +60,22 @@ def test_lieder_are_named_by_song_and_composer_and_bad_ones_reported(tmp_path):
     assert "'Das Wirthshaus (Schubert)'" in str(error)
 
 
+def test_damaged_archives_are_told(tmp_path):
+    archive = tmp_path / "lieder.zip"
+    archive.write_text("<html>not found</html>")
+    with pytest.raises(DataError, match=r"lieder\.zip cannot be read as a zip"):
+        list_files(BY_NAME[LIEDER], archive)
+    name = "Schubert,_Franz/Set/1_Song/lc1.mxl"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr(name, b"a score " * 50)
+    whole = archive.read_bytes()
+    archive.write_bytes(whole.replace(b"a score ", b"b score ", 1))
+    assert list_files(BY_NAME[LIEDER], archive) == [name]
+    (error,) = read_file(BY_NAME[LIEDER], name, archive)
+    assert isinstance(error, DataError)
+    assert "CRC" in str(error)
+
+
 @pytest.mark.parametrize(
     "name",
     [
