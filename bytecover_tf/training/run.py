@@ -10,9 +10,10 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from bytecover_tf.data import read_tracks
 from bytecover_tf.data.datacos import without_overlap
@@ -320,12 +321,15 @@ def _held(run_dir: Path, resume: bool) -> Iterator[None]:
         ConfigError: another does, or has begun a run there meanwhile.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
+    held: AbstractContextManager[Any]
     try:
         held = lock(run_dir / LOCK)
     except BlockingIOError:
         raise ConfigError(
             f"{run_dir}: another process is training there; name another --run-dir"
         ) from None
+    except OSError:
+        held = nullcontext()  # not all disks have locks
     try:
         with held:
             _check_free(run_dir, resume)
@@ -336,8 +340,8 @@ def _held(run_dir: Path, resume: bool) -> Iterator[None]:
 
 def _leave(run_dir: Path) -> None:
     """Remove a run directory in which nothing was begun."""
-    if os.listdir(run_dir) == [LOCK]:  # nothing was begun
-        (run_dir / LOCK).unlink()
+    if set(os.listdir(run_dir)) <= {LOCK}:
+        (run_dir / LOCK).unlink(missing_ok=True)
         run_dir.rmdir()
 
 
@@ -350,5 +354,5 @@ def _time_of(checkpoint: Path | None) -> int | None:
 
 def _withdraw(run_dir: Path) -> None:
     """Leave no run directory of a request that was refused before it began."""
-    if set(os.listdir(run_dir)) == {REQUEST, LOCK}:
+    if set(os.listdir(run_dir)) <= {REQUEST, LOCK}:
         (run_dir / REQUEST).unlink()
