@@ -8,7 +8,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -151,6 +151,20 @@ def lock(path: Path, wait: bool = False) -> IO[Any]:
         file.close()
         raise
     return file
+
+
+def lock_if_possible(path: Path, wait: bool = False) -> AbstractContextManager[Any]:
+    """Hold a lock as `lock` does, or none on a disk that has no locks.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    try:
+        return lock(path, wait)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return nullcontext()
 
 
 def _take(path: Path, take: Callable[[], None], wait: bool) -> None:

@@ -72,7 +72,7 @@ def test_an_encoder_gets_a_calibration_of_its_own(tmp_path, capsys):
     beside = run / "calibration-notes.json"
     kept = beside.read_text().replace(identity.encoder, "e" * 64)
     beside.write_text(kept)
-    with pytest.raises(ConfigError, match="of another encoder in that folder"):
+    with pytest.raises(ConfigError, match="fitted with the encoder of SHA-256 eeee"):
         main(options)
     assert beside.read_text() == kept
     assert main([*options, "--out", str(beside), "--queries", "4"]) in (0, 1)

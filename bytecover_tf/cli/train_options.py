@@ -34,8 +34,8 @@ def train_parser(description: str | None) -> argparse.ArgumentParser:
         "--without-datacos",
         type=Path,
         metavar="DIR",
-        help="for shs100k: do not train on recordings of the Da-TACOS benchmark, whose "
-        "metadata is in DIR",
+        help="for shs100k and shs100k2: do not train on recordings of the Da-TACOS "
+        "benchmark, whose metadata is in DIR",
     )
     parser.add_argument(
         "--run-dir",

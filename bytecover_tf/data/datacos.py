@@ -96,7 +96,7 @@ def without_overlap(
     ByteCover paper counts 8373 common recordings (section 3.1).
 
     Args:
-        train: tracks of `shs100k.load`.
+        train: tracks of `shs100k.load` or `shs100k2.load`.
         shs100k_root: the folder with SHS100K's `list`.
         datacos_root: the folder with the benchmark's metadata.
 

@@ -18,6 +18,7 @@ test searches all versions among all.
 
 import json
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -56,28 +57,32 @@ def load(root: Path, audio: Path | None = None) -> list[Track]:
     for split, cliques in listed.items():
         for clique, versions in cliques.items():
             total += len(versions)
-            there = [(name, found[video]) for name, video in versions if video in found]
-            for version, path in there if len(there) > 1 else []:
+            for version, video in versions:
+                if video not in found:
+                    continue
                 if version in tracks:
                     raise DataError(
                         f"{root}: the version {version!r} is listed twice; expected "
                         "it once in all three lists"
                     )
-                tracks[version] = Track(version, clique, str(path), split)
-    if not tracks:
+                tracks[version] = Track(version, clique, str(found[video]), split)
+    usable = whole_test(list(tracks.values()))
+    sizes = Counter((track.split, track.work) for track in usable)
+    usable = [track for track in usable if sizes[track.split, track.work] > 1]
+    if not usable:
         raise DataError(
             f"{audio}: expected files named by YouTube id, two of a clique at least, "
             "found none"
         )
-    if missing := total - len(tracks):
+    if missing := total - len(usable):
         _log.warning(
             "Discogs-VI: %d of %d versions are left out, as they or all others of "
-            "their clique have no file in %s",
+            "their clique have no file of their own in %s",
             missing,
             total,
             audio,
         )
-    return whole_test(list(tracks.values()))
+    return usable
 
 
 def _find(root: Path, suffix: str) -> Path:

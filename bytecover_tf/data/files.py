@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import mimetypes
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -202,7 +203,8 @@ def recordings(folder: Path) -> list[Path]:
     found = search(folder)
     for path, reason in found.unreadable.items():
         # Such as a picture's, or what Emacs leaves of a file that is being edited.
-        if leads_nowhere(path) and (path.suffix or path.name.startswith(".#")):
+        is_file = mimetypes.guess_type(path.name)[0] or path.name.startswith(".#")
+        if leads_nowhere(path) and is_file:
             _log.warning("%s: %s, and is left out", path, reason)
             continue
         raise DataError(f"{path}: cannot be looked into: {reason}")

@@ -39,11 +39,7 @@ def load(root: Path) -> list[Track]:
     root = files.existing_folder(root)
     top = {path.name for path in _subfolders(root)}
     if top > set(_SPLITS):  # such as a folder of notebooks
-        top = {
-            name
-            for name in top
-            if name in _SPLITS or files.search(root / name).recordings
-        }
+        top = {name for name in top if name in _SPLITS or _may_hold(root / name)}
     if top == set(_SPLITS):
         tracks = [track for split in _SPLITS for track in _read(root, split)]
     elif top & set(_SPLITS):
@@ -75,6 +71,12 @@ def _read(root: Path, split: Split | None = None) -> list[Track]:
             label = files.composed(work.name)
             tracks.append(Track(track_id, label, str(path), split or "test"))
     return tracks
+
+
+def _may_hold(folder: Path) -> bool:
+    """Whether a folder holds recordings, for all that can be seen."""
+    found = files.search(folder)
+    return bool(found.recordings or found.unreadable)
 
 
 def _subfolders(folder: Path) -> list[Path]:

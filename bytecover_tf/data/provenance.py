@@ -64,10 +64,11 @@ class Provenance:
         works = record["works"]
         if "data" in record:
             works = {record["data"]: works}
-        return cls(
-            {data: frozenset(names) for data, names in works.items()},
-            frozenset(record["content"]),
-        )
+        joined: dict[str, frozenset[str]] = {}
+        for data, names in works.items():
+            name = _SAME_NAMES.get(data, data)
+            joined[name] = joined.get(name, frozenset()) | frozenset(names)
+        return cls(joined, frozenset(record["content"]))
 
     def to_dict(self) -> JsonObject:
         """Return the record that is stored with an encoder, ready for JSON."""

@@ -140,8 +140,11 @@ def _read_splits(root: Path, listed: dict[str, Listed]) -> dict[str, Split]:
     for name, part in reversed(parts.items()):
         kept = [track_id for track_id in part if _set_of(track_id) not in later]
         if left_out := len(part) - len(kept):
-            _log.info("%s: %d recordings are of a set that a later list has, and left "
-                      "out", name, left_out)  # fmt: skip
+            _log.warning(
+                "%s: %d recordings are of a set that a later list has, and left out",
+                name,
+                left_out,
+            )
         later.update(map(_set_of, part))
         parts[name] = kept
     return {

@@ -67,7 +67,7 @@ def whole_test(tracks: Sequence[Track]) -> list[Track]:
         latest[track.path] = track.split
     kept = [track for track in tracks if latest[track.path] == track.split]
     if left_out := len(tracks) - len(kept):
-        _log.info(
+        _log.warning(
             "%d recordings have the file of another in a later split, and are left out",
             left_out,
         )

@@ -91,7 +91,7 @@ def search_embeddings(tracks: Sequence[Track], path: Path) -> Searched:
         else:
             usable.append(track)
     if not usable:
-        raise _nothing_covered(tracks, failed, places)
+        raise _nothing_covered(tracks, failed, places, places)
     queries, references = _by_role(usable)
     asking = vectors[places.of(queries)]
     answering = vectors[places.of(references)]
@@ -135,7 +135,7 @@ def search_similarities(tracks: Sequence[Track], path: Path) -> Searched:
         else:
             failed[track.id] = f"{path} has no row of it as a query"
     if not usable:
-        raise _nothing_covered(tracks, failed, rows)
+        raise _nothing_covered(tracks, failed, rows, columns)
     queries, references = _by_role(usable)
     if halved["reference"]:
         warn(f"warning: {path}: {halved['reference']} recordings have no row, so they "
@@ -204,10 +204,20 @@ def _by_role(tracks: Sequence[Track]) -> tuple[list[Track], list[Track]]:
 
 
 def _nothing_covered(
-    tracks: Sequence[Track], failed: dict[str, str], places: _Places
+    tracks: Sequence[Track],
+    failed: dict[str, str],
+    places: _Places,
+    further: _Places,
 ) -> DataError:
     """Return why a file is of no use for any of some tracks."""
-    known = next((one for one in tracks if places.find(one) is not None), None)
+    known = next(
+        (
+            one
+            for one in tracks
+            if (places.find(one), further.find(one)) != (None, None)
+        ),
+        None,
+    )
     if known is not None:
         return DataError(
             f"none of {len(tracks)} recordings can be searched, such as {known.id!r}: "

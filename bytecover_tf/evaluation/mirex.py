@@ -131,10 +131,11 @@ def write_evaluation(path: Path, found: Evaluation) -> None:
     """Write the distances of a search.
 
     A distance is 1 less the similarity, or 0 if that is negative; where similarities
-    exceed 1 by more than rounding, it is the largest of them less the similarity. The
-    collection is all recordings that the search knows, the references first. A query
-    that is not searched itself is farther from all than any two that are compared, and
-    queries among themselves likewise.
+    exceed 1 by more than rounding, it is the largest of them less the similarity. What
+    is infinitely far is farther than any other. The collection is all recordings that
+    the search knows, the references first. A query that is not searched itself is
+    farther from all than any two that are compared, and queries among themselves
+    likewise.
 
     Args:
         path: the file, which appears when it is complete.
@@ -155,17 +156,17 @@ def write_evaluation(path: Path, found: Evaluation) -> None:
             similarity, itself = found.block(part)
             yield found.queries[part], similarity.astype(float), itself
 
-    ends = [
-        (similarity[~itself].min(initial=np.inf), similarity[~itself].max(initial=1.0))
-        for _, similarity, itself in blocks()
-    ]
-    largest = max(high for _, high in ends)
-    origin = largest if largest > 1 + _ROUNDING else 1.0
-    farthest = origin - min(low for low, _ in ends) + 1.0
+    low, high = 1.0, 1.0
+    for _, similarity, itself in blocks():
+        counted = similarity[~itself & np.isfinite(similarity)]
+        low = min(low, counted.min(initial=low))
+        high = max(high, counted.max(initial=high))
+    origin = high if high > 1 + _ROUNDING else 1.0
+    farthest = origin - low + 1.0
 
     def rows() -> Iterator[tuple[int, np.ndarray]]:
         for queries, similarity, itself in blocks():
-            distances = np.where(itself, 0.0, (origin - similarity).clip(0))
+            distances = np.where(itself, 0.0, (origin - similarity).clip(0, farthest))
             unsearched = np.full((len(distances), beyond), farthest)
             for query, row in zip(
                 queries, np.hstack([distances, unsearched]), strict=True

@@ -289,12 +289,16 @@ def check_own(path: Path, encoder: str) -> None:
         encoder: SHA-256 of the encoder that it is for.
 
     Raises:
-        ConfigError: there is one of another encoder.
+        ConfigError: there is one of another encoder, or of this one as it was before.
     """
-    if path.exists() and _read(path).encoder not in ("", encoder):
+    try:
+        there = _read(path).encoder
+    except EncoderError:  # nothing that could be used
+        return
+    if there not in ("", encoder):
         raise ConfigError(
-            f"{path}: is the calibration of another encoder in that folder; name "
-            "another place with --out"
+            f"{path}: was fitted with the encoder of SHA-256 {there[:12]}, not with "
+            f"{encoder[:12]}; to write over it, name it with --out"
         )
 
 

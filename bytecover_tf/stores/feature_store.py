@@ -277,6 +277,17 @@ class FeatureStoreWriter(Closing):
             self._by_source.pop(entry.source, None)
             self._by_key.pop(entry.key, None)
 
+    def remove(self, entries: Iterable[Entry]) -> None:
+        """Forget recordings for good; their features stay, of no use to anyone."""
+        self.forget(entries)
+        path = self.path / "index.jsonl"
+        lines = [json.dumps(asdict(entry)) + "\n" for entry in self.entries]
+        self._index.close()
+        try:
+            write_atomically(path, "".join(lines))
+        finally:
+            self._index = open(path, "ab")
+
     def add(
         self,
         source: str | Path,

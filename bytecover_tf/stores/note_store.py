@@ -82,8 +82,8 @@ def add_with_notes(
         scores.add(entry, score)
 
 
-def forget_unscored(writer: FeatureStoreWriter, scores: NoteWriter) -> None:
-    """Forget recordings whose score was not written to its end, as on a full disk.
+def remove_unscored(writer: FeatureStoreWriter, scores: NoteWriter) -> None:
+    """Remove recordings whose score was not written to its end, as on a full disk.
 
     To be called before further scores are written, which would lie behind theirs.
 
@@ -91,7 +91,8 @@ def forget_unscored(writer: FeatureStoreWriter, scores: NoteWriter) -> None:
         writer: of the store.
         scores: of the same store.
     """
-    writer.forget([entry for entry in writer.entries if entry not in scores])
+    if unscored := [entry for entry in writer.entries if entry not in scores]:
+        writer.remove(unscored)
 
 
 class NoteWriter(Closing):

@@ -23,7 +23,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.cli.repertoire import add_repertoire_options, read_works
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
-from bytecover_tf.stores.note_store import NoteWriter, add_with_notes, forget_unscored
+from bytecover_tf.stores.note_store import NoteWriter, add_with_notes, remove_unscored
 from bytecover_tf.synth.drawing.spectral import STEP_FRAMES, draw_with_score
 from bytecover_tf.synth.playing.cover import cover
 from bytecover_tf.synth.scores.works import (
@@ -99,7 +99,7 @@ def draw(
         ProcessPoolExecutor(workers) as processes,
         progress_bar(total=len(works), unit="work", desc="drawn") as bar,
     ):
-        forget_unscored(writer, scores)
+        remove_unscored(writer, scores)
         # First, so that a run that goes on can tell whether the works are the same.
         join_csv(out / "sources.csv", sources)
         # Some hundred works at a time, so that few results wait in memory.

@@ -36,8 +36,8 @@ from bytecover_tf.stores.feature_store import FeatureStoreWriter
 from bytecover_tf.stores.note_store import (
     NoteWriter,
     add_with_notes,
-    forget_unscored,
     has_notes,
+    remove_unscored,
 )
 from bytecover_tf.stores.process_map import ProcessMap
 from bytecover_tf.synth.scores.works import drawn_split, join_csv, track_row
@@ -191,7 +191,7 @@ def rerecord(
             NoteWriter(store, make.frontend.n_bins) as scores,
             progress_bar(total=len(paths), unit="file", desc="made anew") as bar,
         ):
-            forget_unscored(writer, scores)
+            remove_unscored(writer, scores)
             make = replace(make, done=_complete(writer, scores, make.versions))
             for path, made in ProcessMap(make, workers).map(
                 [str(path) for path in paths]

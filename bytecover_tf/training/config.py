@@ -231,7 +231,8 @@ def _changed(settings: Any, changes: dict[str, Any], prefix: str = "") -> Any:
             raise ConfigError(f"{name}: has parts to change, such as {name}.{part}")
         elif isinstance(old, tuple):
             value = _as_tuple(value, name)
-            if _are_whole(old) and not _are_whole(value):
+            whole = get_args(get_type_hints(type(settings))[key])[0] is int
+            if whole and not all(isinstance(one, int) for one in value):
                 raise ConfigError(f"{name}: expected whole numbers, not {value!r}")
         elif value is None and can_be_none(settings, key):
             pass
@@ -245,10 +246,6 @@ def _example(settings: Any, key: str) -> object:
     """Return a value of the kind of a setting that is None."""
     kinds = get_args(get_type_hints(type(settings))[key])
     return next(kind() for kind in kinds if kind is not type(None))
-
-
-def _are_whole(values: tuple[object, ...]) -> bool:
-    return all(isinstance(value, int) for value in values)
 
 
 def _as_tuple(value: object, name: str) -> tuple[object, ...]:

@@ -18,7 +18,7 @@ from keras import ops
 
 from bytecover_tf.audio.hearing import DEFAULT_HEARING
 from bytecover_tf.cores import usable_cores
-from bytecover_tf.files import lock, naming
+from bytecover_tf.files import lock_if_possible, naming
 from bytecover_tf.layers.semitones import BINS_PER_SEMITONE
 from bytecover_tf.models.heard_notes import FRAMES, map_of_notes
 from bytecover_tf.progress import progress_bar
@@ -62,33 +62,35 @@ def _hear_missing(
     store: FeatureStore, entries: Sequence[Entry], path: Path, row_bytes: int
 ) -> None:
     """Write what has not been heard to its place in the file, in order."""
-    # Another process may hear in the same store: what it has written is not cut.
-    with lock(path.with_name(f"{path.name}.lock"), wait=True):
-        _hear_in_order(store, entries, path, row_bytes)
-
-
-def _hear_in_order(
-    store: FeatureStore, entries: Sequence[Entry], path: Path, row_bytes: int
-) -> None:
     last = max(map(_place, entries))
     # Recordings of the same content share their place.
     places = {_place(entry): entry for entry in store}
-    with open(path, "ab") as file:
-        written = file.tell() // row_bytes
-        todo = [
-            entry
-            for (at, count), entry in sorted(places.items(), key=lambda item: item[0])
-            if (at, count) <= last and at + count > written and count
-        ]
-        if not todo:
-            return
-        with ThreadPoolExecutor(usable_cores()) as pool:
-            heard = pool.map(partial(_hear, store), todo)
-            bar = progress_bar(todo, unit="recording", desc="hear")
-            for entry, notes in zip(bar, heard, strict=True):
-                file.truncate(_place(entry)[0] * row_bytes)
-                file.write(notes.tobytes())
-                file.flush()
+    wanted = [
+        entry
+        for (at, count), entry in sorted(places.items(), key=lambda item: item[0])
+        if (at, count) <= last and count
+    ]
+
+    def missing() -> list[Entry]:
+        rows = path.stat().st_size // row_bytes
+        return [entry for entry in wanted if sum(_place(entry)) > rows]
+
+    path.touch()
+    if not missing():
+        return
+    # Another process may hear in the same store: what it has written is not cut.
+    with (
+        lock_if_possible(path.with_name(f"{path.name}.lock"), wait=True),
+        open(path, "ab") as file,
+        ThreadPoolExecutor(usable_cores()) as pool,
+    ):
+        todo = missing()
+        heard = pool.map(partial(_hear, store), todo)
+        bar = progress_bar(todo, unit="recording", desc="hear")
+        for entry, notes in zip(bar, heard, strict=True):
+            file.truncate(_place(entry)[0] * row_bytes)
+            file.write(notes.tobytes())
+            file.flush()
 
 
 def _hear(store: FeatureStore, entry: Entry) -> np.ndarray:

@@ -135,7 +135,7 @@ def train(
         if others := len(ours.content ^ begun.content):
             warn(
                 f"warning: {others} of the training recordings have come, gone or "
-                "changed since the run began, so its batches are others from here on"
+                "changed since the run began, so not all its batches are of the same"
             )
     done = len(state.history)
     if done < config.epochs:

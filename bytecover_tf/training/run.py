@@ -10,10 +10,9 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from bytecover_tf.data import read_tracks
 from bytecover_tf.data.datacos import without_overlap
@@ -26,7 +25,7 @@ from bytecover_tf.files import (
     JsonObject,
     content_hash,
     json_object,
-    lock,
+    lock_if_possible,
     write_atomically,
 )
 from bytecover_tf.settings import take
@@ -321,15 +320,12 @@ def _held(run_dir: Path, resume: bool) -> Iterator[None]:
         ConfigError: another does, or has begun a run there meanwhile.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    held: AbstractContextManager[Any]
     try:
-        held = lock(run_dir / LOCK)
+        held = lock_if_possible(run_dir / LOCK)
     except BlockingIOError:
         raise ConfigError(
             f"{run_dir}: another process is training there; name another --run-dir"
         ) from None
-    except OSError:
-        held = nullcontext()  # not all disks have locks
     try:
         with held:
             _check_free(run_dir, resume)

@@ -63,8 +63,8 @@ def test_links_that_lead_nowhere(tmp_path, caplog):
         (tmp_path / "a" / name).symlink_to(tmp_path / "nothing")
     assert [track.id for track in folder.load(tmp_path)] == ["a/1.mp3", "a/2.mp3"]
     assert "cover.jpg: a link that leads nowhere, and is left out" in caplog.text
-    (tmp_path / "a" / "more").symlink_to(tmp_path / "nothing")
-    with pytest.raises(DataError, match="more: cannot be looked into"):
+    (tmp_path / "a" / "Vol. 2").symlink_to(tmp_path / "nothing")
+    with pytest.raises(DataError, match=r"Vol\. 2: cannot be looked into"):
         folder.load(tmp_path)
 
 

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 from bytecover_tf.data.provenance import Provenance
+from bytecover_tf.data.track import Track
 
 FIRST = Provenance({"tunes": frozenset("ba")}, frozenset({"1", "2"}))
 SECOND = Provenance(
@@ -27,6 +28,15 @@ def test_records_round_trip_and_those_of_one_data_set_are_read():
     earlier = {"data": "tunes", "works": ["a", "b"], "content": ["1", "2"]}
     assert Provenance.from_dict(earlier) == FIRST
     assert Provenance.from_dict(None) == Provenance()
+
+
+def test_works_that_were_recorded_under_another_name_are_known():
+    record = {"works": {"shs100k2": ["1"], "shs100k": ["2"]}, "content": []}
+    known = Provenance.from_dict(record)
+    assert known.works == {"shs100k": {"1", "2"}}
+    tracks = [Track("1_0", "1", "a"), Track("3_0", "3", "b")]
+    for name in ("shs100k", "shs100k2"):
+        assert known.overlap(name, tracks, {}) == (["1"], [])
 
 
 def test_works_are_known_by_data_set_and_recordings_by_content(small_set):

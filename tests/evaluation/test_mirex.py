@@ -81,6 +81,17 @@ def test_queries_that_are_not_searched_are_far_from_all(tmp_path, rng):
     assert far.min() > np.max(searched)
 
 
+def test_no_distance_is_infinite(tmp_path):
+    path = tmp_path / "answers.txt"
+    path.write_text(EXAMPLE)
+    names = [f"/path/to/audio/file/track{number}.wav" for number in (1, 2, 3)]
+    tracks = [Track(name, "a", name) for name in names]
+    write_evaluation(path, search_similarities(tracks, path).evaluation)
+    found = read_distances(path).distances
+    expected = [[0, 2.241, 1.00002], [51.2678, 52.2678, 0]]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_no_distance_is_negative(tmp_path, rng):
     """Neither where rounding takes a cosine beyond 1, nor for scores without bounds."""
     tracks = [Track(str(n), str(n // 2), f"/{n}") for n in range(40)]

@@ -8,8 +8,8 @@ from bytecover_tf.stores.note_store import (
     NoteStore,
     NoteWriter,
     add_with_notes,
-    forget_unscored,
     has_notes,
+    remove_unscored,
 )
 
 
@@ -51,13 +51,15 @@ def test_a_recording_whose_score_is_missing_is_added_anew(tmp_path, rng):
     """As after a full disk; scores of later recordings would hide that it has none."""
     write(tmp_path, rng, lengths=(7, 4), scored=1)
     first, second = (rng.integers(0, 256, (2, 84, 4)) / 255 for _ in range(2))
-    with (
-        FeatureStoreWriter(tmp_path, Frontend()) as writer,
-        NoteWriter(tmp_path, 84) as scores,
-    ):
-        forget_unscored(writer, scores)
-        add_with_notes(writer, scores, "later", rng.random((84, 4)), first)
-        add_with_notes(writer, scores, "r1", rng.random((84, 4)), second)
+    # The run that finds it is stopped as well, before its turn.
+    for name, score in (("later", first), ("r1", second)):
+        with (
+            FeatureStoreWriter(tmp_path, Frontend()) as writer,
+            NoteWriter(tmp_path, 84) as scores,
+        ):
+            remove_unscored(writer, scores)
+            assert writer.find("r1") is None
+            add_with_notes(writer, scores, name, rng.random((84, 4)), score)
     store = FeatureStore(tmp_path)
     for name, score in (("later", first), ("r1", second)):
         crop = NoteStore(store).rows(store.entry(name), 0, 5)
