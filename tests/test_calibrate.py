@@ -70,8 +70,8 @@ def test_an_encoder_gets_a_calibration_of_its_own(tmp_path, capsys):
 
     # The calibration of another encoder in that folder is not written over.
     beside = run / "calibration-notes.json"
-    kept = beside.read_text().replace(identity.encoder, "e" * 64)
-    beside.write_text(kept)
+    replace(found, encoder="e" * 64).save(beside)
+    kept = beside.read_text()
     with pytest.raises(ConfigError, match="fitted with the encoder of SHA-256 eeee"):
         main(options)
     assert beside.read_text() == kept

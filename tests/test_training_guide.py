@@ -55,7 +55,7 @@ def test_the_commands_lead_from_recordings_to_an_export(
             arguments += settings
         module = importlib.import_module({"export": "export.__main__"}.get(name, name))
         assert module.main([*arguments, *SMALLER[name]]) == 0, (name, arguments)
-    for run in ("shs100k", "shs100k-hosts"):
+    for run in ("shs100k2", "shs100k2-hosts"):
         assert json.loads(Path("runs", run, "metrics.json").read_text())["epochs"] == 1
     figures = json.loads(Path("figures.json").read_text())
     assert 0 <= figures["map"] <= 1

@@ -331,14 +331,9 @@ def _held(run_dir: Path, resume: bool) -> Iterator[None]:
             _check_free(run_dir, resume)
             yield
     finally:
-        _leave(run_dir)
-
-
-def _leave(run_dir: Path) -> None:
-    """Remove a run directory in which nothing was begun."""
-    if set(os.listdir(run_dir)) <= {LOCK}:
         (run_dir / LOCK).unlink(missing_ok=True)
-        run_dir.rmdir()
+        if not os.listdir(run_dir):  # nothing was begun
+            run_dir.rmdir()
 
 
 def _time_of(checkpoint: Path | None) -> int | None:
