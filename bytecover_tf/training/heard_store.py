@@ -75,7 +75,8 @@ def _hear_missing(
         rows = path.stat().st_size // row_bytes
         return [entry for entry in wanted if sum(_place(entry)) > rows]
 
-    path.touch()
+    if not path.exists():
+        path.touch()
     if not missing():
         return
     # Another process may hear in the same store: what it has written is not cut.
