@@ -80,7 +80,7 @@ def measure_encoder(
         ConfigError: the features cannot be aligned.
     """
     content = store.content(track.path for track in tracks)
-    _check_content(encoder, data, tracks, content, allow_leakage)
+    is_checked = _check_content(encoder, data, tracks, content, allow_leakage)
     result = evaluate_tracks(encoder, tracks, store)
     searched = {track.id for track in (*result.queries, *result.references)}
     failed = {
@@ -90,7 +90,6 @@ def measure_encoder(
     if align:
         figures = rerank(encoder, path, result, store, align)
         aligned = Aligned(candidates=align, **figures)
-    is_checked = bool(provenance_of(encoder)) and not allow_leakage
     return Measured(result, _facts(encoder, path, is_checked), aligned, failed)
 
 
@@ -117,11 +116,10 @@ def measure_sound(
     for track in tracks:
         with suppress(OSError):  # embedding says what is wrong with it
             content[track.path] = content_hash(track.path)
-    _check_content(encoder, data, tracks, content, allow_leakage)
+    is_checked = _check_content(encoder, data, tracks, content, allow_leakage)
     found = encoder.try_audio(track.path for track in tracks)
     result = search(*embedded_tracks(tracks, found))
     failed = {tracks[index].path: reason for index, reason in found.errors.items()}
-    is_checked = bool(provenance_of(encoder)) and not allow_leakage
     return Measured(result, _facts(encoder, path, is_checked), None, failed)
 
 
@@ -131,8 +129,12 @@ def _check_content(
     tracks: Sequence[Track],
     content: Mapping[str, str],
     allow_leakage: bool,
-) -> None:
-    """Refuse what the encoder was trained on, and warn of copies among the tracks."""
+) -> bool:
+    """Refuse what the encoder was trained on, and warn of copies among the tracks.
+
+    Returns:
+        Whether it is known that the encoder was trained on none of them.
+    """
     if not allow_leakage:
         check_unseen(encoder, data, tracks, content)
     keys = [content[track.path] for track in tracks if track.path in content]
@@ -141,6 +143,7 @@ def _check_content(
             f"warning: {copies} of {len(tracks)} recordings are copies of others; each "
             "counts as a version of the other"
         )
+    return bool(provenance_of(encoder)) and not allow_leakage
 
 
 def _facts(encoder: Encoder, path: str, leakage_checked: bool) -> JsonObject:
