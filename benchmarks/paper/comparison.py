@@ -271,6 +271,8 @@ def main() -> None:
     }
     picture = report_file("paper").with_name("comparison.png")
     plot(networks, steps_per_epoch(options), picture)
+    modules = (alignment, simple_join, qmax_module)
+    sources = [Path(str(module.__file__)).read_text() for module in modules]
     rows = []
     for collection in collections:
         for name, (label, paper) in ALL.items():
@@ -282,10 +284,8 @@ def main() -> None:
         if collection.cqts is None:
             continue
         chromas = chroma_of(collection)
-        modules = (alignment, simple_join, qmax_module)
-        sources = [Path(str(module.__file__)).read_text() for module in modules]
+        digest = digest_of(chromas, sources)
         for label, (paper, compute, compare) in PAIRWISE.items():
-            digest = digest_of(chromas, sources)
             path = options.work_dir / label / f"{collection.recordings}-{digest}.npy"
             similarity = kept(path, lambda c=compute, x=chromas: c(x))
             found = row(collection.search(similarity), collection)

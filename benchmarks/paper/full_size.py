@@ -14,17 +14,16 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from bytecover_tf.configs import load_config
 from bytecover_tf.training.run import TrainingRun
 
 STEPS = 20
-EPOCHS = 5
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--work-dir", type=Path, default=Path("runs/full-size"))
     options = parser.parse_args()
     config = replace(
@@ -50,8 +49,7 @@ def main() -> None:
     write_section(
         "paper",
         "Full-size training on a CPU",
-        "python -m benchmarks.paper.full_size"
-        + (f" --epochs {options.epochs}" if options.epochs != EPOCHS else ""),
+        command_of("paper.full_size", parser, options, ["work_dir"]),
         body,
     )
 

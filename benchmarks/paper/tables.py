@@ -16,6 +16,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 import keras
@@ -86,7 +87,7 @@ class Collection:
     excluded: np.ndarray
     cqts: list[np.ndarray] | None = None
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Digits that change with what is searched."""
         return digest_of([*self.features, *(self.cqts or [])], self.works)

@@ -9,7 +9,7 @@ that ends in .jsonl.
 
 import csv
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast, get_args
 
@@ -45,14 +45,28 @@ def load(path: Path, may_lack_files: bool = False) -> list[Track]:
             an id comes twice, a file does not exist, or there are no rows.
     """
     path = Path(path)
-    tracks: dict[str, Track] = {}
-    for where, row in rows(path, _COLUMNS):
-        track = _track(where, row, path.parent, may_lack_files)
-        if track.id in tracks:
-            raise DataError(f"{where}: the id {track.id!r} was listed before")
-        tracks[track.id] = track
+    tracks = unique(
+        (where, _track(where, row, path.parent, may_lack_files))
+        for where, row in rows(path, _COLUMNS)
+    )
     if not tracks:
         raise DataError(f"{path}: expected at least one recording, found none")
+    return tracks
+
+
+def unique(listed: Iterable[tuple[str, Track]]) -> list[Track]:
+    """Return the tracks of a list.
+
+    Args:
+        listed: where each stands, as `file:line`, and the track.
+
+    Raises:
+        DataError: an id comes twice.
+    """
+    tracks: dict[str, Track] = {}
+    for where, track in listed:
+        if tracks.setdefault(track.id, track) is not track:
+            raise DataError(f"{where}: the id {track.id!r} was listed before")
     return list(tracks.values())
 
 

@@ -35,13 +35,9 @@ def load(root: Path | None = None) -> list[Track]:
     path = (root or FOLDER) / "tracks.csv"
     if not path.exists():
         raise DataError(f"{path}: no such file, so this is not a packed data set")
-    tracks: dict[str, Track] = {}
-    for where, row in manifest.rows(path, ()):
-        track = _track(where, row)
-        if track.id in tracks:
-            raise DataError(f"{where}: the id {track.id!r} was listed before")
-        tracks[track.id] = track
-    return list(tracks.values())
+    return manifest.unique(
+        (where, _track(where, row)) for where, row in manifest.rows(path, ())
+    )
 
 
 def unseen_sources() -> set[tuple[str, str]]:

@@ -39,7 +39,7 @@ from bytecover_tf import metrics
 from bytecover_tf.data.track import Role, Track
 from bytecover_tf.errors import DataError
 from bytecover_tf.evaluation.mirex import read_distances
-from bytecover_tf.evaluation.protocol import Evaluation, score
+from bytecover_tf.evaluation.protocol import Evaluation, by_role, score
 from bytecover_tf.terminal import warn
 
 _METRICS = ("cosine", "euclidean")
@@ -92,7 +92,7 @@ def search_embeddings(tracks: Sequence[Track], path: Path) -> Searched:
             usable.append(track)
     if not usable:
         raise _nothing_covered(tracks, failed, places, places)
-    queries, references = _by_role(usable)
+    queries, references = by_role(usable)
     asking = vectors[places.of(queries)]
     answering = vectors[places.of(references)]
     ids = [track.id for track in queries], [track.id for track in references]
@@ -136,7 +136,7 @@ def search_similarities(tracks: Sequence[Track], path: Path) -> Searched:
             failed[track.id] = f"{path} has no row of it as a query"
     if not usable:
         raise _nothing_covered(tracks, failed, rows, columns)
-    queries, references = _by_role(usable)
+    queries, references = by_role(usable)
     if halved["reference"]:
         warn(f"warning: {path}: {halved['reference']} recordings have no row, so they "
              "are not searched for")  # fmt: skip
@@ -195,12 +195,6 @@ class _Places:
     def of(self, tracks: Sequence[Track]) -> np.ndarray:
         """Return the places of tracks that all have one."""
         return np.array([self.find(track) for track in tracks], int)
-
-
-def _by_role(tracks: Sequence[Track]) -> tuple[list[Track], list[Track]]:
-    """Return the queries and the references among tracks."""
-    queries = [track for track in tracks if track.role != "reference"]
-    return queries, [track for track in tracks if track.role != "query"]
 
 
 def _nothing_covered(

@@ -140,13 +140,9 @@ def score(
     Raises:
         DataError: no query has a version among the references.
     """
+    _check_versions(queries, references, "queries")
     works = [track.work for track in queries]
     scores = metrics.score_queries(block, works, [track.work for track in references])
-    if not len(scores.query):
-        raise DataError(
-            f"nothing to measure: none of {len(queries)} queries has another version "
-            f"among {len(references)} references"
-        )
     figures = summarize(scores, works, len(references))
     return Evaluation(queries, references, block, scores, figures)
 
@@ -207,16 +203,28 @@ def check_measurable(tracks: Sequence[Track]) -> None:
     Raises:
         DataError: no query has a version among the references.
     """
+    queries, references = by_role(tracks)
+    _check_versions(queries, references, f"{tracks[0].split} queries")
+
+
+def _check_versions(
+    queries: Sequence[Track], references: Sequence[Track], what: str
+) -> None:
+    """Refuse a search in which no query has a version to find."""
     versions: dict[str, set[str]] = defaultdict(set)
-    for track in tracks:
-        if track.role != "query":
-            versions[track.work].add(track.id)
-    queries = [track for track in tracks if track.role != "reference"]
+    for track in references:
+        versions[track.work].add(track.id)
     if not any(versions[track.work] - {track.id} for track in queries):
         raise DataError(
-            f"nothing to measure: none of {len(queries)} {tracks[0].split} queries has "
-            f"another version among {len(tracks)} recordings"
+            f"nothing to measure: none of {len(queries)} {what} has another version "
+            f"among {len(references)} references"
         )
+
+
+def by_role(tracks: Sequence[Track]) -> tuple[list[Track], list[Track]]:
+    """Return the queries and the references among tracks."""
+    queries = [track for track in tracks if track.role != "reference"]
+    return queries, [track for track in tracks if track.role != "query"]
 
 
 def check_unseen(
