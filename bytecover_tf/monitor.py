@@ -2,7 +2,7 @@
 
 Each change is a line of JSON, {"time", "start", "at", "work", "probability",
 "recording", ...}. `start` is the second of the stream at which the song began, and `at`
-how many seconds had been heard when the command told it. `work` is null while nothing
+how many seconds had been heard when the line was printed. `work` is null while nothing
 of the catalogue is played. A source that breaks is opened again. Ctrl-C ends the
 command.
 

@@ -1,7 +1,7 @@
 """Whether an exported graph gives what the model it was made from gives.
 
-Every variant is run on real recordings at several batch sizes and lengths, because
-an exported graph that is right only at the traced shape is the usual mistake. What it
+Every variant is run on recordings at several batch sizes and lengths, because an
+exported graph that is right only at the traced shape is the usual mistake. What it
 is compared with is computed in float64: TensorFlow picks its float32 kernels by the
 processor, and whether an export is right must not depend on those.
 """

@@ -29,6 +29,7 @@ from benchmarks.paper import simple_join
 from benchmarks.paper.finished import Finished, finished
 from benchmarks.paper.simple_join import by_simple, profiles
 from benchmarks.paper.tables import (
+    PITCH_CLASSES,
     RATE,
     Collection,
     Trainings,
@@ -56,9 +57,12 @@ from bytecover_tf.configs import load_config
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.encoders.model_file import encoder_checksum
 from bytecover_tf.encoders.pretrained import locate
+from bytecover_tf.encoders.runtimes import KerasNetwork
 from bytecover_tf.files import content_hash
 from bytecover_tf.matching import qmax as qmax_module
 from bytecover_tf.matching.qmax import cross_recurrence, qmax
+from bytecover_tf.models.bytecover import ByteCover
+from bytecover_tf.training.config import override
 
 # A network's config, name, and its MAP in the paper on Da-TACOS and SHS100K-TEST.
 NETWORKS = {
@@ -100,6 +104,21 @@ def time_of_encoder(encoder: Encoder, features: list[np.ndarray]) -> float:
         len(features),
         lambda query: embeddings @ embedded(encoder, [features[query]])[0],
     )
+
+
+def untrained(name: str, options: argparse.Namespace) -> ByteCover:
+    """Return a network before its first step, which is as quick as after its last.
+
+    Args:
+        name: a key of `ALL`.
+        options: of the command.
+    """
+    config = load_config(config_of(name))
+    folded = [PITCH_CLASSES] if name == FOLDED else []
+    config = override(config, [*settings(config, options), *folded])
+    model = ByteCover(config.architecture)
+    model.build((None, config.frontend.n_bins, None, 1))
+    return model
 
 
 def time_of_pairs(compare: Callable, chromas: list[np.ndarray]) -> float:
@@ -190,12 +209,10 @@ def train_and_search(
     """
     trainings = train(name, options)
     runs = trainings.runs
-    encoder = runs[0].encoder()
-    queries, milliseconds = {}, {}
+    queries = {}
     for one in collections:
         found = mean_scores([one.search(run.similarity(one)) for run in runs])
         queries[one.name] = Finished.queries_of(found)
-        milliseconds[one.name] = time_of_encoder(encoder, one.features)
     return Finished(
         what="",
         trained="",
@@ -203,7 +220,6 @@ def train_and_search(
         course=np.mean([run.validation for run in runs], axis=0).tolist(),
         minutes=trainings.seconds / 60,
         queries=queries,
-        milliseconds=milliseconds,
     )
 
 
@@ -260,6 +276,7 @@ def main() -> None:
     add_rates_argument(parser)
     options = parser.parse_args()
     collections = read_collections(options)
+    frontend = frontend_of(options.data_root)
     folder = report_file("paper").with_name("comparison")
     networks = {
         name: finished(
@@ -276,9 +293,9 @@ def main() -> None:
     rows = []
     for collection in collections:
         for name, (label, paper) in ALL.items():
-            network = networks[name]
-            found = row(network.scores(collection), collection)
-            took = network.milliseconds[collection.name]
+            found = row(networks[name].scores(collection), collection)
+            encoder = Encoder(KerasNetwork(untrained(name, options), frontend))
+            took = time_of_encoder(encoder, collection.features)
             rows.append([collection.name, label, paper, *found, f"{took:.1f}"])
             print(*rows[-1], flush=True)
         if collection.cqts is None:
@@ -295,7 +312,7 @@ def main() -> None:
         rows.append(shipped(SHIPPED, collection, options))
         print(*rows[-1], flush=True)
     minutes = sum(network.minutes for network in networks.values())
-    pool = frontend_of(options.data_root).pool
+    pool = frontend.pool
     body = "\n\n".join(
         [
             about_data(options)
@@ -322,9 +339,8 @@ def main() -> None:
             about_times(networks),
             "Milliseconds are those of one query against all recordings, the "
             "references known beforehand: of networks, embedding the query's features "
-            "on all cores and comparing embeddings, when and where each was searched "
-            "with first (above); of the others now, Qmax and SiMPle comparing "
-            "chroma in one thread. Qmax agrees with essentia's (section \"Alignment of "
+            "on all cores and comparing embeddings; Qmax and SiMPle compare chroma in "
+            "one thread. Qmax agrees with essentia's (section \"Alignment of "
             f'chroma"). {SHIPPED} was trained for longer and on more works, so a '
             "comparison with the others would not be fair. The section "
             f'"Re-ranking what {SHIPPED} finds" measures it with its nearest '

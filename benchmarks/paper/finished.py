@@ -36,7 +36,6 @@ class Finished:
         course: MAP on the validation works after each epoch.
         minutes: the time that the trainings took.
         queries: figures of each query, by collection and name.
-        milliseconds: time of a query, by collection.
     """
 
     what: str
@@ -45,7 +44,6 @@ class Finished:
     course: list[float]
     minutes: float
     queries: dict[str, dict[str, list[float]]]
-    milliseconds: dict[str, float]
 
     def scores(self, collection: Collection) -> QueryScores:
         """Return the scores of a search; of them only what tables show is known."""

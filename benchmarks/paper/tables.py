@@ -57,6 +57,7 @@ RECIPE = [
 ]
 # About so many, so that a training that is killed loses little.
 STEPS_PER_EPOCH = 1000
+PITCH_CLASSES = "pitch_classes=True"
 ON_PITCH_CLASSES = (
     "All read pitch classes in place of the paper's 84 bins, on which they learn "
     "hardly anything in so few steps (`benchmarks/experiments.md`)."
@@ -407,7 +408,7 @@ def on_pitch_classes(
     changes: Sequence[str] = (),
 ) -> Run:
     """Train a network as `trained` does, but on pitch classes instead of 84 bins."""
-    changes = ["pitch_classes=True", *changes]
+    changes = [PITCH_CLASSES, *changes]
     return trained(f"{name}-pitch-classes", config_name, options, seed, changes)
 
 

@@ -58,7 +58,8 @@ def evaluate_parser(description: str | None) -> argparse.ArgumentParser:
         metavar="N",
         help="also align each query with its N nearest references, as identify does "
         "with 100 in a catalogue that hears no notes (index --hearing none), and "
-        "measure that ranking",
+        "measure that ranking; the encoder's frames must average 20 frames of the "
+        "transform or a divisor of 20",
     )
     parser.add_argument(
         "--json",

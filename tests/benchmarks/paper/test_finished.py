@@ -17,7 +17,7 @@ def collection():
 def network(collection, rng):
     scores = collection.search(rng.random((30, 30)))
     queries = {"some": Finished.queries_of(scores)}
-    return scores, Finished("", "", {}, [0.1, 0.2], 3.0, queries, {"some": 1.5})
+    return scores, Finished("", "", {}, [0.1, 0.2], 3.0, queries)
 
 
 def test_a_row_from_what_is_kept_is_that_of_the_search(network, collection, tmp_path):

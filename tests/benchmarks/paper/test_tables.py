@@ -243,6 +243,27 @@ def test_byte_cover_has_the_rate_that_was_chosen_for_it(options, monkeypatch):
     assert asked == [("bytecover", ["learning_rate=1e-3"])]
 
 
+def test_networks_that_are_timed_are_those_that_are_trained(options, monkeypatch):
+    options.seeds, options.rates = 1, ["1e-3"]
+    trained = []
+
+    class Run:
+        def __init__(self, config, *_, **__):
+            trained.append(config)
+
+        def finish(self, folder):
+            return {"seconds": 1.0}
+
+    monkeypatch.setattr(tables, "TrainingRun", Run)
+    for name in comparison.ALL:
+        comparison.train(name, options)
+        timed = comparison.untrained(name, options)
+        assert timed.architecture == trained[-1].architecture
+        assert timed.built
+    assert len({config.network for config in trained}) == len(comparison.NETWORKS)
+    assert [config.pitch_classes for config in trained] == [False] * 5 + [True]
+
+
 def test_other_recordings_or_settings_are_another_training(options, monkeypatch):
     options.seeds, options.rates = 1, ["1e-3"]
     some = collection(["a", "a"])
