@@ -126,8 +126,8 @@ folder has the features' parameters, checksums and the measured differences.
   encoder_waveform.onnx     mono samples at the encoder's rate in, embedding out
   hearing_*                 the same with --hearing; probabilities of notes out
 
-float16 halves an ONNX file and is meant for GPUs. int8 makes it four times smaller and,
-on processors with VNNI, several times faster; the command measures how much MAP this
+float16 halves an ONNX file and is meant for GPUs. int8 makes it two to four times
+smaller and, on processors with VNNI, faster; the command measures how much MAP this
 costs on the embedded data set.
 
 examples:

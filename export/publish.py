@@ -12,6 +12,7 @@ checksum by which catalogues know it, and what was fitted to it.
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import tempfile
 import zipfile
@@ -30,6 +31,7 @@ from bytecover_tf.encoders.model_file import (
     save_beside_graph,
     save_model,
 )
+from bytecover_tf.errors import ConfigError
 from bytecover_tf.files import (
     SUMS,
     JsonObject,
@@ -78,12 +80,20 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
         card: Markdown, copied beside the weights.
 
     Raises:
+        ConfigError: the name is not such a name, or there is no card.
         EncoderError: there is no encoder.
         ParityError: its export differs from it.
     """
     from export.bundle import export
     from export.companions import LICENCE
 
+    if not re.fullmatch(r"bytecover-[a-z0-9-]+", name):
+        raise ConfigError(
+            f"{name!r} is no name for an encoder of the package; expected bytecover- "
+            "and small letters, digits or hyphens"
+        )
+    if not card.is_file():
+        raise ConfigError(f"{card}: there is no such file; expected the encoder's card")
     source, folder = encoder_file(encoder), pretrained.WEIGHTS / name
     with tempfile.TemporaryDirectory() as beside:
         if encoder != name:

@@ -141,26 +141,38 @@ class _Transport(Protocol):
 
 
 def _connect(address: str, model: str, authorization: str | None) -> _Transport:
-    parts = urlsplit(address)
+    unknown = ConfigError(
+        f"{without_password(address)} is not the address of a server; expected "
+        "grpc://HOST:PORT, http://HOST:PORT or https://HOST:PORT"
+    )
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError:
+        raise unknown from None
     login, _, host = parts.netloc.rpartition("@")
     if authorization is None and login:
         encoded = b64encode(unquote(login).encode()).decode()
         authorization = f"Basic {encoded}"
     authorization = authorization or os.environ.get("BYTECOVER_SERVING_AUTHORIZATION")
+    # A secret that was read from a file ends with its line.
+    authorization = (authorization or "").strip()
+    if not (authorization.isascii() and authorization.isprintable()):
+        raise ConfigError(
+            "the authorization has characters that a header cannot hold; expected "
+            "printable ASCII"
+        )
     if host and parts.scheme == "grpc":
         return _Grpc(host, model, authorization)
     if host and parts.scheme in ("http", "https"):
         return _Rest(parts._replace(netloc=host), model, authorization)
-    raise ConfigError(
-        f"{without_password(address)} is not the address of a server; expected "
-        "grpc://HOST:PORT, http://HOST:PORT or https://HOST:PORT"
-    )
+    raise unknown
 
 
 class _Grpc:
     """`tensorflow_serving/apis/prediction_service.proto`."""
 
-    def __init__(self, target: str, model: str, authorization: str | None) -> None:
+    def __init__(self, target: str, model: str, authorization: str) -> None:
         # By default a lost connection is not tried again for a second, and an
         # answer may not exceed 4 MB.
         options = [
@@ -214,9 +226,7 @@ class _Grpc:
 class _Rest:
     """https://www.tensorflow.org/tfx/serving/api_rest, in the columnar format."""
 
-    def __init__(
-        self, address: SplitResult, model: str, authorization: str | None
-    ) -> None:
+    def __init__(self, address: SplitResult, model: str, authorization: str) -> None:
         self._connect = {
             "http": http.client.HTTPConnection,
             "https": http.client.HTTPSConnection,

@@ -16,8 +16,8 @@ from typing import BinaryIO, Literal
 # Bytes that may be missing at the end of a file whose writer miscounted.
 _HAIR = 256
 # A program that writes RIFF or FORM to a pipe does not know the size, and declares 0 or
-# a value from here on.
-_STREAMED = 0x7F000000
+# about the most that a signed or an unsigned number holds.
+_STREAMED = (range(0x7F000000, 0x80001000), range(0xFFFFF000, 0x100000000))
 # The byte count in the first frame of an mp3, after its flags and frame count.
 _XING = re.compile(rb"(?:Xing|Info)\0\0\0[\x03\x07\x0b\x0f].{4}(.{4})", re.DOTALL)
 # Chunks that hold the samples, of WAV, AIFF, and AVI.
@@ -184,7 +184,7 @@ def _riff_is_cut(file: BinaryIO, size: int) -> bool:
     else:
         declared = int.from_bytes(head[4:8], order)
         samples = None
-        if declared >= _STREAMED:
+        if any(declared in sizes for sizes in _STREAMED):
             return False
     if 8 + declared <= size + _HAIR:
         return False

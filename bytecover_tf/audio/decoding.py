@@ -30,10 +30,10 @@ _SILENCE = 1e-4
 # Decoded blocks have this many samples per channel: 1.5 s at 44.1 kHz. Larger blocks
 # would not stay in the processor's cache.
 _BLOCK = 2**16
-# If the mean of the channels has less than this share of the loudest channel's energy,
-# the channels cancel each other, as with a plug wired the wrong way round, and the mean
-# no longer contains the music.
-_CANCELLED = 0.05
+# If the sum of the channels has less than this share of all their energy, they cancel
+# each other, as with a plug wired the wrong way round, and the mean no longer contains
+# the music. The sum of channels that differ has about as much energy as all of them.
+_CANCELLED = 0.1
 # Sample formats that we read without conversion: the value of silence, full scale, and
 # NumPy's type.
 _FORMATS = {
@@ -434,7 +434,7 @@ def _instead_of_mean(
         of = np.diff if change else np.asarray
         energies = [_energy(of(channel)) for channel in channels]
         # The comparison is written so that the mean stays where it is not finite.
-        if _energy(of(total)) / len(channels) ** 2 < _CANCELLED * max(energies):
+        if _energy(of(total)) < _CANCELLED * sum(energies):
             # Choose the same channel in each block where several are about as loud.
             loud = [energy >= max(energies) / 4 for energy in energies]
             return channels[loud.index(True)]

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from bytecover_tf.audio.hearing import Heard, Hearing
 
 
-# What the transform's rounding leaves where there is no sound is a tenth of this share
-# of the loudest around it.
-_RESIDUE = 1e-6
+# The dither of 16-bit silence is at most a fifth of this share of the music around it,
+# and what the transform's rounding leaves where there is no sound far less.
+_RESIDUE = 1e-4
 
 
 def sounds(part: np.ndarray, loudest: float) -> bool:
     """Tell whether a part of a recording is more than silence.
 
-    Beside music, silence is no zeros in the transform: rounding leaves a residue, which
-    a normalisation of the part alone would bring to full level.
+    Beside music, silence is no zeros in the transform: dither and rounding leave a
+    residue, which a normalisation of the part alone would bring to full level.
 
     Args:
         part: samples or |CQT|, with one frame at least.

@@ -33,6 +33,7 @@ def copy_encoder(source: Path, folder: Path) -> None:
         raise EncoderError(
             f"{folder}: is not empty; an encoder needs a folder of its own"
         )
+    folder = folder.resolve()
     beside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     try:
@@ -42,9 +43,11 @@ def copy_encoder(source: Path, folder: Path) -> None:
             beside.mkdir(parents=True)
             for file, name in _files(source).items():
                 shutil.copy(file, beside / name)
-        if folder.exists():
-            folder.rmdir()
-        os.replace(beside, folder)
+        if folder.exists():  # somebody may be in it, so that it has to stay
+            for path in beside.iterdir():
+                os.replace(path, folder / path.name)
+        else:
+            os.replace(beside, folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 

@@ -179,6 +179,19 @@ def test_downmix_is_the_mean(tmp_path, channels):
     np.testing.assert_allclose(load_audio(tmp_path / "a.wav"), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("playing", [(2,), (0, 2), (0, 1, 2)])
+def test_silent_channels_do_not_change_the_downmix(tmp_path, playing):
+    """Of 5.1 channels mostly few play, and not the same ones all the time."""
+    rng = np.random.default_rng(1)
+    samples = np.zeros((8 * 22050, 6))
+    for channel in playing:
+        samples[:, channel] = rng.uniform(-0.2, 0.2, len(samples))
+    samples[: len(samples) // 2, playing[0]] *= 0.3
+    soundfile.write(tmp_path / "a.wav", samples, 22050, "FLOAT")
+    expected = samples.mean(axis=1)
+    np.testing.assert_allclose(load_audio(tmp_path / "a.wav"), expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "bits"),
     [
@@ -403,7 +416,18 @@ def test_a_file_that_ends_with_a_whole_frame_is_whole(folder, tmp_path, name):
             load_audio(tmp_path / name)
 
 
-@pytest.mark.parametrize("size", [0, 0x7FFFF024, 0xFFFFFFFF])
+@pytest.mark.parametrize("size", [2_500_000_000, 3_900_000_000])
+def test_a_cut_recording_of_hours_is_truncated(folder, tmp_path, size):
+    wav = bytearray((folder / "a.wav").read_bytes())
+    wav[4:8] = struct.pack("<I", size)
+    data = wav.index(b"data") + 4
+    wav[data : data + 4] = struct.pack("<I", size - 36)
+    (tmp_path / "a.wav").write_bytes(wav)
+    with refused(tmp_path / "a.wav", "is truncated"):
+        load_audio(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFF024, 0x80000024, 0xFFFFFFFF])
 def test_wav_from_a_pipe_is_not_truncated(folder, tmp_path, size):
     wav = bytearray((folder / "a.wav").read_bytes())
     wav[4:8] = struct.pack("<I", size)

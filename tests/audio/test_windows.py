@@ -62,11 +62,15 @@ def test_silence_has_no_features(music):
     windows = list(iter_windows(blocks(samples), FRONTEND, None, 5, 5))
     silent = [window for window in windows if window.features is None]
     assert silent
-    assert all(12 < window.first * FRAME / 22050 < 40 for window in silent)
+    # All of those that begin in the pause and end there.
+    assert all(10 < window.first * FRAME / 22050 < 35.5 for window in silent)
+    assert len(silent) == 5
 
 
-def test_what_rounding_leaves_is_silence(music):
-    samples = np.concatenate([music(10), np.zeros(30 * 22050, np.float32), music(10)])
+@pytest.mark.parametrize("dither", [0, 2**-15])
+def test_what_rounding_and_dither_leave_is_silence(music, rng, dither):
+    pause = dither * rng.integers(-1, 2, 30 * 22050).astype(np.float32)
+    samples = np.concatenate([music(10), pause, music(10)])
     windows = list(iter_windows(blocks(samples), FRONTEND, None, 5, 1))
     whole = FRONTEND.average
     stream = StreamedTransform(whole)
@@ -76,8 +80,8 @@ def test_what_rounding_leaves_is_silence(music):
         start = round(window.first * FRAME / whole.samples)
         frames = round(5 * 22050 / whole.samples)
         peak = means[:, start : start + frames].max(initial=0)
-        assert (window.features is None) == (peak < 1e-6 * means.max())
-    residues = [0 < means[:, n].max() < 1e-6 * means.max() for n in range(len(means.T))]
+        assert (window.features is None) == (peak < 1e-4 * means.max())
+    residues = [0 < means[:, n].max() < 1e-4 * means.max() for n in range(len(means.T))]
     assert any(residues)
 
 

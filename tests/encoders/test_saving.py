@@ -47,7 +47,7 @@ def test_it_is_the_same_encoder_in_its_new_place(source, tmp_path, rng):
     assert {path.name for path in tmp_path.iterdir()} <= {"run", "saved"}
 
 
-def test_a_folder_that_holds_something_is_left_alone(tmp_path):
+def test_a_folder_that_holds_something_is_left_alone(tmp_path, monkeypatch):
     encoder = load_encoder(pretrained.DEFAULT)
     (tmp_path / "note").write_text("mine")
     with pytest.raises(EncoderError, match="is not empty"):
@@ -58,6 +58,10 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path):
     (tmp_path / "empty").mkdir()
     encoder.save_pretrained(tmp_path / "empty")
     assert load_encoder(tmp_path / "empty").dim == encoder.dim
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    encoder.save_pretrained(".")
+    assert load_encoder(".").dim == encoder.dim
 
 
 def test_what_a_folder_cannot_hold_is_refused(tmp_path):

@@ -129,10 +129,11 @@ def test_the_cpp_example_gives_the_golden_embedding(bundle, golden, tmp_path):
     found = np.array(result.stdout.split(), np.float32)
     assert np.abs(found - golden["embedding"]).max() < golden["tolerance"]
 
-    refusals = {2: "expected one channel of 16-bit samples", 1: "is silent"}
-    for channels, message in refusals.items():
+    other = "expected one channel of 16-bit samples at 22050 Hz"
+    refusals = {(2, 22050): other, (1, 44100): other, (1, 22050): "is silent"}
+    for (channels, rate), message in refusals.items():
         path = tmp_path / "other.wav"
-        soundfile.write(path, np.zeros((60_000, channels)), 22050, "PCM_16")
+        soundfile.write(path, np.zeros((60_000, channels)), rate, "PCM_16")
         refused = embed(path)
         assert refused.returncode == 1
         assert f"other.wav: {message}" in refused.stderr

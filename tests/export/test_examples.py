@@ -132,6 +132,24 @@ def test_examples_refuse_what_is_embedded_in_parts(tmp_path):
             load_example(name).embed(*arguments, str(path))
 
 
+def test_python_examples_refuse_silence(bundle, tmp_path):
+    import tensorflow as tf
+
+    path = tmp_path / "song.wav"
+    soundfile.write(path, np.zeros(60_000), 22050, "PCM_16")
+    session = onnxruntime.InferenceSession(
+        bundle / "encoder_waveform.onnx", providers=["CPUExecutionProvider"]
+    )
+    saved = tf.saved_model.load(bundle / "saved_model" / "1")
+    facts = json.loads((bundle / "manifest.json").read_text())
+    for name, arguments in {
+        "compare.py": (session,),
+        "compare_saved_model.py": (saved.signatures["serving_default"], facts),
+    }.items():
+        with pytest.raises(SystemExit, match=r"song\.wav: is silent"):
+            load_example(name).embed(*arguments, str(path))
+
+
 def test_bundles_say_what_is_embedded_in_parts(bundle):
     facts = json.loads((bundle / "manifest.json").read_text())
     assert (facts["longest_seconds"], facts["part_seconds"]) == (LONGEST_WORK, PART)

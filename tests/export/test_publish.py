@@ -15,7 +15,7 @@ from bytecover_tf.encoders.model_file import (
     load_model,
     save_model,
 )
-from bytecover_tf.errors import EncoderError
+from bytecover_tf.errors import ConfigError, EncoderError
 from export.publish import publish
 
 
@@ -153,3 +153,13 @@ def test_what_is_no_name_is_a_path(tmp_path):
     assert pretrained.locate(tmp_path) == tmp_path
     with pytest.raises(EncoderError, match="bytecover-none"):
         load_encoder("bytecover-none.keras")
+
+
+@pytest.mark.parametrize("name", ["", ".", "hearing", "../elsewhere", "bytecover-a/b"])
+def test_only_encoders_are_replaced(published, tmp_path, name):
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigError, match="is no name for an encoder"):
+        publish(tmp_path / "encoder.keras", name, tmp_path / "card.md")
+    with pytest.raises(ConfigError, match=r"none\.md: there is no such file"):
+        publish(tmp_path / "encoder.keras", "bytecover-new", tmp_path / "none.md")
+    assert sorted(tmp_path.rglob("*")) == before

@@ -1,6 +1,6 @@
 // Prints the embedding of a recording, a number a line:
 //   embed encoder_waveform.onnx song.wav
-// The recording is WAV: one channel of 16-bit samples, at the rate in manifest.json.
+// The recording is WAV: one channel of 16-bit samples at 22050 Hz.
 
 #include <cmath>
 #include <cstdint>
@@ -23,6 +23,10 @@ Number number_at(const std::vector<char>& bytes, size_t offset) {
   return value;
 }
 
+constexpr uint32_t kRate = 22050;
+// Ten minutes.
+constexpr size_t kLongest = 600 * kRate;
+
 std::vector<float> read_wav(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw std::runtime_error("cannot be read");
@@ -37,9 +41,12 @@ std::vector<float> read_wav(const std::string& path) {
     if (std::memcmp(bytes.data() + chunk, "fmt ", 4) == 0) {
       is_known = number_at<uint16_t>(bytes, start) == 1 &&       // integers
                  number_at<uint16_t>(bytes, start + 2) == 1 &&   // channels
+                 number_at<uint32_t>(bytes, start + 4) == kRate &&
                  number_at<uint16_t>(bytes, start + 14) == 16;   // bits
     } else if (std::memcmp(bytes.data() + chunk, "data", 4) == 0) {
-      if (!is_known) throw std::runtime_error("expected one channel of 16-bit samples");
+      if (!is_known) {
+        throw std::runtime_error("expected one channel of 16-bit samples at 22050 Hz");
+      }
       std::vector<float> samples(size / 2);
       for (size_t i = 0; i < samples.size(); ++i) {
         samples[i] = number_at<int16_t>(bytes, start + 2 * i) / 32768.0f;
@@ -50,9 +57,6 @@ std::vector<float> read_wav(const std::string& path) {
   }
   throw std::runtime_error("has no samples");
 }
-
-// Ten minutes at 22050 Hz.
-constexpr size_t kLongest = 600 * 22050;
 
 int main(int count, char** arguments) {
   if (count != 3) {

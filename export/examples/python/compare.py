@@ -18,7 +18,10 @@ def embed(encoder, path):
         sys.exit(f"{path}: shorter than {facts['min_samples'] / wanted:.2f} s")
     if len(waveform) > facts.get("longest_seconds", 600) * wanted:
         sys.exit(f"{path}: so long a recording is embedded in parts, see ../README.md")
-    return encoder.run(["embedding"], {"waveform": waveform[None]})[0][0]
+    embedding = encoder.run(["embedding"], {"waveform": waveform[None]})[0][0]
+    if embedding[0] != embedding[0]:  # NaN
+        sys.exit(f"{path}: is silent")
+    return embedding
 
 
 if __name__ == "__main__":

@@ -25,7 +25,10 @@ def embed(run, facts, path):
         sys.exit(f"{path}: shorter than {facts['min_samples'] / wanted:.2f} s")
     if len(waveform) > facts.get("longest_seconds", 600) * wanted:
         sys.exit(f"{path}: so long a recording is embedded in parts, see ../README.md")
-    return run(waveform=waveform[None])["embedding"][0]
+    embedding = run(waveform=waveform[None])["embedding"][0]
+    if embedding[0] != embedding[0]:  # NaN
+        sys.exit(f"{path}: is silent")
+    return embedding
 
 
 if __name__ == "__main__":

@@ -18,7 +18,10 @@ def embed(encoder, facts, path):
         sys.exit(f"{path}: shorter than {facts['min_samples'] / wanted:.2f} s")
     if len(waveform) > facts.get("longest_seconds", 600) * wanted:
         sys.exit(f"{path}: so long a recording is embedded in parts, see ../README.md")
-    return encoder(waveform=waveform[None])["embedding"][0].numpy()
+    embedding = encoder(waveform=waveform[None])["embedding"][0].numpy()
+    if embedding[0] != embedding[0]:  # NaN
+        sys.exit(f"{path}: is silent")
+    return embedding
 
 
 if __name__ == "__main__":
