@@ -114,20 +114,20 @@ class BytecoverPlugin(BeetsPlugin):
         from bytecover_tf.catalogues.indexing import index_files
         from bytecover_tf.catalogues.opening import open_to_index
         from bytecover_tf.catalogues.pruning import prune
-        from bytecover_tf.matching.decisions import follow_files
+        from bytecover_tf.matching.decisions import following
 
         items = {_path(item): item for item in lib.items(list(arguments))}
         facts = {path: _facts(item) for path, item in items.items()}
         catalogue, load = open_to_index(self._address)
         with catalogue:
-            report = index_files(catalogue, load, items, facts=facts)
+            follow = following(catalogue, self._record)
+            report = index_files(catalogue, load, items, facts=facts, follow=follow)
             for reason in report.failed.values():
                 self._log.warning("skipped: {}", reason)
             for path, problem in report.malformed.items():
                 self._log.warning("malformed: {}: {}", path, problem)
             for copy, original in report.copies.items():
                 self._log.warning("copy: {} is the same as {}", copy, original)
-            follow_files(catalogue, report, self._record)
             pruned = 0
             if not arguments:
                 try:

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.catalogues.indexing import index_files
     from bytecover_tf.catalogues.opening import open_to_index
     from bytecover_tf.catalogues.pruning import prune
-    from bytecover_tf.matching.decisions import follow_files
+    from bytecover_tf.matching.decisions import following
 
     # A folder that has been emptied can be pruned.
     files = find_files(options.folders, options.manifest, may_be_empty=prunes)
@@ -62,8 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.allow_truncated,
             options.look_again,
             files.facts,
+            follow=following(catalogue, options.record),
         )
-        follow_files(catalogue, report)
         pruned, refusal = 0, ""
         if prunes:
             try:

@@ -34,6 +34,10 @@ _BATCH_BYTES = 2**26
 _READ_AT_ONCE = 500
 
 
+Follow = Callable[[Mapping[str, str]], None]
+"""Takes ids now by ids before."""
+
+
 @dataclass
 class IndexingReport:
     """What indexing did.
@@ -48,8 +52,6 @@ class IndexingReport:
         copies: by path of each copy, the path of the recording with the same content.
         failed: reason by path, for each file that was skipped.
         malformed: by path, what is wrong with the identifiers in a file.
-        followed: by the id of each recording that was replaced, the id of what its file
-            holds now.
     """
 
     added: int = 0
@@ -61,7 +63,6 @@ class IndexingReport:
     copies: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     malformed: dict[str, str] = field(default_factory=dict)
-    followed: dict[str, str] = field(default_factory=dict)
 
     @property
     def has_changed_something(self) -> bool:
@@ -81,6 +82,7 @@ def index_files(
     again: bool = False,
     facts: Mapping[str, Mapping[str, str]] | None = None,
     tell: Callable[[int, int], None] | None = None,
+    follow: Follow | None = None,
 ) -> IndexingReport:
     """Bring a catalogue up to date with files.
 
@@ -111,6 +113,10 @@ def index_files(
         again: whether to read files even if their size and time have not changed.
         facts: fields of `Tags` by absolute path; they replace what the tags say.
         tell: called after each file with how many are done, and of how many.
+        follow: lets others who know recordings by their ids know them still, such as
+            `matching.decisions.Record.follow`. It is called with ids now by ids before,
+            before the latter are removed; and with none at the beginning and the end,
+            as recordings may be at other paths then.
 
     Returns:
         What was done and what failed.
@@ -127,8 +133,16 @@ def index_files(
         hearing=catalogue.identity.load_hearing(catalogue.address),
         allow_truncated=allow_truncated,
     )
-    run = _Indexing(catalogue, load, ordered, works or {}, facts or {}, read, again)
-    return run.run(workers, ray, tell)
+    follow = follow or _nobody_follows
+    # A run that was killed may have moved some.
+    follow({})
+    run = _Indexing(
+        catalogue, load, ordered, works or {}, facts or {}, read, again, follow
+    )
+    run.run(workers, ray, tell)
+    if run.report.moved:
+        follow({})
+    return run.report
 
 
 class _Indexing:
@@ -143,12 +157,14 @@ class _Indexing:
         facts: Mapping[str, Mapping[str, str]],
         read: Reader,
         again: bool,
+        follow: Follow,
     ) -> None:
         self.report = IndexingReport()
         self._catalogue = catalogue
         self._load = cache(load)
         self._reader = read
         self._again = again
+        self._follow = follow
         # Recordings whose file is gone, by their sound; filled when first needed.
         self._gone: dict[bytes, Recording] | None = None
         # By id of new content, the recording that sounded the same and is replaced.
@@ -193,7 +209,14 @@ class _Indexing:
         workers: int | None,
         ray: str | None,
         tell: Callable[[int, int], None] | None,
-    ) -> IndexingReport:
+    ) -> None:
+        """Do all of it.
+
+        Args:
+            workers: as of `index_files`.
+            ray: likewise.
+            tell: likewise.
+        """
         todo = [path for path in self._paths if not self._is_present(path)]
         with progress_bar(total=len(todo), unit="file", desc="index") as bar:
             read = self._read(todo, workers, ray) if todo else ()
@@ -212,7 +235,6 @@ class _Indexing:
                 bar.set_postfix(failed=len(self.report.failed))
         self._store()
         self._remove_replaced()
-        return self.report
 
     def _read(
         self, paths: Sequence[str], workers: int | None, ray: str | None
@@ -427,8 +449,14 @@ class _Indexing:
                         for row in rows
                     ]
                 )
+            gone = {}
             for recording in recordings:
-                self._count(recording, failed)
+                before = self._count(recording, failed)
+                if before is not None:
+                    gone[before.id] = recording.id
+            if gone:
+                self._follow(gone)
+                self._catalogue.remove([*gone])
             self._new.clear()
         self._catalogue.update(list(self._updated.values()), self._since)
         self._updated.clear()
@@ -454,26 +482,33 @@ class _Indexing:
                     found[name] = work
         return found
 
-    def _count(self, recording: Recording, failed: Mapping[str, str]) -> None:
+    def _count(
+        self, recording: Recording, failed: Mapping[str, str]
+    ) -> Recording | None:
+        """Count what was stored; return the recording that it takes the place of.
+
+        Args:
+            recording: what is new.
+            failed: reasons by path why others could not be embedded.
+        """
         if recording.path in failed:
             self._fail(recording.path, failed[recording.path])
             # The old content stays, since there is no new one.
             del self._by_content[recording.content], self._seen[recording.path]
-            return
+            return None
         before = self._moved_to.get(recording.id)
         if before is not None and before.id in self._found_again:
             before = None
         if before is not None:
-            self._catalogue.remove([before.id])
             del self._by_content[before.content]
             self._left[before.content] = before.work
-            self.report.followed[before.id] = recording.id
         if recording.path in self._by_path:
             self.report.changed += 1
         elif before is not None:
             self.report.moved += 1
         else:
             self.report.added += 1
+        return before
 
     def _remove_replaced(self) -> None:
         """Remove content that neither its own file nor any other file has now."""
@@ -499,10 +534,14 @@ class _Indexing:
                 and self._inherits(new, left[name], sharers)
             ]
             self._catalogue.update(heirs)
+            followed = {
+                name: new.id
+                for name, new in replaced.items()
+                if new is not None and name in left and new.path == left[name].path
+            }
+            if followed:
+                self._follow(followed)
             self._catalogue.remove([*replaced])
-        for name, new in replaced.items():
-            if new is not None and name in left and new.path == left[name].path:
-                self.report.followed[name] = new.id
 
     def _inherits(
         self, new: Recording, replaced: Recording, sharers: Mapping[str, int]
@@ -521,6 +560,10 @@ class _Indexing:
         return new.path == replaced.path and (
             is_named or (was_given and new.work == new.id)
         )
+
+
+def _nobody_follows(followed: Mapping[str, str]) -> None:
+    pass
 
 
 def _is_one_file(path: str, other: str) -> bool:

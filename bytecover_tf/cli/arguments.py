@@ -277,15 +277,24 @@ def add_seed_argument(
     )
 
 
-def add_record_argument(arguments: argparse.ArgumentParser) -> None:
-    """Add the option that names what keeps decisions about works."""
+def add_record_argument(
+    arguments: argparse.ArgumentParser,
+    use: str = "which are respected and can be undone",
+    on_server: str = "required for a catalogue on a server",
+) -> None:
+    """Add the option that names what keeps decisions about works.
+
+    Args:
+        arguments: of the command.
+        use: what becomes of the decisions, for the help.
+        on_server: what if the catalogue has no folder, for the help.
+    """
     arguments.add_argument(
         "--record",
         type=output_file,
         metavar="FILE",
-        help="the file that keeps decisions about works, which are respected and "
-        "can be undone (default: decisions.json in the folder of the catalogue; "
-        "required for a catalogue on a server)",
+        help=f"the file that keeps decisions about works, {use} (default: "
+        f"decisions.json in the folder of the catalogue; {on_server})",
     )
 
 

@@ -40,6 +40,11 @@ def index_parser(description: str | None) -> argparse.ArgumentParser:
         help="for a new catalogue: embed windows of this length too, one every HOP "
         "seconds",
     )
+    arguments.add_record_argument(
+        parser,
+        "which follow files that are moved or changed",
+        "without it, those about a catalogue on a server follow none",
+    )
     arguments.add_again_argument(parser)
     arguments.add_truncated_argument(parser)
     parser.add_argument(

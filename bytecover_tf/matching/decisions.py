@@ -24,7 +24,7 @@ from bytecover_tf.errors import ConfigError, DataError
 from bytecover_tf.files import JsonObject, json_object, lock, write_atomically
 
 if TYPE_CHECKING:
-    from bytecover_tf.catalogues.indexing import IndexingReport
+    from bytecover_tf.catalogues.indexing import Follow
 
 FILE_NAME = "decisions.json"
 """In a catalogue's folder, the record of what was decided."""
@@ -221,16 +221,21 @@ class Record:
         """Know recordings again whose files have been moved or changed.
 
         Args:
-            followed: ids now by ids before, as `index_files` reports them.
+            followed: ids now by ids before, as `index_files` has them; empty to know
+                all again.
 
         Raises:
             DataError: the file is not a record of decisions.
         """
-        if not self.path.exists():
+        decided = {name for each in self.read() for name in each.places}
+        # Reading a large catalogue takes seconds.
+        if not decided or (followed and not decided & followed.keys()):
             return
         with self.alone() as decisions:
             recordings = _by_id(self._catalogue)
-            now = [each.followed(followed, recordings) for each in decisions]
+            places = (each.places for each in decisions)
+            ids = {**current_ids(places, recordings), **followed}
+            now = [each.followed(ids, recordings) for each in decisions]
             if now != decisions:
                 self._write(now)
 
@@ -280,22 +285,18 @@ def find_record(catalogue: Catalogue, path: Path | None = None) -> Record | None
     return Record(catalogue, path)
 
 
-def follow_files(
-    catalogue: Catalogue, report: IndexingReport, path: Path | None = None
-) -> None:
-    """Let the decisions about a catalogue follow files that were moved or changed.
+def following(catalogue: Catalogue, path: Path | None = None) -> Follow | None:
+    """Return what lets decisions follow files that are moved or changed.
 
     Args:
         catalogue: what is decided about.
-        report: what indexing did.
         path: as of `find_record`.
 
-    Raises:
-        DataError: the file is not a record of decisions.
+    Returns:
+        What `index_files` takes as `follow`.
     """
     record = find_record(catalogue, path)
-    if record is not None and (report.moved or report.followed):
-        record.follow(report.followed)
+    return record.follow if record else None
 
 
 class Verdicts:

@@ -607,15 +607,24 @@ def test_new_content_stays_in_a_work_that_is_called_by_its_id(
     assert catalogue.count() == 4
 
 
-def test_what_became_of_recordings_is_reported(catalogue, encoder, folder):
+def test_others_follow_recordings_before_these_are_removed(catalogue, encoder, folder):
     index(catalogue, encoder, folder)
     before = by_name(catalogue)
+    told = []
+
+    def follow(followed):
+        there = {item.id for item in catalogue.recordings()}
+        assert there >= {*followed, *followed.values()}
+        told.append(followed)
+
     (folder / "1.flac").rename(folder / "new.flac")
     retagged(folder / "new.flac")
     retagged(folder / "2.flac")
-    report = index(catalogue, encoder, folder)
+    index(catalogue, encoder, folder, follow=follow)
     after = by_name(catalogue)
-    assert report.followed == {
-        before["1.flac"].id: after["new.flac"].id,
-        before["2.flac"].id: after["2.flac"].id,
-    }
+    assert told == [
+        {},
+        {before["1.flac"].id: after["new.flac"].id},
+        {before["2.flac"].id: after["2.flac"].id},
+        {},
+    ]

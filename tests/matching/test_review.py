@@ -10,11 +10,10 @@ from catalogue_rows import DIM, chroma, recording, whole
 from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogues import open_catalogue
-from bytecover_tf.catalogues.indexing import IndexingReport
 from bytecover_tf.errors import ConfigError, DataError
 from bytecover_tf.matching import calibration_fit, decisions, review
 from bytecover_tf.matching.calibration import Calibration
-from bytecover_tf.matching.decisions import Record, follow_files, pair_of
+from bytecover_tf.matching.decisions import Record, pair_of
 from bytecover_tf.matching.grouping import find_groups
 from bytecover_tf.matching.identification import Query, align_hits, nearest
 from bytecover_tf.matching.merging import merge_groups
@@ -135,6 +134,26 @@ def test_a_question_keeps_its_number_when_tags_are_written(catalogue, record, id
     assert {each.pair: each.number for each in queue(catalogue, record)} == after
 
 
+def test_decisions_follow_files_that_were_retagged_before(catalogue, record, ids):
+    """As by `tag --write`, after which the file is moved."""
+    fill_queue(catalogue, record)
+    review.decide(catalogue, ids[3:5], False, record=record)
+    new = retag(catalogue, ids[3])
+    record.follow({})
+    (row,) = catalogue.rows([new])
+    catalogue.update([replace(row.recording, path="/moved/3.flac")])
+    assert record.verdicts().rejected == {pair_of(new, ids[4])}
+
+
+def test_nothing_is_read_for_recordings_without_decisions(
+    catalogue, record, ids, monkeypatch
+):
+    fill_queue(catalogue, record)
+    review.decide(catalogue, ids[3:5], False, record=record)
+    monkeypatch.setattr(catalogue, "recordings", lambda: pytest.fail("read"))
+    record.follow({ids[0]: "another"})
+
+
 def test_decisions_follow_files(catalogue, record, ids):
     fill_queue(catalogue, record)
     review.decide(catalogue, ids[3:5], False, record=record)
@@ -143,11 +162,10 @@ def test_decisions_follow_files(catalogue, record, ids):
     items = {each.id: each for each in catalogue.recordings()}
     moved = replace(items[ids[3]], path="/moved/3.flac")
     catalogue.update([moved])
-    follow_files(catalogue, IndexingReport(moved=1), record.path)
+    record.follow({})
     new = retag(catalogue, ids[3])
     other = retag(catalogue, ids[0], path="/moved/0.flac")
-    report = IndexingReport(moved=1, followed={ids[0]: other})
-    follow_files(catalogue, report, record.path)
+    record.follow({ids[0]: other})
     assert record.verdicts().rejected == {pair_of(new, ids[4])}
     assert record.verdicts().accepted == {pair_of(other, ids[1])}
     undone, count = review.undo(catalogue, record)
