@@ -52,21 +52,23 @@ def test_an_encoder_gets_a_calibration_of_its_own(tmp_path, capsys):
     facts = json.loads((run / "calibration-notes.json").read_text())["origin"]
     assert (facts["queries"], facts["pairs"], facts["versions"]) == (16, 240, 48)
 
-    # Some files are gone, which is told.
+    # Some files are gone, or others in their place, which is told.
     moved = [replace(item, path=f"{item.path}.gone") for item in recordings[:2]]
+    swapped = replace(recordings[2], path=recordings[3].path, size=1)
     with open_catalogue(address) as catalogue:
-        catalogue.update(moved)
+        catalogue.update([*moved, swapped])
     other = tmp_path / "other.json"
     assert main([*options, "--out", str(other), "--queries", "16"]) == 1
     told = capsys.readouterr().err
-    assert told.count("skipped: ") == 2
+    assert told.count("skipped: ") == 3
+    assert f"{recordings[3].path}: is not what the catalogue knows" in told
     versions = json.loads(other.read_text())["origin"]["versions"]
     assert (f"{versions} pairs of versions are too few" in told) == (versions < 40)
 
     few = tmp_path / "few.json"
     assert main([*options, "--out", str(few), "--queries", "4"]) in (0, 1)
     assert "are too few" in capsys.readouterr().err
-    assert json.loads(other.read_text())["origin"]["queries"] == 14
+    assert json.loads(other.read_text())["origin"]["queries"] == 13
 
     # The calibration of another encoder in that folder is not written over.
     beside = run / "calibration-notes.json"

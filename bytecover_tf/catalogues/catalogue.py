@@ -19,7 +19,7 @@ from bytecover_tf.audio.chroma import PITCH_CLASSES
 from bytecover_tf.catalogues.identity import Identity
 from bytecover_tf.catalogues.recall import Trial
 from bytecover_tf.catalogues.rows import Hit, Recording, Row
-from bytecover_tf.errors import CatalogueError
+from bytecover_tf.errors import CatalogueError, DataError
 from bytecover_tf.files import Closing, content_hash, is_gone
 
 # Up to this number of rows, a search compares the query with every row.
@@ -343,6 +343,18 @@ def place_of(recording: Recording, again: bool = False) -> Place:
         is_other = os.path.exists(recording.path) and not os.path.isfile(recording.path)
         return Place.CHANGED if is_other else Place.UNREADABLE
     return Place.SAME if content == recording.content else Place.CHANGED
+
+
+def check_in_place(recording: Recording) -> None:
+    """Check that no other file has the path of a recording.
+
+    Raises:
+        DataError: another has.
+    """
+    if place_of(recording) is Place.CHANGED:
+        raise DataError(
+            f"{recording.path}: is not what the catalogue knows of it; index it again"
+        )
 
 
 def _content(path: str) -> str | None:

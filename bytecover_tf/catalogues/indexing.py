@@ -252,16 +252,19 @@ class _Indexing:
         new = known
         if self._keeps_tags and known.tags_read < TAGS_READ:
             new = self._tagged(known, path)
-        new = self._told(new, path, known)
-        if new.work != known.work:
+        self._keep(known, self._told(new, path, known))
+        return True
+
+    def _keep(self, known: Recording, now: Recording) -> None:
+        """Note what the catalogue is to know of a recording that is where it was."""
+        if now.work != known.work:
             self.report.renamed += 1
-        elif new.facts != known.facts:
+        elif now.facts != known.facts:
             self.report.retagged += 1
         else:
             self.report.present += 1
-        if new != known:
-            self._update(new)
-        return True
+        if now != known:
+            self._update(now)
 
     def _fail(self, path: str, reason: str) -> None:
         self.report.failed[path] = reason
@@ -284,11 +287,8 @@ class _Indexing:
         if known is None:
             self._add(path, result)
         elif known.path == path:
-            # At most its time has changed.
-            self.report.present += 1
-            placed = self._placed(known, path, result, known)
-            if placed != known:
-                self._update(placed)
+            # At most its time has changed, and what the caller says of it.
+            self._keep(known, self._placed(known, path, result, known))
         elif place_of(known) in (Place.GONE, Place.CHANGED):
             self.report.moved += 1
             self._found_again.add(known.id)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bytecover_tf.audio.decoding import iter_packets
-from bytecover_tf.catalogues.catalogue import Catalogue
+from bytecover_tf.catalogues.catalogue import Catalogue, check_in_place
 from bytecover_tf.catalogues.identifiers import SEPARATOR, is_work_identifier
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.catalogues.tags import texts_of
@@ -115,7 +115,13 @@ def plan_tags(
         if any(before["work"]) and not overwrite:
             wanted.pop("work", None)
         after = {**before, **wanted}
-        if after != before:
+        if after == before:
+            continue
+        try:
+            check_in_place(recording)
+        except DataError as error:
+            failed[path] = str(error)
+        else:
             changes.append(TagChange(path, before, after, had_tags))
     return changes, failed
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.audio.hearing import Hearing
-from bytecover_tf.catalogues.catalogue import Catalogue
+from bytecover_tf.catalogues.catalogue import Catalogue, check_in_place
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.encoders.pretrained import is_pretrained_name
@@ -191,9 +191,10 @@ def _read(
     bar = progress_bar(recordings, unit="query", desc="calibrate")
     for number, recording in enumerate(bar):
         try:
+            check_in_place(recording)
             seconds = CLIPS[number % len(CLIPS)]
             query = _query(recording, encoder, hearing, seconds, rng)
-        except AudioError as error:
+        except (AudioError, DataError) as error:
             failed[recording.path] = str(error)
             continue
         yield recording, query

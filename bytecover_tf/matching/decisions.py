@@ -171,7 +171,7 @@ class Record:
                 their works meanwhile.
 
         Returns:
-            The decision as it was kept.
+            The decision as it was kept; it is not if it says nothing.
 
         Raises:
             DataError: the file is not a record of decisions; or what `decide` raises.
@@ -181,6 +181,8 @@ class Record:
             recordings = _by_id(self._catalogue)
             made = decide(recordings)
             ids = {*made.changes, *made.together, *made.apart[0], *made.apart[1]}
+            if not ids:  # there is nothing to undo
+                return made
             places = {
                 name: (recordings[name].path, recordings[name].duration)
                 for name in sorted(ids)

@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -197,11 +199,20 @@ def known_pairs(
         record: the decisions about it; None if there are none.
 
     Returns:
-        The pairs that are versions by a person's word, and those still asked about.
+        The pairs that are versions by a person's word, and those of works that may be
+        the same, as a question is open.
     """
     if record is None:
         return set(), set()
-    asked = {question.pair for question in queue(catalogue, record)}
+    by_work: dict[str, list[str]] = defaultdict(list)
+    for recording in catalogue.recordings():
+        by_work[recording.work].append(recording.id)
+    # The answer to a question tells of all versions of the two works.
+    asked = {
+        pair_of(*names)
+        for each in queue(catalogue, record)
+        for names in product(by_work[each.first.work], by_work[each.second.work])
+    }
     return record.verdicts().accepted, asked
 
 

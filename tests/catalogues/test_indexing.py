@@ -535,6 +535,18 @@ def test_a_change_that_keeps_size_and_time_is_seen_when_looked_for(
     assert by_name(catalogue)["1.flac"].content == content_hash(path)
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_file_of_another_time_gets_its_work(catalogue, encoder, folder, again):
+    index(catalogue, encoder, folder)
+    path = folder / "1.flac"
+    if not again:
+        os.utime(path, (1, 1))
+    report = index(catalogue, encoder, folder, again=again, works={str(path): "new"})
+    assert (report.renamed, report.present) == (1, 3)
+    assert report.has_changed_something
+    assert by_name(catalogue)["1.flac"].work == "new"
+
+
 @pytest.mark.parametrize("name", ["0 link.flac", "9 link.flac"])
 def test_a_link_is_no_copy(catalogue, encoder, folder, name):
     (folder / name).symlink_to(folder / "1.flac")

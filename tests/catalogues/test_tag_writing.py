@@ -190,6 +190,21 @@ def test_what_is_written(catalogue, flacs, tmp_path):
         assert afters == [["kept"], [], []]
 
 
+def test_a_file_that_has_another_place_is_left_alone(catalogue, flacs, tmp_path):
+    named = {each.path: each for each in catalogue.recordings()}
+    catalogue.update([replace(named[str(flacs[2])], work="Yesterday")])
+    flacs[0].rename(tmp_path / "kept.flac")
+    flacs[2].rename(flacs[0])
+    (tmp_path / "kept.flac").rename(flacs[2])
+    before = [all_tags(path) for path in flacs]
+    changes, failed = plan_tags(catalogue, overwrite=True)
+    assert {change.path for change in changes} == {str(flacs[1])}
+    assert failed.keys() == {str(flacs[0]), str(flacs[2])}
+    assert "is not what the catalogue knows of it" in failed[str(flacs[0])]
+    write_tags(catalogue, changes, tmp_path / "undo")
+    assert [all_tags(path) for path in flacs[::2]] == before[::2]
+
+
 def test_one_bad_file_stops_nothing(catalogue, flacs, tmp_path, monkeypatch):
     changes, _ = plan_tags(catalogue)
     flacs[1].write_bytes(b"fLaC, no more")

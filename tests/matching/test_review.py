@@ -422,6 +422,28 @@ def test_a_calibration_knows_what_was_said(catalogue, record, ids, monkeypatch):
     assert (len(labels.query), labels.is_version.sum()) == (28, 2)
 
 
+def test_all_versions_of_two_works_are_undecided_while_one_question_is_open(
+    catalogue, record, ids
+):
+    items = {each.id: each for each in catalogue.recordings()}
+    named = [replace(items[ids[0]], work="Hey Jude")]
+    named += [replace(items[name], work="Hey, Jude") for name in ids[1:3]]
+    catalogue.update(named)
+    fill_queue(catalogue, record)
+    assert sum(ids[0] in each.pair for each in queue(catalogue, record)) == 1
+    _, undecided = known_pairs(catalogue, record)
+    assert undecided == {
+        pair_of(ids[0], ids[1]), pair_of(ids[0], ids[2]), pair_of(ids[3], ids[4])
+    }  # fmt: skip
+
+
+def test_what_changes_and_says_nothing_is_not_kept(catalogue, record, ids):
+    review.decide(catalogue, ids[:2], True, record=record)
+    before = record.read()
+    record.take(lambda recordings: decisions.Decision("group", {}))
+    assert record.read() == before
+
+
 class _Killed(BaseException):
     pass
 
