@@ -131,7 +131,7 @@ def plot_comparison(
         aspect="auto",
         extent=(*_octaves(second.frontend), second.seconds, 0),
     )
-    if alignment.score:
+    if alignment.query_end > alignment.query_start:
         # Through the middles of the frames.
         times = (match_path(similarity, alignment) + 0.5) * step
         matrix.plot(times[:, 0], times[:, 1], color=_COLOUR, linewidth=1.5)

@@ -40,6 +40,7 @@ class Placing:
         least: the least one of a song.
         among: number of recordings in the catalogue.
         seconds: duration of a frame of chroma.
+        artist: as the tags of the recording name it; empty if they do not.
     """
 
     catalogue: Catalogue
@@ -48,6 +49,7 @@ class Placing:
     least: float
     among: int
     seconds: float
+    artist: str = ""
 
     def songs(self, run: Run) -> list[Song]:
         """Return the songs in what a run covers: more than one if it is repeated."""
@@ -80,7 +82,8 @@ class Placing:
         """Yield in order the stretches between two frames that match a recording."""
         if (end - first) * self.seconds < _SHORTEST:
             return
-        query = Query("", np.empty((0, 0)), self.chroma[:, first:end])
+        heard = self.chroma[:, first:end]
+        query = Query("", np.empty((0, 0)), heard, artist=self.artist)
         compared = Comparison.of(
             query,
             [best.recording],
@@ -135,6 +138,23 @@ def _begins_again(before: Song, after: Song) -> bool:
 
 
 def _joined_with(before: Song, after: Song) -> Song:
-    """Return a song of two stretches, with the match of the longer one."""
-    longer = max(before, after, key=length)
-    return Song(before.start, after.end, longer.match)
+    """Return a song of two stretches, with the match of the longer one.
+
+    If the recording goes on from one to the other, the match covers both.
+    """
+    match = max(before, after, key=length).match
+    one, other = before.match, after.match
+    assert match is not None
+    assert one is not None
+    assert other is not None
+    if one.recording_start <= other.recording_start < other.recording_end and (
+        one.recording_end <= other.recording_end
+    ):
+        match = replace(
+            match,
+            query_start=one.query_start,
+            query_end=other.query_end,
+            recording_start=one.recording_start,
+            recording_end=other.recording_end,
+        )
+    return Song(before.start, after.end, match)

@@ -132,4 +132,6 @@ def fitted() -> tuple[float, float]:
 
 
 def _plain(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold()))
+    name = name.casefold().strip()
+    # There are artists without a letter.
+    return "".join(filter(str.isalnum, name)) or name

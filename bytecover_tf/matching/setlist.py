@@ -17,6 +17,7 @@ import numpy as np
 from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.decoding import declared_duration, iter_audio
 from bytecover_tf.audio.windows import Window, iter_windows
+from bytecover_tf.catalogues.tags import read_tags
 from bytecover_tf.errors import AudioError
 from bytecover_tf.matching.calibration import LEAST, Calibration, calibration_for
 from bytecover_tf.matching.identification import Match, Query, align_candidates
@@ -90,7 +91,14 @@ def timeline(
                 progress(window.end * seconds, declared)
 
     songs = timeline_of_windows(
-        catalogue, encoder, counted(), calibration, least, candidates, workers
+        catalogue,
+        encoder,
+        counted(),
+        calibration,
+        least,
+        candidates,
+        workers,
+        read_tags(path).artist,
     )
     if not songs:
         raise AudioError(f"{path}: too short for a timeline")
@@ -105,6 +113,7 @@ def timeline_of_windows(
     least: float | None = None,
     candidates: int | None = None,
     workers: int | None = None,
+    artist: str = "",
 ) -> list[Song]:
     """Return the timeline of a recording that is cut into windows already.
 
@@ -116,6 +125,7 @@ def timeline_of_windows(
         least: as of `timeline`.
         candidates: as of `timeline`.
         workers: as of `timeline`.
+        artist: as the tags of the recording name it; empty if they do not.
     """
     among = catalogue.count()
     votes: list[Vote] = []
@@ -136,6 +146,7 @@ def timeline_of_windows(
         calibration.unsure if least is None else least,
         max(among, LEAST),
         seconds,
+        artist,
     )
     found = [song for run in runs(votes) for song in place.songs(run)]
     return with_gaps(settled(found), votes[-1].end * seconds)

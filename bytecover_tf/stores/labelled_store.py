@@ -23,7 +23,6 @@ import csv
 import io
 import math
 import re
-import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -204,7 +203,7 @@ class LabelledStore:
                 arrays = {key: file[key] for key in file.files}
         except FileNotFoundError:
             raise StoreError(f"{path}: is missing, but {_LIST} names it") from None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except Exception as error:  # a parser of any input
             raise StoreError(f"{path}: is damaged ({error})") from None
         try:
             features = LabelledFeatures(**arrays)
@@ -294,7 +293,8 @@ class LabelledStoreWriter(Closing):
                 np.savez_compressed(path, **arrays)
             recordings[recording.id] = recording
         text = io.StringIO()
-        lines = csv.writer(text, lineterminator="\n")
+        # Python 3.11 leaves a carriage return in a name without quotes.
+        lines = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
         lines.writerow(_COLUMNS)
         lines.writerows(
             [_text(value) for value in astuple(row)] for row in recordings.values()

@@ -144,4 +144,6 @@ def _open_scores(folder: Path, n_bins: int) -> np.ndarray:
     """Return all rows, uint8 (frames, 2, n_bins), mapped into memory."""
     path = folder / _FILE
     rows = path.stat().st_size // (2 * n_bins)
+    if not rows:
+        return np.empty((0, 2, n_bins), np.uint8)
     return np.memmap(path, np.uint8, "r", shape=(rows, 2, n_bins))

@@ -85,5 +85,8 @@ def test_kinds():
     assert same.kind == SAME_ARTIST
     assert same.probability == pytest.approx(1 - probability_of_same(0.1))
     assert relation(0.1, False, "The Band", "Others").kind == VERSION
+    assert relation(0.1, False, "!!!", "!!! ").kind == SAME_ARTIST
+    for other in ("", "\u2020\u2020\u2020"):
+        assert relation(0.1, False, "!!!", other).kind == VERSION
     assert relation(0.1, False, "", "").kind == VERSION
     assert relation(-1.0).probability == 1

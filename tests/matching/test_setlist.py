@@ -1,5 +1,8 @@
+import shutil
+from dataclasses import replace
 from itertools import pairwise, product
 
+import mutagen
 import numpy as np
 import pytest
 import soundfile
@@ -11,8 +14,11 @@ from bytecover_tf.catalogues import Identity, Segmenting, open_catalogue
 from bytecover_tf.catalogues.segments import embed_rows
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import AudioError
+from bytecover_tf.matching import identification
 from bytecover_tf.matching.calibration import default_calibration
 from bytecover_tf.matching.identification import Match
+from bytecover_tf.matching.placing import _joined_with
+from bytecover_tf.matching.relation import Relation
 from bytecover_tf.matching.setlist import timeline
 from bytecover_tf.matching.songs import Song, settled, with_gaps
 from bytecover_tf.matching.voting import Vote, likeliest, runs
@@ -200,6 +206,49 @@ def test_a_concert_becomes_a_timeline(library, concert):
     assert [seconds for seconds, _ in done] == sorted(seconds for seconds, _ in done)
     assert done[-1][0] == pytest.approx(439, abs=1)
     assert all(declared == pytest.approx(439, abs=0.1) for _, declared in done)
+
+
+def test_songs_of_the_artist_of_the_concert_are_known(
+    library, concert, tmp_path, monkeypatch
+):
+    path = tmp_path / "tagged.flac"
+    shutil.copy(concert, path)
+    tags = mutagen.File(path)
+    tags["artist"] = "The Band"
+    tags.save()
+    asked = []
+
+    def relation(straightness, is_same_content, artist, other_artist):
+        asked.append(artist)
+        return Relation("version", 1.0)
+
+    monkeypatch.setattr(identification, "relation", relation)
+    timeline(library, ENCODER, path, default_calibration())
+    assert "The Band" in asked
+
+
+def song_of(start, end, recording_start):
+    """A song at the recording's tempo."""
+    found = match("a", 0.9)
+    places = {
+        "query_start": start, "query_end": end, "recording_start": recording_start,
+        "recording_end": recording_start + end - start,
+    }  # fmt: skip
+    return Song(start, end, replace(found, **places))
+
+
+def test_a_song_of_two_stretches_covers_both():
+    before, after = song_of(104, 170, 4), song_of(180, 336, 80)
+    joined = _joined_with(before, after)
+    assert (joined.start, joined.end) == (104, 336)
+    match = joined.match
+    assert (match.query_start, match.query_end) == (104, 336)
+    assert (match.recording_start, match.recording_end) == (4, 236)
+    # Played in another order, only the longer one has a place in the recording.
+    joined = _joined_with(song_of(0, 60, 200), song_of(60, 180, 0))
+    assert (joined.start, joined.end) == (0, 180)
+    assert joined.match.recording_start == 0
+    assert joined.match.recording_end == 120
 
 
 def test_what_progress_raises_ends_the_work(library, concert):

@@ -222,6 +222,30 @@ def test_damaged_features_are_named(tmp_path, arrays):
             store.features(row)
 
 
+def test_a_changed_byte_is_named(tmp_path, arrays):
+    row = recording("a")
+    store = written(tmp_path, row, features=LabelledFeatures.of(**arrays))
+    path = tmp_path / "features" / "a.npz"
+    content = path.read_bytes()
+    told = []
+    for position in range(0, len(content), 7):
+        changed = bytearray(content)
+        changed[position] ^= 255
+        path.write_bytes(changed)
+        try:
+            store.features(row)
+        except StoreError as error:
+            told.append(str(error))
+    assert len(told) > 100
+    assert all(reason.startswith(f"{path}: ") for reason in told)
+
+
+def test_any_name_can_be_listed(tmp_path, arrays):
+    row = replace(recording("a"), name='a\rb\n"c", d')
+    written(tmp_path, row, features=LabelledFeatures.of(**arrays))
+    assert [each.name for each in LabelledStore(tmp_path)] == [row.name]
+
+
 def test_a_folder_without_a_list_is_no_store(tmp_path):
     with pytest.raises(StoreError, match="recordings.csv is missing"):
         LabelledStore(tmp_path)

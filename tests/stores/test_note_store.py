@@ -77,6 +77,13 @@ def test_features_keep_their_score(tmp_path, rng):
     np.testing.assert_allclose(crop, first.transpose(2, 1, 0), atol=1e-6)
 
 
+def test_a_store_of_no_scores_is_damaged(small_set):
+    _, store = small_set
+    (store.path / "scores.u8").touch()
+    with pytest.raises(StoreError, match=r"scores\.u8: holds 0 frames"):
+        NoteStore(store)
+
+
 def test_a_store_without_scores_says_so(small_set):
     _, store = small_set
     assert not has_notes(store)
