@@ -5,7 +5,7 @@ catalogue, change it, and decide what is unsure. /api/openapi.json describes all
 requests, /metrics is for Prometheus.
 
 Only this machine can ask, unless --host says otherwise; others need the token. SIGTERM
-or Ctrl-C stops the server once the requests at work are done.
+or Ctrl-C stops the server once the requests at work are done; it ends jobs.
 
 Examples:
   bytecover serve --catalogue music.catalogue

@@ -14,11 +14,11 @@ import hmac
 import ipaddress
 import os
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -76,16 +76,21 @@ def read_token(file: Path | None, environment: Mapping[str, str] = os.environ) -
         environment: may have it in `BYTECOVER_TOKEN`.
 
     Raises:
-        ConfigError: it is too short to be safe.
+        ConfigError: it is too short to be safe, or no header could hold it.
         OSError: the file cannot be read.
     """
-    lines = file.read_text().splitlines() if file else []
+    lines = file.read_text(errors="replace").splitlines() if file else []
     token = (lines[0] if lines else "") if file else environment.get(VARIABLE, "")
     token = token.strip()
     if (file or token) and len(token) < _SHORTEST:
         raise ConfigError(
             f"{file or VARIABLE}: expected a token of {_SHORTEST} characters or more, "
             "such as `openssl rand -hex 32` prints"
+        )
+    if not (token.isascii() and token.isprintable()):
+        raise ConfigError(
+            f"{file or VARIABLE}: expected a token of printable ASCII, such as "
+            "`openssl rand -hex 32` prints"
         )
     return token
 
@@ -139,7 +144,7 @@ class Guard:
     async def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
         path, host = scope["path"], headers.get("host", "")
-        if self._is_local and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+        if self._is_local and not is_loopback(_place(f"//{host}").hostname or ""):
             return _refuse(403, f"this server is not called {host!r}")
         if not path.startswith(_GUARDED):
             return None
@@ -155,13 +160,9 @@ class Guard:
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and self.knows(token.strip()):
             return True
-        try:
-            given = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            return False
-        return given is not None and hmac.compare_digest(
-            given.value.encode(), self.cookie.encode()
-        )
+        # Other servers of this machine set cookies of any form too.
+        given = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+        return hmac.compare_digest(given.encode(), self.cookie.encode())
 
 
 def _is_foreign(headers: Headers, host: str, method: str) -> bool:
@@ -169,9 +170,15 @@ def _is_foreign(headers: Headers, host: str, method: str) -> bool:
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return True
     origin = headers.get("origin")
-    return (
-        method not in _SAFE and origin is not None and urlsplit(origin).netloc != host
-    )
+    return method not in _SAFE and origin is not None and _place(origin).netloc != host
+
+
+def _place(address: str) -> SplitResult:
+    """Return the parts of an address; all are empty if it is none."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _refuse(

@@ -32,6 +32,7 @@ class Library:
         self._catalogue = catalogue
         self._reading = threading.Lock()
         self._stale = 0.0
+        self._forgotten = 0
         self._shelf = _Shelf([])
 
     @property
@@ -66,7 +67,7 @@ class Library:
 
     def versions(self, recording: Recording) -> list[Recording]:
         """Return all recordings of the same work."""
-        return self._fresh().by_work[recording.work]
+        return self._fresh().by_work.get(recording.work, [recording])
 
     def search(self, text: str = "", start: int = 0, count: int = 100) -> JsonObject:
         """Return works in which every word of a text is found.
@@ -100,6 +101,7 @@ class Library:
 
     def forget(self) -> None:
         """Read the catalogue again before the next answer."""
+        self._forgotten += 1
         self._stale = 0.0
 
     def _fresh(self) -> _Shelf:
@@ -107,10 +109,12 @@ class Library:
             return self._shelf
         with self._reading:
             if time.monotonic() >= self._stale:
-                started = time.monotonic()
+                started, forgotten = time.monotonic(), self._forgotten
                 self._shelf = _Shelf(list(self._catalogue.recordings()))
                 took = time.monotonic() - started
-                self._stale = time.monotonic() + max(_FRESH, _SHARE * took)
+                # What is to be forgotten while it is read was read in vain.
+                if forgotten == self._forgotten:
+                    self._stale = time.monotonic() + max(_FRESH, _SHARE * took)
         return self._shelf
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import socket
 
@@ -10,9 +11,6 @@ import uvicorn
 from bytecover_tf.server.app import make_app
 from bytecover_tf.server.service import Service
 from bytecover_tf.terminal import show
-
-# Seconds that requests may go on once the server is told to stop.
-_GRACE = 30
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -40,7 +38,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(service: Service, place: socket.socket) -> None:
-    """Serve until SIGTERM or Ctrl-C; requests at work are then ended in peace.
+    """Serve until SIGTERM or Ctrl-C; requests go on to their end then, jobs do not.
 
     Args:
         service: its workers are started here, and ended.
@@ -54,7 +52,7 @@ def serve(service: Service, place: socket.socket) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=_GRACE,
+        timeout_graceful_shutdown=math.ceil(service.limits.seconds),
     )
     server = uvicorn.Server(config)
 

@@ -48,11 +48,12 @@ class Folders:
     """
 
     def __init__(self, allowed: Iterable[str | Path]) -> None:
-        self.tops = [os.path.realpath(folder) for folder in allowed]
-        self._prefixes = tuple(os.path.join(top, "") for top in self.tops)
+        self.tops = [os.path.abspath(folder) for folder in allowed]
+        self._real = [os.path.realpath(top) for top in self.tops]
+        self._prefixes = tuple(os.path.join(top, "") for top in self._real)
 
     def check(self, path: str) -> str:
-        """Return where a path really leads.
+        """Return a path in full, with its links as they are, as `index` keeps paths.
 
         Raises:
             HTTPException: 403, that is not below an allowed folder; 404, there is
@@ -60,12 +61,13 @@ class Folders:
         """
         if "\0" in path:
             raise HTTPException(422, "a path has no zero bytes")
-        real = os.path.realpath(os.path.expanduser(path))
-        if real not in self.tops and not real.startswith(self._prefixes):
+        full = os.path.abspath(os.path.expanduser(path))
+        real = os.path.realpath(full)
+        if real not in self._real and not real.startswith(self._prefixes):
             raise HTTPException(403, f"{path}: not in a folder given with --allow")
         if not os.path.exists(real):
             raise HTTPException(404, f"{path}: there is no such file or folder")
-        return real
+        return full
 
 
 class Form:

@@ -3,21 +3,30 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from catalogue_rows import recording
 
 from bytecover_tf.data import tunes
+from bytecover_tf.errors import ConfigError
 
 for package in ("fastapi", "uvicorn", "python_multipart", "prometheus_client"):
     pytest.importorskip(package)
 
 pytest.importorskip("lancedb")
+
+from starlette.datastructures import Headers  # noqa: E402
+
+from bytecover_tf.server.access import COOKIE, Guard, read_token  # noqa: E402
+from bytecover_tf.server.library import Library  # noqa: E402
 
 LIMIT = 120.0
 
@@ -153,19 +162,19 @@ def test_bad_requests_say_what_was_expected(server, tmp_path):
     status, answer = server.send("/api/identify", file=text)
     assert status == 422
     assert "words.txt: cannot be decoded" in json.loads(answer)["error"]
-    form = "application/x-www-form-urlencoded"
     # A path is read only in folders that the server was told to allow.
-    status, _ = server.ask(
-        "/api/identify", "POST", b"file=/etc/passwd", Content_Type=form
-    )
-    assert 400 <= status < 500
-    status, answer = server.ask("/api/works", Origin="http://other.example")
-    assert status in (200, 403)
-    status, _ = server.ask(
-        "/api/review/undo", "POST", b"{}", Origin="http://other.example"
+    form = b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n%s\r\n--x--\r\n'
+    kind = "multipart/form-data; boundary=x"
+    status, answer = server.ask(
+        "/api/identify", "POST", form % b"/etc/passwd", Content_Type=kind
     )
     assert status == 403
-    assert server.ask("/api/works", Host="other.example")[0] in (400, 403, 421)
+    assert "not in a folder given with --allow" in answer
+    for host in ("[", "other.example"):
+        assert server.ask("/api/works", Host=host)[0] == 403
+    for origin in ("http://[", "http://other.example"):
+        asked = {"Origin": origin}
+        assert server.ask("/api/review/undo", "POST", b"{}", **asked)[0] == 403
 
 
 def test_the_page_loads_nothing_from_elsewhere(server):
@@ -208,13 +217,58 @@ def test_others_can_ask_only_with_a_token(catalogue, capfd):
 
 
 def test_a_server_that_is_told_to_stop_while_it_starts_stops(catalogue):
-    command = [sys.executable, "-m", "bytecover_tf.serve", "--port", "0"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "bytecover_tf.serve", "--port", str(port)]
     process = subprocess.Popen(
         [*command, "--catalogue", str(catalogue), "--workers", "1"],
         stdout=subprocess.PIPE,
         text=True,
     )
     with process:
-        assert "serving" in process.stdout.readline()
+        end = time.monotonic() + LIMIT
+        # It listens before its worker is ready.
+        while time.monotonic() < end and process.poll() is None:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
+
+
+def test_cookies_of_other_servers_do_not_matter():
+    guard = Guard(None, "0123456789abcdef-token", True)
+    ours = f"{COOKIE}={guard.cookie}"
+    for others in ('prefs={"a":1}', "theme=dark mode", "x", "=y"):
+        for cookie in (f"{others}; {ours}", f"{ours}; {others}"):
+            assert guard._is_known(Headers({"cookie": cookie}))
+        assert not guard._is_known(Headers({"cookie": others}))
+
+
+@pytest.mark.parametrize(
+    "token", [bytes(range(128, 160)), "größtes-geheimnis".encode()]
+)
+def test_a_token_that_no_header_can_hold_is_refused(token, tmp_path):
+    (tmp_path / "token").write_bytes(token)
+    with pytest.raises(ConfigError, match="token: expected a token of printable ASCII"):
+        read_token(tmp_path / "token")
+
+
+def test_what_changes_while_the_catalogue_is_read_is_seen():
+    class Changing:
+        """Of two recordings one is taken out while they are read."""
+
+        def recordings(self):
+            yield recording(0)
+            if not self.is_changed:
+                self.is_changed = True
+                yield recording(1)
+                library.forget()
+
+        is_changed = False
+
+    library = Library(Changing())
+    assert library.count == 2
+    assert library.count == 1
+    gone = recording(1)
+    assert library.versions(gone) == [gone]

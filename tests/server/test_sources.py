@@ -49,6 +49,16 @@ def test_a_link_out_of_an_allowed_folder_is_refused(folders):
     assert refused.value.status_code == 403
 
 
+def test_paths_of_a_linked_folder_are_those_that_index_keeps(folders):
+    top, _ = folders
+    (top / "linked").symlink_to(top / "music")
+    allowed = Folders([top / "linked"])
+    path = str(top / "linked" / "a.ogg")
+    assert allowed.check(path) == path
+    assert allowed.tops == [str(top / "linked")]
+    assert allowed.check(str(top / "music")) == str(top / "music")
+
+
 def test_a_file_that_is_not_there_is_not_found(folders):
     top, allowed = folders
     with pytest.raises(HTTPException) as refused:
