@@ -33,12 +33,15 @@ def window_similarities(windows: Tensor, works: Tensor) -> Tensor:
     cosines = ops.matmul(unit, ops.transpose(unit))
     cosines = ops.reshape(cosines, (-1, count, ops.shape(windows)[0], count))
     left = ops.transpose(cosines, (0, 2, 1, 3))
+    numbers = ops.arange(count)
     best = []
     for _ in range(max(count // 2, 1)):
         best.append(ops.max(left, axis=(2, 3)))
-        taken = left == best[-1][:, :, None, None]
-        window = ops.any(taken, axis=3, keepdims=True)
-        other = ops.any(taken, axis=2, keepdims=True)
+        # Of windows that are equal, one pair is taken.
+        pairs = ops.reshape(left, (-1, ops.shape(left)[1], count * count))
+        taken = ops.argmax(pairs, axis=2)[:, :, None, None]
+        window = numbers[:, None] == taken // count
+        other = numbers[None, :] == taken % count
         left = ops.where(ops.logical_or(window, other), -2.0, left)
     versions = sum(best) / len(best)
     same = works[:, None] == works[None, :]

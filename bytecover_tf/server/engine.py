@@ -180,6 +180,7 @@ class Engine:
                 "query": first.name,
                 **facts,
                 "verdict": self._calibration.verdict(match.probability),
+                "seconds": self._seconds(first.chroma, second.chroma),
             },
             "chroma": [first.chroma, second.chroma],
         }
@@ -216,10 +217,13 @@ class Engine:
             "width": pixels.shape[1],
             "height": pixels.shape[0],
             "pixels": base64.b64encode(pixels.tobytes()).decode(),
-            "seconds": [each.shape[1] * self._frame_seconds for each in (one, other)],
+            "seconds": self._seconds(one, other),
             "transposition": alignment.transposition,
             "path": path.round(2).tolist(),
         }
+
+    def _seconds(self, *chromas: np.ndarray) -> list[float]:
+        return [chroma.shape[1] * self._frame_seconds for chroma in chromas]
 
     def peaks(self, emit: Emit, path: str) -> list[float]:
         """Return the outline of a file's waveform, 0 to 1.
@@ -314,7 +318,7 @@ class Engine:
             follow=following(self._catalogue, self._settings.record),
         )
         self._catalogue.optimize()
-        counts = ("added", "changed", "moved", "renamed", "present")
+        counts = ("added", "changed", "moved", "renamed", "retagged", "present")
         unread = {
             str(path): f"{path}: {why}" for path, why in files.found.unreadable.items()
         }

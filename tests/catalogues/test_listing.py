@@ -31,8 +31,8 @@ def filled(catalogue, rng):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", [1, 0, 2]),
-        ("YESTERDAY", [1, 2]),
+        ("", [2, 1, 0]),
+        ("YESTERDAY", [2, 1]),
         ("édith yesterday", [1]),
         ("e\u0301dith yesterday", [1]),
         ("fr-z19-98-00212", [0]),
@@ -46,10 +46,7 @@ def filled(catalogue, rng):
 )
 def test_all_words_must_occur(filled, text, expected):
     # By artist, album and title: É is after Ä, A before B.
-    order = [int(item.id, 16) for item in find_recordings(filled, text)]
-    assert sorted(order) == sorted(expected)
-    if len(expected) > 1 and 2 not in expected:
-        assert order == expected
+    assert [int(item.id, 16) for item in find_recordings(filled, text)] == expected
 
 
 def test_accents_of_a_path_are_written_either_way(catalogue, rng):

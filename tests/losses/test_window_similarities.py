@@ -47,3 +47,9 @@ def test_half_of_the_windows_must_match_in_any_order(rng):
     assert likeness(both, [5, 5]) < 0.8
     # A stranger with one such window is as near as a version can be.
     assert likeness(both, [5, 6]) == pytest.approx(1)
+
+
+def test_windows_that_are_all_equal_are_alike(rng):
+    """As those of a clip that is shorter than a window, and repeated."""
+    one = rng.normal(size=(1, 1, 5)).astype(np.float32)
+    assert likeness(np.repeat(np.repeat(one, 4, 1), 2, 0), [0, 0]) == pytest.approx(1)

@@ -147,10 +147,9 @@ def test_the_library_is_searched(page, address):
     work = tunes.audio_files()[0].stem.rsplit("-", 1)[0]
     page.fill("input[type=search]", work)
     playwright.expect(page.locator(".recording")).not_to_have_count(every)
-    assert all(
-        title.startswith(work)
-        for title in page.locator(".recording p.cut >> nth=0").all_inner_texts()
-    )
+    titles = page.locator(".recording .grow > p:first-child").all_inner_texts()
+    assert len(titles) == page.locator(".recording").count()
+    assert all(title.startswith(work) for title in titles)
     assert is_within_its_width(page)
     assert not problems(page)
 
@@ -279,17 +278,88 @@ def test_why_a_recording_is_silent_is_told(page, address):
     page.wait_for_selector("#notice:has-text('the file is gone')")
 
 
-def test_what_was_cancelled_does_not_come_back(page):
-    """The picture of a comparison takes its time."""
-    asked = []
-    page.route("**/api/answers/*/picture", lambda route: asked.append(route))
+def compare_two(page):
     files = [str(file) for file in tunes.audio_files()[:2]]
     page.set_input_files("input[type=file]", files)
-    until = 100
-    while not asked and until:
-        page.wait_for_timeout(300)
-        until -= 1
-    with page.expect_event("requestfailed"):
+
+
+def test_what_was_cancelled_does_not_come_back(page):
+    asked = []
+    page.route("**/api/compare", lambda route: asked.append(route))
+    compare_two(page)
+    with page.expect_event("requestfailed") as failed:
         page.click("button:has-text('Cancel')")
+    assert failed.value.url.endswith("/api/compare")
     page.wait_for_timeout(200)
     assert page.locator(".listen").count() == 0
+
+
+def test_a_comparison_is_shown_without_its_picture(page):
+    page.route(
+        "**/api/answers/*/picture",
+        lambda route: route.fulfill(status=503, json={"error": "busy"}),
+    )
+    compare_two(page)
+    page.wait_for_selector(".listen:has-text('No picture: busy')")
+    assert page.locator(".deck").count() == 2
+
+
+def test_a_question_that_was_answered_elsewhere_is_gone(page, address):
+    questions = [question(n) for n in range(2)]
+
+    def review(route):
+        if route.request.method == "POST":
+            questions.pop(0)
+            route.fulfill(status=422, json={"error": "they have the same work"})
+        else:
+            route.fulfill(json=questions)
+
+    page.route("**/api/review", review)
+    for path in ("picture*", "recordings/**"):
+        page.route(f"**/api/{path}", lambda route: route.fulfill(status=404, json={}))
+    page.goto(f"{address}/#/review")
+    page.wait_for_selector("[role=status]:has-text('1 of 2')")
+    page.keyboard.press("r")
+    page.wait_for_selector("#notice:has-text('they have the same work')")
+    page.wait_for_selector("[role=status]:has-text('1 of 1')")
+
+
+def test_a_search_is_followed_wherever_its_view_went(page, address):
+    """To another question, to another view and back, and over a server's pause."""
+    job = {"id": "7", "kind": "group", "name": "", "state": "running", "progress": {}}
+    counts = {"groups": 2, "changed": 4, "questions": 1}
+    states = [job] * 4 + [None] + [{**job, "state": "done", "result": counts}]
+
+    def follow(route):
+        state = states.pop(0) if len(states) > 1 else states[0]
+        if state is None:
+            route.fulfill(status=503, json={"error": "busy"})
+        else:
+            route.fulfill(json=state)
+
+    running = []
+    page.route("**/api/review", lambda route: route.fulfill(json=[question(0)] * 2))
+    page.route("**/api/review/search", lambda route: route.fulfill(json=begin()))
+    page.route("**/api/jobs", lambda route: route.fulfill(json=running))
+    page.route("**/api/jobs/7", follow)
+    for path in ("picture*", "recordings/**"):
+        page.route(f"**/api/{path}", lambda route: route.fulfill(status=404, json={}))
+
+    def begin():
+        running.append(job)
+        return job
+
+    page.goto(f"{address}/#/review")
+    search = page.locator("button:has-text('Look for versions')")
+    search.click()
+    page.wait_for_selector("text=Comparing all recordings")
+    page.keyboard.press("s")
+    page.wait_for_selector("[role=status]:has-text('2 of 2')")
+    assert search.is_disabled()
+    assert page.locator("text=Comparing all recordings").count() == 1
+    page.goto(f"{address}/#/library")
+    page.wait_for_selector("h1:has-text('Library')")
+    page.goto(f"{address}/#/review")
+    page.wait_for_selector("text=Comparing all recordings")
+    page.wait_for_selector("#notice:has-text('2 groups of versions')")
+    playwright.expect(search).to_be_enabled()

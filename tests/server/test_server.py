@@ -125,7 +125,9 @@ def test_an_upload_is_identified(server, query):
 def test_two_uploads_are_compared(server, query):
     status, text = server.send("/api/compare", first=query, second=query)
     assert status == 200
-    assert json.loads(text)["same_recording"] is True
+    answer = json.loads(text)
+    assert answer["same_recording"] is True
+    assert answer["seconds"] == [pytest.approx(answer["query_end"], abs=5)] * 2
 
 
 def test_an_uploaded_set_is_divided_in_a_job(server, query):

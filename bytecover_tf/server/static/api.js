@@ -33,6 +33,13 @@ export async function get(path, options = {}) {
   return (await send(path, options)).json();
 }
 
+/** Return a job of a kind that waits or runs, if there is one; of a name, if that is given. */
+export async function atWork(kind, name, signal) {
+  const jobs = await get("api/jobs", { signal });
+  const isIt = (job) => job.kind === kind && (name === undefined || job.name === name);
+  return jobs.find((job) => isIt(job) && (job.state === "waiting" || job.state === "running"));
+}
+
 /** Send JSON; return what is answered, if anything is. */
 export async function post(path, value = {}) {
   const response = await send(path, {
@@ -105,18 +112,31 @@ export async function follow(path, fields, onLine, signal) {
   }
 }
 
+// How often a job may be asked after in vain, and what is said when a server is busy.
+const TRIES = 40;
+const BUSY = [0, 429, 503];
+
 /**
  * Follow a job until it has ended.
+ *
+ * A server that is out of reach for a moment does not end that.
  *
  * @returns the job, with its result.
  */
 export async function watch(job, onProgress, signal) {
   let now = job;
+  let failures = 0;
   while (now.state === "waiting" || now.state === "running") {
     onProgress(now);
     await new Promise((resolve) => setTimeout(resolve, 700));
     signal?.throwIfAborted();
-    now = await get(`api/jobs/${job.id}`, { signal });
+    try {
+      now = await get(`api/jobs/${job.id}`, { signal });
+      failures = 0;
+    } catch (error) {
+      failures += 1;
+      if (!BUSY.includes(error.status) || failures === TRIES) throw error;
+    }
   }
   if (now.state === "failed") throw new Refused(422, now.error);
   if (now.state === "cancelled") throw new Refused(0, "Cancelled.");

@@ -110,8 +110,8 @@ export function identifyView(main, id) {
   function compare(one, other) {
     return ask(`${one.name} and ${other.name}`, async (signal, onLine) => {
       const answer = await follow("api/compare", { first: one, second: other }, onLine, signal);
-      const facts = await get(`api/answers/${answer.answer}/picture`, { signal });
-      listening = new Listening(local(one, facts.seconds[0]), local(other, facts.seconds[1]), answer, async () => facts);
+      const picture = (leaving) => get(`api/answers/${answer.answer}/picture`, { signal: leaving });
+      listening = new Listening(local(one, answer.seconds[0]), local(other, answer.seconds[1]), answer, picture);
       result.replaceChildren(
         make(
           "section.card.stack",

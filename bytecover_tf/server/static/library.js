@@ -1,6 +1,6 @@
 // The library: works with their recordings, search, and upkeep.
 
-import { get, post, remove, watch, whySilent } from "./api.js";
+import { atWork, get, post, remove, watch, whySilent } from "./api.js";
 import { clock, count, icon, make, notice } from "./dom.js";
 
 const AT_ONCE = 50;
@@ -40,7 +40,7 @@ export function libraryView(main) {
       : "Nothing of that name.";
     const shown = start + page.works.length;
     more.replaceChildren(
-      shown < page.total ? make("button", { type: "button", on: { click: () => load(shown) } }, "Show more") : "",
+      shown < page.total ? make("button", { type: "button", on: { click: () => load(list.children.length) } }, "Show more") : "",
     );
   }
 
@@ -134,15 +134,19 @@ function addMusic(signal, onAdded) {
     }
     for (const folder of folders) {
       const status = make("p.soft.small", { role: "status" });
-      const button = make("button", { type: "button", on: { click: () => index(folder, button, status) } }, icon("add"), "Look for new music");
+      const begin = () => index(post("api/recordings", { paths: [folder] }), button, status);
+      const button = make("button", { type: "button", on: { click: begin } }, icon("add"), "Look for new music");
       place.append(make("div.row.between", {}, make("span.cut.grow", {}, folder), button), status);
+      // It may have been begun before the view was left.
+      const job = await atWork("index", folder.split("/").pop(), signal);
+      if (job) index(job, button, status);
     }
   };
 
-  async function index(folder, button, status) {
+  async function index(begun, button, status) {
     button.disabled = true;
     try {
-      const job = await post("api/recordings", { paths: [folder] });
+      const job = await begun;
       const ended = await watch(
         job,
         ({ progress, state }) => {
@@ -150,11 +154,17 @@ function addMusic(signal, onAdded) {
         },
         signal,
       );
-      const { added, changed, present, failed } = ended.result;
+      const { added, changed, moved, renamed, retagged, present, copies, failed } = ended.result;
+      const others = [
+        [moved, "moved"],
+        [renamed, "of another work"],
+        [retagged, "with other tags"],
+        [Object.keys(copies).length, "left out as copies"],
+      ];
+      const told = [[added, "added"], [changed, "changed"], ...others.filter(([number]) => number), [present, "already there"]];
       const problems = Object.values(failed);
       status.textContent =
-        `${added} added, ${changed} changed, ${present} already there` +
-        (problems.length ? `; not readable: ${problems.join("; ")}` : "");
+        told.map((each) => each.join(" ")).join(", ") + (problems.length ? `; not readable: ${problems.join("; ")}` : "");
       dispatchEvent(new Event("librarychange"));
       onAdded();
     } catch (error) {

@@ -1,6 +1,6 @@
 // Questions that a person decides: are these two recordings versions of one work?
 
-import { get, post, watch } from "./api.js";
+import { atWork, get, post, watch } from "./api.js";
 import { count, icon, isForPage, make, notice, ring } from "./dom.js";
 import { relation } from "./identify.js";
 import { Listening, catalogued } from "./listening.js";
@@ -21,6 +21,8 @@ export function reviewView(main) {
   let isBusy = false;
   const status = make("p.soft", { role: "status" });
   const place = make("div.stack");
+  // One for as long as the view is shown: it tells how a search gets on.
+  const searching = search();
   main.append(
     make(
       "div.stack",
@@ -74,7 +76,7 @@ export function reviewView(main) {
           button(".quiet", "Undo", "U", "undo", undo),
         ),
       ),
-      search(),
+      searching,
     );
   }
 
@@ -85,21 +87,22 @@ export function reviewView(main) {
       icon("check"),
       make("h2", {}, "Nothing is waiting for you."),
       make("p.soft", {}, "Compare the recordings of the library with each other to find versions among them."),
-      search(),
+      searching,
       make("button.quiet", { type: "button", on: { click: undo } }, icon("undo"), "Undo the latest decision"),
     );
   }
 
   function search() {
     const told = make("p.soft.small", { role: "status" });
-    const button = make("button", { type: "button", on: { click: run } }, icon("search"), "Look for versions");
-    async function run() {
+    const button = make("button", { type: "button", on: { click: () => run(post("api/review/search", { merge: true })) } }, icon("search"), "Look for versions");
+    async function run(begun) {
       button.disabled = true;
       try {
-        const job = await post("api/review/search", { merge: true });
+        const job = await begun;
         const ended = await watch(job, ({ state }) => { told.textContent = state === "running" ? "Comparing all recordings …" : "Waiting …"; }, leaving.signal);
         const { groups, changed, questions: open } = ended.result;
         notice(`${count(groups, "group")} of versions; ${count(changed, "recording")} got another work; ${count(open, "question")} for you.`);
+        told.textContent = "";
         dispatchEvent(new Event("librarychange"));
         await load();
       } catch (error) {
@@ -107,6 +110,8 @@ export function reviewView(main) {
       }
       button.disabled = false;
     }
+    // It may have been begun before the view was left.
+    atWork("group", undefined, leaving.signal).then((job) => job && run(job)).catch(() => {});
     return make("div.row", {}, button, make("span.soft.small", {}, "What is sure becomes one work, which Undo takes back. The rest is asked here."), told);
   }
 
@@ -117,10 +122,11 @@ export function reviewView(main) {
     try {
       notice(await run());
       dispatchEvent(new Event("librarychange"));
-      await load();
     } catch (error) {
+      // The question may have been answered elsewhere.
       notice(error.message);
     }
+    await load();
     isBusy = false;
   }
 

@@ -168,6 +168,6 @@ async function copy(text) {
     await navigator.clipboard.writeText(text);
     notice("Copied.");
   } catch (error) {
-    notice(error.message);
+    notice(navigator.clipboard ? error.message : "A browser lends the clipboard only to https and to this machine.");
   }
 }
