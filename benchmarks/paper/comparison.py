@@ -180,7 +180,7 @@ def rates_of(name: str, options: argparse.Namespace) -> list[str]:
 def about_training(
     name: str, options: argparse.Namespace, collections: Sequence[Collection]
 ) -> list[str]:
-    """Say all that what a network finds depends on, but for the code.
+    """Say all that what a network finds depends on, but for code, as that of drawing.
 
     Args:
         name: a key of `ALL`.
@@ -192,7 +192,8 @@ def about_training(
         about_data(options),
         f"seeds: {options.seeds}, rates: {', '.join(rates_of(name, options))}",
         *settings(load_config(config_of(name)), options),
-        f"recordings: {content_hash(data / 'store' / 'index.jsonl') if data else ''}",
+        # Drawn on another processor, features differ in the last digit.
+        f"recordings: {content_hash(data / 'tracks.csv') if data else ''}",
         *(f"{one.describe()}, {one.digest}" for one in collections),
     ]
 

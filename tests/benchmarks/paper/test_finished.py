@@ -1,8 +1,11 @@
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from benchmarks.common.report import report_file
+from benchmarks.paper import comparison
 from benchmarks.paper.finished import Finished, finished
 from benchmarks.paper.tables import Collection, row
 
@@ -28,6 +31,15 @@ def test_a_row_from_what_is_kept_is_that_of_the_search(network, collection, tmp_
     again = finished(path, ["a", "b"], lambda: pytest.fail("trained again"))
     assert again == kept
     assert row(again.scores(collection), collection) == row(scores, collection)
+
+
+def test_what_the_report_keeps_can_be_read():
+    for name in comparison.ALL:
+        path = report_file("paper").with_name("comparison") / f"{name}.json"
+        if path.exists():
+            what = json.loads(path.read_text())["what"]
+            kept = finished(path, [what], lambda name=name: pytest.fail(name))
+            assert len(kept.course) > 1
 
 
 def test_another_training_replaces_what_is_kept(network, tmp_path):

@@ -273,10 +273,10 @@ def test_other_recordings_or_settings_are_another_training(options, monkeypatch)
     assert comparison.about_training("move", options, [some]) != first
     monkeypatch.undo()
     # As many recordings, but others.
-    index = options.data_root / "store" / "index.jsonl"
-    index.write_text(index.read_text().replace("w1-", "v1-"))
+    tracks = options.data_root / "tracks.csv"
+    tracks.write_text(tracks.read_text().replace("w1-", "v1-"))
     assert comparison.about_training("move", options, [some]) != first
-    index.write_text(index.read_text().replace("v1-", "w1-"))
+    tracks.write_text(tracks.read_text().replace("v1-", "w1-"))
     other = replace(some, features=[np.ones((84, 3))])
     assert other.describe() == some.describe()
     assert comparison.about_training("move", options, [other]) != first
