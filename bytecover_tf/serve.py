@@ -5,7 +5,7 @@ catalogue, change it, and decide what is unsure. /api/openapi.json describes all
 requests, /metrics is for Prometheus.
 
 Only this machine can ask, unless --host says otherwise; others need the token. SIGTERM
-or Ctrl-C stops the server once the requests at work are done; it ends jobs.
+or Ctrl-C stops the server: requests at work have 30 s to end, jobs are ended.
 
 Examples:
   bytecover serve --catalogue music.catalogue
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.server.access import is_loopback, read_token
     from bytecover_tf.server.engine import EngineSettings
     from bytecover_tf.server.limits import Limits
-    from bytecover_tf.server.running import listen, serve
+    from bytecover_tf.server.running import serve
     from bytecover_tf.server.service import Service
 
     token = read_token(options.token_file)
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         token,
         is_local,
     )
-    serve(service, listen(options.host, options.port))
+    serve(service, options.host, options.port)
     return cli.OK
 
 

@@ -90,7 +90,7 @@ def publish(encoder: str | Path, name: str, card: Path) -> Path:
     if not re.fullmatch(r"bytecover-[a-z0-9-]+", name):
         raise ConfigError(
             f"{name!r} is no name for an encoder of the package; expected bytecover- "
-            "and small letters, digits or hyphens"
+            "and lower-case letters, digits or hyphens"
         )
     if not card.is_file():
         raise ConfigError(f"{card}: there is no such file; expected the encoder's card")

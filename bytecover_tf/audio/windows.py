@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from bytecover_tf.audio.hearing import Heard, Hearing
 
 
-# The dither of 16-bit silence is at most a fifth of this share of the music around it,
-# and what the transform's rounding leaves where there is no sound far less.
+# Beside music at full scale, the dither of 16-bit silence is a third of this share of
+# the loudest sample, and less than a tenth of it in the transform. What rounding leaves
+# there of no sound at all is far less.
 _RESIDUE = 1e-4
 
 

@@ -113,10 +113,10 @@ def index_files(
         again: whether to read files even if their size and time have not changed.
         facts: fields of `Tags` by absolute path; they replace what the tags say.
         tell: called after each file with how many are done, and of how many.
-        follow: lets others who know recordings by their ids know them still, such as
-            `matching.decisions.Record.follow`. It is called with ids now by ids before,
-            before the latter are removed; and with none at the beginning and the end,
-            as recordings may be at other paths then.
+        follow: keeps others up to date who refer to recordings by id, such as
+            `matching.decisions.Record.follow`. It is called with new ids by old, before
+            the latter are removed; and with none at the beginning and, if paths have
+            changed, at the end.
 
     Returns:
         What was done and what failed.
@@ -125,6 +125,7 @@ def index_files(
         CatalogueError: the catalogue cannot be read or written, or the network that
             heard its notes is gone.
         ClusterError: the cluster cannot be reached.
+        DataError: as `follow` raises it.
     """
     ordered = list(dict.fromkeys(os.path.abspath(path) for path in paths))
     read = Reader(
@@ -140,7 +141,7 @@ def index_files(
         catalogue, load, ordered, works or {}, facts or {}, read, again, follow
     )
     run.run(workers, ray, tell)
-    if run.report.moved:
+    if run.has_moved:
         follow({})
     return run.report
 
@@ -160,6 +161,8 @@ class _Indexing:
         follow: Follow,
     ) -> None:
         self.report = IndexingReport()
+        # Whether a recording that was known has another path or another id now.
+        self.has_moved = False
         self._catalogue = catalogue
         self._load = cache(load)
         self._reader = read
@@ -412,6 +415,7 @@ class _Indexing:
 
     def _update(self, recording: Recording) -> None:
         before = self._by_content[recording.content]
+        self.has_moved |= recording.path != before.path
         self._by_content[recording.content] = recording
         if recording.id in self._new:
             _, extracted = self._new[recording.id]
@@ -441,6 +445,14 @@ class _Indexing:
             )
             with self._catalogue.writing():
                 works = self._works_since(recordings)
+                gone = {}
+                for recording in recordings:
+                    before = self._count(recording, failed)
+                    if before is not None:
+                        gone[before.id] = recording.id
+                if gone:
+                    self.has_moved = True
+                    self._follow(gone)
                 self._catalogue.add(
                     [
                         replace(row, recording=replace(row.recording, work=work))
@@ -449,13 +461,6 @@ class _Indexing:
                         for row in rows
                     ]
                 )
-            gone = {}
-            for recording in recordings:
-                before = self._count(recording, failed)
-                if before is not None:
-                    gone[before.id] = recording.id
-            if gone:
-                self._follow(gone)
                 self._catalogue.remove([*gone])
             self._new.clear()
         self._catalogue.update(list(self._updated.values()), self._since)
@@ -540,6 +545,7 @@ class _Indexing:
                 if new is not None and name in left and new.path == left[name].path
             }
             if followed:
+                self.has_moved = True
                 self._follow(followed)
             self._catalogue.remove([*replaced])
 

@@ -27,7 +27,7 @@ def copy_encoder(source: Path, folder: Path) -> None:
 
     Raises:
         EncoderError: `folder` holds something, or a folder cannot hold this encoder.
-        OSError: it cannot be written. No folder is left.
+        OSError: it cannot be written. No new folder is left.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise EncoderError(

@@ -171,7 +171,7 @@ class Record:
                 their works meanwhile.
 
         Returns:
-            The decision as it was kept; it is not if it says nothing.
+            The decision as it was stored; one that changes and says nothing is not.
 
         Raises:
             DataError: the file is not a record of decisions; or what `decide` raises.
@@ -223,20 +223,20 @@ class Record:
         """Know recordings again whose files have been moved or changed.
 
         Args:
-            followed: ids now by ids before, as `index_files` has them; empty to know
-                all again.
+            followed: new ids by old, as `index_files` has them; empty to look all
+                recordings up again, with their places.
 
         Raises:
             DataError: the file is not a record of decisions.
         """
-        decided = {name for each in self.read() for name in each.places}
-        # Reading a large catalogue takes seconds.
-        if not decided or (followed and not decided & followed.keys()):
+        if not self.path.exists():
             return
         with self.alone() as decisions:
-            recordings = _by_id(self._catalogue)
-            places = (each.places for each in decisions)
-            ids = {**current_ids(places, recordings), **followed}
+            ids, recordings = followed, {}
+            # Reading a large catalogue takes seconds.
+            if not followed:
+                recordings = _by_id(self._catalogue)
+                ids = current_ids((each.places for each in decisions), recordings)
             now = [each.followed(ids, recordings) for each in decisions]
             if now != decisions:
                 self._write(now)

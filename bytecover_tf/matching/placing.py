@@ -147,9 +147,7 @@ def _joined_with(before: Song, after: Song) -> Song:
     assert match is not None
     assert one is not None
     assert other is not None
-    if one.recording_start <= other.recording_start < other.recording_end and (
-        one.recording_end <= other.recording_end
-    ):
+    if other.recording_start >= one.recording_end - _NEAR:
         match = replace(
             match,
             query_start=one.query_start,

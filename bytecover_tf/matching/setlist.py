@@ -98,7 +98,7 @@ def timeline(
         least,
         candidates,
         workers,
-        read_tags(path).artist,
+        read_tags(path).artist if Path(path).is_file() else "",
     )
     if not songs:
         raise AudioError(f"{path}: too short for a timeline")

@@ -31,6 +31,7 @@ class Library:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._reading = threading.Lock()
+        self._changing = threading.Lock()
         self._stale = 0.0
         self._forgotten = 0
         self._shelf = _Shelf([])
@@ -101,8 +102,9 @@ class Library:
 
     def forget(self) -> None:
         """Read the catalogue again before the next answer."""
-        self._forgotten += 1
-        self._stale = 0.0
+        with self._changing:
+            self._forgotten += 1
+            self._stale = 0.0
 
     def _fresh(self) -> _Shelf:
         if time.monotonic() < self._stale:
@@ -112,9 +114,10 @@ class Library:
                 started, forgotten = time.monotonic(), self._forgotten
                 self._shelf = _Shelf(list(self._catalogue.recordings()))
                 took = time.monotonic() - started
-                # What is to be forgotten while it is read was read in vain.
-                if forgotten == self._forgotten:
-                    self._stale = time.monotonic() + max(_FRESH, _SHARE * took)
+                with self._changing:
+                    # What is to be forgotten while it is read was read in vain.
+                    if forgotten == self._forgotten:
+                        self._stale = time.monotonic() + max(_FRESH, _SHARE * took)
         return self._shelf
 
 

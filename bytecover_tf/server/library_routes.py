@@ -109,9 +109,8 @@ async def add_recordings(request: Request, given: Paths) -> JsonObject:
     paths = [service.folders.check(path) for path in given.paths]
     if not paths:
         raise HTTPException(422, "expected at least one path")
-    name = ", ".join(map(os.path.basename, paths))
     task = Task("index", {"paths": paths}, service.limits.job_seconds, is_long=True)
-    job = Job("index", name, task)
+    job = Job("index", ", ".join(paths), task)
     return begin(service, job, service.library.forget)
 
 

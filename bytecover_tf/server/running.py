@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import socket
 
@@ -11,6 +10,9 @@ import uvicorn
 from bytecover_tf.server.app import make_app
 from bytecover_tf.server.service import Service
 from bytecover_tf.terminal import show
+
+# Seconds that requests at work may go on once the server is told to stop.
+_GRACE = 30
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -37,22 +39,24 @@ def listen(host: str, port: int) -> socket.socket:
     return found
 
 
-def serve(service: Service, place: socket.socket) -> None:
-    """Serve until SIGTERM or Ctrl-C; requests go on to their end then, jobs do not.
+def serve(service: Service, host: str, port: int) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests at work may end then, jobs may not.
 
     Args:
         service: its workers are started here, and ended.
-        place: what `listen` returned.
+        host: as of `listen`.
+        port: as of `listen`.
 
     Raises:
         ByteCoverError: no worker can be started.
+        OSError: the address cannot be had.
     """
     config = uvicorn.Config(
         make_app(service),
         log_level="warning",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=math.ceil(service.limits.seconds),
+        timeout_graceful_shutdown=_GRACE,
     )
     server = uvicorn.Server(config)
 
@@ -66,6 +70,7 @@ def serve(service: Service, place: socket.socket) -> None:
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
+        place = listen(host, port)
         service.pool.start()
         show(f"serving {service.library.count} recordings at {_address(place)}")
         server.run(sockets=[place])

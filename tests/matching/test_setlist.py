@@ -244,11 +244,13 @@ def test_a_song_of_two_stretches_covers_both():
     match = joined.match
     assert (match.query_start, match.query_end) == (104, 336)
     assert (match.recording_start, match.recording_end) == (4, 236)
-    # Played in another order, only the longer one has a place in the recording.
+    # In another order, or with a part once more, only the longer one has its place.
     joined = _joined_with(song_of(0, 60, 200), song_of(60, 180, 0))
     assert (joined.start, joined.end) == (0, 180)
-    assert joined.match.recording_start == 0
-    assert joined.match.recording_end == 120
+    assert (joined.match.recording_start, joined.match.recording_end) == (0, 120)
+    joined = _joined_with(song_of(0, 100, 0), song_of(120, 180, 40))
+    assert (joined.start, joined.end) == (0, 180)
+    assert (joined.match.recording_start, joined.match.recording_end) == (0, 100)
 
 
 def test_what_progress_raises_ends_the_work(library, concert):

@@ -328,16 +328,16 @@ def test_a_search_is_followed_wherever_its_view_went(page, address):
     """To another question, to another view and back, and over a server's pause."""
     job = {"id": "7", "kind": "group", "name": "", "state": "running", "progress": {}}
     counts = {"groups": 2, "changed": 4, "questions": 1}
-    states = [job] * 4 + [None] + [{**job, "state": "done", "result": counts}]
+    answers, running = [], []
 
     def follow(route):
-        state = states.pop(0) if len(states) > 1 else states[0]
-        if state is None:
-            route.fulfill(status=503, json={"error": "busy"})
+        if not answers:
+            route.fulfill(json=job)
+        elif len(answers) > 1:
+            route.fulfill(status=answers.pop(0), json={"error": "busy"})
         else:
-            route.fulfill(json=state)
+            route.fulfill(json=answers[0])
 
-    running = []
     page.route("**/api/review", lambda route: route.fulfill(json=[question(0)] * 2))
     page.route("**/api/review/search", lambda route: route.fulfill(json=begin()))
     page.route("**/api/jobs", lambda route: route.fulfill(json=running))
@@ -361,5 +361,6 @@ def test_a_search_is_followed_wherever_its_view_went(page, address):
     page.wait_for_selector("h1:has-text('Library')")
     page.goto(f"{address}/#/review")
     page.wait_for_selector("text=Comparing all recordings")
+    answers += [503, 502, {**job, "state": "done", "result": counts}]
     page.wait_for_selector("#notice:has-text('2 groups of versions')")
     playwright.expect(search).to_be_enabled()

@@ -33,9 +33,8 @@ export async function get(path, options = {}) {
   return (await send(path, options)).json();
 }
 
-/** Return a job of a kind that waits or runs, if there is one; of a name, if that is given. */
-export async function atWork(kind, name, signal) {
-  const jobs = await get("api/jobs", { signal });
+/** Return that of some jobs that waits or runs, of a kind and perhaps of a name. */
+export function atWork(jobs, kind, name) {
   const isIt = (job) => job.kind === kind && (name === undefined || job.name === name);
   return jobs.find((job) => isIt(job) && (job.state === "waiting" || job.state === "running"));
 }
@@ -112,9 +111,10 @@ export async function follow(path, fields, onLine, signal) {
   }
 }
 
-// How often a job may be asked after in vain, and what is said when a server is busy.
+// How often a job may be asked after in vain, and what is said by a server that is busy
+// or a proxy whose server is away.
 const TRIES = 40;
-const BUSY = [0, 429, 503];
+const BUSY = [0, 429, 502, 503, 504];
 
 /**
  * Follow a job until it has ended.

@@ -132,13 +132,14 @@ function addMusic(signal, onAdded) {
       place.append(make("p.soft", {}, "Start the server with --allow FOLDER to add the music of a folder from here."));
       return;
     }
+    const jobs = await get("api/jobs", { signal }).catch(() => []);
     for (const folder of folders) {
       const status = make("p.soft.small", { role: "status" });
       const begin = () => index(post("api/recordings", { paths: [folder] }), button, status);
       const button = make("button", { type: "button", on: { click: begin } }, icon("add"), "Look for new music");
       place.append(make("div.row.between", {}, make("span.cut.grow", {}, folder), button), status);
       // It may have been begun before the view was left.
-      const job = await atWork("index", folder.split("/").pop(), signal);
+      const job = atWork(jobs, "index", folder);
       if (job) index(job, button, status);
     }
   };

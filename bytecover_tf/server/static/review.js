@@ -111,7 +111,11 @@ export function reviewView(main) {
       button.disabled = false;
     }
     // It may have been begun before the view was left.
-    atWork("group", undefined, leaving.signal).then((job) => job && run(job)).catch(() => {});
+    const resume = (jobs) => {
+      const job = atWork(jobs, "group");
+      if (job) run(job);
+    };
+    get("api/jobs", { signal: leaving.signal }).then(resume).catch(() => {});
     return make("div.row", {}, button, make("span.soft.small", {}, "What is sure becomes one work, which Undo takes back. The rest is asked here."), told);
   }
 
@@ -119,14 +123,16 @@ export function reviewView(main) {
   async function change(run) {
     if (isBusy) return;
     isBusy = true;
+    let isDone = true;
     try {
       notice(await run());
       dispatchEvent(new Event("librarychange"));
     } catch (error) {
-      // The question may have been answered elsewhere.
       notice(error.message);
+      // The question was answered elsewhere, or a recording is gone.
+      isDone = error.status === 404 || error.status === 422;
     }
-    await load();
+    if (isDone) await load();
     isBusy = false;
   }
 
