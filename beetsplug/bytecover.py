@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
+from shlex import quote
 from typing import Any, ClassVar
 
 from beets import config, ui
@@ -24,6 +25,7 @@ from beets.library import Item, Library
 from beets.plugins import BeetsPlugin
 
 from bytecover_tf.catalogues import Catalogue, Recording, open_catalogue
+from bytecover_tf.catalogues.identifiers import SEPARATOR
 from bytecover_tf.errors import ByteCoverError, CatalogueError
 from bytecover_tf.terminal import counted
 
@@ -32,7 +34,7 @@ _FACTS = {
     "title": "title",
     "artist": "artist",
     "album": "album",
-    "composer": "composer",
+    "composer": "composers",
     "year": "year",
     "isrc": "isrc",
     "iswc": "iswc",
@@ -50,7 +52,9 @@ def _told(command: Command) -> Command:
     def run(plugin: Any, lib: Library, options: Any, arguments: list[str]) -> None:
         try:
             command(plugin, lib, options, arguments)
-        except ByteCoverError as error:
+        except BrokenPipeError:
+            raise
+        except (ByteCoverError, OSError) as error:
             raise ui.UserError(str(error)) from error
 
     return run
@@ -130,10 +134,13 @@ class BytecoverPlugin(BeetsPlugin):
                 self._log.warning("copy: {} is the same as {}", copy, original)
             pruned = 0
             if not arguments:
+                # Music that was imported where it lay is not below beets' directory.
+                folders = {os.path.dirname(one.path) for one in catalogue.recordings()}
                 try:
-                    pruned = prune(catalogue, [os.fsdecode(lib.directory)])
+                    pruned = prune(catalogue, folders)
                 except CatalogueError as error:
-                    self._log.warning("{}", error)
+                    command = f"bytecover index --catalogue {quote(self._address)}"
+                    self._log.warning("{} to: {} FOLDER", error, command)
             if pruned or report.has_changed_something:
                 catalogue.optimize()
             _store(catalogue, lib.items())
@@ -142,6 +149,8 @@ class BytecoverPlugin(BeetsPlugin):
                 f"{pruned} removed, {len(report.failed)} failed; "
                 + counted(catalogue.count(), "recording", "recordings")
             )
+        if items and len(report.failed) == len(items):
+            raise ui.UserError("none of the files could be indexed")
 
     def _group(self, lib: Library, arguments: Sequence[str]) -> None:
         from bytecover_tf.matching.calibration import calibration_for
@@ -167,10 +176,10 @@ class BytecoverPlugin(BeetsPlugin):
         groups = counted(len(found.groups), "group", "groups")
         ui.print_(f"{groups} of {count} recordings")
         if found.open:
-            ui.print_(
-                f"some links are for a person to decide: bytecover review --catalogue "
-                f"{self._address}"
-            )
+            command = f"bytecover review --catalogue {quote(self._address)}"
+            if self._record:
+                command += f" --record {quote(str(self._record))}"
+            ui.print_(f"some links are for a person to decide: {command}")
 
     @property
     def _record(self) -> Path | None:
@@ -188,7 +197,9 @@ class BytecoverPlugin(BeetsPlugin):
             raise ui.UserError("ask takes files to identify")
         catalogue, encoder = open_with_encoder(self._address)
         with catalogue:
-            write_answers(identify(catalogue, encoder, arguments), "table")
+            failed = write_answers(identify(catalogue, encoder, arguments), "table")
+        if failed == len(arguments):
+            raise ui.UserError("none of the files could be read")
 
 
 def _path(item: Item) -> str:
@@ -198,7 +209,11 @@ def _path(item: Item) -> str:
 def _facts(item: Item) -> dict[str, str]:
     """Return what beets knows of an item, as far as it knows it."""
     known = {name: item.get(field) for name, field in _FACTS.items()}
-    return {name: str(value) for name, value in known.items() if value}
+    return {
+        name: SEPARATOR.join(value) if isinstance(value, list) else str(value)
+        for name, value in known.items()
+        if value
+    }
 
 
 def _by_work(recordings: Iterable[Recording]) -> dict[str, list[Recording]]:

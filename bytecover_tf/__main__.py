@@ -29,6 +29,9 @@ COMMANDS = {
     "calibrate": "fit the probabilities to an encoder and labelled recordings",
 }
 
+CONTINUING = ("features", "label", "index", "tag", "train_hearing")
+"""Commands that go on where they stopped when they are run again."""
+
 USAGE = (
     "usage: bytecover [--help] [--version] COMMAND ...\n\n"
     "Cover song identification with ByteCover in Keras and TensorFlow.\n\n"
@@ -51,8 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[0] not in COMMANDS:
         print(f"{USAGE}\n\nerror: no command {arguments[0]!r}", file=sys.stderr)
         return 2
-    module = import_module(f"bytecover_tf.{arguments[0]}")
-    return run_safely(module.main, arguments[1:])
+    name, *rest = arguments
+    module = import_module(f"bytecover_tf.{name}")
+    return run_safely(module.main, rest, continues=name in CONTINUING)
 
 
 if __name__ == "__main__":

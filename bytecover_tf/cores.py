@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from bytecover_tf.errors import WorkerError
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 NVIDIA = Path("/dev/nvidiactl")
 """Shows that a machine with Linux has an NVIDIA GPU, as the driver makes it."""
@@ -23,6 +29,29 @@ def usable_cores() -> int:
     import joblib  # late: it takes longer to import than a command's help
 
     return joblib.cpu_count()
+
+
+@contextmanager
+def processes(count: int) -> Iterator[ProcessPoolExecutor]:
+    """Lend processes that share some work.
+
+    Args:
+        count: number of processes.
+
+    Raises:
+        WorkerError: one of them was killed.
+    """
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    try:
+        with ProcessPoolExecutor(count) as pool:
+            yield pool
+    except BrokenProcessPool:
+        raise WorkerError(
+            f"one of {count} processes was killed; is there memory for so many? Run "
+            "the same command again to continue, with fewer --workers"
+        ) from None
 
 
 def begun_early(

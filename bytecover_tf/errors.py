@@ -34,7 +34,7 @@ class EncoderError(ByteCoverError):
 
 
 class WorkerError(ByteCoverError):
-    """Processes that should share the work cannot be started."""
+    """Processes that should share the work cannot be started, or were killed."""
 
 
 class ClusterError(ByteCoverError):

@@ -13,6 +13,8 @@ pytest.importorskip("lancedb")
 # Each question starts beets anew.
 pytestmark = pytest.mark.slow
 
+from bytecover_tf.catalogues import open_catalogue  # noqa: E402
+
 ROOT = Path(__file__).parents[1]
 
 CONFIG = """\
@@ -84,8 +86,15 @@ def test_covers_are_indexed_grouped_listed_and_asked_for(beet, tmp_path):
     assert f"Ä - cover  {tmp_path}/music/cover.flac" in told
     assert "stranger" not in told
     assert beet("covers", "title:stranger") == ""
+    beet("modify", "-y", "-W", "title:cover", "composers=X; Y")
+    assert "3 already there, 0 removed" in beet("bytecover", "index")
+    with open_catalogue(tmp_path / "music.catalogue") as catalogue:
+        composers = {one.title: one.composer for one in catalogue.recordings()}
+    assert composers["cover"] == "X; Y"
     beet("rm", "-f", "-d", "title:stranger")
     assert "2 already there, 1 removed" in beet("bytecover", "index")
     told = beet("bytecover", "ask", tmp_path / "music" / "cover.flac")
     assert "the same recording as" in told
     assert "expected index, group, ask" in beet("bytecover", "sing", status=1)
+    told = beet("bytecover", "ask", tmp_path / "none.flac", status=1)
+    assert "none of the files could be read" in told

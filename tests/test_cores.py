@@ -1,11 +1,14 @@
-"""Calls that begin early, and their results in order."""
+"""Calls that begin early, their results in order, and processes that are killed."""
 
+import os
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bytecover_tf.cores import begun_early
+from bytecover_tf.cores import begun_early, processes
+from bytecover_tf.errors import WorkerError
 
 
 def test_results_come_in_order(rng):
@@ -43,3 +46,15 @@ def test_an_error_comes_in_its_turn():
         assert next(results) == 1
         with pytest.raises(ZeroDivisionError):
             next(results)
+
+
+def _die(_number):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_is_an_error_in_words():
+    with (
+        pytest.raises(WorkerError, match="one of 2 processes was killed"),
+        processes(2) as pool,
+    ):
+        list(pool.map(_die, range(4)))

@@ -47,7 +47,10 @@ def run(*command, cwd, **settings):
 def sdist(tmp_path_factory):
     pytest.importorskip("setuptools")
     folder = tmp_path_factory.mktemp("source")
-    left_out = (".git", "runs", "build", "dist", "*.egg-info", "__pycache__", ".*cache")
+    left_out = (
+        *(".git", ".venv*", "runs", "build", "dist"),
+        *("*.egg-info", "__pycache__", ".*cache"),
+    )
     source = folder / "copy"
     shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*left_out))
     build = "from setuptools import build_meta; build_meta.build_sdist('dist')"

@@ -374,7 +374,8 @@ def _check_recording(recording: LabelledRecording, name: str) -> None:
 def _read_list(path: Path) -> dict[str, LabelledRecording]:
     """Return the recordings by id, in the order of the list."""
     recordings: dict[str, LabelledRecording] = {}
-    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+    # Spreadsheets put a byte order mark before the header.
+    with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         lines = csv.reader(file)
         header = next(lines, [])
         if header != _COLUMNS:

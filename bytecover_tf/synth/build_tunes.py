@@ -18,7 +18,6 @@ import shutil
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from tqdm import tqdm
 
 from bytecover_tf import cli
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.cores import processes
 from bytecover_tf.data.tunes import SCORES, STORE
 from bytecover_tf.errors import ByteCoverError
 from bytecover_tf.files import write_atomically
@@ -282,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     versions = list_versions(works, options.versions, options.seed)
     tested = [version for version in versions if version.split == "test"]
     failed = 0
-    with ProcessPoolExecutor(PROCESSES) as pool:
+    with processes(PROCESSES) as pool:
         results = pool.map(
             partial(make_features, options.work_dir), tested, chunksize=8
         )

@@ -13,7 +13,6 @@ left out. A run that was killed continues where it stopped.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ import numpy as np
 from bytecover_tf import cli
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.cli.repertoire import add_repertoire_options, read_works
+from bytecover_tf.cores import processes
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.feature_store import FeatureStoreWriter
 from bytecover_tf.stores.note_store import NoteWriter, add_with_notes, remove_unscored
@@ -89,6 +89,7 @@ def draw(
 
     Raises:
         DataError: the folder has versions of other works of the same names.
+        WorkerError: a process was killed.
     """
     sources = source_rows(works)
     check_same_works(out / "sources.csv", sources)
@@ -96,7 +97,7 @@ def draw(
     with (
         FeatureStoreWriter(store, frontend) as writer,
         NoteWriter(store, frontend.n_bins) as scores,
-        ProcessPoolExecutor(workers) as processes,
+        processes(workers) as pool,
         progress_bar(total=len(works), unit="work", desc="drawn") as bar,
     ):
         remove_unscored(writer, scores)
@@ -109,7 +110,7 @@ def draw(
                 entry = writer.find(f"{work.id}-{versions - 1}")
                 if entry is None or entry not in scores:
                     todo.append(work)
-            drawn = processes.map(
+            drawn = pool.map(
                 _draw_work, todo, [versions] * len(todo), [frontend] * len(todo)
             )
             for work, recordings in zip(todo, drawn, strict=True):

@@ -1,3 +1,4 @@
+import inspect
 import os
 import subprocess
 import sys
@@ -123,6 +124,20 @@ def test_interruption_says_how_to_go_on(capsys):
     assert "run the same command again" in capsys.readouterr().err
     assert cli.run_safely(interrupt, []) == 2
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize("name", bytecover.COMMANDS)
+def test_both_ways_to_run_a_command_know_whether_it_continues(
+    name, monkeypatch, capsys
+):
+    def interrupt(_arguments):
+        raise KeyboardInterrupt
+
+    module = import_module(f"bytecover_tf.{name}")
+    continues = "cli.run(main, continues=True)" in inspect.getsource(module)
+    monkeypatch.setattr(module, "main", interrupt)
+    assert bytecover.main([name]) == 2
+    assert ("run the same command again" in capsys.readouterr().err) == continues
 
 
 @pytest.mark.parametrize(

@@ -240,6 +240,15 @@ def test_a_changed_byte_is_named(tmp_path, arrays):
     assert all(reason.startswith(f"{path}: ") for reason in told)
 
 
+def test_a_list_may_begin_with_a_byte_order_mark(tmp_path, arrays):
+    written(tmp_path, recording("a"), features=LabelledFeatures.of(**arrays))
+    path = tmp_path / "recordings.csv"
+    path.write_text("\ufeff" + path.read_text())
+    assert [each.id for each in LabelledStore(tmp_path)] == ["a"]
+    with LabelledStoreWriter(tmp_path) as writer:
+        assert writer.find("a").name == recording("a").name
+
+
 def test_any_name_can_be_listed(tmp_path, arrays):
     row = replace(recording("a"), name='a\rb\n"c", d')
     written(tmp_path, row, features=LabelledFeatures.of(**arrays))

@@ -6,11 +6,11 @@ import argparse
 import json
 import random
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+from bytecover_tf.cores import processes
 from bytecover_tf.errors import DataError
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.synth.scores.corpora import (
@@ -101,6 +101,7 @@ def read_scores(
 
     Raises:
         DataError: the file is not such a cache.
+        WorkerError: a process was killed.
     """
     wanted: list[tuple[Collection, str]] = []
     for collection in COLLECTIONS:
@@ -114,7 +115,7 @@ def read_scores(
     todo = [(c, file) for c, file in wanted if (c.name, file) not in done]
     with (
         open(cache, "a", encoding="utf-8") as kept,
-        ProcessPoolExecutor(workers) as pool,
+        processes(workers) as pool,
         progress_bar(
             total=len(wanted),
             initial=len(wanted) - len(todo),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -27,11 +27,20 @@ GRID = 0.125
 def list_songs(archive: Path) -> list[str]:
     """Return the songs of the archive, for instance `001/001.mid`, in order.
 
+    Other versions of a song, which the archive as published has too, have no beats.
+
     Raises:
         DataError: the file is not a zip archive.
     """
     with open_archive(archive) as file:
-        return sorted(name for name in file.namelist() if name.endswith(".mid"))
+        names = set(file.namelist())
+    return sorted(
+        name for name in names if name.endswith(".mid") and _beats_of(name) in names
+    )
+
+
+def _beats_of(name: str) -> str:
+    return f"{PurePosixPath(name).parent}/beat_midi.txt"
 
 
 def read_song(archive: Path, name: str) -> Score:
@@ -46,7 +55,7 @@ def read_song(archive: Path, name: str) -> Score:
     """
     with open_archive(archive) as file:
         midi = read_member(file, name)
-        lines = read_member(file, f"{Path(name).parent}/beat_midi.txt")
+        lines = read_member(file, _beats_of(name))
         try:
             beats = np.loadtxt(io.BytesIO(lines), ndmin=2)
         except ValueError as error:

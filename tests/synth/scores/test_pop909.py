@@ -40,6 +40,7 @@ def archive(tmp_path, content, beats=BEATS, first=0):
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("LICENSE", "MIT")
         file.writestr("007/007.mid", content)
+        file.writestr("007/versions/007-v1.mid", content)
         file.writestr("007/beat_midi.txt", "\n".join(lines))
     return path
 
