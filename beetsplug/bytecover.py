@@ -144,9 +144,10 @@ class BytecoverPlugin(BeetsPlugin):
             if pruned or report.has_changed_something:
                 catalogue.optimize()
             _store(catalogue, lib.items())
+            updated = report.changed + report.moved + report.renamed + report.retagged
             ui.print_(
-                f"{report.added} added, {report.present} already there, "
-                f"{pruned} removed, {len(report.failed)} failed; "
+                f"{report.added} added, {updated} updated, {report.present} already "
+                f"there, {pruned} removed, {len(report.failed)} failed; "
                 + counted(catalogue.count(), "recording", "recordings")
             )
         if items and len(report.failed) == len(items):

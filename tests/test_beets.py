@@ -87,7 +87,7 @@ def test_covers_are_indexed_grouped_listed_and_asked_for(beet, tmp_path):
     assert "stranger" not in told
     assert beet("covers", "title:stranger") == ""
     beet("modify", "-y", "-W", "title:cover", "composers=X; Y")
-    assert "3 already there, 0 removed" in beet("bytecover", "index")
+    assert "1 updated, 2 already there, 0 removed" in beet("bytecover", "index")
     with open_catalogue(tmp_path / "music.catalogue") as catalogue:
         composers = {one.title: one.composer for one in catalogue.recordings()}
     assert composers["cover"] == "X; Y"
