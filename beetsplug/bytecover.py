@@ -118,14 +118,14 @@ class BytecoverPlugin(BeetsPlugin):
         from bytecover_tf.catalogues.indexing import index_files
         from bytecover_tf.catalogues.opening import open_to_index
         from bytecover_tf.catalogues.pruning import prune
-        from bytecover_tf.matching.decisions import following
+        from bytecover_tf.matching.decisions import find_record
 
         items = {_path(item): item for item in lib.items(list(arguments))}
         facts = {path: _facts(item) for path, item in items.items()}
         catalogue, load = open_to_index(self._address)
         with catalogue:
-            follow = following(catalogue, self._record)
-            report = index_files(catalogue, load, items, facts=facts, follow=follow)
+            record = find_record(catalogue, self._record)
+            report = index_files(catalogue, load, items, facts=facts, decisions=record)
             for reason in report.failed.values():
                 self._log.warning("skipped: {}", reason)
             for path, problem in report.malformed.items():

@@ -29,6 +29,10 @@ class ConfigError(ByteCoverError):
     """An experiment's configuration has an unknown key or an impossible value."""
 
 
+class DivergedError(ConfigError):
+    """With these settings the loss of a training is no longer a number."""
+
+
 class EncoderError(ByteCoverError):
     """A trained encoder cannot be read."""
 

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.catalogues.indexing import index_files
     from bytecover_tf.catalogues.opening import open_to_index
     from bytecover_tf.catalogues.pruning import prune
-    from bytecover_tf.matching.decisions import following
+    from bytecover_tf.matching.decisions import find_record
 
     # A folder that has been emptied can be pruned.
     files = find_files(options.folders, options.manifest, may_be_empty=prunes)
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.allow_truncated,
             options.look_again,
             files.facts,
-            follow=following(catalogue, options.record),
+            decisions=find_record(catalogue, options.record),
         )
         pruned, refusal = 0, ""
         if prunes:

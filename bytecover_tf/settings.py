@@ -38,6 +38,24 @@ def check_positive(settings: object, *names: str) -> None:
             raise ConfigError(f"{name} must be positive, not {getattr(settings, name)}")
 
 
+def check_not_negative(settings: object, prefix: str, *names: str) -> None:
+    """Refuse values of the named fields that are below 0.
+
+    Args:
+        settings: what has the fields.
+        prefix: what messages put before a field's name.
+        *names: of the fields.
+
+    Raises:
+        ConfigError: there is such a value.
+    """
+    for name in names:
+        if not getattr(settings, name) >= 0:
+            raise ConfigError(
+                f"{prefix}{name} must be 0 or more, not {getattr(settings, name)}"
+            )
+
+
 def check_probabilities(settings: object, prefix: str, *names: str) -> None:
     """Refuse values of the named fields that are not between 0 and 1.
 

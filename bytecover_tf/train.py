@@ -17,16 +17,22 @@ Examples:
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
 
 from bytecover_tf import cli
 from bytecover_tf.cli.train_options import train_parser
-from bytecover_tf.configs import default_config, load_config
+from bytecover_tf.configs import config_names, default_config, load_config
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.settings import take
 from bytecover_tf.training.config import override
+
+if TYPE_CHECKING:
+    from bytecover_tf.training.run import TrainingRun
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,11 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "--resume continues with the run's own config; drop --config"
             )
         run = TrainingRun.begun(options.run_dir, options.set)
+        # What is there before stays where nothing was typed.
+        untyped = dict.fromkeys([field.name for field in fields(TrainingRun)], ...)
+        typed = parser.parse_args(arguments, argparse.Namespace(**untyped))
         given = {
-            field.name: getattr(options, field.name)
-            for field in fields(TrainingRun)
-            if field.name in options
-            and getattr(options, field.name) != parser.get_default(field.name)
+            name: value
+            for name, value in vars(typed).items()
+            if name in untyped and value is not ...
         }
         asked = replace(run, **given)
         others = [name for name in given if getattr(asked, name) != getattr(run, name)]
@@ -75,18 +83,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cli.warn(f"interrupted; continue {again}")
         return cli.NOTHING_DONE
     if outcome.figures:
-        print(_next_steps(run_dir))
-        if run.data != "folder" and not options.set and run.teacher is None:
-            print(_on_own_recordings(run_dir, run.config_name))
+        print(_next_steps(run_dir, _data_options(run)))
+        name = run.config_name
+        is_known = name in config_names() and load_config(name) == run.config
+        if run.data != "folder" and is_known and run.teacher is None:
+            print(_on_own_recordings(run_dir, name))
     return cli.SOME_FAILED if outcome.left_out else cli.OK
 
 
-def _next_steps(run_dir: Path) -> str:
+def _data_options(run: TrainingRun) -> str:
+    """Return the options that name a run's data for other commands."""
+    options = {
+        "data": run.data if run.data != "tunes" else None,
+        "data-root": run.data_root,
+        "features": run.features,
+        "split-seed": run.split_seed,
+        "source-pool": run.source_pool if run.source_pool != 1 else None,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    return "".join(f" --{name} {quote(str(value))}" for name, value in given.items())
+
+
+def _next_steps(run_dir: Path, data: str) -> str:
     return (
         f"\nThe encoder is {run_dir / 'encoder.keras'}. {run_dir / 'training.png'} "
         f"shows what it has learned, {run_dir / 'metrics.json'} has the figures.\n\n"
         "Measure it further:\n"
-        f"  python -m bytecover_tf.evaluate --encoder {run_dir} --plots plots\n"
+        f"  python -m bytecover_tf.evaluate --encoder {run_dir}{data} --plots plots\n"
         "Search your music with it:\n"
         f"  python -m bytecover_tf.index --catalogue my.catalogue --encoder {run_dir} "
         "MY_MUSIC"

@@ -145,7 +145,8 @@ def _public(info: JsonObject) -> JsonObject:
     if info.get("trained_on"):
         # The training recordings are drawn and nobody else has them.
         sets = Provenance.from_dict(info["trained_on"]).works
-        info["trained_on"] = Provenance(dict.fromkeys(sets, frozenset())).to_dict()
+        nothing = dict.fromkeys(sets, frozenset[str]())
+        info["trained_on"] = Provenance(nothing, is_whole=False).to_dict()
     for name in ("init", "teacher"):
         if info.get(name):
             info[name] = {"path": Path(info[name]["path"]).name, "trained_on": None}

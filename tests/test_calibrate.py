@@ -65,6 +65,15 @@ def test_an_encoder_gets_a_calibration_of_its_own(tmp_path, capsys):
     versions = json.loads(other.read_text())["origin"]["versions"]
     assert (f"{versions} pairs of versions are too few" in told) == (versions < 40)
 
+    gone = [replace(item, path=f"{item.path}.gone") for item in recordings]
+    with open_catalogue(address) as catalogue:
+        catalogue.update(gone)
+    with pytest.raises(DataError, match=r"16 of 16 could not be read, such as .*gone"):
+        main([*options, "--out", str(tmp_path / "none.json")])
+    with open_catalogue(address) as catalogue:
+        kept = {item.id: item for item in (*recordings, *moved, swapped)}
+        catalogue.update(list(kept.values()))
+
     few = tmp_path / "few.json"
     assert main([*options, "--out", str(few), "--queries", "4"]) in (0, 1)
     assert "are too few" in capsys.readouterr().err

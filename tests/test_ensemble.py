@@ -156,6 +156,7 @@ def test_it_knows_what_its_members_learned_from(joined):
     assert info["trained_on"] == {
         "works": {"tunes": ["a", "b"], "folder": ["c"]},
         "content": ["1", "2"],
+        "is_whole": True,
     }
 
 

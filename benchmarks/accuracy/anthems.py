@@ -23,7 +23,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.configs import load_config
 from bytecover_tf.data import load_dataset
@@ -198,7 +198,7 @@ def main() -> None:
     write_section(
         "encoders",
         "Training on real recordings",
-        "python -m benchmarks.accuracy.anthems --source DIR",
+        command_of("accuracy.anthems", parser, options, without=["work_dir"]),
         body,
     )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from bytecover_tf.audio.hearing import DEFAULT_HEARING, Hearing
 from bytecover_tf.progress import progress_bar
 from bytecover_tf.stores.labelled_store import (
@@ -84,7 +84,7 @@ def main() -> None:
         write_section(
             "alignment",
             "Hearing",
-            "python -m benchmarks.accuracy.hearing --source DIR --write",
+            command_of("accuracy.hearing", parser, options),
             report,
         )
 

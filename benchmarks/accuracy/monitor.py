@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.common.played_sets import Played, SetMaker, add_set_arguments
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from bytecover_tf.catalogues.opening import open_with_encoder
 from bytecover_tf.matching.calibration import calibration_for
 from bytecover_tf.matching.monitoring import LEAST, WINDOW_SECONDS, Change, changes
@@ -93,7 +93,7 @@ def main() -> None:
         sum(getattr(one, name) for one in found) for name in ("played", "told", "right")
     )
     delays = [delay for one in found for delay in one.delays]
-    low, middle, high = np.quantile(delays, (0.1, 0.5, 0.9))
+    low, middle, high = np.quantile(delays or [np.nan], (0.1, 0.5, 0.9))
     cells = [
         str(played),
         f"{len(delays) / max(played, 1):.2f}",
@@ -105,8 +105,7 @@ def main() -> None:
     write_section(
         "calibration",
         "Monitor",
-        "python -m benchmarks.accuracy.monitor --catalogue FOLDER --others DIR "
-        "--talk DIR",
+        command_of("accuracy.monitor", parser, options),
         f"{len(found)} streams of {options.minutes:g} minutes, made of recordings of a "
         f"library of {held} and of others. A song is told from a probability of "
         f"{LEAST:g} on. A song told is right if it is played, or was until "

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy.covers import Item, read
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.audio.hearing import DEFAULT_HEARING
@@ -174,7 +174,7 @@ def main() -> None:
             rows,
         )
     )
-    command = "python -m benchmarks.accuracy.relation --recordings DIR --source DIR"
+    command = command_of("accuracy.relation", parser, options)
     write_section("calibration", "Kinds of relation", command, body)
     if options.write:
         values = {
@@ -202,7 +202,7 @@ def hash_of(name: object) -> int:
 
 
 def _figures(x: np.ndarray, bias: float, weight: float) -> list[str]:
-    straight = x[x > -1]
+    straight = x[x > -1] if (x > -1).any() else [np.nan]
     low, middle, high = np.quantile(straight, [0.1, 0.5, 0.9])
     called = (x > -1) & (bias + weight * x >= 0)
     return [

@@ -28,7 +28,7 @@ import numpy as np
 
 from benchmarks.common.library import fill_catalogue
 from benchmarks.common.played_sets import Played, SetMaker, add_set_arguments
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from bytecover_tf.catalogues.opening import open_catalogue, open_with_encoder
 from bytecover_tf.cli.repertoire import excerpt
 from bytecover_tf.matching.setlist import timeline
@@ -165,12 +165,10 @@ def main() -> None:
                 print(*row("all", counts[-1:]), flush=True)
     kinds = sorted({one.kind for each in counts for one in each.played})
     rows = [row("all", counts), *(row(kind, counts, kind) for kind in kinds)]
-    command = "python -m benchmarks.accuracy.setlist --catalogue FOLDER --others DIR"
-    command += " --talk DIR" + (" --scores pop909.zip" if covers else "")
     write_section(
         "calibration",
         "Setlists",
-        command,
+        command_of("accuracy.setlist", parser, options),
         f"{len(counts)} sets of {options.minutes:g} minutes, made of recordings of a "
         f"library of {held} and of others; reading took one "
         f"{total / spent:.0f}th of their length. A `copy` is a recording of the "

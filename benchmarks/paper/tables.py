@@ -29,6 +29,7 @@ from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.configs import load_config
 from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
+from bytecover_tf.errors import DivergedError
 from bytecover_tf.files import JsonObject, replacing
 from bytecover_tf.metrics import QueryScores, bootstrap_interval, score_queries
 from bytecover_tf.models.move import KERNEL_FRAMES
@@ -348,7 +349,8 @@ class Trainings:
 
     Attributes:
         rates: the loss at the end of a tenth of the steps, by the learning rate that
-            was tried; empty if there was no choice.
+            was tried; empty if there was no choice. Those at which it was no number
+            are left out.
         runs: one for each seed, at the best rate.
         seconds: time of all trainings, with those of the rates that were tried.
     """
@@ -385,7 +387,10 @@ def at_best_rate(
     tried = {}
     for rate in options.rates if len(options.rates) > 1 else ():
         setting = [*changes, f"learning_rate={rate}"]
-        tried[rate] = train(f"{name}-{rate}", config_name, brief, 0, setting)
+        try:
+            tried[rate] = train(f"{name}-{rate}", config_name, brief, 0, setting)
+        except DivergedError:
+            print(f"{name} at {rate}: the loss is no longer a number", flush=True)
     found = {rate: run.loss[-1] for rate, run in tried.items()}
     best = min(found, key=lambda rate: found[rate]) if found else options.rates[0]
     setting = [*changes, f"learning_rate={best}"]

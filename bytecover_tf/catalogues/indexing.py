@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 
@@ -34,8 +35,24 @@ _BATCH_BYTES = 2**26
 _READ_AT_ONCE = 500
 
 
-Follow = Callable[[Mapping[str, str]], None]
-"""Takes ids now by ids before."""
+class Decisions(Protocol):
+    """What was decided about the recordings of a catalogue, by their ids."""
+
+    def follow(self, followed: Mapping[str, str]) -> None:
+        """Take new ids by old; none to look all recordings up again."""
+
+    def works(self) -> Mapping[str, str]:
+        """Return the works that were decided, by id of recordings that have them."""
+
+
+class _Undecided:
+    """Nothing was decided."""
+
+    def follow(self, followed: Mapping[str, str]) -> None:
+        pass
+
+    def works(self) -> Mapping[str, str]:
+        return {}
 
 
 @dataclass
@@ -52,6 +69,8 @@ class IndexingReport:
         copies: by path of each copy, the path of the recording with the same content.
         failed: reason by path, for each file that was skipped.
         malformed: by path, what is wrong with the identifiers in a file.
+        kept: number of recordings that keep a work that was decided, though they were
+            given another.
     """
 
     added: int = 0
@@ -63,6 +82,7 @@ class IndexingReport:
     copies: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     malformed: dict[str, str] = field(default_factory=dict)
+    kept: int = 0
 
     @property
     def has_changed_something(self) -> bool:
@@ -82,7 +102,7 @@ def index_files(
     again: bool = False,
     facts: Mapping[str, Mapping[str, str]] | None = None,
     tell: Callable[[int, int], None] | None = None,
-    follow: Follow | None = None,
+    decisions: Decisions | None = None,
 ) -> IndexingReport:
     """Bring a catalogue up to date with files.
 
@@ -105,7 +125,8 @@ def index_files(
         load: returns the encoder; called only if there is something to embed.
         paths: audio or `.npy` files.
         works: label of the composition by absolute path. Other recordings keep their
-            work; a new one becomes a work of its own.
+            work, and so do those whose work was decided; a new one becomes a work of
+            its own.
         workers: processes that decode and transform; by default one per core.
         ray: address of a Ray cluster that does this instead, see
             `bytecover_tf.stores.ray_cluster`.
@@ -113,10 +134,9 @@ def index_files(
         again: whether to read files even if their size and time have not changed.
         facts: fields of `Tags` by absolute path; they replace what the tags say.
         tell: called after each file with how many are done, and of how many.
-        follow: keeps others up to date who refer to recordings by id, such as
-            `matching.decisions.Record.follow`. It is called with new ids by old, before
-            the latter are removed; and with none at the beginning and, if paths have
-            changed, at the end.
+        decisions: follow recordings: they are told of new ids before the old ones are
+            removed, and to look all up at the beginning and, if paths have changed, at
+            the end. `matching.decisions.Record` has them.
 
     Returns:
         What was done and what failed.
@@ -125,7 +145,7 @@ def index_files(
         CatalogueError: the catalogue cannot be read or written, or the network that
             heard its notes is gone.
         ClusterError: the cluster cannot be reached.
-        DataError: as `follow` raises it.
+        DataError: what keeps the decisions is damaged.
     """
     ordered = list(dict.fromkeys(os.path.abspath(path) for path in paths))
     read = Reader(
@@ -134,15 +154,15 @@ def index_files(
         hearing=catalogue.identity.load_hearing(catalogue.address),
         allow_truncated=allow_truncated,
     )
-    follow = follow or _nobody_follows
+    decisions = decisions or _Undecided()
     # A run that was killed may have moved some.
-    follow({})
+    decisions.follow({})
     run = _Indexing(
-        catalogue, load, ordered, works or {}, facts or {}, read, again, follow
+        catalogue, load, ordered, works or {}, facts or {}, read, again, decisions
     )
     run.run(workers, ray, tell)
     if run.has_moved:
-        follow({})
+        decisions.follow({})
     return run.report
 
 
@@ -158,7 +178,7 @@ class _Indexing:
         facts: Mapping[str, Mapping[str, str]],
         read: Reader,
         again: bool,
-        follow: Follow,
+        decisions: Decisions,
     ) -> None:
         self.report = IndexingReport()
         # Whether a recording that was known has another path or another id now.
@@ -167,7 +187,8 @@ class _Indexing:
         self._load = cache(load)
         self._reader = read
         self._again = again
-        self._follow = follow
+        self._decisions = decisions
+        self._decided = decisions.works() if works else {}
         # Recordings whose file is gone, by their sound; filled when first needed.
         self._gone: dict[bytes, Recording] | None = None
         # By id of new content, the recording that sounded the same and is replaced.
@@ -392,8 +413,12 @@ class _Indexing:
                 f"{kind} {' '.join(values)!r}, expected {EXPECTED[kind]}"
                 for kind, values in told.malformed.items()
             )
-        if path in self._works:
-            told = replace(told, work=self._works[path])
+        given = self._works.get(path)
+        if given is not None and before.id in self._decided:
+            self.report.kept += given != told.work
+            given = None
+        if given is not None:
+            told = replace(told, work=given)
         elif told.work_identifiers != before.work_identifiers:
             told = replace(told, work=self._work_by_identifier(told))
         if told.has_named_work:
@@ -452,7 +477,7 @@ class _Indexing:
                         gone[before.id] = recording.id
                 if gone:
                     self.has_moved = True
-                    self._follow(gone)
+                    self._decisions.follow(gone)
                 self._catalogue.add(
                     [
                         replace(row, recording=replace(row.recording, work=work))
@@ -546,7 +571,7 @@ class _Indexing:
             }
             if followed:
                 self.has_moved = True
-                self._follow(followed)
+                self._decisions.follow(followed)
             self._catalogue.remove([*replaced])
 
     def _inherits(
@@ -559,17 +584,14 @@ class _Indexing:
             replaced: what it had before.
             sharers: how many recordings each work has.
         """
-        if new.id not in self._fresh or new.path in self._works:
+        is_given = new.path in self._works and replaced.id not in self._decided
+        if new.id not in self._fresh or is_given:
             return False
         is_named = replaced.has_named_work and not is_work_identifier(replaced.work)
         was_given = replaced.work != replaced.id or sharers[replaced.work] > 1
         return new.path == replaced.path and (
             is_named or (was_given and new.work == new.id)
         )
-
-
-def _nobody_follows(followed: Mapping[str, str]) -> None:
-    pass
 
 
 def _is_one_file(path: str, other: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bytecover_tf.cli import arguments
 from bytecover_tf.configs import config_names
+from bytecover_tf.encoders.pretrained import lasting
 
 
 def train_parser(description: str | None) -> argparse.ArgumentParser:
@@ -20,7 +21,7 @@ def train_parser(description: str | None) -> argparse.ArgumentParser:
         "--config",
         metavar="NAME|FILE",
         help="the experiment: " + ", ".join(config_names()) + ", or a .py file, "
-        "which is run (default: quick for the data tunes, tunes for packed, else "
+        "which is run (default: quick for the data tunes, small for packed, else "
         "bytecover)",
     )
     arguments.add_data_arguments(parser, default="tunes")
@@ -45,7 +46,7 @@ def train_parser(description: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--init",
-        type=Path,
+        type=_encoder,
         metavar="PATH",
         help="start from the weights of this encoder instead of random ones: the "
         "name of one that comes with the package (bytecover-small), a run "
@@ -55,7 +56,7 @@ def train_parser(description: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--teacher",
-        type=Path,
+        type=_encoder,
         metavar="PATH",
         help="learn to embed recordings where this encoder embeds their scores; it "
         "must have a note layer (salience), as bytecover-small has; for drawn data "
@@ -78,3 +79,8 @@ def train_parser(description: str | None) -> argparse.ArgumentParser:
     )
     arguments.add_seed_argument(parser)
     return parser
+
+
+def _encoder(text: str) -> Path:
+    # `./bytecover-small` is a folder, and would be the name as a path.
+    return Path(lasting(text))

@@ -43,4 +43,4 @@ def config_names() -> list[str]:
 
 def default_config(data: str) -> str:
     """Return the name of the experiment to run on a data set unless told otherwise."""
-    return {"tunes": "quick", "packed": "tunes"}.get(data, "bytecover")
+    return {"tunes": "quick", "packed": "small"}.get(data, "bytecover")

@@ -51,7 +51,7 @@ def open_features(
     todo = [track.path for track in tracks]
     if (store / "store.json").exists():
         opened = FeatureStore(store)
-        opened.frontend.check_same(frontend, str(store))
+        frontend.check_same(opened.frontend, str(store))
         entries = [opened.find(path) for path in todo]
         todo = [
             path

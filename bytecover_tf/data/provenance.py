@@ -27,10 +27,13 @@ class Provenance:
     Attributes:
         works: labels of works by the name of their data set.
         content: the first twelve digits of the content hash of each recording.
+        is_whole: whether that is all; another encoder that it began as, or learned
+            from, may not say what it was trained on.
     """
 
     works: Mapping[str, frozenset[str]] = field(default_factory=dict)
     content: frozenset[str] = frozenset()
+    is_whole: bool = True
 
     @classmethod
     def of(cls, data: str, tracks: Sequence[Track], store: FeatureStore) -> Provenance:
@@ -60,7 +63,7 @@ class Provenance:
                 data set under `data`; None stands for an encoder that knows nothing.
         """
         if record is None:
-            return cls()
+            return cls(is_whole=False)
         works = record["works"]
         if "data" in record:
             works = {record["data"]: works}
@@ -68,18 +71,17 @@ class Provenance:
         for data, names in works.items():
             name = _SAME_NAMES.get(data, data)
             joined[name] = joined.get(name, frozenset()) | frozenset(names)
-        return cls(joined, frozenset(record["content"]))
+        content = frozenset(record["content"])
+        says_something = bool(content or any(joined.values()))
+        return cls(joined, content, record.get("is_whole", says_something))
 
     def to_dict(self) -> JsonObject:
         """Return the record that is stored with an encoder, ready for JSON."""
         return {
             "works": {data: sorted(self.works[data]) for data in sorted(self.works)},
             "content": sorted(self.content),
+            "is_whole": self.is_whole,
         }
-
-    def __bool__(self) -> bool:
-        """Whether anything is known."""
-        return bool(self.content or any(self.works.values()))
 
     def merge(self, *others: Provenance) -> Provenance:
         """Return the works and recordings of this and of others together."""
@@ -88,7 +90,9 @@ class Provenance:
             for data, names in other.works.items():
                 works[data] = works.get(data, frozenset()) | names
         return Provenance(
-            works, self.content.union(*(other.content for other in others))
+            works,
+            self.content.union(*(other.content for other in others)),
+            self.is_whole and all(other.is_whole for other in others),
         )
 
     def overlap(

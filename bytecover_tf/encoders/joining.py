@@ -134,9 +134,9 @@ def _checked(members: Sequence[str], shares: Sequence[float] | None) -> list[Pat
 
 def _trained_on(infos: Sequence[JsonObject]) -> JsonObject | None:
     """Return what any of the encoders was trained on, or None if none says so."""
-    seen = [info["trained_on"] for info in infos if info.get("trained_on")]
+    seen = [info.get("trained_on") for info in infos]
     merged = Provenance().merge(*map(Provenance.from_dict, seen))
-    return merged.to_dict() if seen else None
+    return merged.to_dict() if any(seen) else None
 
 
 def _member(

@@ -137,13 +137,20 @@ def _check_content(
     """
     if not allow_leakage:
         check_unseen(encoder, data, tracks, content)
-    keys = [content[track.path] for track in tracks if track.path in content]
-    if copies := len(keys) - len(set(keys)):
+    known = [
+        (content[track.path], track.work) for track in tracks if track.path in content
+    ]
+    if copies := len(known) - len(set(known)):
         warn(
             f"warning: {copies} of {len(tracks)} recordings are copies of others; each "
             "counts as a version of the other"
         )
-    return bool(provenance_of(encoder)) and not allow_leakage
+    if copies := len(set(known)) - len({key for key, _ in known}):
+        warn(
+            f"warning: {copies} of {len(tracks)} recordings are copies of others that "
+            "have another work; each counts as a wrong answer to the other"
+        )
+    return provenance_of(encoder).is_whole and not allow_leakage
 
 
 def _facts(encoder: Encoder, path: str, leakage_checked: bool) -> JsonObject:

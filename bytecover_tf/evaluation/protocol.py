@@ -230,7 +230,7 @@ def by_role(tracks: Sequence[Track]) -> tuple[list[Track], list[Track]]:
 def check_unseen(
     encoder: Encoder, name: str, tracks: Sequence[Track], content: Mapping[str, str]
 ) -> None:
-    """Refuse tracks that the encoder was trained on; warn if it does not say on which.
+    """Refuse tracks that the encoder was trained on; warn if it does not say all.
 
     Args:
         encoder: the encoder, which records the works and recordings of its training.
@@ -242,10 +242,10 @@ def check_unseen(
         DataError: a work or a recording was trained on.
     """
     seen = provenance_of(encoder)
-    if not seen:
+    if not seen.is_whole:
         warn(
-            "warning: the encoder does not say what it was trained on, so it may know "
-            f"these recordings of {name}"
+            "warning: the encoder does not say all that it was trained on, so it may "
+            f"know these recordings of {name}"
         )
     works, copies = seen.overlap(name, tracks, content)
     if works or copies:

@@ -19,7 +19,7 @@ The loops are in `bytecover_tf.matching.best_paths`, which is imported on first 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -167,11 +167,44 @@ def frame_similarities(
     Returns:
         float32 (n, m), -1 to 1.
     """
+    one, other = _comparable(query, reference, transposition)
+    return one.T @ other
+
+
+def similarities_along(
+    query: np.ndarray, reference: np.ndarray, lags: Iterable[int]
+) -> Iterator[np.ndarray]:
+    """Yield for each lag how alike the frames are that lie so far apart.
+
+    Both are in one key. No memory is taken for the pairs of all frames.
+
+    Args:
+        query: uint8 chroma (12 * parts, n).
+        reference: uint8 chroma (12 * parts, m).
+        lags: by how many frames the reference is later.
+
+    Returns:
+        A diagonal of `frame_similarities` for each lag, as far as both have frames.
+    """
+    one, other = _comparable(query, reference, 0)
+    for lag in lags:
+        first, last = max(0, -lag), min(one.shape[1], other.shape[1] - lag)
+        last = max(first, last)
+        yield np.einsum(
+            "ij,ij->j", one[:, first:last], other[:, first + lag : last + lag]
+        )
+
+
+def _comparable(
+    query: np.ndarray, reference: np.ndarray, transposition: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return frames as columns whose products are similarities."""
     frames, other = _Frames.of(query), _Frames.of(reference)
     weights = overall_weights(len(frames.spectra))
     raised = frames.raised(transposition).weighted(weights).spectra
-    return raised.reshape(-1, raised.shape[-1]).T @ other.spectra.reshape(
-        -1, other.spectra.shape[-1]
+    return (
+        raised.reshape(-1, raised.shape[-1]),
+        other.spectra.reshape(-1, other.spectra.shape[-1]),
     )
 
 

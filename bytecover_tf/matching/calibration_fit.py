@@ -71,9 +71,18 @@ def calibrate(
     identity = catalogue.identity
     hearing = identity.load_hearing(catalogue.address)
     read = _read(chosen, encoder, hearing, rng, failed)
-    pairs, labels = measure(
-        catalogue, encoder, read, workers=workers, undecided=undecided
-    )
+    try:
+        pairs, labels = measure(
+            catalogue, encoder, read, workers=workers, undecided=undecided
+        )
+    except DataError as error:
+        reasons = list(failed.values())
+        if not reasons:
+            raise
+        raise DataError(
+            f"{error}; {len(reasons)} of {len(chosen)} could not be read, such as "
+            f"{reasons[0]}"
+        ) from None
     fitted = fit(pairs, labels, catalogue.address, identity.encoder, identity.parts)
     return fitted, failed
 

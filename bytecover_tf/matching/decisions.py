@@ -16,15 +16,12 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.errors import ConfigError, DataError
 from bytecover_tf.files import JsonObject, json_object, lock, write_atomically
-
-if TYPE_CHECKING:
-    from bytecover_tf.catalogues.indexing import Follow
 
 FILE_NAME = "decisions.json"
 """In a catalogue's folder, the record of what was decided."""
@@ -241,6 +238,23 @@ class Record:
             if now != decisions:
                 self._write(now)
 
+    def works(self) -> dict[str, str]:
+        """Return the works that were decided, by id of recordings that have them."""
+        decisions = self.read()
+        if not decisions:
+            return {}
+        recordings = _by_id(self._catalogue)
+        now = current_ids((each.places for each in decisions), recordings)
+        given = {
+            now[name]: after
+            for each in decisions
+            for name, (_, after) in each.changes.items()
+            if name in now
+        }
+        return {
+            name: work for name, work in given.items() if recordings[name].work == work
+        }
+
     def verdicts(self) -> Verdicts:
         """Return what persons have said about the recordings that are there."""
         return Verdicts(self.read(), self._catalogue.recordings())
@@ -285,20 +299,6 @@ def find_record(catalogue: Catalogue, path: Path | None = None) -> Record | None
     if path is None and not Path(catalogue.address).is_dir():
         return None
     return Record(catalogue, path)
-
-
-def following(catalogue: Catalogue, path: Path | None = None) -> Follow | None:
-    """Return what lets decisions follow files that are moved or changed.
-
-    Args:
-        catalogue: what is decided about.
-        path: as of `find_record`.
-
-    Returns:
-        What `index_files` takes as `follow`.
-    """
-    record = find_record(catalogue, path)
-    return record.follow if record else None
 
 
 class Verdicts:

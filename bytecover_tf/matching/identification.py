@@ -374,7 +374,10 @@ class Comparison:
         is_same = bool(content) and recording.content == content
         kind = None
         if is_same or probability >= _LIKELY:
-            straight = straightness(self.query.chroma, chroma, alignment)
+            # The same content needs no look, and may last for hours.
+            straight = (
+                1.0 if is_same else straightness(self.query.chroma, chroma, alignment)
+            )
             artists = self.query.artist, recording.artist
             kind = relation(straight, is_same, *artists)
         return Match(

@@ -17,7 +17,7 @@ from importlib import resources
 
 import numpy as np
 
-from bytecover_tf.matching.alignment import Alignment, frame_similarities
+from bytecover_tf.matching.alignment import Alignment, similarities_along
 
 SAME_RECORDING = "same recording"
 SAME_PERFORMANCE = "same performance"
@@ -98,14 +98,14 @@ def straightness(
         (alignment.reference_start - start, alignment.reference_end - end)
     )
     first = max(start + low - _NEAR, 0)
-    alike = frame_similarities(
+    lags = range(low - _NEAR, high + _NEAR + 1)
+    lines = similarities_along(
         query[:, start:end],
         reference[:, first : max(end + high + _NEAR, first)],
-        0,
+        [lag + start - first for lag in lags],
     )
     best = -1.0
-    for lag in range(low - _NEAR, high + _NEAR + 1):
-        line = np.diagonal(alike, lag + start - first)
+    for line in lines:
         if len(line) >= max(_SHORTEST, (end - start) / 2):
             best = max(best, float(np.quantile(line, _SHARE)))
     return best

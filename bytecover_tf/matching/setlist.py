@@ -19,6 +19,7 @@ from bytecover_tf.audio.decoding import declared_duration, iter_audio
 from bytecover_tf.audio.windows import Window, iter_windows
 from bytecover_tf.catalogues.tags import read_tags
 from bytecover_tf.errors import AudioError
+from bytecover_tf.files import content_hash
 from bytecover_tf.matching.calibration import LEAST, Calibration, calibration_for
 from bytecover_tf.matching.identification import Match, Query, align_candidates
 from bytecover_tf.matching.placing import Placing
@@ -90,6 +91,7 @@ def timeline(
             if progress:
                 progress(window.end * seconds, declared)
 
+    is_file = Path(path).is_file()
     songs = timeline_of_windows(
         catalogue,
         encoder,
@@ -98,7 +100,8 @@ def timeline(
         least,
         candidates,
         workers,
-        read_tags(path).artist if Path(path).is_file() else "",
+        read_tags(path).artist if is_file else "",
+        content_hash(path) if is_file else "",
     )
     if not songs:
         raise AudioError(f"{path}: too short for a timeline")
@@ -114,6 +117,7 @@ def timeline_of_windows(
     candidates: int | None = None,
     workers: int | None = None,
     artist: str = "",
+    content: str = "",
 ) -> list[Song]:
     """Return the timeline of a recording that is cut into windows already.
 
@@ -126,6 +130,8 @@ def timeline_of_windows(
         candidates: as of `timeline`.
         workers: as of `timeline`.
         artist: as the tags of the recording name it; empty if they do not.
+        content: SHA-256 of the recording's file. If the catalogue holds it too, it is
+            none of the songs that it plays.
     """
     among = catalogue.count()
     votes: list[Vote] = []
@@ -135,7 +141,8 @@ def timeline_of_windows(
         matches = window_matches(
             catalogue, encoder, window, calibration, among, candidates, workers
         )
-        votes.append(Vote(window.first, window.end, matches[:_KEPT]))
+        others = [one for one in matches if one.recording.content != content]
+        votes.append(Vote(window.first, window.end, others[:_KEPT]))
     seconds = seconds_per_frame(encoder.frontend)
     if not votes:
         return []

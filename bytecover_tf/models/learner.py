@@ -247,7 +247,9 @@ class Learner(keras.Model):
 
     def _distilled(self, y: Tensor, y_pred: Tensor, target: Tensor) -> Tensor:
         """Return the loss of embedding where a teacher does."""
-        loss = distillation(y_pred["f_c"], target, y)
+        ours, works = self._candidates(y_pred["f_c"], y)
+        theirs, _ = self._candidates(target, y)
+        loss = distillation(ours, theirs, works)
         self.trackers["distillation"].update_state(loss)
         return loss
 

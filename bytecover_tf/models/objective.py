@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.settings import check_choices, check_positive
+from bytecover_tf.settings import (
+    check_choices,
+    check_not_negative,
+    check_positive,
+    check_probabilities,
+)
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,11 @@ class Objective:
     def __post_init__(self) -> None:
         check_choices(self)
         check_positive(self, "windows")
+        check_probabilities(self, "", "label_smoothing")
+        if self.temperature is not None:
+            check_positive(self, "temperature")
+        if self.margin is not None:
+            check_not_negative(self, "", "margin")
         if self.windows > 1 and self.temperature is None:
             raise ConfigError("windows need a temperature: the contrastive loss")
         if self.windows > 1 and self.teaching == "wholes":

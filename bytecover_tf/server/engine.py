@@ -22,7 +22,7 @@ from bytecover_tf.errors import AudioError, CatalogueError
 from bytecover_tf.files import JsonObject
 from bytecover_tf.matching.alignment import Alignment, align, frame_similarities
 from bytecover_tf.matching.calibration import calibration_for
-from bytecover_tf.matching.decisions import Record, following
+from bytecover_tf.matching.decisions import Record, find_record
 from bytecover_tf.matching.grouping import find_groups
 from bytecover_tf.matching.identification import (
     Match,
@@ -315,7 +315,7 @@ class Engine:
             files.paths,
             workers=self._threads,
             tell=lambda done, of: emit({"done": done, "of": of}),
-            follow=following(self._catalogue, self._settings.record),
+            decisions=find_record(self._catalogue, self._settings.record),
         )
         self._catalogue.optimize()
         counts = ("added", "changed", "moved", "renamed", "retagged", "present")

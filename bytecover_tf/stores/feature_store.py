@@ -221,7 +221,7 @@ class FeatureStoreWriter(Closing):
         """Check the store and open its files; what is open closes if it is refused."""
         header = self.path / "store.json"
         if header.exists():
-            _read_header(self.path).check_same(self.frontend, str(self.path))
+            self.frontend.check_same(_read_header(self.path), str(self.path))
         else:
             write_atomically(
                 header,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.settings import check_probabilities
+from bytecover_tf.settings import check_not_negative, check_probabilities
 
 _PROBABILITIES = ("stretch", "transpose", "mask_bins", "mask_frames", "tilt", "noise")
 
@@ -58,7 +58,16 @@ class Augment:
     noise_level: float = 0.02
 
     def __post_init__(self) -> None:
-        check_probabilities(self, "augment.", *_PROBABILITIES)
+        check_probabilities(self, "augment.", *_PROBABILITIES, "mask_frames_max")
+        check_not_negative(
+            self,
+            "augment.",
+            *("transpose_bins", "mask_bins_max", "tilt_decibels", "noise_level"),
+        )
+        if self.tilt_knots < 1:
+            raise ConfigError(
+                f"augment.tilt_knots must be 1 or more, not {self.tilt_knots}"
+            )
         ends = self.stretch_range
         if len(ends) != 2 or not 0 < ends[0] <= ends[1]:
             raise ConfigError(

@@ -22,7 +22,9 @@ from bytecover_tf.settings import (
     can_be_none,
     check_choices,
     check_counts,
+    check_not_negative,
     check_positive,
+    check_probabilities,
     take,
 )
 from bytecover_tf.training.augment import Augment
@@ -99,6 +101,12 @@ class Config(Objective, Architecture):
             *("steps_per_epoch", "epochs"),
         )
         check_counts(self, "crop_frames")
+        check_probabilities(self, "", "score_share")
+        check_not_negative(
+            self,
+            "",
+            *("easy_steps", "triplet_from_epoch", "weight_decay", "warmup_steps"),
+        )
         if self.windows > min(self.crop_frames):
             raise ConfigError(
                 f"windows={self.windows} needs crop_frames of at least as many frames, "

@@ -31,7 +31,7 @@ from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import Encoder, KerasNetwork, load_encoder
 from bytecover_tf.encoders.model_file import load_learner
 from bytecover_tf.encoders.notes import take_hearing
-from bytecover_tf.errors import ConfigError
+from bytecover_tf.errors import ConfigError, DivergedError
 from bytecover_tf.evaluation.plots import plot_training
 from bytecover_tf.evaluation.protocol import describe
 from bytecover_tf.files import JsonObject, write_atomically
@@ -43,7 +43,7 @@ from bytecover_tf.training.config import Config
 from bytecover_tf.training.feed import make_batches, stream
 from bytecover_tf.training.measuring import measure, reads_whole_recordings
 from bytecover_tf.training.optimizer import learning_rate, make_optimizer
-from bytecover_tf.training.recorder import Recorder, State
+from bytecover_tf.training.recorder import Recorder, State, write_log
 from bytecover_tf.training.remaining import Remaining
 from bytecover_tf.training.replicas import Replicas, join
 from bytecover_tf.training.splits import Splits, warn_of_copies, warn_of_few
@@ -149,7 +149,7 @@ def train(
                 "init": state.init,
                 "teacher": state.teacher,
                 "trained_on": _provenance(splits, store, data, state)
-                .merge(Provenance.from_dict(state.trained_on))
+                .merge(*map(Provenance.from_dict, filter(None, [state.trained_on])))
                 .to_dict(),
             }
             callbacks += [
@@ -168,7 +168,7 @@ def train(
             callbacks=callbacks,
         )
         if model.stop_training:
-            raise ConfigError(
+            raise DivergedError(
                 f"the loss is no longer a number after epoch {len(state.history)}; "
                 "try a lower learning_rate or a warm-up"
             )
@@ -315,7 +315,9 @@ def _conclude(
     data: str,
 ) -> JsonObject:
     """Measure the best epoch's encoder on unseen works and write the figures."""
-    encoder = load_encoder(run_dir)
+    # A run that was killed may have left the log an epoch behind.
+    write_log(run_dir, state)
+    encoder = load_encoder(run_dir / "encoder.keras")
     found = measure(encoder, splits.test, store)
     after = found.metrics
     figures = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bytecover_tf.errors import ConfigError
-from bytecover_tf.settings import check_probabilities
+from bytecover_tf.settings import check_not_negative, check_probabilities
 from bytecover_tf.training.augment import draw_shift, transpose
 
 # Frames between two values of a tempo that varies, some 11 s.
@@ -75,6 +75,9 @@ class NoteAugment:
             "note_augment.",
             *("rubato", "short", "moved", "transpose", "other", "register"),
             *("misheard", "missed", "in_vain", "no_melody"),
+        )
+        check_not_negative(
+            self, "note_augment.", "rubato_deviation", "semitones", "levels"
         )
         if self.tempo < 1 or not 0 < self.short_share <= 1:
             raise ConfigError(

@@ -126,8 +126,13 @@ class Recorder(keras.callbacks.Callback):
                 "history": self._state.history,
             },
         )
-        write_atomically(self._run_dir / "log.csv", _csv(self._state.history))
+        write_log(self._run_dir, self._state)
         print(f"validation works: {describe(figures)}{', the best' if is_best else ''}")
+
+
+def write_log(run_dir: Path, state: State) -> None:
+    """Write `log.csv`, a line for each epoch."""
+    write_atomically(run_dir / "log.csv", _csv(state.history))
 
 
 def _csv(rows: list[dict[str, float]]) -> str:

@@ -19,7 +19,7 @@ from bytecover_tf.data.datacos import without_overlap
 from bytecover_tf.data.features import default_store, open_features
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.model_file import encoder_checksum, versions
-from bytecover_tf.encoders.pretrained import lasting
+from bytecover_tf.encoders.pretrained import is_pretrained_name, lasting
 from bytecover_tf.errors import ByteCoverError, ConfigError
 from bytecover_tf.files import (
     JsonObject,
@@ -172,6 +172,11 @@ class TrainingRun:
                 process is training there, or the hosts differ.
             ByteCoverError: as of `training.loop.train`.
         """
+        if is_pretrained_name(run_dir):
+            raise ConfigError(
+                f"{run_dir} is the name of an encoder of the package; name another "
+                "run directory"
+            )
         _check_free(run_dir, resume)
         replicas = join()
         tracks = self.tracks()

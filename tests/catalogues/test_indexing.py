@@ -16,6 +16,8 @@ from bytecover_tf.data import tunes
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import CatalogueError, DataError
 from bytecover_tf.files import content_hash
+from bytecover_tf.matching import review
+from bytecover_tf.matching.decisions import Record
 
 pytest.importorskip("lancedb")
 
@@ -624,15 +626,19 @@ def test_others_follow_recordings_before_these_are_removed(catalogue, encoder, f
     before = by_name(catalogue)
     told = []
 
-    def follow(followed):
-        there = {item.id for item in catalogue.recordings()}
-        assert there >= {*followed}
-        told.append(followed)
+    class Decisions:
+        def follow(self, followed):
+            there = {item.id for item in catalogue.recordings()}
+            assert there >= {*followed}
+            told.append(followed)
+
+        def works(self):
+            return {}
 
     (folder / "1.flac").rename(folder / "new.flac")
     retagged(folder / "new.flac")
     retagged(folder / "2.flac")
-    index(catalogue, encoder, folder, follow=follow)
+    index(catalogue, encoder, folder, decisions=Decisions())
     after = by_name(catalogue)
     assert told == [
         {},
@@ -640,3 +646,29 @@ def test_others_follow_recordings_before_these_are_removed(catalogue, encoder, f
         {before["2.flac"].id: after["2.flac"].id},
         {},
     ]
+
+
+def test_a_manifest_leaves_what_was_decided(
+    catalogue, encoder, folder, music, tmp_path
+):
+    path = str(folder / "1.flac")
+    works = {path: "Yesterday (live)", str(folder / "2.flac"): "Yesterday"}
+    index(catalogue, encoder, folder, works=works)
+    record = Record(catalogue, tmp_path / "decisions.json")
+    found = by_name(catalogue)
+    pair = found["1.flac"].id, found["2.flac"].id
+    review.decide(catalogue, pair, True, "Yesterday", record)
+    report = index(catalogue, encoder, folder, works=works, decisions=record)
+    assert (report.renamed, report.kept, report.present) == (0, 1, 4)
+    assert by_name(catalogue)["1.flac"].work == "Yesterday"
+    # Nor do other tags or other content of the file change that.
+    retagged(folder / "1.flac")
+    index(catalogue, encoder, folder, works=works, decisions=record)
+    assert by_name(catalogue)["1.flac"].work == "Yesterday"
+    soundfile.write(path, music(9, seed=9), 22050)
+    index(catalogue, encoder, folder, works=works, decisions=record)
+    assert by_name(catalogue)["1.flac"].work == "Yesterday"
+    review.undo(catalogue, record)
+    report = index(catalogue, encoder, folder, works=works, decisions=record)
+    assert by_name(catalogue)["1.flac"].work == "Yesterday (live)"
+    assert report.kept == 0

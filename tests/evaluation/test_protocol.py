@@ -6,6 +6,7 @@ import pytest
 
 from bytecover_tf import metrics
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.data.provenance import Provenance
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import Embedded, load_encoder
 from bytecover_tf.encoders.model_file import save_model
@@ -101,14 +102,28 @@ def test_it_is_told_where_nothing_is_known_of_a_training(small_set, run_dir, cap
     encoder.info["trained_on"] = {"works": {"manifest": []}, "content": []}
     unknown = measure_encoder(encoder, "mine", "manifest", tracks[4:], store)
     assert not unknown.facts["leakage_checked"]
-    assert "does not say what it was trained on" in capsys.readouterr().err
+    assert "does not say all that it was trained on" in capsys.readouterr().err
+    # As of an encoder that began as such a one.
+    own = Provenance.from_dict({"works": {"manifest": ["work 0"]}, "content": []})
+    later = own.merge(Provenance.from_dict(encoder.info["trained_on"])).to_dict()
+    encoder.info["trained_on"] = later
+    known = measure_encoder(encoder, "mine", "manifest", tracks[4:], store)
+    assert not known.facts["leakage_checked"]
+    assert "does not say all that it was trained on" in capsys.readouterr().err
 
 
 def test_copies_in_a_set_are_told(small_set, run_dir, capsys):
     tracks, store = small_set
     twice = [*tracks[4:], replace(tracks[4], id="again")]
     measure_encoder(load_encoder(run_dir), "mine", "manifest", twice, store)
-    assert "1 of 45 recordings are copies of others" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "1 of 45 recordings are copies of others; each counts as a version" in told
+    assert "another work" not in told
+    other = [*tracks[4:], replace(tracks[4], id="again", work="work 7")]
+    measure_encoder(load_encoder(run_dir), "mine", "manifest", other, store)
+    told = capsys.readouterr().err
+    assert "1 of 45 recordings are copies of others that have another work" in told
+    assert "counts as a version" not in told
 
 
 def test_splits_are_chosen_by_name(small_set):

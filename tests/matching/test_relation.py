@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from bytecover_tf.matching.alignment import Alignment, align
+from bytecover_tf.matching.alignment import (
+    Alignment,
+    align,
+    frame_similarities,
+    similarities_along,
+)
 from bytecover_tf.matching.relation import (
     SAME_ARTIST,
     SAME_PERFORMANCE,
@@ -58,6 +63,14 @@ def test_straightness_is_a_quartile_of_correlations_along_a_line():
     smoothed = mean_correlation(0)
     lower, upper = sorted(np.quantile(values, 0.25) for values in (single, smoothed))
     assert lower - 0.02 <= found <= upper + 0.02
+
+
+@pytest.mark.parametrize("lag", [-70, -9, 0, 5, 49, 80])
+def test_similarities_along_a_line_are_those_of_all_frames(lag):
+    one, other = chroma(60), noisy(chroma(50), 0.5)
+    (found,) = similarities_along(one, other, [lag])
+    expected = np.diagonal(frame_similarities(one, other, 0), lag)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_another_key_or_a_moment_is_no_copy():

@@ -14,6 +14,7 @@ from bytecover_tf.catalogues import Identity, Segmenting, open_catalogue
 from bytecover_tf.catalogues.segments import embed_rows
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.errors import AudioError
+from bytecover_tf.files import content_hash
 from bytecover_tf.matching import identification
 from bytecover_tf.matching.calibration import default_calibration
 from bytecover_tf.matching.identification import Match
@@ -206,6 +207,20 @@ def test_a_concert_becomes_a_timeline(library, concert):
     assert [seconds for seconds, _ in done] == sorted(seconds for seconds, _ in done)
     assert done[-1][0] == pytest.approx(439, abs=1)
     assert all(declared == pytest.approx(439, abs=0.1) for _, declared in done)
+
+
+def test_a_concert_that_the_catalogue_holds_is_no_song_of_its_own(library, concert):
+    features, chroma = ENCODER.frontend.features_with_chroma(load_audio(concert))
+    own = recording(ord("m"), work="m", content=content_hash(concert), duration=439)
+    extracted = Extracted("m", 0, 0, features, chroma)
+    rows, _ = embed_rows(ENCODER, [own], [extracted], Segmenting())
+    library.add(rows)
+    try:
+        songs = timeline(library, ENCODER, concert, default_calibration())
+    finally:
+        library.remove([own.id])
+    works = [song.work for song in songs if song.work]
+    assert works == [work for work, *_ in EXPECTED if work]
 
 
 def test_songs_of_the_artist_of_the_concert_are_known(

@@ -94,7 +94,7 @@ def test_one_writer_at_a_time(tmp_path):
 
 def test_another_frontend_is_refused(tmp_path, arrays):
     fill(tmp_path, arrays)
-    with pytest.raises(FrontendMismatch, match="expected 100, found 20") as refused:
+    with pytest.raises(FrontendMismatch, match="expected 20, found 100") as refused:
         FeatureStoreWriter(tmp_path, Frontend(pool=20))
     # Its lock is open no more, though the error still leads to the writer.
     FeatureStoreWriter(tmp_path, Frontend()).close()

@@ -39,7 +39,7 @@ def test_each_rung_of_the_ablation_adds_one_part():
 
 def test_each_data_set_has_a_config_of_its_own():
     names = [default_config(data) for data in ("tunes", "packed", "shs100k", "folder")]
-    assert names == ["quick", "tunes", "bytecover", "bytecover"]
+    assert names == ["quick", "small", "bytecover", "bytecover"]
     # The first one learns from the notes that are drawn with the embedded data set.
     quick = load_config("quick")
     assert quick.salience is not None
@@ -117,6 +117,18 @@ def test_override():
         ("crop_frames=(40, 3)", "windows=4 needs crop_frames"),
         ("blocks=(1, 2)", "blocks must be 4"),
         ("augment.noise=2", "probability"),
+        ("augment.tilt_knots=0", "augment.tilt_knots must be 1 or more, not 0"),
+        ("augment.transpose_bins=-1", "augment.transpose_bins must be 0 or more"),
+        ("augment.noise_level=-0.1", "augment.noise_level must be 0 or more"),
+        ("augment.mask_frames_max=-1", "augment.mask_frames_max is a probability"),
+        ("note_augment.semitones=-1", "note_augment.semitones must be 0 or more"),
+        ("score_share=7", "score_share is a probability"),
+        ("easy_steps=-5", "easy_steps must be 0 or more"),
+        ("warmup_steps=-5", "warmup_steps must be 0 or more"),
+        ("weight_decay=-1", "weight_decay must be 0 or more"),
+        ("label_smoothing=3", "label_smoothing is a probability"),
+        ("temperature=-1", "temperature must be positive"),
+        ("margin=-1", "margin must be 0 or more"),
         ("frontend.hop_length=100", "multiple of"),
         ("registers=4", "registers needs pitch_classes=True"),
         ("augment=0", "augment: has parts to change, such as augment.stretch"),
