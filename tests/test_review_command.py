@@ -20,6 +20,7 @@ from bytecover_tf.cli import questions
 from bytecover_tf.errors import DataError
 from bytecover_tf.group import main as group_main
 from bytecover_tf.matching.calibration import Calibration
+from bytecover_tf.matching.decisions import Decision, Record
 from bytecover_tf.review import main
 
 SECONDS = seconds_per_frame(Frontend())
@@ -139,6 +140,13 @@ def test_keys_decide(address, monkeypatch, capsys):
     # An error is told, and the next key may do better.
     assert "no decision to undo" in press("uaq").err
     assert len(set(works(address))) == 4
+    # What `group` did in hours is not a key's to take back.
+    with open_catalogue(address) as catalogue:
+        record = Record(catalogue)
+        (name, work), *_ = ((one.id, one.work) for one in catalogue.recordings())
+        record.take(lambda recordings: Decision("group", {name: (work, "merged")}))
+    assert "is a merge of `group`" in press("uq").err
+    assert "merged" in works(address)
 
 
 def test_a_player_starts_where_the_recordings_match(tmp_path, monkeypatch):

@@ -192,7 +192,8 @@ class Identity:
                 raise CatalogueError(
                     f"{where}: made with another version of the encoder "
                     f"{found._encoder_name} than this one (SHA-256 "
-                    f"{self.encoder[:12]}); index the files into a new catalogue"
+                    f"{self.encoder[:12]}); index the files into a new catalogue "
+                    "(docs/encoders.md says how to keep works and decisions)"
                 )
             raise CatalogueError(
                 f"{where}: made with the encoder {found._encoder_name}, "

@@ -186,6 +186,12 @@ def _apply(
         try:
             before = content_hash(path)
             _change_file(change)
+        except FileNotFoundError:
+            failed[path] = (
+                f"{path}: is not there any more; if it has been moved, change its path "
+                "in the undo file"
+            )
+            continue
         except Exception as error:  # one bad file must not stop the batch
             failed[path] = explain(error, path)
             continue

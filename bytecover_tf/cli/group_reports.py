@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bytecover_tf.catalogues.identifiers import EXPECTED
 from bytecover_tf.cli.tables import place, print_columns
 from bytecover_tf.files import write_atomically
 from bytecover_tf.terminal import clock, counted, csv_cell, show
@@ -99,15 +100,21 @@ def write_groups(
         _write_links(groups, csv_path)
 
 
+_LINK_COLUMNS = (
+    *("group", "work", "query", "recording", "similarity", "probability", "score"),
+    *("transposition", "tempo_ratio", "query_start", "query_end", "recording_start"),
+    *("recording_end", "relation", "relation_probability", "is_part"),
+    *(f"{side}_{name}" for side in ("query", "recording") for name in EXPECTED),
+)
+
+
 def _write_links(groups: Sequence[Group], path: Path) -> None:
     """Write a line per link under a header."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    rows = [
-        {"group": number, "work": group.work or "", **link.to_dict()}
-        for number, group in enumerate(groups, 1)
-        for link in group.links
-    ]
-    writer.writerow(rows[0] if rows else ("group", "work"))
-    writer.writerows(map(csv_cell, row.values()) for row in rows)
+    writer = csv.DictWriter(text, _LINK_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for number, group in enumerate(groups, 1):
+        for link in group.links:
+            row = {"group": number, "work": group.work or "", **link.to_dict()}
+            writer.writerow({name: csv_cell(value) for name, value in row.items()})
     write_atomically(path, text.getvalue())

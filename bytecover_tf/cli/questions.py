@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bytecover_tf.errors import ByteCoverError
+from bytecover_tf.errors import ByteCoverError, DataError
 from bytecover_tf.extras import require_extra
 from bytecover_tf.terminal import clock, counted, show, warn
 
@@ -121,6 +121,13 @@ class _Session:
             elif key == "s":
                 self.skipped.add(question.number)
             elif key == "u":
+                decisions = self._record.read()
+                if decisions and decisions[-1].action == "group":
+                    # A key takes back what was decided here, not a night's work.
+                    raise DataError(
+                        "the latest decision is a merge of `group`; `group --undo` or "
+                        "`review undo` takes it back"
+                    )
                 undone, count = review.undo(self._catalogue, self._record)
                 self.skipped.clear()
                 print_undone(undone, count)

@@ -30,7 +30,8 @@ _COLUMNS = (
     *("query", "start", "end", "work", "probability", "recording", "title", "artist"),
     *("id", "similarity", "same_recording", "score", "query_start", "query_end"),
     *("recording_start", "recording_end", "transposition", "tempo_ratio", "relation"),
-    *("relation_probability", "error"),
+    *("relation_probability", "album", "composer", "year", "isrc", "iswc"),
+    *("musicbrainz_recording", "musicbrainz_work", "error"),
 )
 
 
@@ -131,9 +132,7 @@ def write_failure(path: str, error: str, form: str, is_first: bool) -> None:
 
 
 def _write_csv(path: str, songs: Sequence[Song], is_first: bool) -> None:
-    writer = csv.DictWriter(
-        sys.stdout, _COLUMNS, extrasaction="ignore", lineterminator="\n"
-    )
+    writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
     if is_first:
         writer.writeheader()
     for song in songs:

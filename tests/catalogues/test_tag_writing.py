@@ -309,6 +309,20 @@ def test_tags_changed_since_are_left_alone(catalogue, flacs, tmp_path):
     assert "work" not in mutagen.File(flacs[2])
 
 
+def test_an_undo_file_can_follow_a_moved_file(catalogue, flacs, tmp_path):
+    before = all_tags(flacs[0])
+    changes, _ = plan_tags(catalogue, [str(flacs[0])])
+    write_tags(catalogue, changes, tmp_path / "undo")
+    moved = flacs[0].rename(tmp_path / "moved.flac")
+    count, failed = undo_tags(catalogue, tmp_path / "undo")
+    assert count == 0
+    assert "change its path in the undo file" in failed[str(flacs[0])]
+    text = (tmp_path / "undo").read_text()
+    (tmp_path / "undo").write_text(text.replace(str(flacs[0]), str(moved)))
+    assert undo_tags(catalogue, tmp_path / "undo") == (1, {})
+    assert all_tags(moved) == before
+
+
 def test_where_a_link_leads_is_changed(catalogue, flacs, tmp_path):
     link = tmp_path / "link.flac"
     link.symlink_to(flacs[2])

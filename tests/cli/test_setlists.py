@@ -45,6 +45,9 @@ def test_csv_has_a_header_once(capsys):
     assert [row["work"] for row in rows] == ["", "hey", ""] * 2
     assert rows[1]["artist"] == "'=Band"
     assert rows[1]["start"] == "61.01"
+    # All that JSON has.
+    songs = map(json.loads, printed(capsys, "json").splitlines())
+    assert {name for song in songs for name in song} == rows[1].keys() - {"error"}
 
 
 def test_a_cue_sheet_counts_frames_of_a_disc(capsys):

@@ -8,6 +8,7 @@ from catalogue_rows import DIM, chroma, recording, whole
 from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.catalogues import open_catalogue
+from bytecover_tf.cli.group_reports import write_groups
 from bytecover_tf.errors import DataError
 from bytecover_tf.group import main
 from bytecover_tf.matching.calibration import Calibration
@@ -154,6 +155,12 @@ def test_command(catalogue, address, rng, tmp_path, capsys):
     groups = json.loads(files[1].read_text())
     assert [len(group["recordings"]) for group in groups] == [3, 2, 2]
     assert len(files[2].read_text().splitlines()) == 1 + 3 + 1 + 1
+    header = files[2].read_text().splitlines()[0]
+    links = [link for group in groups for link in group["links"]]
+    assert header.split(",") == ["group", "work", *links[0]]
+    none = tmp_path / "none.csv"
+    write_groups([], None, none)
+    assert none.read_text() == header + "\n"
     assert works(catalogue)[ids[0]] == ids[0]
 
     assert main([*options, "--merge"]) == 0
