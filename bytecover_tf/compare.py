@@ -1,8 +1,9 @@
 """Compare two recordings: do they perform the same work, and where do they match?
 
 Chroma is aligned in all keys, and the embeddings are compared. The probability assumes
-that two recordings are as likely to be versions as not before they are heard. Key and
-tempo are those of B relative to A.
+that two recordings are as likely to be versions as not before they are heard, and that
+both are songs: speech, drums alone and noise sound alike, and may get a high one. Key
+and tempo are those of B relative to A.
 
 The picture shows both transforms, how alike any two moments are once A is raised to the
 key of B, and the path along which they match.
