@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from bytecover_tf.catalogues.catalogue import Catalogue, Place, place_of
+from bytecover_tf.catalogues.copies import Copies
 from bytecover_tf.catalogues.identifiers import EXPECTED, is_work_identifier, tidy
 from bytecover_tf.catalogues.packing import pack
 from bytecover_tf.catalogues.rows import Recording
@@ -187,6 +188,7 @@ class _Indexing:
         self._load = cache(load)
         self._reader = read
         self._again = again
+        self._copies = Copies(catalogue.address)
         self._decisions = decisions
         self._decided = decisions.works() if works else {}
         # Recordings whose file is gone, by their sound; filled when first needed.
@@ -259,6 +261,7 @@ class _Indexing:
                 bar.set_postfix(failed=len(self.report.failed))
         self._store()
         self._remove_replaced()
+        self._copies.save(self._by_content)
 
     def _read(
         self, paths: Sequence[str], workers: int | None, ray: str | None
@@ -270,6 +273,8 @@ class _Indexing:
 
     def _is_present(self, path: str) -> bool:
         known = self._by_path.get(path)
+        if known is None and not self._again:
+            return self._is_known_copy(path)
         if self._again or known is None or not known.is_unchanged:
             return False
         self._seen[path] = known.content
@@ -277,6 +282,22 @@ class _Indexing:
         if self._keeps_tags and known.tags_read < TAGS_READ:
             new = self._tagged(known, path)
         self._keep(known, self._told(new, path, known))
+        return True
+
+    def _is_known_copy(self, path: str) -> bool:
+        content = self._copies.content(path)
+        of = self._by_content.get(content)
+        if of is None or not of.is_unchanged:
+            return False
+        if _is_one_file(of.path, path):
+            if of.path not in self._rank or _is_rather_a_link(of.path, path):
+                return False
+            self.report.present += 1
+        elif self._rank.get(of.path, -1) < self._rank[path]:
+            self.report.copies[path] = of.path
+        else:
+            return False
+        self._seen[path] = content
         return True
 
     def _keep(self, known: Recording, now: Recording) -> None:
@@ -321,13 +342,16 @@ class _Indexing:
             # A link, or a folder that is reached by another way: no copy.
             if known.path in self._rank and not _is_rather_a_link(known.path, path):
                 self.report.present += 1
+                self._copies.note(path, result.size, result.mtime_ns, result.key)
             else:
                 self.report.moved += known.id not in self._fresh
                 self._update(self._placed(known, path, result, known))
         elif self._rank.get(known.path, -1) < self._rank[path]:
             self.report.copies[path] = known.path
+            self._copies.note(path, result.size, result.mtime_ns, result.key)
         else:
             self.report.copies[known.path] = path
+            self._copies.note(known.path, known.size, known.mtime_ns, result.key)
             self._update(self._placed(known, path, result, known))
 
     def _add(self, path: str, result: Extracted) -> None:

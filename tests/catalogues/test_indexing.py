@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -218,6 +219,41 @@ def test_a_file_that_moved_while_another_took_its_name(
     assert new["0.flac"].content == content_hash(folder / "0.flac")
     assert catalogue.count() == 5
     assert catalogue.verify(find_files([folder]).paths).is_sound
+
+
+def test_copies_and_links_are_read_once(catalogue, encoder, folder, monkeypatch):
+    for number in range(2):
+        shutil.copy(folder / f"{number}.flac", folder / f"8 copy of {number}.flac")
+    (folder / "9 link.flac").symlink_to(folder / "2.flac")
+    first = index(catalogue, encoder, folder)
+    read = []
+    take = indexing._Indexing._take
+
+    def taken(run, path, result):
+        read.append(Path(path).name)
+        return take(run, path, result)
+
+    monkeypatch.setattr(indexing._Indexing, "_take", taken)
+    again = index(catalogue, encoder, folder)
+    assert read == []
+    assert (again.present, again.copies) == (5, first.copies)
+    # A copy that has changed is looked at, and one whose recording is gone.
+    retagged(folder / "8 copy of 0.flac")
+    (folder / "1.flac").unlink()
+    read.clear()
+    changed = index(catalogue, encoder, folder)
+    assert sorted(read) == ["8 copy of 0.flac", "8 copy of 1.flac"]
+    assert (changed.added, changed.moved, changed.copies) == (1, 1, {})
+
+
+def test_copies_are_read_again_without_their_file(catalogue, encoder, folder):
+    shutil.copy(folder / "1.flac", folder / "1 again.flac")
+    first = index(catalogue, encoder, folder)
+    kept = Path(catalogue.address) / "copies.json"
+    for text in ("", "[]", '{"a": 1}', '{"a": [1, 2]}'):
+        kept.write_text(text)
+        assert index(catalogue, encoder, folder).copies == first.copies
+    assert len(json.loads(kept.read_text())) == 1
 
 
 def test_copies_are_one_recording_at_the_first_path(catalogue, encoder, folder):
