@@ -135,7 +135,11 @@ class BytecoverPlugin(BeetsPlugin):
             pruned = 0
             if not arguments:
                 # Music that was imported where it lay is not below beets' directory.
-                folders = {os.path.dirname(one.path) for one in catalogue.recordings()}
+                # A folder that is gone may be on a disk that is away.
+                there = {os.path.dirname(one.path) for one in catalogue.recordings()}
+                folders = _outermost(
+                    {os.fsdecode(lib.directory), *filter(os.path.isdir, there)}
+                )
                 try:
                     pruned = prune(catalogue, folders)
                 except CatalogueError as error:
@@ -201,6 +205,15 @@ class BytecoverPlugin(BeetsPlugin):
             failed = write_answers(identify(catalogue, encoder, arguments), "table")
         if failed == len(arguments):
             raise ui.UserError("none of the files could be read")
+
+
+def _outermost(folders: Iterable[str]) -> list[str]:
+    """Return folders without those that lie below another."""
+    found: list[str] = []
+    for folder in sorted(os.path.join(folder, "") for folder in folders):
+        if not found or not folder.startswith(found[-1]):
+            found.append(folder)
+    return found
 
 
 def _path(item: Item) -> str:

@@ -49,8 +49,8 @@ def processes(count: int) -> Iterator[ProcessPoolExecutor]:
             yield pool
     except BrokenProcessPool:
         raise WorkerError(
-            f"one of {count} processes was killed; is there memory for so many? Run "
-            "the same command again to continue, with fewer --workers"
+            f"a process was killed; is there memory for {count} at once? Run the same "
+            "command again to continue, with fewer where it has the option --workers"
         ) from None
 
 

@@ -79,11 +79,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except KeyboardInterrupt:
         begun = (run_dir / REQUEST).exists()
-        again = f"with --resume --run-dir {run_dir}" if begun else "by the same command"
+        place = quote(str(run_dir))
+        again = f"with --resume --run-dir {place}" if begun else "by the same command"
         cli.warn(f"interrupted; continue {again}")
         return cli.NOTHING_DONE
     if outcome.figures:
-        print(_next_steps(run_dir, _data_options(run)))
+        split = outcome.figures["split"]
+        data = _data_options(run) + (f" --split {split}" if split != "test" else "")
+        print(_next_steps(run_dir, data))
         name = run.config_name
         is_known = name in config_names() and load_config(name) == run.config
         if run.data != "folder" and is_known and run.teacher is None:
@@ -105,13 +108,14 @@ def _data_options(run: TrainingRun) -> str:
 
 
 def _next_steps(run_dir: Path, data: str) -> str:
+    encoder = quote(str(run_dir))
     return (
         f"\nThe encoder is {run_dir / 'encoder.keras'}. {run_dir / 'training.png'} "
         f"shows what it has learned, {run_dir / 'metrics.json'} has the figures.\n\n"
         "Measure it further:\n"
-        f"  python -m bytecover_tf.evaluate --encoder {run_dir}{data} --plots plots\n"
+        f"  python -m bytecover_tf.evaluate --encoder {encoder}{data} --plots plots\n"
         "Search your music with it:\n"
-        f"  python -m bytecover_tf.index --catalogue my.catalogue --encoder {run_dir} "
+        f"  python -m bytecover_tf.index --catalogue my.catalogue --encoder {encoder} "
         "MY_MUSIC"
     )
 
@@ -121,7 +125,7 @@ def _on_own_recordings(run_dir: Path, name: str) -> str:
         "Train on your own recordings, in folders named after their works "
         "(MY_COVERS/work/recording.mp3):\n"
         "  python -m bytecover_tf.train --data folder --data-root MY_COVERS "
-        f"--split-seed 0 --config {name} --init {run_dir}"
+        f"--split-seed 0 --config {name} --init {quote(str(run_dir))}"
     )
 
 

@@ -54,7 +54,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument(
-        "--hearing", nargs="*", default=[], help="ONNX files, beside the package's own"
+        "--hearing",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="ONNX files, beside the package's own",
     )
     parser.add_argument("--write", action="store_true", help="write into the results")
     options = parser.parse_args()
@@ -62,7 +66,7 @@ def main() -> None:
     recordings = [one for one in store if one.role == "dev" and one.kind == "full"]
     rows = []
     networks = {"of the package": DEFAULT_HEARING}
-    networks |= {Path(path).stem: Hearing(path) for path in options.hearing}
+    networks |= {path.stem: Hearing(str(path)) for path in options.hearing}
     for name, hearing in networks.items():
         figures = np.array(
             [

@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=15.0, help="length of each")
     options = parser.parse_args()
     found: list[Told] = []
-    catalogue, encoder = open_with_encoder(options.catalogue)
+    catalogue, encoder = open_with_encoder(str(options.catalogue))
     if encoder.frontend.sample_rate != SAMPLE_RATE:
         parser.error(f"expected an encoder that hears {SAMPLE_RATE} Hz")
     with catalogue:

@@ -144,7 +144,7 @@ def main() -> None:
     total = spent = 0.0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        address, covers = options.catalogue, dict[str, Path]()
+        address, covers = str(options.catalogue), dict[str, Path]()
         if options.scores:
             address, covers = add_covers(
                 address, options.scores, options.covers, folder

@@ -56,7 +56,7 @@ class Played:
 
 def add_set_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `SetMaker.of` reads: the catalogue, other recordings, talk, a seed."""
-    parser.add_argument("--catalogue", required=True, metavar="FOLDER")
+    parser.add_argument("--catalogue", type=Path, required=True, metavar="FOLDER")
     parser.add_argument(
         "--others", type=Path, required=True, help="recordings that it does not hold"
     )

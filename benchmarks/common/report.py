@@ -88,7 +88,9 @@ def command_of(
         if isinstance(value, Path):
             parts.append(name.upper())
         elif isinstance(value, list):
-            parts += map(str, value)
+            parts += [
+                name.upper() if isinstance(one, Path) else str(one) for one in value
+            ]
         elif value is not True:
             parts.append(str(value))
     return " ".join(parts)

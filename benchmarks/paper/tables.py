@@ -352,7 +352,7 @@ class Trainings:
             was tried; empty if there was no choice. Those at which it was no number
             are left out.
         runs: one for each seed, at the best rate.
-        seconds: time of all trainings, with those of the rates that were tried.
+        seconds: time of all trainings, with those of the rates in `rates`.
     """
 
     rates: dict[str, float]
@@ -391,6 +391,8 @@ def at_best_rate(
             tried[rate] = train(f"{name}-{rate}", config_name, brief, 0, setting)
         except DivergedError:
             print(f"{name} at {rate}: the loss is no longer a number", flush=True)
+            if not tried and rate == options.rates[-1]:
+                raise
     found = {rate: run.loss[-1] for rate, run in tried.items()}
     best = min(found, key=lambda rate: found[rate]) if found else options.rates[0]
     setting = [*changes, f"learning_rate={best}"]

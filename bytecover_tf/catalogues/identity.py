@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # chroma is computed in another way.
 _FORMAT = 3
 _READ = (2, 3)
+_KEEPING = "to keep works and decisions, see docs/encoders.md"
 
 
 @dataclass(frozen=True)
@@ -192,12 +193,12 @@ class Identity:
                 raise CatalogueError(
                     f"{where}: made with another version of the encoder "
                     f"{found._encoder_name} than this one (SHA-256 "
-                    f"{self.encoder[:12]}); index the files into a new catalogue "
-                    "(docs/encoders.md says how to keep works and decisions)"
+                    f"{self.encoder[:12]}); index the files into a new catalogue; "
+                    f"{_KEEPING}"
                 )
             raise CatalogueError(
                 f"{where}: made with the encoder {found._encoder_name}, "
-                f"not with {self._encoder_name}; {advice}"
+                f"not with {self._encoder_name}; {advice}; {_KEEPING}"
             )
         if self.segmenting != found.segmenting:
             raise CatalogueError(

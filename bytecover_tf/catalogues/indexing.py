@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -190,7 +190,6 @@ class _Indexing:
         self._again = again
         self._copies = Copies(catalogue.address)
         self._decisions = decisions
-        self._decided = decisions.works() if works else {}
         # Recordings whose file is gone, by their sound; filled when first needed.
         self._gone: dict[bytes, Recording] | None = None
         # By id of new content, the recording that sounded the same and is replaced.
@@ -223,6 +222,7 @@ class _Indexing:
                 self._by_path[recording.path] = recording
             if is_second:
                 self._fresh.add(self._by_path[recording.path].id)
+        self._decided = self._stays(decisions.works()) if works else frozenset()
         # The content hash of each file that this run has looked at.
         self._seen: dict[str, str] = {}
         self._new: dict[str, tuple[Recording, Extracted]] = {}
@@ -284,6 +284,37 @@ class _Indexing:
         self._keep(known, self._told(new, path, known))
         return True
 
+    def _stays(self, decided: Mapping[str, str]) -> frozenset[str]:
+        """Return the ids of recordings that keep a work that was decided.
+
+        That they share it was decided, not what it is called. So they follow a caller
+        who gives all of them one label, and no recording of another work the same.
+
+        Args:
+            decided: works by id.
+        """
+        labels, works = defaultdict(set), defaultdict(set)
+        for recording in self._by_content.values():
+            if recording.path in self._works:
+                label = self._works[recording.path]
+                labels[recording.work].add(label)
+                works[label].add(recording.work)
+        renamed = {
+            work
+            for work, given in labels.items()
+            if len(given) == 1 and works[min(given)] == {work}
+        }
+        return frozenset(name for name, work in decided.items() if work not in renamed)
+
+    def _given_work(self, path: str, before: str) -> str | None:
+        """Return the work that the caller gives a file, if it is to be heeded.
+
+        Args:
+            path: of the file.
+            before: id of the recording that it was.
+        """
+        return None if before in self._decided else self._works.get(path)
+
     def _is_known_copy(self, path: str) -> bool:
         content = self._copies.content(path)
         of = self._by_content.get(content)
@@ -344,6 +375,9 @@ class _Indexing:
                 self.report.present += 1
                 self._copies.note(path, result.size, result.mtime_ns, result.key)
             else:
+                if known.path in self._rank:
+                    size, mtime_ns = known.size, known.mtime_ns
+                    self._copies.note(known.path, size, mtime_ns, result.key)
                 self.report.moved += known.id not in self._fresh
                 self._update(self._placed(known, path, result, known))
         elif self._rank.get(known.path, -1) < self._rank[path]:
@@ -437,10 +471,9 @@ class _Indexing:
                 f"{kind} {' '.join(values)!r}, expected {EXPECTED[kind]}"
                 for kind, values in told.malformed.items()
             )
-        given = self._works.get(path)
-        if given is not None and before.id in self._decided:
-            self.report.kept += given != told.work
-            given = None
+        if before.id in self._decided:
+            self.report.kept += self._works.get(path, told.work) != told.work
+        given = self._given_work(path, before.id)
         if given is not None:
             told = replace(told, work=given)
         elif told.work_identifiers != before.work_identifiers:
@@ -522,8 +555,11 @@ class _Indexing:
         Another process may have stored the same content, or changed the work of what
         they replace.
         """
-        told = [one for one in recordings if one.path not in self._works]
-        before = {one.id: self._moved_to.get(one.id) for one in told}
+        before = {one.id: self._moved_to.get(one.id) for one in recordings}
+        for one in recordings:
+            former = before[one.id] or one
+            if self._given_work(one.path, former.id) is not None:
+                del before[one.id]
         ids = [*before, *(one.id for one in before.values() if one)]
         there = {row.recording.id: row.recording for row in self._catalogue.rows(ids)}
         found = {}
@@ -608,7 +644,7 @@ class _Indexing:
             replaced: what it had before.
             sharers: how many recordings each work has.
         """
-        is_given = new.path in self._works and replaced.id not in self._decided
+        is_given = self._given_work(new.path, replaced.id) is not None
         if new.id not in self._fresh or is_given:
             return False
         is_named = replaced.has_named_work and not is_work_identifier(replaced.work)

@@ -152,7 +152,7 @@ def write_tags(
     kept = [*_read_changes(undo_file)] if undo_file.exists() else []
     lines = [json.dumps(vars(change)) + "\n" for change in (*kept, *changes)]
     write_atomically(undo_file, "".join(lines))
-    return _apply(catalogue, changes)
+    return _apply(catalogue, changes, "index the files again")
 
 
 def undo_tags(catalogue: Catalogue, undo_file: Path) -> tuple[int, dict[str, str]]:
@@ -172,11 +172,15 @@ def undo_tags(catalogue: Catalogue, undo_file: Path) -> tuple[int, dict[str, str
         DataError: the file is something else.
     """
     changes = [change.back for change in _read_changes(undo_file)]
-    return _apply(catalogue, changes[::-1])
+    return _apply(
+        catalogue,
+        changes[::-1],
+        "if it has been moved, change its path in the undo file",
+    )
 
 
 def _apply(
-    catalogue: Catalogue, changes: Sequence[TagChange]
+    catalogue: Catalogue, changes: Sequence[TagChange], advice: str
 ) -> tuple[int, dict[str, str]]:
     known = {each.path: each for each in catalogue.recordings()}
     changed = set()
@@ -187,10 +191,7 @@ def _apply(
             before = content_hash(path)
             _change_file(change)
         except FileNotFoundError:
-            failed[path] = (
-                f"{path}: is not there any more; if it has been moved, change its path "
-                "in the undo file"
-            )
+            failed[path] = f"{path}: is not there any more; {advice}"
             continue
         except Exception as error:  # one bad file must not stop the batch
             failed[path] = explain(error, path)

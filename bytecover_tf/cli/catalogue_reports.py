@@ -31,7 +31,7 @@ def print_indexing(report: IndexingReport, pruned: int, catalogue: Catalogue) ->
         "moved": report.moved,
         "of another work": report.renamed,
         "with other tags": report.retagged,
-        "left in the work that was decided": report.kept,
+        "kept in the work that you decided": report.kept,
         "removed": pruned,
         "already there": report.present,
         "left out as copies": len(report.copies),

@@ -258,4 +258,11 @@ def check_unseen(
 
 def provenance_of(encoder: Encoder) -> Provenance:
     """Return what an encoder says that it was trained on."""
-    return Provenance.from_dict(encoder.info.get("trained_on"))
+    record = encoder.info.get("trained_on")
+    known = Provenance.from_dict(record)
+    if record is None or "is_whole" in record:
+        return known
+    # Older encoders do not say whether those say all that they began as.
+    origins = [encoder.info.get(name) for name in ("init", "teacher")]
+    earlier = [origin["trained_on"] for origin in origins if origin]
+    return known.merge(*map(Provenance.from_dict, earlier))

@@ -8,6 +8,7 @@ each song begins and ends (`placing`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -101,7 +102,7 @@ def timeline(
         candidates,
         workers,
         read_tags(path).artist if is_file else "",
-        content_hash(path) if is_file else "",
+        _own_content(catalogue, path) if is_file else "",
     )
     if not songs:
         raise AudioError(f"{path}: too short for a timeline")
@@ -157,6 +158,13 @@ def timeline_of_windows(
     )
     found = [song for run in runs(votes) for song in place.songs(run)]
     return with_gaps(settled(found), votes[-1].end * seconds)
+
+
+def _own_content(catalogue: Catalogue, path: str | Path) -> str:
+    """Return the content hash of a file, if a catalogue may hold it; else nothing."""
+    size = os.path.getsize(path)
+    may_hold = any(recording.size == size for recording in catalogue.recordings())
+    return content_hash(path) if may_hold else ""
 
 
 def window_matches(

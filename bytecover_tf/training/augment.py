@@ -39,8 +39,8 @@ class Augment:
             crop's maximum.
 
     Raises:
-        ConfigError: a probability outside 0 to 1, or a stretch range that is not
-            two positive factors in order.
+        ConfigError: a probability or share outside 0 to 1, a size below 0, no knot, or
+            a stretch range that is not two positive factors in order.
     """
 
     stretch: float = 0.0

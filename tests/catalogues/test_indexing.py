@@ -224,6 +224,7 @@ def test_a_file_that_moved_while_another_took_its_name(
 def test_copies_and_links_are_read_once(catalogue, encoder, folder, monkeypatch):
     for number in range(2):
         shutil.copy(folder / f"{number}.flac", folder / f"8 copy of {number}.flac")
+    (folder / "0 link.flac").symlink_to(folder / "2.flac")
     (folder / "9 link.flac").symlink_to(folder / "2.flac")
     first = index(catalogue, encoder, folder)
     read = []
@@ -236,7 +237,7 @@ def test_copies_and_links_are_read_once(catalogue, encoder, folder, monkeypatch)
     monkeypatch.setattr(indexing._Indexing, "_take", taken)
     again = index(catalogue, encoder, folder)
     assert read == []
-    assert (again.present, again.copies) == (5, first.copies)
+    assert (again.present, again.copies) == (6, first.copies)
     # A copy that has changed is looked at, and one whose recording is gone.
     retagged(folder / "8 copy of 0.flac")
     (folder / "1.flac").unlink()
@@ -708,3 +709,22 @@ def test_a_manifest_leaves_what_was_decided(
     report = index(catalogue, encoder, folder, works=works, decisions=record)
     assert by_name(catalogue)["1.flac"].work == "Yesterday (live)"
     assert report.kept == 0
+
+
+def test_a_manifest_may_call_a_decided_work_otherwise(
+    catalogue, encoder, folder, tmp_path
+):
+    index(catalogue, encoder, folder)
+    record = Record(catalogue, tmp_path / "decisions.json")
+    ids = {name: one.id for name, one in by_name(catalogue).items()}
+    review.decide(catalogue, (ids["1.flac"], ids["2.flac"]), True, record=record)
+    both = {str(folder / f"{number}.flac"): "Song X" for number in (1, 2)}
+    report = index(catalogue, encoder, folder, works=both, decisions=record)
+    assert (report.renamed, report.kept) == (2, 0)
+    # But it joins nothing that was split.
+    review.split(catalogue, [ids["2.flac"]], record=record)
+    apart = by_name(catalogue)["2.flac"].work
+    report = index(catalogue, encoder, folder, works=both, decisions=record)
+    assert (report.renamed, report.kept) == (0, 1)
+    works = {name: one.work for name, one in by_name(catalogue).items()}
+    assert (works["1.flac"], works["2.flac"]) == ("Song X", apart)

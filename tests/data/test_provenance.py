@@ -23,11 +23,15 @@ def test_records_round_trip_and_those_of_one_data_set_are_read():
     assert merged.to_dict() == {
         "works": {"folder": ["a"], "tunes": ["a", "b", "c"]},
         "content": ["1", "2", "3"],
+        "is_whole": True,
     }
     assert Provenance.from_dict(merged.to_dict()) == merged
     earlier = {"data": "tunes", "works": ["a", "b"], "content": ["1", "2"]}
     assert Provenance.from_dict(earlier) == FIRST
-    assert Provenance.from_dict(None) == Provenance()
+    assert Provenance.from_dict(None) == Provenance(is_whole=False)
+    partly = merged.merge(Provenance.from_dict(None))
+    assert not partly.is_whole
+    assert Provenance.from_dict(partly.to_dict()) == partly
 
 
 def test_works_that_were_recorded_under_another_name_are_known():

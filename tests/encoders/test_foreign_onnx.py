@@ -142,7 +142,7 @@ def test_a_network_of_waveforms_is_measured(of_waveforms, music, tmp_path, capsy
     said = capsys.readouterr().err
     assert "bad.wav" in said
     assert "2 of 5 recordings are copies" in said
-    assert "does not say what it was trained on" in said
+    assert "does not say all that it was trained on" in said
     with pytest.raises(ConfigError, match=r"system\.onnx reads waveforms"):
         evaluate([*asked, "--align", "2"])
 

@@ -211,7 +211,8 @@ def test_a_concert_becomes_a_timeline(library, concert):
 
 def test_a_concert_that_the_catalogue_holds_is_no_song_of_its_own(library, concert):
     features, chroma = ENCODER.frontend.features_with_chroma(load_audio(concert))
-    own = recording(ord("m"), work="m", content=content_hash(concert), duration=439)
+    facts = {"content": content_hash(concert), "size": concert.stat().st_size}
+    own = recording(ord("m"), work="m", duration=439, **facts)
     extracted = Extracted("m", 0, 0, features, chroma)
     rows, _ = embed_rows(ENCODER, [own], [extracted], Segmenting())
     library.add(rows)
