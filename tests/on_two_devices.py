@@ -36,6 +36,15 @@ def loss_and_gradients(model, works, *outputs):
     return loss, *tape.gradient(loss, outputs)
 
 
+def taught(model, works, f_c, target):
+    """Return a replica's share of the loss of a teacher, and its gradient on f_c."""
+    with tf.GradientTape() as tape:
+        tape.watch(f_c)
+        taken = {"target": target}
+        loss = share_of_mean(model.compute_loss(taken, works, {"f_c": f_c}))
+    return loss, tape.gradient(loss, f_c)
+
+
 def normalised(layer, maps, weights):
     """Return a batch normalisation's result in training and the maps' gradients."""
     with tf.GradientTape() as tape:
@@ -87,6 +96,17 @@ def main(folder: Path) -> None:
                 if values is not None:
                     local = strategy.experimental_local_results(values)
                     found[f"{mining} {temperature} {name}"] = np.stack(local)
+
+    batch = [spread(given[name]) for name in ("works", "f_c", "f_t")]
+    for mining in ("global", "replica"):
+        with replicas.scope():
+            model = small_model(given["kernel"], None, mining=mining, teaching="wholes")
+        run = tf.function(
+            lambda *values, model=model: strategy.run(taught, (model, *values))
+        )
+        for name, values in zip(("loss", "f_c"), run(*batch), strict=True):
+            local = strategy.experimental_local_results(values)
+            found[f"{mining} taught {name}"] = np.stack(local)
 
     with replicas.scope():
         layer = BatchNorm(synchronized=True)

@@ -13,7 +13,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from on_two_devices import OUTPUTS, loss_and_gradients, normalised, small_model
+from on_two_devices import (
+    OUTPUTS,
+    loss_and_gradients,
+    normalised,
+    small_model,
+    taught,
+)
 
 from benchmarks.common.processes import free_ports
 from bytecover_tf.encoders.model_file import read_info
@@ -132,6 +138,21 @@ def test_two_devices_mine_and_train_as_one(small_set, shared_folder, rng):
             assert np.abs(np.array(whole) - parts).max() > 1e-3
         value = float(alone(both, temperature)[0])
         assert found[f"global {temperature} loss"].sum() == pytest.approx(value)
+
+    def alone_taught(rows):
+        batch = [keras.ops.convert_to_tensor(given[name][rows])
+                 for name in ("works", "f_c", "f_t")]  # fmt: skip
+        model = small_model(given["kernel"], None, teaching="wholes")
+        return [np.array(value) for value in taught(model, *batch)]
+
+    whole = np.split(alone_taught(both)[1], 2)
+    parts = [alone_taught(rows)[1] / 2 for rows in (first, second)]
+    for mining, expected in (("global", whole), ("replica", parts)):
+        gradients = found[f"{mining} taught f_c"]
+        np.testing.assert_allclose(gradients, expected, atol=1e-6)
+    assert np.abs(np.array(whole) - parts).max() > 1e-3
+    value = float(alone_taught(both)[0])
+    assert found["global taught loss"].sum() == pytest.approx(value)
 
     # Half of the maps on each device, all of them in one layer of Keras.
     layer = keras.layers.BatchNormalization()
