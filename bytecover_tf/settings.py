@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -33,9 +33,7 @@ def check_positive(settings: object, *names: str) -> None:
     Raises:
         ConfigError: there is such a value.
     """
-    for name in names:
-        if not getattr(settings, name) > 0:
-            raise ConfigError(f"{name} must be positive, not {getattr(settings, name)}")
+    _check(settings, "", names, lambda value: value > 0, "must be positive")
 
 
 def check_not_negative(settings: object, prefix: str, *names: str) -> None:
@@ -49,11 +47,7 @@ def check_not_negative(settings: object, prefix: str, *names: str) -> None:
     Raises:
         ConfigError: there is such a value.
     """
-    for name in names:
-        if not getattr(settings, name) >= 0:
-            raise ConfigError(
-                f"{prefix}{name} must be 0 or more, not {getattr(settings, name)}"
-            )
+    _check(settings, prefix, names, lambda value: value >= 0, "must be 0 or more")
 
 
 def check_probabilities(settings: object, prefix: str, *names: str) -> None:
@@ -67,11 +61,20 @@ def check_probabilities(settings: object, prefix: str, *names: str) -> None:
     Raises:
         ConfigError: there is such a value.
     """
+    _check(settings, prefix, names, lambda value: 0 <= value <= 1, "is a probability")
+
+
+def _check(
+    settings: object,
+    prefix: str,
+    names: Iterable[str],
+    fits: Callable[[Any], bool],
+    what: str,
+) -> None:
     for name in names:
-        if not 0 <= getattr(settings, name) <= 1:
-            raise ConfigError(
-                f"{prefix}{name} is a probability, not {getattr(settings, name)}"
-            )
+        value = getattr(settings, name)
+        if not fits(value):
+            raise ConfigError(f"{prefix}{name} {what}, not {value}")
 
 
 def check_counts(settings: object, name: str, length: int | None = None) -> None:
