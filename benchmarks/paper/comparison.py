@@ -8,8 +8,9 @@ same trainer, each with its own loss (see `benchmarks.paper.tables`), and sets t
 beside Qmax and SiMPle, which need no training but chroma at 2 Hz: of the embedded set's
 test works and of the anthems. With several rates, each network but ByteCover is first
 trained for a tenth of the steps at each, and takes the one that lowers its loss most.
-A command that was killed goes on with the training that it was at. What a network has
-found is kept in `results/comparison`, and its training is not repeated elsewhere.
+Further seeds have the rate of the first. A command that was killed goes on with the
+training that it was at. What a network has found is kept in `results/comparison`, one
+file for each seed, and its training is not repeated elsewhere.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from benchmarks.paper.tables import (
     add_arguments,
     add_rates_argument,
     at_best_rate,
+    best_rate,
     command,
     describe_rates,
     digest_of,
@@ -152,7 +154,7 @@ def shipped(
     )
     found = row(collection.search(embeddings @ embeddings.T), collection)
     took = time_of_encoder(encoder, features)
-    return [collection.name, f"{name}, as shipped", "", *found, f"{took:.1f}"]
+    return [collection.name, f"{name}, as shipped", "", *found, "", f"{took:.1f}"]
 
 
 def config_of(name: str) -> str:
@@ -160,16 +162,20 @@ def config_of(name: str) -> str:
     return "bytecover" if name == FOLDED else name
 
 
-def train(name: str, options: argparse.Namespace) -> Trainings:
-    """Train a network with each seed, or take what an earlier call left.
+def train(
+    name: str, seed: int, rates: Sequence[str], options: argparse.Namespace
+) -> Trainings:
+    """Train a network, or take what an earlier call left.
 
     Args:
-        name: a key of `NETWORKS`, or `FOLDED`.
+        name: a key of `ALL`.
+        seed: of weights and batches.
+        rates: learning rates, of which the best is taken.
         options: of the command.
     """
     by, config = on_pitch_classes if name == FOLDED else trained, config_of(name)
-    asked = argparse.Namespace(**{**vars(options), "rates": rates_of(name, options)})
-    return at_best_rate(by, config, config, asked, seeds=options.seeds)
+    asked = argparse.Namespace(**{**vars(options), "rates": rates})
+    return at_best_rate(by, config, config, asked, seed=seed)
 
 
 def rates_of(name: str, options: argparse.Namespace) -> list[str]:
@@ -178,19 +184,23 @@ def rates_of(name: str, options: argparse.Namespace) -> list[str]:
 
 
 def about_training(
-    name: str, options: argparse.Namespace, collections: Sequence[Collection]
+    name: str,
+    seed: int,
+    options: argparse.Namespace,
+    collections: Sequence[Collection],
 ) -> list[str]:
     """Say all that what a network finds depends on, but for code, as that of drawing.
 
     Args:
         name: a key of `ALL`.
+        seed: of weights and batches.
         options: of the command.
         collections: what is searched.
     """
     data = options.data_root
     return [
         about_data(options),
-        f"seeds: {options.seeds}, rates: {', '.join(rates_of(name, options))}",
+        f"seed: {seed}, rates: {', '.join(rates_of(name, options))}",
         *settings(load_config(config_of(name)), options),
         # Drawn on another processor, features differ in the last digit.
         f"recordings: {content_hash(data / 'tracks.csv') if data else ''}",
@@ -199,48 +209,82 @@ def about_training(
 
 
 def train_and_search(
-    name: str, options: argparse.Namespace, collections: Sequence[Collection]
+    name: str,
+    seed: int,
+    rates: Sequence[str],
+    options: argparse.Namespace,
+    collections: Sequence[Collection],
 ) -> Finished:
-    """Train a network with each seed and search all collections.
+    """Train a network as `train` does and search all collections."""
+    training = train(name, seed, rates, options)
+    run = training.run
+    return Finished(
+        what="",
+        trained="",
+        rates=training.rates,
+        course=run.validation,
+        minutes=training.seconds / 60,
+        queries={
+            one.name: Finished.queries_of(one.search(run.similarity(one)))
+            for one in collections
+        },
+    )
+
+
+def of_all_seeds(
+    name: str,
+    options: argparse.Namespace,
+    collections: Sequence[Collection],
+    folder: Path,
+) -> list[Finished]:
+    """Return what a network found with each seed; the first one's rate is that of all.
 
     Args:
         name: a key of `ALL`.
         options: of the command.
         collections: what is searched.
+        folder: where it is kept.
     """
-    trainings = train(name, options)
-    runs = trainings.runs
-    queries = {}
-    for one in collections:
-        found = mean_scores([one.search(run.similarity(one)) for run in runs])
-        queries[one.name] = Finished.queries_of(found)
-    return Finished(
-        what="",
-        trained="",
-        rates=trainings.rates,
-        course=np.mean([run.validation for run in runs], axis=0).tolist(),
-        minutes=trainings.seconds / 60,
-        queries=queries,
-    )
+    found: list[Finished] = []
+    rates = rates_of(name, options)
+    for seed in range(options.seeds):
+        if found:
+            rates = [best_rate(found[0].rates, rates)]
+        found.append(
+            finished(
+                folder / f"{name}-{seed}.json",
+                about_training(name, seed, options, collections),
+                lambda seed=seed, rates=rates: train_and_search(
+                    name, seed, rates, options, collections
+                ),
+            )
+        )
+    return found
 
 
-def plot(networks: dict[str, Finished], steps: int, path: Path) -> None:
+def plot(networks: dict[str, list[Finished]], steps: int, path: Path) -> None:
     """Draw MAP on the validation works in the course of each training."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     panel = figure.subplots()
-    for name, network in networks.items():
-        after = steps * np.arange(1, len(network.course) + 1)
-        panel.plot(after, network.course, marker=".", label=ALL[name][0])
+    for number, (name, seeds) in enumerate(networks.items()):
+        for seed, one in enumerate(seeds):
+            after = steps * np.arange(1, len(one.course) + 1)
+            label = "" if seed else ALL[name][0]
+            panel.plot(
+                after, one.course, f"C{number}.-", alpha=1 - seed / 2, label=label
+            )
     panel.set(xlabel="steps", ylabel="MAP of validation works", ylim=(0, None))
     panel.legend(fontsize="small")
     figure.savefig(path, dpi=100)
 
 
-def about_rates(networks: dict[str, Finished], options: argparse.Namespace) -> str:
+def about_rates(
+    networks: dict[str, list[Finished]], options: argparse.Namespace
+) -> str:
     """Say which learning rate each network has, and what the others came to."""
-    tried = {name: one.rates for name, one in networks.items() if one.rates}
+    tried = {name: seeds[0].rates for name, seeds in networks.items() if seeds[0].rates}
     if not tried:
         (rate,) = options.rates
         apart = "" if rate == RATE else f", but for a learning rate of {rate}"
@@ -254,17 +298,19 @@ def about_rates(networks: dict[str, Finished], options: argparse.Namespace) -> s
     return (
         "Settings are ByteCover's, which were chosen on validation works, but for the "
         "learning rate: each other network has the one by which a tenth of the steps "
-        f"lowered its loss most (loss: {each})."
+        f"lowered its loss most, tried with the first seed (loss: {each})."
     )
 
 
-def about_times(networks: dict[str, Finished]) -> str:
+def about_times(networks: dict[str, list[Finished]]) -> str:
     """Say when, and on which machine, each network was trained."""
     labels: dict[str, list[str]] = {}
-    for name, network in networks.items():
-        labels.setdefault(network.trained, []).append(ALL[name][0])
+    for name, seeds in networks.items():
+        for seed, one in enumerate(seeds):
+            label = f"{ALL[name][0]}, seed {seed}" if len(seeds) > 1 else ALL[name][0]
+            labels.setdefault(one.trained, []).append(label)
     return "\n".join(
-        f"Trained {when} ({', '.join(each)})" for when, each in labels.items()
+        f"Trained {when} ({'; '.join(each)})" for when, each in labels.items()
     )
 
 
@@ -279,14 +325,7 @@ def main() -> None:
     collections = read_collections(options)
     frontend = frontend_of(options.data_root)
     folder = report_file("paper").with_name("comparison")
-    networks = {
-        name: finished(
-            folder / f"{name}.json",
-            about_training(name, options, collections),
-            lambda name=name: train_and_search(name, options, collections),
-        )
-        for name in ALL
-    }
+    networks = {name: of_all_seeds(name, options, collections, folder) for name in ALL}
     picture = report_file("paper").with_name("comparison.png")
     plot(networks, steps_per_epoch(options), picture)
     modules = (alignment, simple_join, qmax_module)
@@ -294,10 +333,12 @@ def main() -> None:
     rows = []
     for collection in collections:
         for name, (label, paper) in ALL.items():
-            found = row(networks[name].scores(collection), collection)
+            scores = [one.scores(collection) for one in networks[name]]
+            found = row(mean_scores(scores), collection)
+            each = ", ".join(f"{one.summary()['map']:.3f}" for one in scores)
             encoder = Encoder(KerasNetwork(untrained(name, options), frontend))
             took = time_of_encoder(encoder, collection.features)
-            rows.append([collection.name, label, paper, *found, f"{took:.1f}"])
+            rows.append([collection.name, label, paper, *found, each, f"{took:.1f}"])
             print(*rows[-1], flush=True)
         if collection.cqts is None:
             continue
@@ -308,11 +349,11 @@ def main() -> None:
             similarity = kept(path, lambda c=compute, x=chromas: c(x))
             found = row(collection.search(similarity), collection)
             took = time_of_pairs(compare, chromas)
-            rows.append([collection.name, label, paper, *found, f"{took:.0f}"])
+            rows.append([collection.name, label, paper, *found, "", f"{took:.0f}"])
             print(*rows[-1], flush=True)
         rows.append(shipped(SHIPPED, collection, options))
         print(*rows[-1], flush=True)
-    minutes = sum(network.minutes for network in networks.values())
+    minutes = sum(one.minutes for seeds in networks.values() for one in seeds)
     pool = frontend.pool
     body = "\n\n".join(
         [
@@ -332,7 +373,7 @@ def main() -> None:
             about_collections(collections),
             table(
                 ["", "system", "paper: Da-TACOS / SHS100K-TEST", "MAP [95%]", "P@10",
-                 "MR1", "ms a query"],
+                 "MR1", "MAP by seed", "ms a query"],
                 rows,
             ),
             "MAP of the validation works in the course of the trainings:",

@@ -57,7 +57,7 @@ def train_others(options: argparse.Namespace) -> dict[str, Trainings]:
         ("Re-MOVE", "remove", "MOVE"),
     ):
         size, _ = OTHERS[label]
-        by = partial(trained, teacher=others[teacher].runs[0] if teacher else None)
+        by = partial(trained, teacher=others[teacher].run if teacher else None)
         changes = [f"embedding_dim={size}"]
         others[label] = at_best_rate(by, f"{config}-{size}", config, options, changes)
     return others
@@ -94,7 +94,7 @@ def main() -> None:
     others = train_others(options)
     for name, other in others.items():
         size, published = OTHERS[name]
-        systems.append((f"{name}, {size}", size, published, other.runs[0]))
+        systems.append((f"{name}, {size}", size, published, other.run))
     rows = [
         [
             collection.name,

@@ -1,8 +1,8 @@
 """What trained networks found, kept beside the results, so that none is trained twice.
 
 A training of hours may end on another machine than that which writes the table. What a
-network found of each query takes some kilobytes, so it is kept as text, `NETWORK.json`,
-and its run directory is needed no more.
+network found of each query takes some kilobytes, so it is kept as text, one file
+`NETWORK-SEED.json` for each training, and its run directory is needed no more.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class Finished:
-    """What the trainings of one network came to, in the mean over its seeds.
+    """What a training, with those of the rates tried before it, came to.
 
     Attributes:
         what: how it was trained and searched; another asks for another training.
         trained: when, and on which machine.
         rates: the loss by the learning rate that was tried.
         course: MAP on the validation works after each epoch.
-        minutes: the time that the trainings took.
+        minutes: the time that all of them took.
         queries: figures of each query, by collection and name.
     """
 

@@ -351,12 +351,12 @@ class Trainings:
         rates: the loss at the end of a tenth of the steps, by the learning rate that
             was tried; empty if there was no choice. Those at which it was no number
             are left out.
-        runs: one for each seed, at the best rate.
+        run: the training at the best rate.
         seconds: time of all trainings, with those of the rates in `rates`.
     """
 
     rates: dict[str, float]
-    runs: list[Run]
+    run: Run
     seconds: float
 
 
@@ -366,7 +366,7 @@ def at_best_rate(
     config_name: str,
     options: argparse.Namespace,
     changes: Sequence[str] = (),
-    seeds: int = 1,
+    seed: int = 0,
 ) -> Trainings:
     """Train at the rate by which a tenth of the steps lowers the loss most.
 
@@ -380,7 +380,7 @@ def at_best_rate(
         config_name: of the config that is trained, by a loss that no other joins.
         options: of the command, with its `rates`.
         changes: further settings.
-        seeds: number of runs.
+        seed: of weights and batches.
     """
     brief = argparse.Namespace(**vars(options))
     brief.steps = max(options.steps // 10, 1)
@@ -388,18 +388,23 @@ def at_best_rate(
     for rate in options.rates if len(options.rates) > 1 else ():
         setting = [*changes, f"learning_rate={rate}"]
         try:
-            tried[rate] = train(f"{name}-{rate}", config_name, brief, 0, setting)
+            tried[rate] = train(f"{name}-{rate}", config_name, brief, seed, setting)
         except DivergedError:
             print(f"{name} at {rate}: the loss is no longer a number", flush=True)
             if not tried and rate == options.rates[-1]:
                 raise
     found = {rate: run.loss[-1] for rate, run in tried.items()}
-    best = min(found, key=lambda rate: found[rate]) if found else options.rates[0]
+    best = best_rate(found, options.rates)
     setting = [*changes, f"learning_rate={best}"]
     name = name if best == RATE else f"{name}-at-{best}"
-    runs = [train(name, config_name, options, n, setting) for n in range(seeds)]
-    seconds = sum(run.figures["seconds"] for run in (*tried.values(), *runs))
-    return Trainings(found, runs, seconds)
+    run = train(name, config_name, options, seed, setting)
+    seconds = sum(one.figures["seconds"] for one in (*tried.values(), run))
+    return Trainings(found, run, seconds)
+
+
+def best_rate(tried: dict[str, float], rates: Sequence[str]) -> str:
+    """Return the learning rate of the least loss, or the only one."""
+    return min(tried, key=lambda rate: tried[rate]) if tried else rates[0]
 
 
 def describe_rates(rates: dict[str, float]) -> str:

@@ -1,4 +1,5 @@
 import json
+from argparse import Namespace
 from dataclasses import replace
 
 import numpy as np
@@ -34,12 +35,12 @@ def test_a_row_from_what_is_kept_is_that_of_the_search(network, collection, tmp_
 
 
 def test_what_the_report_keeps_can_be_read():
-    for name in comparison.ALL:
-        path = report_file("paper").with_name("comparison") / f"{name}.json"
-        if path.exists():
-            what = json.loads(path.read_text())["what"]
-            kept = finished(path, [what], lambda name=name: pytest.fail(name))
-            assert len(kept.course) > 1
+    paths = sorted(report_file("paper").with_name("comparison").glob("*.json"))
+    assert {path.stem.split("-")[0] for path in paths} == set(comparison.ALL)
+    for path in paths:
+        what = json.loads(path.read_text())["what"]
+        kept = finished(path, [what], lambda path=path: pytest.fail(path.stem))
+        assert len(kept.course) > 1
 
 
 def test_another_training_replaces_what_is_kept(network, tmp_path):
@@ -50,3 +51,26 @@ def test_another_training_replaces_what_is_kept(network, tmp_path):
     assert finished(path, ["30 000 steps"], lambda: longer).minutes == 30
     kept = finished(path, ["30 000 steps"], lambda: pytest.fail("trained again"))
     assert kept.minutes == 30
+
+
+def test_further_seeds_have_the_rate_of_the_first(network, tmp_path, monkeypatch):
+    _, result = network
+    asked = []
+
+    def train(name, seed, rates, options, collections):
+        asked.append((seed, rates))
+        return replace(result, rates={} if seed else {"1e-3": 7.0, "1e-4": 6.5})
+
+    monkeypatch.setattr(comparison, "train_and_search", train)
+    monkeypatch.setattr(
+        comparison, "about_training", lambda name, seed, *_: [f"{seed}"]
+    )
+    options = Namespace(seeds=2, rates=["1e-3", "1e-4"])
+    found = comparison.of_all_seeds("move", options, [], tmp_path)
+    assert asked == [(0, ["1e-3", "1e-4"]), (1, ["1e-4"])]
+    assert comparison.of_all_seeds("move", options, [], tmp_path) == found
+    assert len(asked) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "move-0.json",
+        "move-1.json",
+    ]
