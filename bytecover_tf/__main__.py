@@ -29,7 +29,7 @@ COMMANDS = {
     "calibrate": "fit the probabilities to an encoder and labelled recordings",
 }
 
-CONTINUING = ("features", "label", "index", "tag", "train_hearing")
+CONTINUING = ("features", "group", "label", "index", "tag", "train_hearing")
 """Commands that go on where they stopped when they are run again."""
 
 USAGE = (

@@ -14,6 +14,9 @@ in one file and a medley are not versions of their tracks.
 else the id of a recording. Groups with several named works are left as they are. The
 same command again changes nothing; --undo reverts the latest merge.
 
+Comparing ten thousand recordings takes hours. What was compared is kept, so a run that
+was interrupted continues, and a later one compares only what is new.
+
 --duplicates lists recordings of one performance that are kept more than once: other
 encodings, masters and edits. The longest comes first; among equally long ones, the
 largest file. Files with the same content are one recording; `index` names them.
@@ -44,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from bytecover_tf.matching.decisions import find_record
     from bytecover_tf.matching.duplicates import find_duplicates
     from bytecover_tf.matching.grouping import find_groups
+    from bytecover_tf.matching.kept_alignments import KeptAlignments
     from bytecover_tf.matching.merging import act_on
 
     with open_catalogue(options.catalogue) as catalogue:
@@ -55,17 +59,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             reports.print_undone(record.undo("group")[1], catalogue.address)
             return cli.OK
         calibration = calibration_for(catalogue.identity, options.calibration)
-        search = (
-            *(catalogue, calibration, options.threshold),
-            *(options.candidates, options.workers),
-            None if record is None else record.verdicts(),
-        )
-        if options.duplicates:
-            groups = find_duplicates(*search)
-            reports.print_duplicates(groups, catalogue.address)
-            reports.write_groups(groups, options.json, options.csv)
-            return cli.OK
-        found = find_groups(*search)
+        with KeptAlignments.of(catalogue.address, record) as kept:
+            search = (
+                *(catalogue, calibration, options.threshold),
+                *(options.candidates, options.workers),
+                None if record is None else record.verdicts(),
+                kept,
+            )
+            if options.duplicates:
+                groups = find_duplicates(*search)
+                reports.print_duplicates(groups, catalogue.address)
+                reports.write_groups(groups, options.json, options.csv)
+                return cli.OK
+            found = find_groups(*search)
         reports.print_groups(found.groups, catalogue.address, calibration)
         reports.write_groups(found.groups, options.json, options.csv)
         if record is not None:
@@ -75,4 +81,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(main, continues=True)

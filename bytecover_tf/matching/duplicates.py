@@ -13,6 +13,7 @@ from bytecover_tf.matching.calibration import Calibration
 from bytecover_tf.matching.decisions import Verdicts
 from bytecover_tf.matching.grouping import Group, compared_pairs, connect
 from bytecover_tf.matching.identification import CANDIDATES
+from bytecover_tf.matching.kept_alignments import KeptAlignments
 
 
 def find_duplicates(
@@ -22,6 +23,7 @@ def find_duplicates(
     candidates: int = CANDIDATES,
     workers: int | None = None,
     verdicts: Verdicts | None = None,
+    kept: KeptAlignments | None = None,
 ) -> list[Group]:
     """Find recordings of the same performance.
 
@@ -34,6 +36,7 @@ def find_duplicates(
         workers: threads; by default one per core.
         verdicts: what people have decided about pairs; what they kept apart is not a
             duplicate.
+        kept: alignments of earlier runs; by default all is aligned.
 
     Returns:
         The groups by the first path of each. The longest recording of a group comes
@@ -46,7 +49,9 @@ def find_duplicates(
     rejected = verdicts.rejected if verdicts else set()
     links = [
         link
-        for link in compared_pairs(catalogue, calibration, known, candidates, workers)
+        for link in compared_pairs(
+            catalogue, calibration, known, candidates, workers, kept
+        )
         if link.same_performance >= threshold
         and not link.is_part
         and link.pair not in rejected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -22,6 +22,7 @@ from bytecover_tf.matching.identification import (
     align_hits,
     nearest,
 )
+from bytecover_tf.matching.kept_alignments import KeptAlignments
 from bytecover_tf.matching.relation import SAME_PERFORMANCE, SAME_RECORDING
 from bytecover_tf.progress import progress_bar
 
@@ -173,6 +174,8 @@ def find_groups(
     candidates: int = CANDIDATES,
     workers: int | None = None,
     verdicts: Verdicts | None = None,
+    kept: KeptAlignments | None = None,
+    tell: Callable[[int, int], object] | None = None,
 ) -> Grouping:
     """Find the groups of versions in a catalogue.
 
@@ -191,6 +194,8 @@ def find_groups(
         candidates: how many recordings to compare each with.
         workers: threads; by default one per core.
         verdicts: what people have decided about pairs.
+        kept: alignments of earlier runs; by default all is aligned.
+        tell: takes the number of the recording that is compared, and of all.
 
     Returns:
         The groups, and the links that a person should decide about. These are at least
@@ -206,7 +211,9 @@ def find_groups(
     # the memory of a dict by pairs.
     likely: defaultdict[str, dict[str, bool]] = defaultdict(dict)
     links = []
-    for link in compared_pairs(catalogue, calibration, known, candidates, workers):
+    for link in compared_pairs(
+        catalogue, calibration, known, candidates, workers, kept, tell
+    ):
         first_id, second_id = link.pair
         likely[first_id][second_id] = link.match.probability >= _LIKELY
         if link.match.probability >= least:
@@ -318,7 +325,9 @@ def compared_pairs(
     calibration: Calibration,
     known: dict[str, Recording],
     candidates: int,
-    workers: int | None,
+    workers: int | None = None,
+    kept: KeptAlignments | None = None,
+    tell: Callable[[int, int], object] | None = None,
 ) -> Iterator[Link]:
     """Compare each recording with those nearest to it; yield every pair once.
 
@@ -328,13 +337,19 @@ def compared_pairs(
         known: its recordings by id.
         candidates: how many recordings to compare each with.
         workers: threads; by default one per core.
+        kept: alignments of earlier runs, to which those of this one are added; by
+            default all is aligned.
+        tell: takes the number of the recording that is compared, and of all.
     """
+    kept = kept or KeptAlignments(None)
     # By name, those that were compared with it before its turn. They are forgotten
     # then, as all pairs of a large catalogue take gigabytes.
     compared: defaultdict[str, set[str]] = defaultdict(set)
     with progress_bar(total=len(known), unit="recording", desc="compare") as bar:
-        for row in _whole(catalogue, sorted(known)):
+        for number, row in enumerate(_whole(catalogue, sorted(known)), 1):
             bar.update()
+            if tell is not None:
+                tell(number, len(known))
             name = row.recording.id
             hits = nearest(catalogue, row.embedding[None], candidates + 1)
             done = {name, *compared.pop(name, ())}
@@ -353,9 +368,10 @@ def compared_pairs(
                 row.chroma,
                 artist=row.recording.artist,
             )
-            found = align_hits(catalogue, query, pairs, len(known), workers)
+            found = align_hits(catalogue, query, pairs, len(known), workers, kept.align)
             for match in found.matches(calibration):
                 yield Link(row.recording, match)
+    kept.forget_others()
 
 
 def _whole(catalogue: Catalogue, ids: list[str]) -> Iterator[Row]:

@@ -8,11 +8,12 @@ says where they match; both together give the probability.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -46,6 +47,18 @@ CANDIDATES = 100
 # chroma as 100 candidates and a query of four minutes make, and so 2 300 candidates of
 # ten seconds.
 _FRAMES = CANDIDATES * 520
+
+Align: TypeAlias = Callable[
+    [
+        np.ndarray,
+        Sequence[np.ndarray],
+        np.ndarray,
+        int | None,
+        np.ndarray | None,
+    ],
+    list[Alignment],
+]
+"""What aligns a query with references, as `align_likely` does."""
 
 # From this probability on, a match is taken for a version and has a kind.
 _LIKELY = 0.5
@@ -326,6 +339,7 @@ class Comparison:
         among: int,
         frame_seconds: float,
         workers: int | None = None,
+        align: Align = align_likely,
     ) -> Comparison:
         """Align a query with recordings.
 
@@ -337,10 +351,9 @@ class Comparison:
             among: number of recordings in the catalogue.
             frame_seconds: duration of a frame of chroma.
             workers: threads; by default one per core.
+            align: aligns them; another than the default may know some alignments.
         """
-        alignments = align_likely(
-            query.chroma, chroma, similarity, workers, query.later
-        )
+        alignments = align(query.chroma, chroma, similarity, workers, query.later)
         pairs = Pairs.of(query.chroma, chroma, alignments, similarity, among)
         return cls(query, recordings, chroma, alignments, pairs, frame_seconds)
 
@@ -512,6 +525,7 @@ def align_hits(
     hits: Sequence[Hit],
     among: int,
     workers: int | None = None,
+    align: Align = align_likely,
 ) -> Comparison:
     """Align a query with the recordings of some hits.
 
@@ -521,6 +535,7 @@ def align_hits(
         hits: in different recordings.
         among: number of recordings in the catalogue; at least 100 are assumed.
         workers: threads; by default one per core.
+        align: as of `Comparison.of`.
     """
     chroma = catalogue.chroma([hit.recording.id for hit in hits])
     # Between the two reads a recording may have been removed.
@@ -534,4 +549,5 @@ def align_hits(
         max(among, LEAST),
         seconds_per_frame(catalogue.identity.frontend),
         workers,
+        align,
     )

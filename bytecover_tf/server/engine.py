@@ -31,6 +31,7 @@ from bytecover_tf.matching.identification import (
     candidates_of,
     compare,
 )
+from bytecover_tf.matching.kept_alignments import KeptAlignments
 from bytecover_tf.matching.merging import act_on
 from bytecover_tf.matching.picture import match_path
 
@@ -279,7 +280,7 @@ class Engine:
         """Look for versions inside the catalogue; put what is unsure into the queue.
 
         Args:
-            emit: not called.
+            emit: takes `done` and `of`.
             threshold: two recordings are linked from this probability on.
             merge: whether to give the recordings of a group the same work.
 
@@ -287,13 +288,16 @@ class Engine:
             ConfigError: there is nothing to keep decisions in.
         """
         record = Record(self._catalogue, self._settings.record)
-        found = find_groups(
-            self._catalogue,
-            self._calibration,
-            threshold,
-            workers=self._threads,
-            verdicts=record.verdicts(),
-        )
+        with KeptAlignments.of(self._catalogue.address, record) as kept:
+            found = find_groups(
+                self._catalogue,
+                self._calibration,
+                threshold,
+                workers=self._threads,
+                verdicts=record.verdicts(),
+                kept=kept,
+                tell=lambda done, of: emit({"done": done, "of": of}),
+            )
         done = act_on(self._catalogue, found, record, merge)
         return {
             "groups": len(found.groups),

@@ -353,14 +353,16 @@ def test_a_search_is_followed_wherever_its_view_went(page, address):
     search = page.locator("button:has-text('Look for versions')")
     search.click()
     page.wait_for_selector("text=Comparing all recordings")
+    job["progress"] = {"done": 3, "of": 12}
+    page.wait_for_selector("text=Compared 3 of 12 recordings")
     page.keyboard.press("s")
     page.wait_for_selector("[role=status]:has-text('2 of 2')")
     assert search.is_disabled()
-    assert page.locator("text=Comparing all recordings").count() == 1
+    assert page.locator("text=Compared 3 of 12 recordings").count() == 1
     page.goto(f"{address}/#/library")
     page.wait_for_selector("h1:has-text('Library')")
     page.goto(f"{address}/#/review")
-    page.wait_for_selector("text=Comparing all recordings")
+    page.wait_for_selector("text=Compared 3 of 12 recordings")
     answers += [503, 502, {**job, "state": "done", "result": counts}]
     page.wait_for_selector("#notice:has-text('2 groups of versions')")
     playwright.expect(search).to_be_enabled()

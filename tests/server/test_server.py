@@ -69,6 +69,19 @@ class Server:
         form = "multipart/form-data; boundary=x"
         return self.ask(path, "POST", body, Content_Type=form)
 
+    def follow(self, status, text):
+        """Return a job that was begun, once it is done."""
+        assert status == 202, text
+        name = json.loads(text)["id"]
+        deadline = time.monotonic() + LIMIT
+        while (job := json.loads(self.ask(f"/api/jobs/{name}")[1]))["state"] in (
+            *("waiting", "running"),
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert job["state"] == "done", job
+        return job
+
     def stop(self):
         """Return the exit status after SIGTERM."""
         self.process.send_signal(signal.SIGTERM)
@@ -131,19 +144,10 @@ def test_two_uploads_are_compared(server, query):
 
 
 def test_an_uploaded_set_is_divided_in_a_job(server, query):
-    status, text = server.send("/api/setlist", file=query)
-    assert status == 202
-    name = json.loads(text)["id"]
-    deadline = time.monotonic() + LIMIT
-    while (job := json.loads(server.ask(f"/api/jobs/{name}")[1]))["state"] in (
-        *("waiting", "running"),
-    ):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    assert job["state"] == "done", job
+    job = server.follow(*server.send("/api/setlist", file=query))
     assert job["result"]["songs"]
-    assert server.ask(f"/api/jobs/{name}", "DELETE")[0] == 204
-    assert server.ask(f"/api/jobs/{name}")[0] == 404
+    assert server.ask(f"/api/jobs/{job['id']}", "DELETE")[0] == 204
+    assert server.ask(f"/api/jobs/{job['id']}")[0] == 404
 
 
 def test_the_library_is_listed_and_searched(server, query):
@@ -156,6 +160,16 @@ def test_the_library_is_listed_and_searched(server, query):
     assert json.loads(server.ask(f"/api/recordings/{one}")[1])["id"] == one
     assert server.ask("/api/recordings/unknown")[0] == 404
     assert server.ask("/api/review") == (200, "[]")
+
+
+def test_versions_in_the_library_are_looked_for_in_a_job(server, catalogue):
+    body = json.dumps({"merge": False}).encode()
+    asked = {"Content_Type": "application/json"}
+    job = server.follow(*server.ask("/api/review/search", "POST", body, **asked))
+    assert job["result"]["groups"] > 0
+    assert job["result"]["changed"] == 0
+    assert job["progress"] == {"done": 15, "of": 15}
+    assert (catalogue / "alignments.sqlite").exists()
 
 
 def test_bad_requests_say_what_was_expected(server, tmp_path):

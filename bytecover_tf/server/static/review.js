@@ -95,11 +95,12 @@ export function reviewView(main) {
   function search() {
     const told = make("p.soft.small", { role: "status" });
     const button = make("button", { type: "button", on: { click: () => run(post("api/review/search", { merge: true })) } }, icon("search"), "Look for versions");
+    const compared = ({ done, of }) => (of ? `Compared ${done} of ${count(of, "recording")} …` : "Comparing all recordings …");
     async function run(begun) {
       button.disabled = true;
       try {
         const job = await begun;
-        const ended = await watch(job, ({ state }) => { told.textContent = state === "running" ? "Comparing all recordings …" : "Waiting …"; }, leaving.signal);
+        const ended = await watch(job, ({ progress, state }) => { told.textContent = state === "running" ? compared(progress) : "Waiting …"; }, leaving.signal);
         const { groups, changed, questions: open } = ended.result;
         notice(`${count(groups, "group")} of versions; ${count(changed, "recording")} got another work; ${count(open, "question")} for you.`);
         told.textContent = "";
