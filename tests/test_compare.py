@@ -18,7 +18,7 @@ from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import AudioError, EncoderError
 from bytecover_tf.matching.alignment import Alignment, align, frame_similarities
 from bytecover_tf.matching.calibration import Calibration
-from bytecover_tf.matching.picture import match_path
+from bytecover_tf.matching.picture import matched_frames, similarities
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 
@@ -107,21 +107,35 @@ def test_the_path_follows_the_match(rng):
     first = rng.integers(0, 256, (12, 40), np.uint8)
     second = np.roll(first[:, 10:30], 4, axis=0)
     alignment = align(first, second)
-    similarity = frame_similarities(first, second, alignment.transposition)
+    similarity = similarities(first, second, alignment.transposition)
     assert similarity.shape == (40, 20)
     np.testing.assert_allclose(np.diag(similarity[10:30]), 1, atol=1e-6)
-    path = match_path(similarity, alignment)
+    path = matched_frames(first, second, alignment)
     np.testing.assert_array_equal(path, [[10 + i, i] for i in range(20)])
 
 
 def test_the_path_is_that_of_dynamic_time_warping(rng):
-    similarity = rng.random((70, 90))
-    path = match_path(similarity, Alignment(1.0, 0, 10, 60, 5, 75))
+    first, second = (rng.integers(0, 256, (12, n), np.uint8) for n in (70, 90))
+    path = matched_frames(first, second, Alignment(1.0, 2, 10, 60, 5, 75))
+    similarity = frame_similarities(first, second, 2)
     _, backwards = librosa.sequence.dtw(
         C=1 - similarity[10:60, 5:75],
         step_sizes_sigma=np.array([[1, 1], [1, 2], [2, 1]]),
     )
     np.testing.assert_array_equal(path, backwards[::-1] + np.array([10, 5]))
+
+
+def test_pictures_of_hours_take_little_memory(rng):
+    """All pairs of frames of these would take gigabytes."""
+    hours = rng.integers(0, 256, (12, 50_000), np.uint8)
+    similarity = similarities(hours, hours[:, :25_000], 0)
+    assert similarity.shape == (50_000 // 21, 25_000 // 11)
+    whole = Alignment(1.0, 0, 0, 25_000, 0, 25_000)
+    path = matched_frames(hours, hours[:, :25_000], whole)
+    np.testing.assert_array_equal(path, [[0, 0], [25_000, 25_000]])
+    song = Alignment(1.0, 0, 40_000, 40_300, 20_000, 20_300)
+    path = matched_frames(hours, hours[:, 20_000:45_000], song)
+    np.testing.assert_array_equal(path[:, 0], path[:, 1] + 20_000)
 
 
 def test_each_file_is_decoded_once(clip, tmp_path, monkeypatch, capsys):

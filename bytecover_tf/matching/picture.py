@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import gcd
+from math import ceil, gcd
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.audio.hearing import Hearing
+from bytecover_tf.audio.streaming import mean_blocks
 from bytecover_tf.files import replacing
 from bytecover_tf.matching.alignment import Alignment, frame_similarities
 from bytecover_tf.matching.calibration import Calibration
@@ -20,6 +21,10 @@ from bytecover_tf.stores.extraction import Reader
 from bytecover_tf.terminal import clock, printable
 
 _COLOUR = "#d62728"
+# Frames of chroma on a side of a matrix, and of a path that is followed frame by frame:
+# recordings of hours would take memory by the square.
+_MOST_FRAMES = 2400
+_MOST_STEPS = 4000
 # Frames of the transform in one column of a picture, if that divides the pooling.
 _POOL = 5
 
@@ -105,10 +110,8 @@ def plot_comparison(
     figure.suptitle(title, parse_math=False)
 
     step = seconds_per_frame(first.frontend)
-    similarity = frame_similarities(
-        first.chroma, second.chroma, alignment.transposition
-    )
-    columns, rows = (size * step for size in similarity.shape)
+    similarity = similarities(first.chroma, second.chroma, alignment.transposition)
+    columns, rows = (each.chroma.shape[1] * step for each in (first, second))
     matrix.imshow(
         similarity.T,
         cmap="gray_r",
@@ -133,7 +136,8 @@ def plot_comparison(
     )
     if alignment.query_end > alignment.query_start:
         # Through the middles of the frames.
-        times = (match_path(similarity, alignment) + 0.5) * step
+        frames = matched_frames(first.chroma, second.chroma, alignment)
+        times = (frames + 0.5) * step
         matrix.plot(times[:, 0], times[:, 1], color=_COLOUR, linewidth=1.5)
         here = alignment.query_start * step, alignment.query_end * step
         there = alignment.reference_start * step, alignment.reference_end * step
@@ -188,23 +192,54 @@ def plot_reliability(calibration: Calibration, path: Path) -> None:
         figure.savefig(beside, dpi=120)
 
 
-def match_path(similarity: np.ndarray, alignment: Alignment) -> np.ndarray:
-    """Return the frames by which the matched stretches follow each other.
+def similarities(
+    first: np.ndarray, second: np.ndarray, transposition: int
+) -> np.ndarray:
+    """Return how alike two recordings are, frame by frame or in less detail.
+
+    Args:
+        first: uint8 chroma (12 * parts, n).
+        second: uint8 chroma (12 * parts, m).
+        transposition: semitones to raise the first by.
+
+    Returns:
+        float32 (at most `_MOST_FRAMES`, at most `_MOST_FRAMES`), -1 to 1; a row stands
+        for as many frames of the first as any other, and a column of the second.
+    """
+    return frame_similarities(_shrunk(first), _shrunk(second), transposition)
+
+
+def _shrunk(chroma: np.ndarray) -> np.ndarray:
+    """Average neighbouring frames of chroma, so that there are not too many."""
+    step = ceil(chroma.shape[1] / _MOST_FRAMES)
+    return mean_blocks(chroma, step).astype(np.uint8)
+
+
+def matched_frames(
+    first: np.ndarray, second: np.ndarray, alignment: Alignment
+) -> np.ndarray:
+    """Return the frames by which the matched stretches of two recordings follow.
 
     Between start and end of the alignment the path is that of dynamic time warping
     with the steps that the alignment allows.
 
     Args:
-        similarity: (n, m).
-        alignment: of the first with the second.
+        first: uint8 chroma (12 * parts, n).
+        second: uint8 chroma (12 * parts, m).
+        alignment: of the two, with a stretch that matches.
 
     Returns:
-        Frame of the first and of the second, rising: (steps, 2).
+        Frame of the first and of the second, rising: (steps, 2). Of stretches of half
+        an hour only the two ends.
     """
-    rows = slice(alignment.query_start, alignment.query_end)
-    columns = slice(alignment.reference_start, alignment.reference_end)
-    path = _warping_path(1 - similarity[rows, columns])
-    return path + np.array([alignment.query_start, alignment.reference_start])
+    here = alignment.query_start, alignment.query_end
+    there = alignment.reference_start, alignment.reference_end
+    if max(here[1] - here[0], there[1] - there[0]) > _MOST_STEPS:
+        return np.array([here, there]).T
+    similarity = frame_similarities(
+        first[:, slice(*here)], second[:, slice(*there)], alignment.transposition
+    )
+    return _warping_path(1 - similarity) + np.array([here[0], there[0]])
 
 
 @compiled

@@ -20,7 +20,7 @@ from bytecover_tf.catalogues.indexing import index_files
 from bytecover_tf.catalogues.opening import open_with_encoder
 from bytecover_tf.errors import AudioError, CatalogueError
 from bytecover_tf.files import JsonObject
-from bytecover_tf.matching.alignment import Alignment, align, frame_similarities
+from bytecover_tf.matching.alignment import align
 from bytecover_tf.matching.calibration import calibration_for
 from bytecover_tf.matching.decisions import Record, find_record
 from bytecover_tf.matching.grouping import find_groups
@@ -33,7 +33,7 @@ from bytecover_tf.matching.identification import (
 )
 from bytecover_tf.matching.kept_alignments import KeptAlignments
 from bytecover_tf.matching.merging import act_on
-from bytecover_tf.matching.picture import match_path
+from bytecover_tf.matching.picture import matched_frames, similarities
 
 Emit = Callable[[JsonObject], None]
 
@@ -42,9 +42,6 @@ _AT_ONCE = 20
 # A picture has at most so many rows and columns, and a path as many points.
 _PIXELS = 240
 _POINTS = 120
-# Frames of chroma on a side of what a picture is made of, and of what a path is.
-_MOST_FRAMES = 2400
-_MOST_STEPS = 4000
 # Points of a waveform, and the rate at which it is read.
 _PEAKS, _PEAK_RATE = 1200, 8000
 
@@ -203,9 +200,7 @@ class Engine:
         """
         one, other = self._chroma(first), self._chroma(second)
         alignment = align(one, other)
-        similarity = frame_similarities(
-            _shrunk(one), _shrunk(other), alignment.transposition
-        )
+        similarity = similarities(one, other, alignment.transposition)
         for axis in (0, 1):
             step = ceil(similarity.shape[axis] / _PIXELS)
             starts = np.arange(0, similarity.shape[axis], step)
@@ -213,7 +208,8 @@ class Engine:
         pixels = (255 * similarity.clip(0, 1)).astype(np.uint8).T
         path = np.empty((0, 2))
         if alignment.query_end > alignment.query_start:
-            path = self._path(one, other, alignment)
+            frames = matched_frames(one, other, alignment)
+            path = frames[:: ceil(len(frames) / _POINTS)] * self._frame_seconds
         return {
             "width": pixels.shape[1],
             "height": pixels.shape[0],
@@ -356,23 +352,6 @@ class Engine:
             raise CatalogueError(f"{one}: there is no such recording")
         return found[one]
 
-    def _path(
-        self, first: np.ndarray, second: np.ndarray, alignment: Alignment
-    ) -> np.ndarray:
-        """Return the times that match: (n, 2)."""
-        here = alignment.query_end - alignment.query_start
-        there = alignment.reference_end - alignment.reference_start
-        if max(here, there) > _MOST_STEPS:
-            steps = np.linspace(0, 1, 2)[:, None] * [here, there]
-            steps += [alignment.query_start, alignment.reference_start]
-        else:
-            ends = alignment.query_end, alignment.reference_end
-            similarity = frame_similarities(
-                first[:, : ends[0]], second[:, : ends[1]], alignment.transposition
-            )
-            steps = match_path(similarity, alignment)
-        return steps[:: ceil(len(steps) / _POINTS)] * self._frame_seconds
-
 
 @contextmanager
 def _renamed(path: str, name: str) -> Iterator[None]:
@@ -381,10 +360,3 @@ def _renamed(path: str, name: str) -> Iterator[None]:
         yield
     except AudioError as error:
         raise AudioError(str(error).replace(path, name)) from None
-
-
-def _shrunk(chroma: np.ndarray) -> np.ndarray:
-    """Average neighbouring frames of chroma, so that there are not too many."""
-    step = ceil(chroma.shape[1] / _MOST_FRAMES)
-    frames = chroma.shape[1] // step * step
-    return chroma[:, :frames].reshape(len(chroma), -1, step).mean(2).astype(np.uint8)
