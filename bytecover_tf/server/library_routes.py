@@ -109,7 +109,8 @@ async def add_recordings(request: Request, given: Paths) -> JsonObject:
     paths = [service.folders.check(path) for path in given.paths]
     if not paths:
         raise HTTPException(422, "expected at least one path")
-    task = Task("index", {"paths": paths}, service.limits.job_seconds, is_long=True)
+    seconds = service.limits.job_seconds
+    task = Task("index", {"paths": paths}, seconds, is_long=True, continues=True)
     job = Job("index", ", ".join(paths), task)
     return begin(service, job, service.library.forget)
 

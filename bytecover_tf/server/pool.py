@@ -57,6 +57,7 @@ class Task:
         arguments: of this method; they are sent to the process.
         seconds: the most that it may take.
         is_long: whether it is a job, which leaves one process to the requests.
+        continues: whether it goes on where it was ended if it is begun again.
         on_event: called with each thing that the method emits, in another thread.
         result: what becomes of it. Cancelled while it waits, it is never begun.
     """
@@ -65,6 +66,7 @@ class Task:
     arguments: dict[str, Any]
     seconds: float
     is_long: bool = False
+    continues: bool = False
     on_event: Callable[[JsonObject], None] = lambda event: None
     result: Future[Any] = field(default_factory=Future)
     _is_given_up: threading.Event = field(default_factory=threading.Event)
@@ -323,7 +325,10 @@ class _Keeper(threading.Thread):
         if task.is_given_up:
             raise GivenUp("given up")
         if time.monotonic() - started > task.seconds:
-            raise TooSlow(f"took longer than the {task.seconds:.0f} s that it may")
+            advice = "; begin it again to continue" if task.continues else ""
+            raise TooSlow(
+                f"took longer than the {task.seconds:.0f} s that it may{advice}"
+            )
         if _memory(self._process.pid) > self._pool._memory_bytes:
             most = self._pool._memory_bytes / 2**30
             raise TooLarge(f"needs more memory than the {most:.1f} GiB that it may use")

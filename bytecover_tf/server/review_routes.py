@@ -77,7 +77,7 @@ async def search(request: Request, how: Search) -> JsonObject:
     """
     service = service_of(request)
     seconds = service.limits.job_seconds
-    task = Task("group", how.model_dump(), seconds, is_long=True)
+    task = Task("group", how.model_dump(), seconds, is_long=True, continues=True)
     return begin(service, Job("group", "versions", task), service.library.forget)
 
 
