@@ -7,6 +7,7 @@ file. A catalogue on a server has no folder, so there each run reads them.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Container
 from pathlib import Path
 
@@ -39,6 +40,14 @@ class Copies:
         """Return the content hash of a file that is as it was; empty if it is not."""
         size, mtime_ns, content = self._files.get(path, (0, 0, ""))
         return content if content and is_unchanged(path, size, mtime_ns) else ""
+
+    def by_content(self) -> dict[str, list[str]]:
+        """Return the files that are as they were, by content hash."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for path in self._files:
+            if content := self.content(path):
+                found[content].append(path)
+        return found
 
     def note(self, path: str, size: int, mtime_ns: int, content: str) -> None:
         """Keep what is known of a file."""

@@ -18,12 +18,14 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bytecover_tf.audio.decoding import iter_packets
 from bytecover_tf.catalogues.catalogue import Catalogue, check_in_place
+from bytecover_tf.catalogues.copies import Copies
 from bytecover_tf.catalogues.identifiers import SEPARATOR, is_work_identifier
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.catalogues.tags import texts_of
@@ -77,7 +79,8 @@ def plan_tags(
 
     The title of a work is written if the work has a name; else it is left alone. The
     versions of a recording are the other recordings of its work; where there are none
-    any more, the field is taken away.
+    any more, the field is taken away. Copies of a recording get the same tags, so that
+    they stay copies.
 
     Args:
         catalogue: holds works and versions.
@@ -95,12 +98,22 @@ def plan_tags(
     changes: list[TagChange] = []
     failed: dict[str, str] = {}
     everything = [each for works in versions.values() for each in works]
+    copies = Copies(catalogue.address).by_content()
+    files = {
+        each.id: [each.path, *_others_than(each.path, copies.get(each.content, []))]
+        for each in everything
+    }
     for top in tops:
-        if not any(_is_below(each.path, [top]) for each in everything):
+        if not any(
+            _is_below(path, [top]) for paths in files.values() for path in paths
+        ):
             failed[top] = f"{top}: holds no recording of {catalogue.address}"
     for recording in sorted(everything, key=lambda each: each.path):
         path = recording.path
-        if tops and not _is_below(path, tops):
+        chosen = [
+            file for file in files[recording.id] if not tops or _is_below(file, tops)
+        ]
+        if not chosen:
             continue
         wanted = _wanted(recording, versions[recording.work])
         try:
@@ -122,7 +135,7 @@ def plan_tags(
         except DataError as error:
             failed[path] = str(error)
         else:
-            changes.append(TagChange(path, before, after, had_tags))
+            changes += [TagChange(file, before, after, had_tags) for file in chosen]
     return changes, failed
 
 
@@ -281,6 +294,14 @@ def _follow(catalogue: Catalogue, recording: Recording) -> Recording:
 
 def _is_below(path: str, tops: Iterable[str]) -> bool:
     return any(path == top or path.startswith(os.path.join(top, "")) for top in tops)
+
+
+def _others_than(path: str, copies: Iterable[str]) -> Iterator[str]:
+    """Yield the copies that are no links to the file at a path."""
+    for copy in copies:
+        with suppress(OSError):
+            if not os.path.samefile(path, copy):
+                yield copy
 
 
 def _wanted(

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import mutagen
 import numpy as np
@@ -12,6 +14,7 @@ from test_tags import WRITTEN, write, write_all
 
 from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.catalogues import open_catalogue, tag_writing
+from bytecover_tf.catalogues.copies import Copies
 from bytecover_tf.catalogues.tag_writing import plan_tags, undo_tags, write_tags
 from bytecover_tf.catalogues.tags import read_tags
 from bytecover_tf.errors import CatalogueError, DataError
@@ -188,6 +191,34 @@ def test_what_is_written(catalogue, flacs, tmp_path):
         catalogue.update([replace(item, work=label) for item in catalogue.recordings()])
         afters = [change.after["work"] for change in plan_tags(catalogue)[0]]
         assert afters == [["kept"], [], []]
+
+
+def test_copies_stay_copies(catalogue, flacs, tmp_path):
+    if not Path(catalogue.address).is_dir():
+        pytest.skip("copies are not known on a server")
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    copy, changed, link = (folder / name for name in ("a.flac", "b.flac", "c.flac"))
+    copies = Copies(catalogue.address)
+    for path in (copy, changed, link):
+        link.symlink_to(flacs[2]) if path == link else shutil.copy2(flacs[2], path)
+        content, status = content_hash(path), os.stat(path)
+        copies.note(str(path), status.st_size, modified_ns(status), content)
+    copies.save([content])
+    write(changed, "flac", {"TITLE": "something else"})
+    # Those in a folder alone, if it is named.
+    (change,) = plan_tags(catalogue, [str(folder)])[0]
+    assert change.path == str(copy)
+    changes, failed = plan_tags(catalogue)
+    assert {change.path for change in changes} == {*map(str, flacs), str(copy)}
+    assert (len(changes), failed) == (4, {})
+    before = all_tags(copy)
+    assert write_tags(catalogue, changes, tmp_path / "undo") == (4, {})
+    assert all_tags(copy) != before
+    assert content_hash(copy) == content_hash(flacs[2])
+    assert link.is_symlink()
+    assert undo_tags(catalogue, tmp_path / "undo") == (4, {})
+    assert all_tags(copy) == before
 
 
 def test_a_file_that_has_another_place_is_left_alone(catalogue, flacs, tmp_path):
