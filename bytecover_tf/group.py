@@ -14,8 +14,9 @@ in one file and a medley are not versions of their tracks.
 else the id of a recording. Groups with several named works are left as they are. The
 same command again changes nothing; --undo reverts the latest merge.
 
-Comparing ten thousand recordings takes hours. What was compared is kept, so a run that
-was interrupted continues, and a later one compares only what is new.
+Comparing ten thousand recordings takes hours. What was compared is kept (of a catalogue
+on a server, beside --record), so a run that was interrupted continues, and a later one
+compares only what is new.
 
 --duplicates lists recordings of one performance that are kept more than once: other
 encodings, masters and edits. The longest comes first; among equally long ones, the

@@ -186,6 +186,7 @@ def rates_of(name: str, options: argparse.Namespace) -> list[str]:
 def about_training(
     name: str,
     seed: int,
+    rates: Sequence[str],
     options: argparse.Namespace,
     collections: Sequence[Collection],
 ) -> list[str]:
@@ -194,13 +195,14 @@ def about_training(
     Args:
         name: a key of `ALL`.
         seed: of weights and batches.
+        rates: learning rates, of which the best is taken.
         options: of the command.
         collections: what is searched.
     """
     data = options.data_root
     return [
         about_data(options),
-        f"seed: {seed}, rates: {', '.join(rates_of(name, options))}",
+        f"seed: {seed}, rates: {', '.join(rates)}",
         *settings(load_config(config_of(name)), options),
         # Drawn on another processor, features differ in the last digit.
         f"recordings: {content_hash(data / 'tracks.csv') if data else ''}",
@@ -253,7 +255,7 @@ def of_all_seeds(
         found.append(
             finished(
                 folder / f"{name}-{seed}.json",
-                about_training(name, seed, options, collections),
+                about_training(name, seed, rates, options, collections),
                 lambda seed=seed, rates=rates: train_and_search(
                     name, seed, rates, options, collections
                 ),
@@ -272,9 +274,7 @@ def plot(networks: dict[str, list[Finished]], steps: int, path: Path) -> None:
         for seed, one in enumerate(seeds):
             after = steps * np.arange(1, len(one.course) + 1)
             label = "" if seed else ALL[name][0]
-            panel.plot(
-                after, one.course, f"C{number}.-", alpha=1 - seed / 2, label=label
-            )
+            panel.plot(after, one.course, f"C{number}.-", alpha=0.5**seed, label=label)
     panel.set(xlabel="steps", ylabel="MAP of validation works", ylim=(0, None))
     panel.legend(fontsize="small")
     figure.savefig(path, dpi=100)

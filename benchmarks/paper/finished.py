@@ -2,7 +2,7 @@
 
 A training of hours may end on another machine than that which writes the table. What a
 network found of each query takes some kilobytes, so it is kept as text, one file
-`NETWORK-SEED.json` for each training, and its run directory is needed no more.
+`NETWORK-SEED.json` for each training, and its run directory is no longer needed.
 """
 
 from __future__ import annotations

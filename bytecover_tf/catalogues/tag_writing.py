@@ -18,7 +18,6 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +79,8 @@ def plan_tags(
     The title of a work is written if the work has a name; else it is left alone. The
     versions of a recording are the other recordings of its work; where there are none
     any more, the field is taken away. Copies of a recording get the same tags, so that
-    they stay copies.
+    they stay copies; they come before it, so that a run that is interrupted can be
+    continued.
 
     Args:
         catalogue: holds works and versions.
@@ -88,8 +88,8 @@ def plan_tags(
         overwrite: whether to change the title of a work that a file has already.
 
     Returns:
-        The changes that are needed, by path, and the reasons by path why some files
-        cannot be tagged, or a path names none.
+        The changes that are needed, by path of the recordings, and the reasons by path
+        why some files cannot be tagged, or a path names none.
     """
     versions: dict[str, list[Recording]] = defaultdict(list)
     for recording in catalogue.recordings():
@@ -100,20 +100,15 @@ def plan_tags(
     everything = [each for works in versions.values() for each in works]
     copies = Copies(catalogue.address).by_content()
     files = {
-        each.id: [each.path, *_others_than(each.path, copies.get(each.content, []))]
+        each.id: [*_others_than(each.path, copies.get(each.content, [])), each.path]
         for each in everything
     }
     for top in tops:
-        if not any(
-            _is_below(path, [top]) for paths in files.values() for path in paths
-        ):
+        if not any(_is_below(each.path, [top]) for each in everything):
             failed[top] = f"{top}: holds no recording of {catalogue.address}"
     for recording in sorted(everything, key=lambda each: each.path):
         path = recording.path
-        chosen = [
-            file for file in files[recording.id] if not tops or _is_below(file, tops)
-        ]
-        if not chosen:
+        if tops and not _is_below(path, tops):
             continue
         wanted = _wanted(recording, versions[recording.work])
         try:
@@ -135,7 +130,11 @@ def plan_tags(
         except DataError as error:
             failed[path] = str(error)
         else:
-            changes += [TagChange(file, before, after, had_tags) for file in chosen]
+            changes += [
+                TagChange(each, before, after, had_tags)
+                for each in files[recording.id]
+                if not tops or _is_below(each, tops)
+            ]
     return changes, failed
 
 
@@ -196,12 +195,14 @@ def _apply(
     catalogue: Catalogue, changes: Sequence[TagChange], advice: str
 ) -> tuple[int, dict[str, str]]:
     known = {each.path: each for each in catalogue.recordings()}
+    copies = Copies(catalogue.address)
     changed = set()
     failed = {}
     for change in changes:
         path = change.path
         try:
             before = content_hash(path)
+            is_copy = copies.content(path) == before
             _change_file(change)
         except FileNotFoundError:
             failed[path] = f"{path}: is not there any more; {advice}"
@@ -214,11 +215,16 @@ def _apply(
         try:
             if path in known and known[path].content == before:
                 known[path] = _follow(catalogue, known[path])
+            elif is_copy:
+                status = os.stat(path)
+                content = content_hash(path)
+                copies.note(path, status.st_size, modified_ns(status), content)
         except Exception as error:
             failed[path] = (
                 f"{path}: its tags are changed, but not what the catalogue knows of "
                 f"it; index the file again ({explain(error, path)})"
             )
+    copies.save({each.content for each in known.values()})
     return len(changed), failed
 
 
@@ -297,11 +303,9 @@ def _is_below(path: str, tops: Iterable[str]) -> bool:
 
 
 def _others_than(path: str, copies: Iterable[str]) -> Iterator[str]:
-    """Yield the copies that are no links to the file at a path."""
-    for copy in copies:
-        with suppress(OSError):
-            if not os.path.samefile(path, copy):
-                yield copy
+    """Return the copies that are no symbolic links to the file at a path."""
+    file = os.path.realpath(path)
+    return (copy for copy in copies if os.path.realpath(copy) != file)
 
 
 def _wanted(

@@ -80,6 +80,19 @@ class Alignment:
             return float("nan")
         return (self.reference_end - self.reference_start) / length
 
+    @property
+    def reversed(self) -> Alignment:
+        """The same match, with the reference as the query."""
+        return Alignment(
+            self.score,
+            # Six semitones up and down are one.
+            self.transposition if self.transposition == 6 else -self.transposition,
+            self.reference_start,
+            self.reference_end,
+            self.query_start,
+            self.query_end,
+        )
+
 
 NOTHING = Alignment(0.0, 0, 0, 0, 0, 0)
 """No stretch matches."""
@@ -320,5 +333,5 @@ def _align(query: _Frames, reference: _Frames) -> Alignment:
         np.float32(_PLACE_THRESHOLD),
     )
     # From -5 to 6.
-    transposition = (key.transposition + 5) % PITCH_CLASSES - 5
-    return Alignment(key.score, transposition, *places)
+    transposition = (int(key.transposition) + 5) % PITCH_CLASSES - 5
+    return Alignment(float(key.score), transposition, *map(int, places))

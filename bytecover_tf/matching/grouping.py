@@ -195,7 +195,7 @@ def find_groups(
         workers: threads; by default one per core.
         verdicts: what people have decided about pairs.
         kept: alignments of earlier runs; by default all is aligned.
-        tell: takes the number of the recording that is compared, and of all.
+        tell: takes how many recordings have been compared, and how many there are.
 
     Returns:
         The groups, and the links that a person should decide about. These are at least
@@ -339,7 +339,7 @@ def compared_pairs(
         workers: threads; by default one per core.
         kept: alignments of earlier runs, to which those of this one are added; by
             default all is aligned.
-        tell: takes the number of the recording that is compared, and of all.
+        tell: takes how many recordings have been compared, and how many there are.
     """
     kept = kept or KeptAlignments(None)
     # By name, those that were compared with it before its turn. They are forgotten
@@ -348,8 +348,6 @@ def compared_pairs(
     with progress_bar(total=len(known), unit="recording", desc="compare") as bar:
         for number, row in enumerate(_whole(catalogue, sorted(known)), 1):
             bar.update()
-            if tell is not None:
-                tell(number, len(known))
             name = row.recording.id
             hits = nearest(catalogue, row.embedding[None], candidates + 1)
             done = {name, *compared.pop(name, ())}
@@ -371,6 +369,8 @@ def compared_pairs(
             found = align_hits(catalogue, query, pairs, len(known), workers, kept.align)
             for match in found.matches(calibration):
                 yield Link(row.recording, match)
+            if tell is not None:
+                tell(number, len(known))
     kept.forget_others()
 
 

@@ -1,21 +1,22 @@
 """Alignments of a library's recordings with one another, kept from run to run.
 
-To align all recordings of a large library takes hours, and no alignment changes when
-others are added. So `group` keeps each; one that was interrupted continues, and a later
-one aligns only what is new. Recordings are known by their chroma, so moved and retagged
-files are known again.
+To align all recordings of a large library takes hours, and an alignment of two stays
+what it is when others are added. So `group` keeps each: a run that was interrupted
+continues, and a later one aligns only what is new. What a coarse look has put aside
+among other candidates stays aside.
+
+Recordings are known by their chroma, and so are files that were moved or retagged. Of a
+pair one alignment is kept, whichever of the two was the query.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import astuple
+from dataclasses import astuple, fields
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -30,28 +31,23 @@ FILE_NAME = "alignments.sqlite"
 
 # Raise it when alignments or their screening change: what was kept is forgotten then.
 _FORMAT = 1
+# Seconds to wait for another process that writes.
+_PATIENCE = 60.0
 _DIGITS = 8
-# A reference's digest, and the fields of its `Alignment`.
-_ALIGNED = np.dtype(
-    [
-        ("reference", f"V{_DIGITS}"),
-        ("score", "<f8"),
-        ("transposition", "<i4"),
-        ("query_start", "<i4"),
-        ("query_end", "<i4"),
-        ("reference_start", "<i4"),
-        ("reference_end", "<i4"),
-    ]
-)
+_COLUMNS = ", ".join(field.name for field in fields(Alignment))
+_TABLE = f"""
+CREATE TABLE IF NOT EXISTS alignments
+    (one BLOB, other BLOB, {_COLUMNS}, PRIMARY KEY (one, other)) WITHOUT ROWID
+"""
 
-_Result = TypeVar("_Result")
+_Pair = tuple[bytes, bytes]
 
 
 class KeptAlignments(Closing):
     """The alignments in a file.
 
-    If the file cannot be read or written, a warning says so once, and all is aligned
-    anew.
+    What cannot be read is aligned anew, and what cannot be written is not kept; a
+    warning says so once.
 
     Args:
         path: the file, made if there is none; None keeps nothing.
@@ -60,9 +56,8 @@ class KeptAlignments(Closing):
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._seen: set[bytes] = set()
-        self._file: sqlite3.Connection | None = None
-        if path is not None:
-            self._try(self._open, None)
+        self._has_warned = False
+        self._file = None if path is None else self._open(path)
 
     @classmethod
     def of(cls, address: str, record: Record | None) -> KeptAlignments:
@@ -88,22 +83,40 @@ class KeptAlignments(Closing):
         workers: int | None = None,
         later: np.ndarray | None = None,
     ) -> list[Alignment]:
-        """Align as `align_likely` does, but only what was not aligned before."""
-        key = _digest(query) + (b"" if later is None else _digest(later))
+        """Align as `align_likely` does, but only what was not aligned before.
+
+        The alignments of a clip, which has a `later`, are not kept.
+        """
+        if self._file is None or later is not None:
+            return align_likely(query, references, similarity, workers, later)
+        key = _digest(query)
         self._seen.add(key)
-        names = [_digest(reference) for reference in references]
-        known: dict[bytes, Alignment] = self._try(lambda: self._read(key), {})
-        new = [number for number, name in enumerate(names) if name not in known]
+        pairs = [(key, _digest(reference)) for reference in references]
+        known = self._read(pairs)
+        new = [number for number, pair in enumerate(pairs) if pair not in known]
         if new:
             chosen = [references[number] for number in new]
-            found = align_likely(query, chosen, similarity[new], workers, later)
-            known |= zip([names[number] for number in new], found, strict=True)
-            self._try(lambda: self._write(key, known), None)
-        return [known[name] for name in names]
+            found = align_likely(query, chosen, similarity[new], workers)
+            made = dict(zip([pairs[number] for number in new], found, strict=True))
+            self._write(made)
+            known |= made
+        return [known[pair] for pair in pairs]
 
     def forget_others(self) -> None:
-        """Forget the queries that have not been aligned since the file was opened."""
-        self._try(self._forget, None)
+        """Forget recordings that were no query since the file was opened."""
+        if self._file is None:
+            return
+        seen = [(one,) for one in self._seen]
+        try:
+            with self._file, closing(self._file.cursor()) as cursor:
+                cursor.execute("CREATE TEMP TABLE seen (name BLOB PRIMARY KEY)")
+                cursor.executemany("INSERT INTO seen VALUES (?)", seen)
+                cursor.execute(
+                    "DELETE FROM alignments WHERE one NOT IN seen OR other NOT IN seen"
+                )
+                cursor.execute("DROP TABLE seen")
+        except sqlite3.Error as error:
+            self._warn(error)
 
     def close(self) -> None:
         """Close the file."""
@@ -111,58 +124,75 @@ class KeptAlignments(Closing):
             self._file.close()
             self._file = None
 
-    def _open(self) -> None:
-        self._file = sqlite3.connect(str(self._path))
-        (found,) = self._file.execute("PRAGMA user_version").fetchone()
-        with self._file:
-            if found != _FORMAT:
-                self._file.execute("DROP TABLE IF EXISTS alignments")
-                self._file.execute(f"PRAGMA user_version = {_FORMAT}")
-            self._file.execute(
-                "CREATE TABLE IF NOT EXISTS alignments"
-                " (query BLOB PRIMARY KEY, aligned BLOB NOT NULL)"
-            )
-
-    def _read(self, key: bytes) -> dict[bytes, Alignment]:
-        if self._file is None:
-            return {}
-        found = self._file.execute(
-            "SELECT aligned FROM alignments WHERE query = ?", (key,)
-        ).fetchone()
-        if found is None:
-            return {}
-        rows = np.frombuffer(zlib.decompress(found[0]), _ALIGNED).tolist()
-        return {bytes(name): Alignment(*fields) for name, *fields in rows}
-
-    def _write(self, key: bytes, known: Mapping[bytes, Alignment]) -> None:
-        if self._file is None:
-            return
-        rows = [(name, *astuple(found)) for name, found in known.items()]
-        packed = zlib.compress(np.array(rows, _ALIGNED).tobytes(), 1)
-        with self._file:
-            self._file.execute(
-                "INSERT OR REPLACE INTO alignments VALUES (?, ?)", (key, packed)
-            )
-
-    def _forget(self) -> None:
-        if self._file is None:
-            return
-        with self._file, closing(self._file.cursor()) as cursor:
-            kept = {key for (key,) in cursor.execute("SELECT query FROM alignments")}
-            gone = [(key,) for key in kept - self._seen]
-            cursor.executemany("DELETE FROM alignments WHERE query = ?", gone)
-
-    def _try(self, act: Callable[[], _Result], otherwise: _Result) -> _Result:
+    def _open(self, path: Path) -> sqlite3.Connection | None:
         try:
-            return act()
-        except (sqlite3.Error, zlib.error, ValueError) as error:
-            warn(f"alignments are not kept: {self._path}: {error}")
-            self.close()
-            return otherwise
+            return _connect(path)
+        except sqlite3.OperationalError as error:
+            self._warn(error)
+        except sqlite3.DatabaseError as error:  # it is something else
+            self._warn(f"{error}; begun anew")
+            path.unlink()
+            return _connect(path)
+        return None
+
+    def _read(self, pairs: Iterable[_Pair]) -> dict[_Pair, Alignment]:
+        """Return those of the pairs that are known."""
+        assert self._file is not None
+        known = {}
+        select = f"SELECT {_COLUMNS} FROM alignments WHERE one = ? AND other = ?"
+        try:
+            with closing(self._file.cursor()) as cursor:
+                for pair in pairs:
+                    row = cursor.execute(select, sorted(pair)).fetchone()
+                    if row is not None:
+                        known[pair] = _turned(pair, Alignment(*row))
+        except sqlite3.Error as error:
+            self._warn(error)
+        return known
+
+    def _write(self, made: dict[_Pair, Alignment]) -> None:
+        assert self._file is not None
+        rows = [
+            (*sorted(pair), *astuple(_turned(pair, alignment)))
+            for pair, alignment in made.items()
+        ]
+        places = ", ".join("?" * len(rows[0]))
+        try:
+            with self._file:
+                self._file.executemany(
+                    f"INSERT OR REPLACE INTO alignments VALUES ({places})", rows
+                )
+        except sqlite3.Error as error:
+            self._warn(error)
+
+    def _warn(self, why: object) -> None:
+        if not self._has_warned:
+            warn(f"{self._path}: alignments are not kept: {why}")
+        self._has_warned = True
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    file = sqlite3.connect(str(path), timeout=_PATIENCE)
+    try:
+        (found,) = file.execute("PRAGMA user_version").fetchone()
+        if found != _FORMAT:
+            with file:
+                file.execute("DROP TABLE IF EXISTS alignments")
+                file.execute(_TABLE)
+                file.execute(f"PRAGMA user_version = {_FORMAT}")
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _turned(pair: _Pair, alignment: Alignment) -> Alignment:
+    """Turn from the order of a pair to that of the file, or back."""
+    return alignment if pair == tuple(sorted(pair)) else alignment.reversed
 
 
 def _digest(chroma: np.ndarray) -> bytes:
-    """Return digits that change with chroma (12 * parts, n)."""
+    """Return a digest of chroma (12 * parts, n)."""
     digest = hashlib.blake2b(str(chroma.shape).encode(), digest_size=_DIGITS)
     digest.update(chroma.tobytes())
     return digest.digest()

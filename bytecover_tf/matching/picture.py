@@ -230,12 +230,12 @@ def matched_frames(
 
     Returns:
         Frame of the first and of the second, rising: (steps, 2). Of stretches of half
-        an hour only the two ends.
+        an hour only the first and the last.
     """
     here = alignment.query_start, alignment.query_end
     there = alignment.reference_start, alignment.reference_end
     if max(here[1] - here[0], there[1] - there[0]) > _MOST_STEPS:
-        return np.array([here, there]).T
+        return np.array([(here[0], there[0]), (here[1] - 1, there[1] - 1)])
     similarity = frame_similarities(
         first[:, slice(*here)], second[:, slice(*there)], alignment.transposition
     )

@@ -327,7 +327,7 @@ class _Keeper(threading.Thread):
         if time.monotonic() - started > task.seconds:
             advice = "; begin it again to continue" if task.continues else ""
             raise TooSlow(
-                f"took longer than the {task.seconds:.0f} s that it may{advice}"
+                f"took longer than the {task.seconds:.0f} s it may take{advice}"
             )
         if _memory(self._process.pid) > self._pool._memory_bytes:
             most = self._pool._memory_bytes / 2**30

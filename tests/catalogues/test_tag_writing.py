@@ -206,9 +206,8 @@ def test_copies_stay_copies(catalogue, flacs, tmp_path):
         copies.note(str(path), status.st_size, modified_ns(status), content)
     copies.save([content])
     write(changed, "flac", {"TITLE": "something else"})
-    # Those in a folder alone, if it is named.
-    (change,) = plan_tags(catalogue, [str(folder)])[0]
-    assert change.path == str(copy)
+    # A copy is not tagged without its recording.
+    assert plan_tags(catalogue, [str(folder)])[0] == []
     changes, failed = plan_tags(catalogue)
     assert {change.path for change in changes} == {*map(str, flacs), str(copy)}
     assert (len(changes), failed) == (4, {})
@@ -217,8 +216,17 @@ def test_copies_stay_copies(catalogue, flacs, tmp_path):
     assert all_tags(copy) != before
     assert content_hash(copy) == content_hash(flacs[2])
     assert link.is_symlink()
+    # Nothing is indexed in between.
     assert undo_tags(catalogue, tmp_path / "undo") == (4, {})
     assert all_tags(copy) == before
+    changes, failed = plan_tags(catalogue, [str(flacs[2]), str(copy)])
+    assert [change.path for change in changes] == [str(copy), str(flacs[2])]
+    # An interrupted run is continued.
+    assert write_tags(catalogue, changes[:1], tmp_path / "undo") == (1, {})
+    changes, failed = plan_tags(catalogue)
+    assert {change.path for change in changes} == {*map(str, flacs)}
+    assert write_tags(catalogue, changes, tmp_path / "undo") == (3, {})
+    assert content_hash(copy) == content_hash(flacs[2])
 
 
 def test_a_file_that_has_another_place_is_left_alone(catalogue, flacs, tmp_path):

@@ -63,7 +63,7 @@ def test_further_seeds_have_the_rate_of_the_first(network, tmp_path, monkeypatch
 
     monkeypatch.setattr(comparison, "train_and_search", train)
     monkeypatch.setattr(
-        comparison, "about_training", lambda name, seed, *_: [f"{seed}"]
+        comparison, "about_training", lambda name, seed, rates, *_: [f"{seed} {rates}"]
     )
     options = Namespace(seeds=2, rates=["1e-3", "1e-4"])
     found = comparison.of_all_seeds("move", options, [], tmp_path)

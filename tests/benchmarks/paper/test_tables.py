@@ -267,22 +267,21 @@ def test_networks_that_are_timed_are_those_that_are_trained(options, monkeypatch
 
 
 def test_other_recordings_or_settings_are_another_training(options, monkeypatch):
-    options.rates = ["1e-3"]
     some = collection(["a", "a"])
-    first = comparison.about_training("move", 0, options, [some])
-    assert comparison.about_training("move", 0, options, [some]) == first
-    assert comparison.about_training("move", 1, options, [some]) != first
+    first = comparison.about_training("move", 0, ["1e-3"], options, [some])
+    assert comparison.about_training("move", 0, ["1e-3"], options, [some]) == first
+    assert comparison.about_training("move", 1, ["1e-3"], options, [some]) != first
     monkeypatch.setattr(tables, "RECIPE", [*tables.RECIPE, "augment.noise=0.5"])
-    assert comparison.about_training("move", 0, options, [some]) != first
+    assert comparison.about_training("move", 0, ["1e-3"], options, [some]) != first
     monkeypatch.undo()
     # As many recordings, but others.
     tracks = options.data_root / "tracks.csv"
     tracks.write_text(tracks.read_text().replace("w1-", "v1-"))
-    assert comparison.about_training("move", 0, options, [some]) != first
+    assert comparison.about_training("move", 0, ["1e-3"], options, [some]) != first
     tracks.write_text(tracks.read_text().replace("v1-", "w1-"))
     other = replace(some, features=[np.ones((84, 3))])
     assert other.describe() == some.describe()
-    assert comparison.about_training("move", 0, options, [other]) != first
+    assert comparison.about_training("move", 0, ["1e-3"], options, [other]) != first
     assert other.digest != replace(other, cqts=other.features).digest
 
 
