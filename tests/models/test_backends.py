@@ -36,6 +36,7 @@ def test_an_encoder_embeds_alike_on_jax(on_jax, tmp_path, rng):
     np.testing.assert_allclose(np.load(tmp_path / "result.npy"), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_training_runs_and_resumes_on_jax(on_jax, small_set, tmp_path):
     tracks, store = small_set
     rows = ["id,work,path,split"]

@@ -240,6 +240,7 @@ def test_a_host_with_other_settings_is_refused(data, tmp_path):
     assert not run.exists()
 
 
+@pytest.mark.slow
 def test_two_hosts_train_as_one_through_a_crash(data, tmp_path):
     """kill -9 of one host in the second epoch, then --resume of both."""
     run, alone = tmp_path / "run", tmp_path / "alone"
