@@ -1,8 +1,9 @@
-"""What tests/test_distribution.py runs on a processor that is divided in two.
+"""What tests/training/test_replicas.py runs on a processor that is divided in two.
 
-    python tests/on_two_devices.py FOLDER
+    python tests/on_two_devices.py FOLDER mine|SETTING ...
 
-Reads `given.npz`, `tracks.json` and the store in FOLDER; writes `found.npz` and runs.
+With `mine`, reads `given.npz` in FOLDER and writes `found.npz`. Else trains with the
+settings, if there are any besides those in FOLDER, on the tracks and the store there.
 """
 
 import json
@@ -22,7 +23,7 @@ from bytecover_tf.models.objective import Objective
 from bytecover_tf.stores.feature_store import FeatureStore
 from bytecover_tf.training.config import Config, override
 from bytecover_tf.training.loop import train
-from bytecover_tf.training.replicas import join
+from bytecover_tf.training.replicas import Replicas, join
 
 OUTPUTS = ("f_t", "f_c", "windows")
 
@@ -68,14 +69,8 @@ def small_model(kernel, temperature, **objective):
     return model
 
 
-def main(folder: Path) -> None:
-    processor = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(
-        processor, [tf.config.LogicalDeviceConfiguration()] * 2
-    )
-    replicas = join()
+def mine(folder: Path, replicas: Replicas) -> None:
     strategy = replicas._strategy
-    assert replicas.count == 2
     given = np.load(folder / "given.npz")
 
     def spread(array):
@@ -123,15 +118,29 @@ def main(folder: Path) -> None:
         found[name] = np.stack(strategy.experimental_local_results(values))
     np.savez(folder / "found.npz", **found)
 
+
+def learn(folder: Path, replicas: Replicas, more: list[str]) -> None:
     tracks = [
         Track(**track) for track in json.loads((folder / "tracks.json").read_text())
     ]
     store = FeatureStore(folder / "store")
-    config = override(Config(), (folder / "settings").read_text().splitlines())
+    settings = (folder / "settings").read_text().splitlines()
+    config = override(Config(), [*settings, *more])
     train(config, tracks, store, folder / "two devices", seed=1, replicas=replicas)
-    half = override(config, ["precision=mixed_float16", "epochs=1"])
-    train(half, tracks, store, folder / "float16", replicas=replicas)
+
+
+def main(folder: Path, *what: str) -> None:
+    processor = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        processor, [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    replicas = join()
+    assert replicas.count == 2
+    if what == ("mine",):
+        mine(folder, replicas)
+    else:
+        learn(folder, replicas, list(what))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -94,8 +94,16 @@ def shared_folder(small_set, tmp_path):
     return tmp_path
 
 
-def test_two_devices_mine_and_train_as_one(small_set, shared_folder, rng):
-    folder = shared_folder
+def on_two_devices(folder, *what):
+    subprocess.run(
+        [sys.executable, ROOT / "tests" / "on_two_devices.py", folder, *what],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+        timeout=600,
+    )
+
+
+def test_two_devices_mine_as_one(tmp_path, rng):
     given = {
         "works": np.array([0, 0, 1, 1, 0, 2, 1, 2], np.int32),
         "f_t": rng.normal(size=(8, 5)).astype(np.float32),
@@ -107,14 +115,9 @@ def test_two_devices_mine_and_train_as_one(small_set, shared_folder, rng):
         "finite": np.array([[1.0], [2.0]], np.float32),
         "overflow": np.array([[1.0], [np.inf]], np.float32),
     }
-    np.savez(folder / "given.npz", **given)
-    subprocess.run(
-        [sys.executable, ROOT / "tests" / "on_two_devices.py", folder],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=True,
-        timeout=600,
-    )
-    found = np.load(folder / "found.npz")
+    np.savez(tmp_path / "given.npz", **given)
+    on_two_devices(tmp_path, "mine")
+    found = np.load(tmp_path / "found.npz")
 
     def alone(rows, temperature):
         batch = [keras.ops.convert_to_tensor(given[name][rows])
@@ -169,12 +172,20 @@ def test_two_devices_mine_and_train_as_one(small_set, shared_folder, rng):
     np.testing.assert_array_equal(found["finite"], [[[1.0]], [[2.0]]])
     assert np.isnan(found["overflow"]).all()
 
-    tracks, store = small_set
+
+def test_two_devices_train_as_one(small_set, shared_folder):
+    folder, (tracks, store) = shared_folder, small_set
+    on_two_devices(folder)
     train(override(Config(), SETTINGS), tracks, store, folder / "alone", seed=1)
     np.testing.assert_allclose(
         losses(folder / "two devices"), losses(folder / "alone"), rtol=1e-3
     )
-    assert len(losses(folder / "float16")) == 1
+
+
+@pytest.mark.slow
+def test_two_devices_train_in_half_precision(shared_folder):
+    on_two_devices(shared_folder, "precision=mixed_float16", "epochs=1")
+    assert len(losses(shared_folder / "two devices")) == 1
 
 
 class Workers:
