@@ -196,6 +196,20 @@ def _apply(
 ) -> tuple[int, dict[str, str]]:
     known = {each.path: each for each in catalogue.recordings()}
     copies = Copies(catalogue.address)
+    try:
+        return _apply_to(catalogue, known, copies, changes, advice)
+    finally:
+        copies.save({each.content for each in known.values()})
+
+
+def _apply_to(
+    catalogue: Catalogue,
+    known: dict[str, Recording],
+    copies: Copies,
+    changes: Sequence[TagChange],
+    advice: str,
+) -> tuple[int, dict[str, str]]:
+    """Apply changes; `known` and `copies` follow."""
     changed = set()
     failed = {}
     for change in changes:
@@ -224,7 +238,6 @@ def _apply(
                 f"{path}: its tags are changed, but not what the catalogue knows of "
                 f"it; index the file again ({explain(error, path)})"
             )
-    copies.save({each.content for each in known.values()})
     return len(changed), failed
 
 
@@ -283,6 +296,9 @@ def _follow(catalogue: Catalogue, recording: Recording) -> Recording:
     )
     # The work may have been changed since the catalogue was first read.
     with catalogue.writing():
+        before = list(catalogue.rows([recording.id]))
+        # Another file may have become what this one was.
+        is_its_own = all(row.recording.path == recording.path for row in before)
         # The digest of a damaged row stays, so that it does not seem to be sound.
         rows = [
             replace(
@@ -290,10 +306,10 @@ def _follow(catalogue: Catalogue, recording: Recording) -> Recording:
                 recording=replace(new, work=row.recording.work),
                 digest="" if row.is_as_stored else row.digest,
             )
-            for row in catalogue.rows([recording.id])
+            for row in before
         ]
         catalogue.add(rows)
-        if content != recording.content:
+        if content != recording.content and is_its_own:
             catalogue.remove([recording.id])
     return new
 

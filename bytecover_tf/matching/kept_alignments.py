@@ -57,7 +57,9 @@ class KeptAlignments(Closing):
         self._path = path
         self._seen: set[bytes] = set()
         self._has_warned = False
-        self._file = None if path is None else self._open(path)
+        self._file: sqlite3.Connection | None = None
+        if path is not None:
+            self._file = self._open(path)
 
     @classmethod
     def of(cls, address: str, record: Record | None) -> KeptAlignments:
@@ -130,10 +132,14 @@ class KeptAlignments(Closing):
         except sqlite3.OperationalError as error:
             self._warn(error)
         except sqlite3.DatabaseError as error:  # it is something else
-            self._warn(f"{error}; begun anew")
-            path.unlink()
-            return _connect(path)
+            return self._begin_anew(path, error)
         return None
+
+    def _begin_anew(self, path: Path, why: sqlite3.Error) -> sqlite3.Connection:
+        self._warn(f"{why}; begun anew")
+        self.close()
+        path.unlink()
+        return _connect(path)
 
     def _read(self, pairs: Iterable[_Pair]) -> dict[_Pair, Alignment]:
         """Return those of the pairs that are known."""
@@ -146,8 +152,11 @@ class KeptAlignments(Closing):
                     row = cursor.execute(select, sorted(pair)).fetchone()
                     if row is not None:
                         known[pair] = _turned(pair, Alignment(*row))
-        except sqlite3.Error as error:
+        except sqlite3.OperationalError as error:
             self._warn(error)
+        except sqlite3.DatabaseError as error:  # it is damaged
+            assert self._path is not None
+            self._file = self._begin_anew(self._path, error)
         return known
 
     def _write(self, made: dict[_Pair, Alignment]) -> None:

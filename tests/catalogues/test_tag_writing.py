@@ -229,6 +229,32 @@ def test_copies_stay_copies(catalogue, flacs, tmp_path):
     assert content_hash(copy) == content_hash(flacs[2])
 
 
+def test_a_file_that_becomes_what_another_was_replaces_nothing(
+    catalogue, flacs, tmp_path
+):
+    # A copy was tagged, but not its recording, and then both were indexed.
+    changes = {change.path: change for change in plan_tags(catalogue)[0]}
+    copy = tmp_path / "z.flac"
+    shutil.copy2(flacs[2], copy)
+    alone = replace(changes[str(flacs[2])], path=str(copy))
+    assert write_tags(catalogue, [alone], tmp_path / "first") == (1, {})
+    add(catalogue, [copy])
+    changes, _ = plan_tags(catalogue)
+    assert {change.path for change in changes} == {*map(str, flacs), str(copy)}
+    alone = [change for change in changes if change.path == str(flacs[2])]
+    # The recording gets what was planned for it then.
+    alone = [replace(alone[0], after=plan_of(tmp_path / "first"))]
+    others = [change for change in changes if change.path != str(flacs[2])]
+    assert write_tags(catalogue, [*alone, *others], tmp_path / "undo")[1] == {}
+    found = {each.path: each.content for each in catalogue.recordings()}
+    assert found == {str(path): content_hash(path) for path in (*flacs, copy)}
+
+
+def plan_of(undo_file):
+    """Return the fields that the first change of an undo file writes."""
+    return json.loads(undo_file.read_text().splitlines()[0])["after"]
+
+
 def test_a_file_that_has_another_place_is_left_alone(catalogue, flacs, tmp_path):
     named = {each.path: each for each in catalogue.recordings()}
     catalogue.update([replace(named[str(flacs[2])], work="Yesterday")])

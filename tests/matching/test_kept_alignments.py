@@ -204,6 +204,24 @@ def test_a_file_that_is_something_else_is_begun_anew(kept, tmp_path, capsys, cou
     assert capsys.readouterr().err == ""
 
 
+def test_a_damaged_file_is_begun_anew(kept, tmp_path, capsys, rng):
+    path = tmp_path / "kept.sqlite"
+    references = [rng.integers(0, 256, (12, 20), np.uint8) for _ in range(200)]
+    with kept() as aligned:
+        expected = aligned.align(chroma(0, 60), references, np.zeros(200), 1)
+    content = bytearray(path.read_bytes())
+    assert len(content) > 3 * 4096
+    content[4096:] = b"x" * (len(content) - 4096)
+    path.write_bytes(content)
+    with kept() as aligned:
+        again = aligned.align(chroma(0, 60), references, np.zeros(200), 1)
+        assert again == expected
+    assert "malformed; begun anew" in capsys.readouterr().err
+    with kept() as aligned:
+        aligned.align(chroma(0, 60), references, np.zeros(200), 1)
+    assert capsys.readouterr().err == ""
+
+
 def test_what_cannot_be_kept_is_aligned(kept, tmp_path, capsys, counted):
     with kept() as aligned:
         expected = ask(aligned)
