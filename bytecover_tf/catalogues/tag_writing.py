@@ -99,10 +99,6 @@ def plan_tags(
     failed: dict[str, str] = {}
     everything = [each for works in versions.values() for each in works]
     copies = Copies(catalogue.address).by_content()
-    files = {
-        each.id: [*_others_than(each.path, copies.get(each.content, [])), each.path]
-        for each in everything
-    }
     for top in tops:
         if not any(_is_below(each.path, [top]) for each in everything):
             failed[top] = f"{top}: holds no recording of {catalogue.address}"
@@ -130,9 +126,10 @@ def plan_tags(
         except DataError as error:
             failed[path] = str(error)
         else:
+            others = _others_than(path, copies.get(recording.content, []))
             changes += [
                 TagChange(each, before, after, had_tags)
-                for each in files[recording.id]
+                for each in (*others, path)
                 if not tops or _is_below(each, tops)
             ]
     return changes, failed
