@@ -27,7 +27,7 @@ from benchmarks.paper.tables import (
     mean_scores,
     on_pitch_classes,
     read_collections,
-    row,
+    row_of_seeds,
     verdict,
 )
 from bytecover_tf.metrics import QueryScores
@@ -65,10 +65,8 @@ def rows(scores: Scores, collections: list[Collection]) -> list[list[str]]:
     made = []
     for collection in collections:
         for rung, (label, paper) in RUNGS.items():
-            seeds = scores[collection.name][rung]
-            each = ", ".join(f"{seed.summary()['map']:.3f}" for seed in seeds)
-            found = row(mean_scores(seeds), collection)
-            made.append([collection.name, label, paper, *found, each])
+            found = row_of_seeds(scores[collection.name][rung], collection)
+            made.append([collection.name, label, paper, *found])
     return made
 
 

@@ -46,10 +46,10 @@ from benchmarks.paper.tables import (
     embedded,
     frontend_of,
     kept,
-    mean_scores,
     on_pitch_classes,
     read_collections,
     row,
+    row_of_seeds,
     settings,
     steps_per_epoch,
     trained,
@@ -334,11 +334,10 @@ def main() -> None:
     for collection in collections:
         for name, (label, paper) in ALL.items():
             scores = [one.scores(collection) for one in networks[name]]
-            found = row(mean_scores(scores), collection)
-            each = ", ".join(f"{one.summary()['map']:.3f}" for one in scores)
+            found = row_of_seeds(scores, collection)
             encoder = Encoder(KerasNetwork(untrained(name, options), frontend))
             took = time_of_encoder(encoder, collection.features)
-            rows.append([collection.name, label, paper, *found, each, f"{took:.1f}"])
+            rows.append([collection.name, label, paper, *found, f"{took:.1f}"])
             print(*rows[-1], flush=True)
         if collection.cqts is None:
             continue

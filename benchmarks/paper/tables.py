@@ -460,6 +460,12 @@ def row(scores: QueryScores, collection: Collection) -> list[str]:
     return cells(figures(scores, collection))
 
 
+def row_of_seeds(seeds: Sequence[QueryScores], collection: Collection) -> list[str]:
+    """Return the row of the mean over seeds, and the MAP of each seed in a cell."""
+    each = ", ".join(f"{seed.summary()['map']:.3f}" for seed in seeds)
+    return [*row(mean_scores(seeds), collection), each]
+
+
 @dataclass(frozen=True)
 class Difference:
     """By how much MAP differs between two systems asked the same queries.
