@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{name}, {dim} values, validation works: {describe(figures)}")
     result.save(options.out)
     print(f"written: {options.out}")
-    return cli.OK if len(usable) == len(wanted) else cli.SOME_FAILED
+    return cli.status_of(len(wanted) - len(usable) + result.skipped, len(usable))
 
 
 if __name__ == "__main__":

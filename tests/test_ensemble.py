@@ -176,7 +176,8 @@ def test_members_that_learned_from_nothing_known_say_nothing(members, tmp_path):
         model, _ = load_single(name)
         save_model(model, tmp_path / name, FRONTEND, {})
     ensemble.main([*members, "--out", str(tmp_path / "new.keras")])
-    assert load_encoder(tmp_path / "new.keras").info["trained_on"] is None
+    seen = load_encoder(tmp_path / "new.keras").info["trained_on"]
+    assert seen == {"works": {}, "content": [], "is_whole": False}
 
 
 def test_config_round_trip(joined):

@@ -101,6 +101,20 @@ def test_a_constant_embedding_scores_as_the_worst():
     assert result["nar"] == 1
 
 
+@pytest.mark.parametrize(("count", "dim"), [(160, 512), (161, 1024), (443, 512)])
+def test_one_vector_for_all_recordings_scores_as_the_worst(rng, count, dim):
+    """Whatever a product of matrices rounds differently in different columns."""
+    vector = rng.normal(size=dim).astype(np.float32)
+    vectors = np.tile(vector / np.linalg.norm(vector), (count, 1))
+    works = np.arange(count) // 2
+    names = range(count)
+    result = metrics.evaluate_embeddings(
+        vectors, vectors, works.tolist(), works.tolist(), names, names
+    ).summary()
+    assert result["nar"] == 1
+    assert result["hit_at_10"] == 0
+
+
 def test_an_open_set_allows_one_false_alarm_in_a_hundred_queries():
     # 50 works of two recordings, each like its version by .5; of other pairs two are
     # more alike, and all the rest less.

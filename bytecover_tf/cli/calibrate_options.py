@@ -24,9 +24,9 @@ def calibrate_parser(description: str | None) -> argparse.ArgumentParser:
         "--out",
         type=arguments.output_file,
         metavar="FILE",
-        help="file to write (default: calibration-notes.json beside the encoder, where "
-        "identify, compare and group look for it); required if the encoder came with "
-        "the package",
+        help="file to write (default: calibration-notes.json beside the encoder, or "
+        "calibration.json for a catalogue without notes, where identify, compare and "
+        "group look for it); required if the encoder came with the package",
     )
     parser.add_argument(
         "--queries",

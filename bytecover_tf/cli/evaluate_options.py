@@ -71,8 +71,8 @@ def evaluate_parser(description: str | None) -> argparse.ArgumentParser:
         "--mirex",
         type=arguments.output_file,
         metavar="FILE",
-        help="write the distances of all pairs to this file, in the format of "
-        "MIREX's cover song identification",
+        help="write the distances of all pairs, by embeddings alone also with --align, "
+        "to this file, in the format of MIREX's cover song identification",
     )
     parser.add_argument(
         "--plots",

@@ -57,14 +57,14 @@ def load(root: Path, audio: Path | None = None) -> list[Track]:
     ]
     found = files.recordings_by(lambda path: path.stem, audio)
     tracks: list[Track] = []
-    seen: set[str] = set()
+    videos: dict[str, str] = {}
     for split, row in listed:
         name = str(row["id"])
-        if name in seen:
+        if name in videos:
             raise DataError(f"{root}: the recording {name} is listed twice")
-        seen.add(name)
         video = _YOUTUBE_ID.search(row["youtube_url"] or "")
-        path = found.get(name) or (found.get(video[1]) if video else None)
+        videos[name] = video[1] if video else ""
+        path = found.get(name) or found.get(videos[name])
         if path is not None:
             role: Role = "query" if row["is_cover"] else "reference"
             tracks.append(Track(name, str(row["original_id"]), str(path), split, role))
@@ -73,7 +73,7 @@ def load(root: Path, audio: Path | None = None) -> list[Track]:
             f"{audio}: expected files named by id or by YouTube id, found none of them"
         )
     files.warn_of_missing("LyricCovers", len(listed), len(tracks), audio)
-    return whole_test(tracks)
+    return whole_test(tracks, videos)
 
 
 def _read(path: Path) -> list[JsonObject]:

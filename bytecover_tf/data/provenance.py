@@ -75,6 +75,18 @@ class Provenance:
         says_something = bool(content or any(joined.values()))
         return cls(joined, content, record.get("is_whole", says_something))
 
+    @classmethod
+    def recorded_in(cls, info: Mapping[str, Any]) -> Provenance:
+        """Return what the facts stored with an encoder say that it was trained on."""
+        record = info.get("trained_on")
+        known = cls.from_dict(record)
+        if record is None or "is_whole" in record:
+            return known
+        # Older encoders do not say whether those say all that they began as.
+        origins = [info.get(name) for name in ("init", "teacher")]
+        earlier = [origin["trained_on"] for origin in origins if origin]
+        return known.merge(*map(cls.from_dict, earlier))
+
     def to_dict(self) -> JsonObject:
         """Return the record that is stored with an encoder, ready for JSON."""
         return {

@@ -84,7 +84,8 @@ def load(root: Path, audio: Path | None = None) -> list[Track]:
             f"{root / 'list'}, found none of them"
         )
     files.warn_of_missing("SHS100K", len(splits), len(tracks), audio)
-    return whole_test(tracks)
+    videos = {track_id: one.youtube for track_id, one in listed.items()}
+    return whole_test(tracks, videos)
 
 
 def read_list(root: Path) -> dict[str, Listed]:

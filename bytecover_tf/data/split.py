@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bytecover_tf.data.track import Split, Track
@@ -53,22 +53,31 @@ def by_work(
     return [replace(track, split=split_of[track.work]) for track in tracks]
 
 
-def whole_test(tracks: Sequence[Track]) -> list[Track]:
-    """Leave out tracks whose file a later split has too; how many is logged.
+def whole_test(
+    tracks: Sequence[Track], videos: Mapping[str, str] | None = None
+) -> list[Track]:
+    """Leave out tracks that a later split has too; how many is logged.
 
     Lists may give one video to two works, and then in two splits.
 
     Args:
         tracks: of any splits.
+        videos: the video of each track by its id. Tracks without one are the same if
+            their files are.
     """
     order = {split: number for number, split in enumerate(_SPLITS)}
+    listed = videos or {}
+
+    def recording(track: Track) -> str:
+        return listed.get(track.id) or track.path
+
     latest: dict[str, Split] = {}
     for track in sorted(tracks, key=lambda track: order[track.split]):
-        latest[track.path] = track.split
-    kept = [track for track in tracks if latest[track.path] == track.split]
+        latest[recording(track)] = track.split
+    kept = [track for track in tracks if latest[recording(track)] == track.split]
     if left_out := len(tracks) - len(kept):
         _log.warning(
-            "%d recordings have the file of another in a later split, and are left out",
+            "%d recordings are also in a later split, and are left out",
             left_out,
         )
     return kept

@@ -132,11 +132,9 @@ def _checked(members: Sequence[str], shares: Sequence[float] | None) -> list[Pat
     return [encoder_file(member.removeprefix(_NOTES)) for member in members]
 
 
-def _trained_on(infos: Sequence[JsonObject]) -> JsonObject | None:
-    """Return what any of the encoders was trained on, or None if none says so."""
-    seen = [info.get("trained_on") for info in infos]
-    merged = Provenance().merge(*map(Provenance.from_dict, seen))
-    return merged.to_dict() if any(seen) else None
+def _trained_on(infos: Sequence[JsonObject]) -> JsonObject:
+    """Return what any of the encoders was trained on."""
+    return Provenance().merge(*map(Provenance.recorded_in, infos)).to_dict()
 
 
 def _member(

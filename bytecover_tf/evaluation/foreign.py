@@ -36,6 +36,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bytecover_tf import metrics
+from bytecover_tf.data.files import composed
 from bytecover_tf.data.track import Role, Track
 from bytecover_tf.errors import DataError
 from bytecover_tf.evaluation.mirex import read_distances
@@ -182,15 +183,15 @@ class _Places:
             if self._by_name.setdefault(name, place) != place:
                 raise DataError(f"{path}: {name!r} comes twice; expected it once")
         self._by_path = {
-            os.path.abspath(name): place for place, name in enumerate(names)
+            composed(os.path.abspath(name)): place for place, name in enumerate(names)
         }
 
     def find(self, track: Track) -> int | None:
         """Return the place of a track, known by its id or its path; or None."""
         place = self._by_name.get(track.id)
-        return (
-            self._by_path.get(os.path.abspath(track.path)) if place is None else place
-        )
+        if place is not None:
+            return place
+        return self._by_path.get(composed(os.path.abspath(track.path)))
 
     def of(self, tracks: Sequence[Track]) -> np.ndarray:
         """Return the places of tracks that all have one."""

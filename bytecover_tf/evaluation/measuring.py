@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bytecover_tf.data.provenance import Provenance
 from bytecover_tf.data.track import Track
 from bytecover_tf.encoders.encoder import Encoder
 from bytecover_tf.evaluation.foreign import search_embeddings, search_similarities
@@ -16,7 +17,6 @@ from bytecover_tf.evaluation.protocol import (
     check_unseen,
     embedded_tracks,
     evaluate_tracks,
-    provenance_of,
     search,
 )
 from bytecover_tf.evaluation.reranking import rerank
@@ -150,7 +150,7 @@ def _check_content(
             f"warning: {copies} of {len(tracks)} recordings are copies of others that "
             "have another work; each counts as a wrong answer to the other"
         )
-    return provenance_of(encoder).is_whole and not allow_leakage
+    return Provenance.recorded_in(encoder.info).is_whole and not allow_leakage
 
 
 def _facts(encoder: Encoder, path: str, leakage_checked: bool) -> JsonObject:

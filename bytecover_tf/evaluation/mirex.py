@@ -123,7 +123,8 @@ def write_distances(
         )
         file.write("\t".join(["Q/R", *map(str, count)]) + "\n")
         for place, distances in rows:
-            values = (f"{distance:.7g}" for distance in distances)
+            # Exactly, as the ranking is all that counts.
+            values = (repr(float(distance)) for distance in distances)
             file.write("\t".join([str(place + 1), *values]) + "\n")
 
 
@@ -131,11 +132,12 @@ def write_evaluation(path: Path, found: Evaluation) -> None:
     """Write the distances of a search.
 
     A distance is 1 less the similarity, or 0 if that is negative; where similarities
-    exceed 1 by more than rounding, it is the largest of them less the similarity. What
-    is infinitely far is farther than any other. The collection is all recordings that
-    the search knows, the references first. A query that is not searched itself is
-    farther from all than any two that are compared, and queries among themselves
-    likewise.
+    exceed 1 by more than rounding, it is the largest of them less the similarity, and
+    where none is positive, 0 less the similarity. What is infinitely far is farther
+    than any other. The collection is all recordings that the search knows, the
+    references first. They are named by their paths, or by their ids if two have the
+    same path. A query that is not searched itself is farther from all than any two that
+    are compared, and queries among themselves likewise.
 
     Args:
         path: the file, which appears when it is complete.
@@ -156,13 +158,14 @@ def write_evaluation(path: Path, found: Evaluation) -> None:
             similarity, itself = found.block(part)
             yield found.queries[part], similarity.astype(float), itself
 
-    low, high = 1.0, 1.0
+    low, high = np.inf, -np.inf
     for _, similarity, itself in blocks():
         counted = similarity[~itself & np.isfinite(similarity)]
         low = min(low, counted.min(initial=low))
         high = max(high, counted.max(initial=high))
-    origin = high if high > 1 + _ROUNDING else 1.0
-    farthest = origin - low + 1.0
+    # No similarity is positive where a file of distances was searched.
+    origin = 0.0 if high <= 0 else high if high > 1 + _ROUNDING else 1.0
+    farthest = origin - min(low, origin) + 1.0
 
     def rows() -> Iterator[tuple[int, np.ndarray]]:
         for queries, similarity, itself in blocks():
@@ -174,7 +177,10 @@ def write_evaluation(path: Path, found: Evaluation) -> None:
                 row[place[query.id]] = 0
                 yield place[query.id], row
 
-    write_distances(path, "bytecover_tf", [track.path for track in tracks], rows())
+    paths = [track.path for track in tracks]
+    is_one_each = len(set(paths)) == len(paths)
+    names = paths if is_one_each else [track.id for track in tracks]
+    write_distances(path, "bytecover_tf", names, rows())
 
 
 def _reference(fields: list[str], number: int, where: str) -> str:
@@ -183,7 +189,11 @@ def _reference(fields: list[str], number: int, where: str) -> str:
             f"{where}: expected {number}, a tab and a path, or Q/R, found "
             f"{_start(fields)!r}"
         )
-    return fields[1]
+    name = fields[1]
+    if len(name) > 1 and name[0] == name[-1] == '"':
+        # A writer of CSV, such as that of Discogs-VINet, quotes names with such marks.
+        name = name[1:-1].replace('""', '"')
+    return name
 
 
 def _check_header(fields: list[str], count: int, where: str) -> None:

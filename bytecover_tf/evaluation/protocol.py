@@ -241,7 +241,7 @@ def check_unseen(
     Raises:
         DataError: a work or a recording was trained on.
     """
-    seen = provenance_of(encoder)
+    seen = Provenance.recorded_in(encoder.info)
     if not seen.is_whole:
         warn(
             "warning: the encoder does not say all that it was trained on, so it may "
@@ -254,15 +254,3 @@ def check_unseen(
             f"{len(copies)} of these recordings, such as "
             f"{', '.join([*works[:3], *copies[:3]])}; figures on them mean nothing"
         )
-
-
-def provenance_of(encoder: Encoder) -> Provenance:
-    """Return what an encoder says that it was trained on."""
-    record = encoder.info.get("trained_on")
-    known = Provenance.from_dict(record)
-    if record is None or "is_whole" in record:
-        return known
-    # Older encoders do not say whether those say all that they began as.
-    origins = [encoder.info.get(name) for name in ("init", "teacher")]
-    earlier = [origin["trained_on"] for origin in origins if origin]
-    return known.merge(*map(Provenance.from_dict, earlier))

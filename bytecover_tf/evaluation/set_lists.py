@@ -73,7 +73,7 @@ def read_set_list(path: Path) -> list[Played]:
 
 def _played(fields: list[str], where: str) -> Played:
     if len(fields) == 1:
-        return Played(fields[0].strip())
+        return Played(files.composed(fields[0].strip()))
     if len(fields) != 3 or not fields[2].strip():
         raise DataError(
             f"{where}: expected a song, or start, end and song separated by tabs, "
@@ -88,7 +88,7 @@ def _played(fields: list[str], where: str) -> Played:
             f"{where}: expected seconds with the end after the start, found "
             f"{fields[0]!r} and {fields[1]!r}"
         )
-    return Played(fields[2].strip(), start, end)
+    return Played(files.composed(fields[2].strip()), start, end)
 
 
 def write_set_list(path: Path, songs: Sequence[Played]) -> None:
@@ -175,8 +175,11 @@ def boundary_deviation(found: Sequence[Played], played: Sequence[Played]) -> flo
 def time_found(found: Sequence[Played], played: Sequence[Played]) -> float:
     """Return the share of the songs' time that a system gives to the right song.
 
+    Other songs given to the same time cost nothing here, as neither do songs found
+    where none is played; the edit distance and the boundaries tell of them.
+
     Args:
-        found: what a system heard, in any order. Stretches of one song may overlap.
+        found: what a system heard, in any order. Stretches may overlap.
         played: the concert.
 
     Raises:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bytecover_tf.audio.chroma import PITCH_CLASSES
 from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.data.provenance import Provenance
 from bytecover_tf.encoders.encoder import Encoder, KerasNetwork
 from bytecover_tf.encoders.model_file import (
     encoder_file,
@@ -153,4 +154,7 @@ def _unseen(
     encoder = Encoder(KerasNetwork(model, store.frontend), info)
     unseen = splits.unseen_tracks
     check_unseen(encoder, data, unseen, store.content(track.path for track in unseen))
-    return {"path": str(path), "trained_on": info.get("trained_on")}
+    return {
+        "path": str(path),
+        "trained_on": Provenance.recorded_in(info).to_dict(),
+    }

@@ -46,6 +46,7 @@ class Whitened:
         facts: facts about it, as `save_model` takes them.
         before: metrics of the validation split without the map.
         after: the same with it.
+        skipped: number of recordings of either split that could not be embedded.
     """
 
     model: ByteCover
@@ -53,6 +54,7 @@ class Whitened:
     facts: JsonObject
     before: Figures
     after: Figures
+    skipped: int
 
     def save(self, path: Path) -> None:
         """Write the encoder into a `.keras` file."""
@@ -110,21 +112,23 @@ class Whitening:
         matrix = discriminants(vectors, works, self.shrinkage)
         model = whitened(self.model, matrix[:, : self.dim])
         after = Encoder(KerasNetwork(model, self.frontend))
-        figures = [
-            evaluate_tracks(encoder, validation, store).metrics
-            for encoder in (before, after)
-        ]
+        first = evaluate_tracks(before, validation, store)
+        known = {track.id for track in (*first.queries, *first.references)}
+        measured = [track for track in validation if track.id in known]
+        second = evaluate_tracks(after, measured, store)
         facts = {
             **self.info,
             "config": {**self.info.get("config", {}), "embedding_dim": model.dim},
-            "validation": figures[1],
+            "validation": second.metrics,
             "trained_on": Provenance.of(data, train, store)
-            .merge(Provenance.from_dict(self.info.get("trained_on")))
+            .merge(Provenance.recorded_in(self.info))
             .to_dict(),
             "whitening": {
                 "data": data,
-                "recordings": len(train),
+                "recordings": len(embedded),
                 "shrinkage": self.shrinkage,
             },
         }
-        return Whitened(model, self.frontend, facts, *figures)
+        skipped = len(train) - len(embedded) + len(validation) - len(measured)
+        figures = (first.metrics, second.metrics)
+        return Whitened(model, self.frontend, facts, *figures, skipped)

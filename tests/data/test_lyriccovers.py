@@ -59,6 +59,22 @@ def test_splits_works_and_files(root, caplog):
     assert "1 of 6 recordings have no file" in caplog.text
 
 
+def test_a_video_of_two_works_stays_in_the_later_part(tmp_path):
+    """Also if it has a file for each."""
+    rows = [(92, 90, url("AAAAAAAAAAA"), True, "lo"), *PARTS["test"][:2]]
+    for part, listed in {**PARTS, "test": rows}.items():
+        write(tmp_path / f"data_{part}.parquet", listed)
+    (tmp_path / "audio").mkdir()
+    for name in (69, 70, 90, 92):
+        (tmp_path / "audio" / f"{name}.mp3").touch()
+    tracks = load_dataset("lyriccovers", tmp_path)
+    assert [(track.id, track.split) for track in tracks] == [
+        ("69", "train"),
+        ("92", "test"),
+        ("90", "test"),
+    ]
+
+
 def test_malformed_lists(tmp_path):
     (tmp_path / "audio").mkdir()
     (tmp_path / "audio" / "x.mp3").touch()

@@ -34,6 +34,18 @@ def test_records_round_trip_and_those_of_one_data_set_are_read():
     assert Provenance.from_dict(partly.to_dict()) == partly
 
 
+def test_what_an_older_encoder_began_as_counts_too():
+    earlier = {"data": "tunes", "works": ["a", "b"], "content": ["1", "2"]}
+    later = {"works": {"folder": ["a"], "tunes": ["c"]}, "content": ["2", "3"]}
+    info = {"trained_on": later, "init": {"trained_on": earlier}, "teacher": None}
+    assert Provenance.recorded_in(info) == FIRST.merge(SECOND)
+    unknown = Provenance.recorded_in({**info, "teacher": {"trained_on": None}})
+    assert unknown == replace(FIRST.merge(SECOND), is_whole=False)
+    assert Provenance.recorded_in({}) == Provenance(is_whole=False)
+    whole = {**info, "trained_on": {**later, "is_whole": True}}
+    assert Provenance.recorded_in(whole) == SECOND
+
+
 def test_works_that_were_recorded_under_another_name_are_known():
     record = {"works": {"shs100k2": ["1"], "shs100k": ["2"]}, "content": []}
     known = Provenance.from_dict(record)

@@ -42,6 +42,18 @@ def test_official_split_by_either_name(root, caplog):
     assert "1 of 5 recordings have no file" in caplog.text
 
 
+def test_a_video_of_two_sets_stays_in_the_later_list(root):
+    """Also if it has a file for each."""
+    (root / "list").write_text(LIST.replace("AAAAAAAAAAA", "TMHWEcSKEPI"))
+    (root / "audio" / "some" / "5982_0.mp3").touch()
+    assert [(track.id, track.split) for track in shs100k.load(root)] == [
+        ("0_3", "train"),
+        ("1_2", "validation"),
+        ("5982_0", "test"),
+        ("5982_7", "test"),
+    ]
+
+
 def test_audio_elsewhere(root, tmp_path_factory):
     other = tmp_path_factory.mktemp("features")
     (other / "0_0.npy").touch()

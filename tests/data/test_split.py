@@ -31,8 +31,20 @@ def test_a_file_of_two_works_stays_in_the_later_split(caplog):
     ]
     with caplog.at_level(logging.INFO):
         assert whole_test(tracks) == tracks[2:]
-    assert "2 recordings have the file of another" in caplog.text
+    assert "2 recordings are also in a later split" in caplog.text
     assert whole_test(tracks[:2]) == tracks[:2]
+
+
+def test_a_video_of_two_works_stays_in_the_later_split_in_files_of_its_own():
+    tracks = [
+        Track("1_0", "1", "1_0.mp3", "train"),
+        Track("1_1", "1", "1_1.mp3", "train"),
+        Track("1_2", "1", "same.mp3", "train"),
+        Track("2_0", "2", "2_0.mp3", "test"),
+        Track("2_1", "2", "same.mp3", "test"),
+    ]
+    videos = {"1_0": "A", "1_1": "B", "1_2": "", "2_0": "A"}
+    assert whole_test(tracks, videos) == [tracks[1], *tracks[3:]]
 
 
 @pytest.mark.parametrize(

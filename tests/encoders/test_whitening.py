@@ -3,7 +3,7 @@ import pytest
 
 from bytecover_tf import whiten
 from bytecover_tf.audio.frontend import Frontend
-from bytecover_tf.encoders.encoder import load_encoder
+from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.encoders.model_file import load_model, save_model
 from bytecover_tf.encoders.whitening import discriminants, whitened
 from bytecover_tf.errors import ConfigError, DataError, EncoderError
@@ -148,6 +148,25 @@ def test_the_command_writes_an_encoder(small_set, encoder, capsys):
     assert seen["works"]["tunes"] == sorted({track.work for track in train})
     assert set(seen["content"]) > {"ffffffffffff"}
     assert len(seen["content"]) == 33
+
+
+def test_recordings_that_cannot_be_embedded_are_counted(
+    small_set, encoder, capsys, monkeypatch
+):
+    bad = [small_set[0][number].path for number in (0, 33)]
+    embed = Encoder.try_features
+
+    def try_features(self, features, names):
+        found = embed(self, features, names)
+        wrong = {names.index(name): f"{name}: silent" for name in bad if name in names}
+        return found._replace(errors={**found.errors, **wrong})
+
+    monkeypatch.setattr(Encoder, "try_features", try_features)
+    assert whiten.main(command(encoder)) == 1
+    told = capsys.readouterr().err
+    assert [told.count(f"skipped: {name}: silent") for name in bad] == [1, 1]
+    after = load_encoder(encoder.with_name("new.keras"))
+    assert after.info["whitening"]["recordings"] == 31
 
 
 @pytest.mark.parametrize(

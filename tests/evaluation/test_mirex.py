@@ -47,6 +47,33 @@ def test_what_is_written_is_read(tmp_path, rng):
     np.testing.assert_allclose(found.distances, distances, rtol=1e-6)
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e6])
+def test_the_ranking_is_kept_whatever_the_scale(tmp_path, rng, scale):
+    tracks = [Track(str(n), str(n // 2), f"/{n}") for n in range(40)]
+    distances = scale * (1 + 1e-7 * rng.random((40, 40)))
+    np.savez(tmp_path / "d.npz", query_ids=np.arange(40), distances=distances)
+    before = search_similarities(tracks, tmp_path / "d.npz").evaluation
+    write_evaluation(tmp_path / "d.txt", before)
+    after = search_similarities(tracks, tmp_path / "d.txt").evaluation
+    assert before.metrics["map"] < 0.5
+    assert after.metrics["map"] == before.metrics["map"]
+
+
+def test_recordings_in_one_file_go_by_their_ids(tmp_path, rng):
+    tracks = [Track(name, "a", "/same") for name in "xy"] + [Track("z", "b", "/z")]
+    write_evaluation(tmp_path / "d.txt", search(tracks, np.eye(3)))
+    assert read_distances(tmp_path / "d.txt").references == ["x", "y", "z"]
+    found = search_similarities(tracks, tmp_path / "d.txt").evaluation
+    assert found.metrics["queries"] == 2
+
+
+def test_names_that_a_writer_of_csv_has_quoted(tmp_path):
+    path = tmp_path / "answers.txt"
+    quoted = EXAMPLE.replace("/path/to/audio/file/track2.wav", '"/a/7"" version.wav"')
+    path.write_text(quoted)
+    assert read_distances(path).references[1] == '/a/7" version.wav'
+
+
 def test_names_need_not_be_utf_8(tmp_path):
     names = ["caf\udce9.mp3", "b.mp3"]
     rows = [(0, np.array([0.0, 1.0]))]
@@ -88,7 +115,7 @@ def test_no_distance_is_infinite(tmp_path):
     tracks = [Track(name, "a", name) for name in names]
     write_evaluation(path, search_similarities(tracks, path).evaluation)
     found = read_distances(path).distances
-    expected = [[0, 2.241, 1.00002], [51.2678, 52.2678, 0]]
+    expected = [[0, 1.241, 0.00002], [50.2678, 51.2678, 0]]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 

@@ -35,6 +35,16 @@ def test_lists_are_read_as_written(tmp_path):
     assert read_set_list(path) == sequence
 
 
+def test_names_are_compared_however_accents_are_written(tmp_path):
+    path = tmp_path / "concert.txt"
+    found = []
+    for form in ("Cafe\u0301", "Caf\u00e9"):
+        path.write_text(f"0\t9\t{form}\n", encoding="utf-8")
+        found.append(read_set_list(path))
+    assert edit_distance(*found) == 0
+    assert time_found(*found) == 1
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

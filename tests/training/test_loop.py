@@ -477,7 +477,8 @@ def test_a_run_with_a_teacher_follows_it_and_resumes(scored_set, tmp_path):
     assert len(losses) == 4
     assert losses[-1] < losses[0]
     info = read_info(run / "encoder.keras")
-    assert info["teacher"] == {"path": str(teacher), "trained_on": None}
+    nothing_known = {"works": {}, "content": [], "is_whole": False}
+    assert info["teacher"] == {"path": str(teacher), "trained_on": nothing_known}
 
 
 def test_teachers_that_cannot_teach_are_refused(small_set, scored_set, tmp_path):
