@@ -7,8 +7,8 @@ pairs between two groups are not versions. Every link is shown with its evidence
 stretches match, by how many semitones the second recording is higher, and its tempo
 divided by the first one's.
 
-Two recordings are not joined if the match covers half of one of them or less: an album
-in one file and a medley are not versions of their tracks.
+Two recordings are joined only if the match covers more than 55% of each: an album in
+one file and a medley are not versions of their tracks.
 
 --merge gives the recordings of a group the same work: the named one if there is one,
 else the id of a recording. Groups with several named works are left as they are. The

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Container
+from dataclasses import replace
 from pathlib import Path
 
+from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.files import is_unchanged, write_atomically
 
 FILE_NAME = "copies.json"
@@ -40,6 +42,13 @@ class Copies:
         """Return the content hash of a file that is as it was; empty if it is not."""
         size, mtime_ns, content = self._files.get(path, (0, 0, ""))
         return content if content and is_unchanged(path, size, mtime_ns) else ""
+
+    def another(self, recording: Recording) -> Recording | None:
+        """Return a recording in the place of a copy that is as it was, or None."""
+        for path, (size, mtime_ns, content) in self._files.items():
+            if content == recording.content and is_unchanged(path, size, mtime_ns):
+                return replace(recording, path=path, size=size, mtime_ns=mtime_ns)
+        return None
 
     def by_content(self) -> dict[str, list[str]]:
         """Return the files that are as they were, by content hash."""

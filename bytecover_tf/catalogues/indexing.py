@@ -113,10 +113,10 @@ def index_files(
     new file that sounds the same as one that is gone counts as moved too: only its tags
     have changed. A recording with copies has the path that comes first in `paths`.
 
-    Content that a changed file no longer has, nor any other, is removed. If it had been
-    given a work, the new content gets that work. A recording whose work has no name
-    gets the ISWC or the MusicBrainz id of its work as the name, or the work of a
-    recording with the same id.
+    Content that a changed file no longer has, nor any copy of it, is removed. If it had
+    been given a work, the new content gets that work. A recording whose work has no
+    name gets the ISWC or the MusicBrainz id of its work as the name, or the work of a
+    recording with the same id. If the caller names one of them, all get that name.
 
     Embeddings are stored as soon as they are made. An interrupted run continues where
     it stopped, and ends with the same catalogue.
@@ -209,6 +209,8 @@ class _Indexing:
         # Labels of works by identifier, and how many recordings each has.
         self._identified: dict[str, str] = {}
         self._sharers: Counter[str] = Counter()
+        # Names that the caller gives to works, by identifier.
+        self._named: dict[str, str] = {}
         self._by_content: dict[str, Recording] = {}
         self._by_path: dict[str, Recording] = {}
         for recording in sorted(catalogue.recordings(), key=lambda each: each.id):
@@ -259,6 +261,7 @@ class _Indexing:
                 else:
                     self._take(path, result)
                 bar.set_postfix(failed=len(self.report.failed))
+        self._name_identified()
         self._store()
         self._remove_replaced()
         self._copies.save(self._by_content)
@@ -399,8 +402,10 @@ class _Indexing:
             replaced = self._with_the_sound_of(result)
             if replaced is not None:
                 blank = replace(blank, work=replaced.work)
-                # If its disk is away, it stays until it is pruned.
-                if os.listdir(nearest_folder(replaced.path)):
+                # If its disk is away, it stays until it is pruned; and also if there
+                # is a copy, whose place it gets then.
+                is_there = os.listdir(nearest_folder(replaced.path))
+                if is_there and not self._copies.another(replaced):
                     self._moved_to[blank.id] = replaced
         elif self._sounds_like(replaced, result):
             blank = replace(blank, work=replaced.work)
@@ -476,6 +481,8 @@ class _Indexing:
         given = self._given_work(path, before.id)
         if given is not None:
             told = replace(told, work=given)
+            if not is_work_identifier(given):
+                self._named |= dict.fromkeys(told.work_identifiers, given)
         elif told.work_identifiers != before.work_identifiers:
             told = replace(told, work=self._work_by_identifier(told))
         if told.has_named_work:
@@ -490,6 +497,15 @@ class _Indexing:
                     return self._identified[identifier]
             return next(iter(recording.work_identifiers), recording.work)
         return recording.work
+
+    def _name_identified(self) -> None:
+        """Give works that are called by an identifier the name that the caller gave."""
+        for recording in [*self._by_content.values()]:
+            name = self._named.get(recording.work)
+            is_open = recording.path not in self._works
+            if name and is_open and recording.id not in self._decided:
+                self.report.renamed += recording.id not in self._fresh
+                self._update(replace(recording, work=name))
 
     def _note_identifiers(self, recording: Recording) -> None:
         for identifier in recording.work_identifiers:
@@ -602,37 +618,48 @@ class _Indexing:
 
     def _remove_replaced(self) -> None:
         """Remove content that neither its own file nor any other file has now."""
-        replaced = {
-            recording.id: self._by_content.get(self._seen[recording.path])
+        changed = {
+            recording.id: recording.path
             for recording in self._by_content.values()
             if self._seen.get(recording.path, recording.content) != recording.content
         }
-        if not replaced:
+        if not changed:
             return
         with self._catalogue.writing():
-            # What was given a work leaves it to the new content of its file.
+            # Another process may have found it in another file.
             left = {
                 row.recording.id: row.recording
-                for row in self._catalogue.rows(replaced)
+                for row in self._catalogue.rows(changed)
+                if row.recording.path == changed[row.recording.id]
+            }
+            copies = [
+                copy for one in left.values() if (copy := self._copies.another(one))
+            ]
+            self._catalogue.update(copies)
+            self.report.moved += len(copies)
+            for copy in copies:
+                del left[copy.id]
+            # What was given a work leaves it to the new content of its file.
+            replaced = {
+                name: self._by_content.get(self._seen[one.path])
+                for name, one in left.items()
             }
             sharers = Counter(one.work for one in self._catalogue.recordings())
             heirs = [
                 replace(new, work=left[name].work)
                 for name, new in replaced.items()
-                if new is not None
-                and name in left
-                and self._inherits(new, left[name], sharers)
+                if new is not None and self._inherits(new, left[name], sharers)
             ]
             self._catalogue.update(heirs)
             followed = {
                 name: new.id
                 for name, new in replaced.items()
-                if new is not None and name in left and new.path == left[name].path
+                if new is not None and new.path == left[name].path
             }
+            self.has_moved |= bool(followed or copies)
             if followed:
-                self.has_moved = True
                 self._decisions.follow(followed)
-            self._catalogue.remove([*replaced])
+            self._catalogue.remove([*left])
 
     def _inherits(
         self, new: Recording, replaced: Recording, sharers: Mapping[str, int]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from bytecover_tf.catalogues.catalogue import Catalogue
+from bytecover_tf.catalogues.copies import Copies
 from bytecover_tf.catalogues.rows import Recording
 from bytecover_tf.errors import CatalogueError
 from bytecover_tf.files import is_gone, nearest_folder
@@ -17,7 +18,8 @@ _FEW = 4
 def prune(catalogue: Catalogue, folders: Iterable[str], even_many: bool = False) -> int:
     """Remove the recordings below some folders whose file is gone.
 
-    A file that merely cannot be seen is not gone. A disk that is not mounted leaves
+    A recording with a copy elsewhere stays and gets the path of the copy. A file that
+    merely cannot be seen is not gone. A disk that is not mounted leaves
     an empty folder behind, so nothing is removed if a folder of recordings is empty
     now, or if most recordings are gone.
 
@@ -38,8 +40,16 @@ def prune(catalogue: Catalogue, folders: Iterable[str], even_many: bool = False)
     gone = [recording for recording in below if is_gone(recording.path)]
     if not even_many:
         _check_meant(catalogue.address, gone, len(below))
-    catalogue.remove([recording.id for recording in gone])
-    return len(gone)
+    copies = Copies(catalogue.address)
+    with catalogue.writing():
+        # Another process may have found some elsewhere.
+        paths = {recording.id: recording.path for recording in catalogue.recordings()}
+        gone = [one for one in gone if paths.get(one.id) == one.path]
+        moved = [copy for one in gone if (copy := copies.another(one))]
+        catalogue.update(moved)
+        removed = {one.id for one in gone} - {one.id for one in moved}
+        catalogue.remove([*removed])
+    return len(removed)
 
 
 def _check_meant(address: str, gone: Sequence[Recording], among: int) -> None:

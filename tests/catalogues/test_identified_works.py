@@ -114,6 +114,24 @@ def test_a_named_work_is_that_of_its_identifier(catalogue, folder, tmp_path):
     assert known(catalogue)[1].work != "Yesterday"
 
 
+@pytest.mark.parametrize("first", [None, "0.flac", "1.flac"])
+def test_a_name_reaches_all_recordings_of_an_identified_work(
+    catalogue, folder, tmp_path, first
+):
+    """Whichever of them comes first, and whether or not they were known before."""
+    for number in (0, 1, 2):
+        tag(folder / f"{number}.flac", iswc=ISWC)
+    if first:
+        index(catalogue, folder / first)
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("work,path\nYesterday,music/1.flac\n")
+    report = index(catalogue, folder, manifest)
+    assert report.renamed == bool(first)
+    found = known(catalogue)
+    assert [found[number].work for number in range(3)] == ["Yesterday"] * 3
+    assert not found[3].has_named_work
+
+
 @pytest.mark.parametrize("how", ["renamed and retagged", "changed places"])
 def test_a_split_stays_when_files_move(catalogue, folder, how):
     for number in (0, 1):

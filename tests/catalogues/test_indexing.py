@@ -257,6 +257,62 @@ def test_copies_are_read_again_without_their_file(catalogue, encoder, folder):
     assert len(json.loads(kept.read_text())) == 1
 
 
+@pytest.fixture
+def copied(catalogue, encoder, folder):
+    """1.flac and a copy of it, of a work that was given; the folder of the copy."""
+    elsewhere = folder.with_name("elsewhere")
+    elsewhere.mkdir()
+    shutil.copy(folder / "1.flac", elsewhere / "1 again.flac")
+    paths = find_files([folder, elsewhere]).paths
+    assert index_files(catalogue, lambda: encoder, paths).copies
+    catalogue.update([replace(by_name(catalogue)["1.flac"], work="named")])
+    return elsewhere
+
+
+@pytest.mark.parametrize("how", ["replaced", "retagged", "pruned"])
+def test_a_recording_stays_in_its_copy(how, catalogue, encoder, folder, copied, music):
+    if how == "replaced":
+        soundfile.write(folder / "1.flac", music(5, seed=9), 22050)
+    elif how == "retagged":
+        retagged(folder / "1.flac")
+    else:
+        (folder / "1.flac").unlink()
+    report = index(catalogue, encoder, folder)
+    if how == "pruned":
+        assert prune(catalogue, [str(folder)]) == 0
+    else:
+        assert (report.changed, report.moved) == (1, 1)
+    found = by_name(catalogue)
+    assert found["1 again.flac"].work == "named"
+    assert found["1 again.flac"].is_unchanged
+    assert ("1.flac" in found) == (how != "pruned")
+    if how == "replaced":
+        assert not found["1.flac"].has_named_work
+    elif how == "retagged":
+        assert found["1.flac"].work == "named"
+    assert not index(catalogue, encoder, copied).has_changed_something
+
+
+def test_a_recording_that_another_run_has_found_elsewhere_stays(
+    catalogue, encoder, folder, music, monkeypatch
+):
+    index(catalogue, encoder, folder)
+    before = by_name(catalogue)["1.flac"]
+    elsewhere = str(folder.with_name("elsewhere.flac"))
+    finish = indexing._Indexing._remove_replaced
+
+    def meanwhile(self):
+        catalogue.update([replace(before, path=elsewhere, work="named")])
+        finish(self)
+
+    monkeypatch.setattr(indexing._Indexing, "_remove_replaced", meanwhile)
+    soundfile.write(folder / "1.flac", music(5, seed=9), 22050)
+    assert index(catalogue, encoder, folder).changed == 1
+    found = by_name(catalogue)
+    assert found["elsewhere.flac"].work == "named"
+    assert not found["1.flac"].has_named_work
+
+
 def test_copies_are_one_recording_at_the_first_path(catalogue, encoder, folder):
     shutil.copy(folder / "2.flac", folder / "0 first.flac")
     shutil.copy(folder / "2.flac", folder / "z last.flac")
