@@ -167,8 +167,10 @@ class Guard:
 
 def _is_foreign(headers: Headers, host: str, method: str) -> bool:
     """Tell whether a browser says that another site's page sends a request."""
-    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        return True
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        # The browser has compared addresses itself; a proxy may have changed the host.
+        return site not in ("none", "same-origin")
     origin = headers.get("origin")
     return method not in _SAFE and origin is not None and _place(origin).netloc != host
 

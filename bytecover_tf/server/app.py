@@ -32,6 +32,7 @@ from bytecover_tf.server import (
     review_routes,
 )
 from bytecover_tf.server.access import Guard, with_nonce
+from bytecover_tf.server.bodies import Bounded
 from bytecover_tf.server.jobs import Busy
 from bytecover_tf.server.operation import CountedApp
 from bytecover_tf.server.pool import TooLarge, TooSlow, WorkerLost
@@ -91,7 +92,8 @@ def make_app(service: Service) -> ASGIApp:
     app.add_exception_handler(ByteCoverError, _refused)
     app.add_exception_handler(Busy, _busy)
     app.add_exception_handler(OSError, _failed)
-    return CountedApp(Guard(app, service.token, service.is_local), service.metrics)
+    guard = Guard(Bounded(app), service.token, service.is_local)
+    return CountedApp(guard, service.metrics)
 
 
 def status_of(error: ByteCoverError) -> int:

@@ -325,7 +325,10 @@ class Engine:
         return {
             **{name: getattr(report, name) for name in counts},
             "copies": report.copies,
-            "failed": {**unread, **report.failed},
+            "failed": {
+                _readable(path): _readable(why)
+                for path, why in {**unread, **report.failed}.items()
+            },
         }
 
     def _read(self, path: str, name: str) -> Query:
@@ -351,6 +354,11 @@ class Engine:
         if one not in found:
             raise CatalogueError(f"{one}: there is no such recording")
         return found[one]
+
+
+def _readable(text: str) -> str:
+    """Return a text that JSON can hold, whatever bytes a file's name has."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 @contextmanager

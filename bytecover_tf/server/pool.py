@@ -288,6 +288,10 @@ class _Keeper(threading.Thread):
                 value, error = self._do(task), None
             except ByteCoverError as reason:
                 value, error = None, reason
+            except Exception as reason:
+                # Of whoever is told of its events, if not of this code. This thread
+                # must live on: nobody else ends the process.
+                value, error = None, WorkerLost(f"its events cannot be told: {reason}")
             finally:
                 self._pool.busy -= 1
             _settle(task, value, error)

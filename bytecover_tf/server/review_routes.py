@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
 from bytecover_tf.files import JsonObject
 from bytecover_tf.matching import review
@@ -31,7 +31,12 @@ class Chosen(BaseModel):
     """Recordings that are to have a work of their own, perhaps with a name."""
 
     ids: list[str] = Field(min_length=1, max_length=1000)
-    work: str | None = Field(None, min_length=1, max_length=500)
+    work: (
+        Annotated[
+            str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)
+        ]
+        | None
+    ) = None
 
 
 class Search(BaseModel):

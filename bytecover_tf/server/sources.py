@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
+from bytecover_tf.server.bodies import take_up_to
 from bytecover_tf.server.library import Library
 from bytecover_tf.server.limits import Limits
 
@@ -110,9 +111,11 @@ class Form:
             HTTPException: it is none, or not from 1 to `most`.
         """
         text = self.texts.get(field, str(default))
-        if not text.isdecimal() or not 1 <= int(text) <= most:
+        # Longer ones are not even converted.
+        is_number = text.isdecimal() and len(text) < 10
+        if not is_number or not 1 <= int(text) <= most:
             raise HTTPException(
-                422, f"expected {field!r} from 1 to {most}, found {text!r}"
+                422, f"expected {field!r} from 1 to {most}, found {text[:40]!r}"
             )
         return int(text)
 
@@ -131,20 +134,14 @@ async def receive_form(request: Request, limits: Limits, folder: str) -> Form:
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or b"boundary" not in options:
         raise HTTPException(415, "expected multipart/form-data")
-    declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared) > limits.upload_bytes:
-        raise _too_large(limits)
+    take_up_to(request, limits.upload_bytes)
     try:
         receiver = _Receiver(folder, options[b"boundary"])
     except FormParserError as error:
         raise HTTPException(400, f"not a form ({error})") from None
-    size = 0
     try:
         with anyio.fail_after(limits.seconds):
             async for chunk in request.stream():
-                size += len(chunk)
-                if size > limits.upload_bytes:
-                    raise _too_large(limits)
                 await run_in_threadpool(receiver.write, chunk)
             await run_in_threadpool(receiver.finish)
     except TimeoutError:
@@ -251,8 +248,3 @@ class _Receiver:
         self._file = None
         if not size:
             raise HTTPException(422, f"{name}: is empty (0 bytes)")
-
-
-def _too_large(limits: Limits) -> HTTPException:
-    most = limits.upload_bytes / 2**20
-    return HTTPException(413, f"larger than the {most:.0f} MiB that may be sent")

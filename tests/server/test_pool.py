@@ -109,6 +109,16 @@ def test_what_is_given_up_is_not_begun_or_is_ended(pool):
     assert pool.restarts <= 1
 
 
+def test_a_listener_that_fails_costs_its_task_alone(pool):
+    def fail(event):
+        raise RuntimeError("Event loop is closed")
+
+    task = pool.submit(Task("hang", {}, LIMIT, on_event=fail))
+    with pytest.raises(WorkerLost, match="cannot be told: Event loop is closed"):
+        task.result.result(LIMIT)
+    assert ask(pool, "process").result(LIMIT)
+
+
 def test_a_closed_pool_takes_nothing(pool):
     task = pool.submit(Task("hang", {}, LIMIT))
     pool.close()

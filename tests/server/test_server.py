@@ -191,6 +191,18 @@ def test_bad_requests_say_what_was_expected(server, tmp_path):
     for origin in ("http://[", "http://other.example"):
         asked = {"Origin": origin}
         assert server.ask("/api/review/undo", "POST", b"{}", **asked)[0] == 403
+    kind = {"Content_Type": "application/json"}
+    blank = b'{"ids": ["a", "b"], "work": "  "}'
+    assert server.ask("/api/works/merge", "POST", blank, **kind)[0] == 422
+
+
+def test_a_page_may_ask_through_a_proxy(server):
+    """One that asks for this machine, whatever the browser asked for."""
+    asked = {"Origin": "https://music.example", "Sec-Fetch-Site": "same-origin"}
+    status, answer = server.ask("/api/review/undo", "POST", b"{}", **asked)
+    assert (status, "no decision to undo" in answer) == (422, True)
+    asked["Sec-Fetch-Site"] = "cross-site"
+    assert server.ask("/api/review/undo", "POST", b"{}", **asked)[0] == 403
 
 
 def test_the_page_loads_nothing_from_elsewhere(server):
@@ -212,6 +224,13 @@ def test_what_is_too_large_is_refused_and_a_token_is_asked_for(catalogue, query)
         form = {"Content_Type": "multipart/form-data; boundary=x"}
         body = b"--x" + 2 * 2**20 * b"0"
         assert server.ask("/api/identify", "POST", body, **bearer, **form)[0] == 413
+        # What is read whole may be less, above all without the token.
+        token = b'{"token": "%s"}' % (2**20 * b"0")
+        kind = {"Content_Type": "application/json"}
+        for more in ({}, {"Transfer_Encoding": "chunked"}):
+            sent = iter([token]) if more else token
+            status, text = server.ask("/api/session", "POST", sent, **kind, **more)
+            assert (status, "1 MiB" in text) == (413, True)
     finally:
         assert server.stop() == 0
 

@@ -13,7 +13,7 @@ pytest.importorskip("starlette")
 
 from starlette.exceptions import HTTPException
 
-from bytecover_tf.server.sources import Folders, _Receiver
+from bytecover_tf.server.sources import Folders, Form, _Receiver
 
 
 @pytest.fixture
@@ -47,6 +47,18 @@ def test_a_link_out_of_an_allowed_folder_is_refused(folders):
     with pytest.raises(HTTPException) as refused:
         allowed.check(str(link))
     assert refused.value.status_code == 403
+
+
+@pytest.mark.parametrize("text", ["0", "11", "-1", "x", "", "1" * 5000])
+def test_numbers_are_whole_and_in_range(text):
+    form = Form()
+    assert form.number("top", 10, 10) == 10
+    form.texts["top"] = "3"
+    assert form.number("top", 10, 10) == 3
+    form.texts["top"] = text
+    with pytest.raises(HTTPException, match="expected 'top' from 1 to 10") as refused:
+        form.number("top", 10, 10)
+    assert refused.value.status_code == 422
 
 
 def test_paths_of_a_linked_folder_are_those_that_index_keeps(folders):
