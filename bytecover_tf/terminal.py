@@ -17,6 +17,9 @@ _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
 _FORMULA = ("=", "+", "-", "@")
+# All up to the last @, as passwords hold what should be escaped; but where a plain host
+# comes first, the @ is part of a path.
+_PASSWORD = re.compile(r"(?<=://)(?![^\s/?#@:]+(?::\d*)?[/?#])\S*@")
 
 
 def printable(text: object) -> str:
@@ -36,7 +39,7 @@ def clock(seconds: float) -> str:
 
 def without_password(address: str) -> str:
     """Return an address without the name and password that it may hold."""
-    return re.sub(r"(?<=://)\S*@", "", address)
+    return _PASSWORD.sub("", address)
 
 
 def show(text: object, file: TextIO | None = None) -> None:

@@ -9,7 +9,15 @@ import pytest
 
 from bytecover_tf import cli
 from bytecover_tf.cli.tables import print_columns
-from bytecover_tf.terminal import clock, counted, csv_cell, printable, show, show_json
+from bytecover_tf.terminal import (
+    clock,
+    counted,
+    csv_cell,
+    printable,
+    show,
+    show_json,
+    without_password,
+)
 
 TITLE = "one\ntwo\x1b[2J\x07\x9b31m\u202egnp"
 
@@ -111,3 +119,19 @@ def test_a_path_may_begin_with_a_dash(place):
 )
 def test_clock(seconds, text):
     assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("milvus://root:secret@host:19530/x", "milvus://host:19530/x"),
+        ("rtsp://me:a@b/c#d@host/live", "rtsp://host/live"),
+        ("http://token@host", "http://host"),
+        ("http://radio.example/live@128k", "http://radio.example/live@128k"),
+        ("http://radio.example:8000/live@128k", "http://radio.example:8000/live@128k"),
+        ("http://radio.example?user=me@home", "http://radio.example?user=me@home"),
+        ("/music/a@b", "/music/a@b"),
+    ],
+)
+def test_passwords_are_left_out_of_addresses(address, shown):
+    assert without_password(address) == shown

@@ -139,8 +139,9 @@ class _Session:
                 self._player.play(question.second, facts["recording_start"])
             elif key == "p":
                 require_extra("plots", "matplotlib")
-                name = f"bytecover-question-{question.number}.png"
-                path = Path(tempfile.gettempdir()) / name
+                # In a new folder: another name could be known, and a link there.
+                folder = tempfile.mkdtemp(prefix="bytecover-")
+                path = Path(folder) / f"question-{question.number}.png"
                 questions.draw(self._catalogue, question, path)
                 show(f"written: {path}")
             else:

@@ -135,11 +135,16 @@ class KeptAlignments(Closing):
             return self._begin_anew(path, error)
         return None
 
-    def _begin_anew(self, path: Path, why: sqlite3.Error) -> sqlite3.Connection:
-        self._warn(f"{why}; begun anew")
+    def _begin_anew(self, path: Path, why: sqlite3.Error) -> sqlite3.Connection | None:
         self.close()
-        path.unlink()
-        return _connect(path)
+        try:
+            path.unlink()
+            file = _connect(path)
+        except (OSError, sqlite3.Error) as error:
+            self._warn(f"{why}; it cannot be begun anew: {error}")
+            return None
+        self._warn(f"{why}; begun anew")
+        return file
 
     def _read(self, pairs: Iterable[_Pair]) -> dict[_Pair, Alignment]:
         """Return those of the pairs that are known."""
@@ -160,7 +165,8 @@ class KeptAlignments(Closing):
         return known
 
     def _write(self, made: dict[_Pair, Alignment]) -> None:
-        assert self._file is not None
+        if self._file is None:  # it could not be begun anew
+            return
         rows = [
             (*sorted(pair), *astuple(_turned(pair, alignment)))
             for pair, alignment in made.items()

@@ -3,6 +3,7 @@ from contextlib import closing
 from dataclasses import astuple, replace
 from functools import partial
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -220,6 +221,20 @@ def test_a_damaged_file_is_begun_anew(kept, tmp_path, capsys, rng):
     with kept() as aligned:
         aligned.align(chroma(0, 60), references, np.zeros(200), 1)
     assert capsys.readouterr().err == ""
+
+
+def test_a_damaged_file_that_cannot_be_removed_costs_nothing_else(
+    kept, tmp_path, capsys, monkeypatch
+):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    (tmp_path / "kept.sqlite").write_bytes(b"not a database" * 1000)
+    with kept() as aligned:
+        assert len(ask(aligned)) == 1
+        aligned.forget_others()
+    assert "it cannot be begun anew: [Errno 13]" in capsys.readouterr().err
 
 
 def test_what_cannot_be_kept_is_aligned(kept, tmp_path, capsys, counted):
