@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,7 +55,6 @@ def evaluate_tracks(
     encoder: Encoder,
     tracks: Sequence[Track],
     store: FeatureStore,
-    length: Callable[[int], int] | None = None,
 ) -> Evaluation:
     """Embed whole tracks and search each among the others.
 
@@ -65,7 +64,6 @@ def evaluate_tracks(
         encoder: the encoder to measure.
         tracks: recordings with their roles; a query is not compared with itself.
         store: holds their features, made with the encoder's frontend.
-        length: says how many of a track's frames to embed; all without it.
 
     Raises:
         DataError: no track can be embedded, or no query has a version among the
@@ -75,8 +73,6 @@ def evaluate_tracks(
     """
     encoder.frontend.check_same(store.frontend, str(store.path))
     features = (store.features(track.path) for track in tracks)
-    if length is not None:
-        features = (array[:, : length(array.shape[1])] for array in features)
     found = encoder.try_features(features, [track.path for track in tracks])
     return search(*embedded_tracks(tracks, found))
 

@@ -30,6 +30,30 @@ def test_recordings_are_read_whole(small_set):
     assert found.metrics == evaluate_tracks(encoder, tracks, store).metrics
 
 
+def test_recordings_without_an_embedding_are_not_found(small_set, capsys):
+    tracks, store = small_set
+    encoder = MeanFeatures(store.frontend)
+    whole = measure(encoder, tracks, store).metrics
+    embed = encoder.try_features
+
+    def try_features(features, names):
+        vectors, _ = embed(features, names)
+        # Of two versions of each work, or of all but one recording.
+        lost = {index: f"{names[index]}: nothing" for index in range(len(names))}
+        for index in kept:
+            del lost[index]
+        vectors[[*lost]] = np.nan
+        return Embedded(vectors, lost)
+
+    encoder.try_features = try_features
+    for kept, most in ((range(0, len(tracks), 2), 0.75 * whole["map"]), ([5], 0.1)):
+        found = measure(encoder, tracks, store).metrics
+        assert found["queries"] == found["references"] == len(tracks)
+        assert found["map"] < most
+        told = f"{len(tracks) - len(kept)} of 48 recordings have no embedding"
+        assert told in capsys.readouterr().err
+
+
 def test_on_jax_few_lengths_are_left(small_set, monkeypatch):
     tracks, store = small_set
     lengths = iter([*range(100, 148)])
