@@ -1,6 +1,6 @@
 r"""Train an encoder and measure it on works that it has not seen.
 
-Without arguments, the command trains a small network in some six minutes of two cores
+Without arguments, the command trains a small network in some five minutes of two cores
 on `tunes`, a data set that comes with the package: the config `quick`. The epoch with
 the best MAP on the validation works becomes encoder.keras; metrics.json holds the
 figures on unseen works before and after, training.png a picture of them.

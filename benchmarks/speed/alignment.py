@@ -17,7 +17,7 @@ from statistics import median
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from bytecover_tf.audio.chroma import CHROMA_HZ, HEARD_PARTS, PITCH_CLASSES
 from bytecover_tf.matching.alignment import align, align_many
 from bytecover_tf.matching.qmax import cross_recurrence, qmax
@@ -129,9 +129,8 @@ def main() -> None:
             ),
         ]
     )
-    write_section(
-        "alignment", "Speed of alignment", "python -m benchmarks.speed.alignment", body
-    )
+    command = command_of("speed.alignment", parser, options)
+    write_section("alignment", "Speed of alignment", command, body)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common.processes import Stopwatch, measured
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from bytecover_tf.data.files import recordings
 from bytecover_tf.encoders.pretrained import DEFAULT, FINDS_MOST
 from bytecover_tf.errors import AudioError
@@ -313,8 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_section(
         "audio",
         "Audio to embedding",
-        f"python -m benchmarks.speed.end_to_end --source DIR --folder WORK "
-        f"--tracks {options.tracks}",
+        command_of("speed.end_to_end", parser, options),
         body,
     )
 

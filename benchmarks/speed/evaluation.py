@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common.processes import measured
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from bytecover_tf import metrics
 
 # Versions of a work; of Da-TACOS's 15 000 recordings 2 000 are the only ones.
@@ -163,7 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         + "\n\n"
         + "\n\n".join(told)
     )
-    write_section("search", "Evaluation", "python -m benchmarks.speed.evaluation", body)
+    command = command_of("speed.evaluation", parser, options)
+    write_section("search", "Evaluation", command, body)
 
 
 if __name__ == "__main__":

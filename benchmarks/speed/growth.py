@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common.processes import measured, seconds_of
-from benchmarks.common.report import report_file, table, write_section
+from benchmarks.common.report import command_of, report_file, table, write_section
 
 DIM = 256
 SECONDS = 60
@@ -260,7 +260,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "all libraries.\n\n"
         f"![growth]({picture.name})\n\n" + table(header, rows)
     )
-    write_section("search", "Growth", "python -m benchmarks.speed.growth", body)
+    command = command_of("speed.growth", parser, options)
+    write_section("search", "Growth", command, body)
 
 
 if __name__ == "__main__":

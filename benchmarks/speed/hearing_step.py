@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.common.processes import Stopwatch
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from bytecover_tf.layers.salience import Salience
 from bytecover_tf.models.note_network import NoteNetwork
 
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "without AVX-512, and normalise by one operation of TensorFlow.\n\n"
         + table(header, measure(options.rounds))
     )
-    command = "python -m benchmarks.speed.hearing_step"
+    command = command_of("speed.hearing_step", parser, options)
     write_section("training", "Training step of the layers that hear", command, body)
 
 

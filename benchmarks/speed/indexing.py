@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from bytecover_tf.audio.constant_q import Signal, magnitudes
 from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.audio.estimated_means import estimated_means
@@ -208,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_section(
             "audio",
             "Indexing a file",
-            "python -m benchmarks.speed.indexing --write",
+            command_of("speed.indexing", parser, options),
             body,
         )
 

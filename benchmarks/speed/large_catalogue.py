@@ -31,7 +31,7 @@ import numpy as np
 
 from benchmarks.common.made_up_chroma import MadeUpChroma
 from benchmarks.common.processes import Ran, measured, run_command
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from benchmarks.common.staged import STAGES, segments
 from benchmarks.common.vectors import LIKENESS, VERSIONS, made_up_works
 from benchmarks.systems.search import disk, memory
@@ -459,14 +459,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
             done.append(size)
             print(size, flush=True)
             # Should a larger size fail, this much is there.
+            so_far = ",".join(str(one.rows) for one in done)
+            measured_so_far = argparse.Namespace(**{**vars(options), "sizes": so_far})
             write_section(
                 "search",
                 "Identify in large catalogues" + (" on Milvus" * options.milvus),
-                "python -m benchmarks.speed.large_catalogue --music DIR "
-                f"--sizes {','.join(str(one.rows) for one in done)} "
-                f"--encoder {options.encoder} --seconds {options.seconds:g}"
-                + " --milvus"
-                * options.milvus,
+                command_of(
+                    "speed.large_catalogue",
+                    parser,
+                    measured_so_far,
+                    ["work_dir", "note"],
+                ),
                 report(done, options),
             )
 

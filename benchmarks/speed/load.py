@@ -36,7 +36,7 @@ import numpy as np
 
 from benchmarks.common.library import fill_catalogue
 from benchmarks.common.processes import family_of, memory_of
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 
 CLIENTS = (1, 4, 16)
 # Requests that may wait for a worker; the server's own default.
@@ -386,9 +386,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"MiB, {np.mean(sizes):.1f} in the mean. Clients and server share the cores, "
         f"on which {busy:.1f} other processes were at work.\n\n" + "\n\n".join(parts)
     )
-    command = "python -m benchmarks.speed.load"
-    if options.music:
-        command += " --music DIR"
+    command = command_of("speed.load", parser, options)
     write_section("server", "Load", command, body)
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common.library import fill_catalogue, write_encoder
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 
 # The most that each should take, in seconds.
 AIMS = {"import bytecover_tf": 0.5, "bytecover --help": 0.3, "identify": 1.0}
@@ -108,7 +108,8 @@ def main() -> None:
         f"filled. Its libraries: {LIBRARIES}, and lancedb without its client for "
         "servers.\n\n" + table(["", "median", "slowest", "aim"], rows)
     )
-    write_section("audio", "Start-up", "python -m benchmarks.speed.startup", body)
+    command = command_of("speed.startup", parser, options)
+    write_section("audio", "Start-up", command, body)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from benchmarks.common.workers import Worker
 
 WORKS = 1000
@@ -294,7 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         + "\n\nWhere a step of TensorFlow spends its time, over all threads:\n\n"
         + profile_table(shares)
     )
-    command = "python -m benchmarks.speed.training_step" + " --tried" * options.tried
+    command = command_of("speed.training_step", parser, options)
     write_section("training", "Training step", command, body)
 
 

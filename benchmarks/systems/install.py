@@ -89,7 +89,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--note", default="", help="added to the conditions")
     parser.add_argument(
-        "--extras", nargs="*", default=list(EXTRAS), choices=list(EXTRAS)
+        "--extras",
+        nargs="*",
+        default=list(EXTRAS),
+        choices=list(EXTRAS),
+        help="measure these alone, and write no report",
     )
     options = parser.parse_args()
     rows = []
@@ -110,7 +114,9 @@ def main() -> None:
         + "\n\n"
         + table(header, rows)
     )
-    write_section("install", "Install", "python -m benchmarks.systems.install", body)
+    if options.extras == list(EXTRAS):
+        command = "python -m benchmarks.systems.install"
+        write_section("install", "Install", command, body)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from benchmarks.common.vectors import LIKENESS, VERSIONS, read_vectors, write_vectors
 from benchmarks.common.workers import Worker
 from benchmarks.systems.search_systems import (
@@ -429,13 +429,14 @@ def main() -> None:
         if options.quick:
             print(body)
             continue
-        write_section(
-            "search",
-            f"Search among {rows:,} x {options.dim}",
-            f"python -m benchmarks.systems.search --sizes {rows} --dim {options.dim}"
-            + (" --start-milvus" if with_milvus else ""),
-            body,
+        given = {**vars(options), "sizes": rows, "start_milvus": with_milvus}
+        command = command_of(
+            "systems.search",
+            parser,
+            argparse.Namespace(**given),
+            ["milvus", "work_dir", "quick"],
         )
+        write_section("search", f"Search among {rows:,} x {options.dim}", command, body)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m bytecover_tf.train
 
-Six minutes of two CPU cores are some hundred steps. In these a network does not learn
+Five minutes of two CPU cores are some hundred steps. In these a network does not learn
 to tell tunes apart by their spectra alone, so it learns as `small` does: a layer in
 front of the backbone learns from scores which notes sound, and until it hears well, the
 backbone reads the scores themselves. All parts are smaller than there, and so are the

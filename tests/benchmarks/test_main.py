@@ -14,8 +14,11 @@ def benchmarks(monkeypatch):
     programs = {
         "good": f"from benchmarks.common.report import write_section; {section}",
         "bad": "raise SystemExit(3)",
+        "rich": "",
     }
-    monkeypatch.setattr(runner, "QUICK", {"good": [], "bad": [], "long": None})
+    quick = {"good": [], "bad": [], "long": None, "rich": []}
+    monkeypatch.setattr(runner, "QUICK", quick)
+    monkeypatch.setattr(runner, "FULL", {"rich": None})
     started = runner.subprocess.run
 
     def run(command, **options):
@@ -50,11 +53,12 @@ def test_list(benchmarks, capsys):
     assert runner.main(["--list"]) == 0
     assert capsys.readouterr().out.split() == ["good", "bad", "long"]
     assert runner.main(["--list", "--quick"]) == 0
-    assert capsys.readouterr().out.split() == ["good", "bad"]
+    assert capsys.readouterr().out.split() == ["good", "bad", "rich"]
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--only", "none"], ["--quick", "--only", "long"]]
+    "arguments",
+    [["--only", "none"], ["--quick", "--only", "long"], ["--only", "good", "rich"]],
 )
 def test_wrong_usage_is_refused(benchmarks, arguments):
     with pytest.raises(SystemExit, match="2"):
