@@ -306,6 +306,14 @@ def _has(module: str) -> bool:
     return find_spec(module) is not None
 
 
+def megabytes(file: Path) -> float:
+    """Return the size of a model, with that of the file that holds its kernels."""
+    from bytecover_tf.encoders.model_file import graph_with_kernels
+
+    kernels = graph_with_kernels(file) if file.suffix == ".keras" else None
+    return sum(part.stat().st_size for part in (file, kernels) if part) / 1e6
+
+
 def write_table(encoder: str, cells: list[list[str]], note: str, command: str) -> None:
     """Write the section of an encoder."""
     header = ["form / runtime", "from", "largest difference", "smallest cosine", "MB"]
@@ -368,7 +376,7 @@ def main() -> None:
                         source,
                         f"{found['difference']:.1e}",
                         f"{found['cosine']:.6f}",
-                        f"{file.stat().st_size / 1e6:.1f}",
+                        f"{megabytes(file):.1f}",
                         f"{found['start']:.2f}",
                         *(_milliseconds(found[length]) for length in SECONDS),
                         *(found[bad] for bad in ("silence", "NaN", "too short")),

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from benchmarks.systems import runtimes
+from bytecover_tf.encoders.model_file import encoder_file
 
 RIGHT = np.array([[0.6, 0.8]], np.float32)
 
@@ -54,3 +55,11 @@ def test_numbers_for_silence_are_told(inputs):
 
     found = runtimes.measure(constant, inputs, "waveform", inputs, None, 1)
     assert {found[name] for name in ("silence", "NaN", "too short")} == {"numbers"}
+
+
+def test_a_model_is_as_large_as_all_its_files():
+    path = encoder_file("bytecover-small")
+    kernels = path.with_name("encoder_features.onnx")
+    both = path.stat().st_size + kernels.stat().st_size
+    assert runtimes.megabytes(path) == both / 1e6
+    assert runtimes.megabytes(kernels) == kernels.stat().st_size / 1e6
