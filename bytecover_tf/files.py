@@ -8,7 +8,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,8 @@ from bytecover_tf.terminal import warn
 
 # Seconds to wait for a lock: an index over a million recordings is built in less.
 _PATIENCE = 1800.0
+# Bytes that the name of a file may have on most file systems.
+_LONGEST_NAME = 255
 
 SUMS = "SHA256SUMS"
 """A folder's list of checksums."""
@@ -73,8 +75,7 @@ def replacing(path: Path) -> Iterator[Path]:
                 path.write_bytes(written.read_bytes())
         return
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
-    # Another process may be writing it as well.
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    beside = path.with_name(_unfinished_name(path))
     try:
         with naming(path, beside):
             yield beside
@@ -82,7 +83,17 @@ def replacing(path: Path) -> Iterator[Path]:
                 os.fsync(file.fileno())
             os.replace(beside, path)
     finally:
-        beside.unlink(missing_ok=True)
+        # What went wrong before is what should be told.
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def _unfinished_name(path: Path) -> str:
+    """Return what a file is called until it is whole."""
+    # Another process may be writing it as well.
+    mark = f".{os.getpid()}.part{path.suffix}"
+    room = _LONGEST_NAME - len(os.fsencode(f".{mark}"))
+    return f".{os.fsencode(path.stem)[:room].decode(errors='ignore')}{mark}"
 
 
 def is_unfinished(name: str) -> bool:

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     cli.require_training()
 
-    from bytecover_tf.training.hearing import HearingRequest, train_hearing
+    from bytecover_tf.training.hearing import FILE_NAME, HearingRequest, train_hearing
 
     request = HearingRequest(
         tuple(options.labelled),
@@ -39,8 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         filters=options.filters,
         seed=options.seed,
     )
+    is_finished = (options.run_dir / FILE_NAME).exists()
     path = train_hearing(request, options.run_dir)
-    print(f"written: {path}")
+    if is_finished:
+        print(f"was finished before: {path}; to train anew, name another --run-dir")
+    else:
+        print(f"written: {path}")
     print(f"export it: python -m export --hearing {path} --out hearing.onnx")
     return cli.OK
 

@@ -81,9 +81,15 @@ def export(
             runtimes that fold constants; and nothing stands beside the graphs.
 
     Raises:
+        ConfigError: no format has a precision that is asked for.
         EncoderError: there is no encoder, or `out` exists.
         ParityError: a variant differs from the model. No folder is left.
     """
+    if set(precisions) != {"float32"} and set(formats) <= {"saved_model"}:
+        raise ConfigError(
+            f"{', '.join(precisions)}: a SavedModel is always float32; ask for ONNX or "
+            "LiteRT"
+        )
     path, out = encoder_file(encoder), Path(out)
     model, info = load_model(path)
     frontend = Frontend.from_dict(info["frontend"])

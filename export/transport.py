@@ -106,7 +106,8 @@ class ServedModel:
         tries = 0
         while True:
             try:
-                return attempt(end - time.monotonic())
+                # After a pause that took too long, the attempt times out by itself.
+                return attempt(max(end - time.monotonic(), 1e-3))
             except _Unavailable as error:
                 # With jitter, so that clients do not come back all at once.
                 pause = _BACKOFF * 2**tries * random.uniform(0.5, 1)

@@ -10,6 +10,7 @@ from bytecover_tf import files
 from bytecover_tf.errors import StoreError
 from bytecover_tf.files import (
     is_unchanged,
+    is_unfinished,
     json_object,
     lock,
     modified_ns,
@@ -67,6 +68,18 @@ def test_two_processes_write_a_file_each_for_itself(tmp_path, monkeypatch):
             ours.write_text("ours")
         assert path.read_text() == "theirs"
     assert path.read_text() == "ours"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("letter", ["x", "я", "歌"])
+def test_a_name_may_be_as_long_as_names_may_be(tmp_path, letter):
+    path = tmp_path / f"{letter * (251 // len(letter.encode()))}.mp3"
+    write_atomically(path, "old")
+    with replacing(path) as beside:
+        assert is_unfinished(beside.name)
+        assert beside.suffix == ".mp3"
+        beside.write_text("new")
+    assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -65,6 +65,10 @@ def test_a_network_is_trained_and_is_no_encoder(store, tmp_path, monkeypatch, ca
     assert asked["learning_rate"] == 1e-3
     assert (asked["stores"], asked["seed"]) == ([str(store)], 5)
 
+    assert main([*options, *small]) == 0
+    told = capsys.readouterr().out
+    assert f"was finished before: {path}; to train anew" in told
+    assert "written" not in told
     with pytest.raises(ConfigError, match="other settings"):
         main([*options, *small[:-1], "6"])
     music = tmp_path / "music.flac"

@@ -23,7 +23,12 @@ def gather(rows: Tensor) -> Tensor:
         rows: (n, ...), the same n on every replica.
     """
     context = _context()
-    return rows if context is None else context.all_gather(rows, axis=0)
+    if context is None:
+        return rows
+    import tensorflow as tf
+
+    # Between hosts, TensorFlow cannot gather what is an input of the step itself.
+    return context.all_gather(tf.identity(rows), axis=0)
 
 
 def total(values: Tensor) -> Tensor:

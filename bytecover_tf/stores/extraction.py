@@ -79,6 +79,7 @@ def extract_features(
     unless `source_pool` is another one now. What it has of files that are gone stays.
     Files that cannot be used are reported and skipped. Each recording is on disk as
     soon as it is extracted, so an interrupted extraction continues where it stopped.
+    While another process writes to the store, this one waits.
 
     Args:
         paths: audio files, or `.npy` files with |CQT| of shape (n_bins, frames).
@@ -95,10 +96,10 @@ def extract_features(
 
     Raises:
         FrontendMismatch: the store has other parameters.
-        StoreError: another process is writing to the store.
+        StoreError: another process has been writing to the store for half an hour.
     """
     report = ExtractionReport()
-    with FeatureStoreWriter(store, frontend) as writer:
+    with FeatureStoreWriter(store, frontend, wait=True) as writer:
         if verify:
             damaged = FeatureStore(store).damaged()
             report.damaged = [entry.source for entry in damaged]

@@ -107,6 +107,11 @@ class FeatureStore:
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._by_source.values())
 
+    @property
+    def stored(self) -> list[Entry]:
+        """All that has features here, also content that no source has any more."""
+        return [*{**self._by_key, **{entry.key: entry for entry in self}}.values()]
+
     def find(self, source: str | Path) -> Entry | None:
         """Return the entry of a file, or None if the store does not have it."""
         return self._by_source.get(str(source)) or self._by_source.get(
@@ -191,13 +196,16 @@ class FeatureStoreWriter(Closing):
     Args:
         path: the folder.
         frontend: the parameters of the features to be added.
+        wait: whether to wait until no other process is writing.
 
     Raises:
         FrontendMismatch: the store was made with other parameters.
         StoreError: another process is writing, or the store is damaged.
     """
 
-    def __init__(self, path: str | Path, frontend: Frontend) -> None:
+    def __init__(
+        self, path: str | Path, frontend: Frontend, wait: bool = False
+    ) -> None:
         self.path = Path(path)
         self.frontend = frontend
         self.path.mkdir(parents=True, exist_ok=True)
@@ -207,7 +215,7 @@ class FeatureStoreWriter(Closing):
                 "another store"
             )
         try:
-            self._lock = lock(self.path / "lock")
+            self._lock = lock(self.path / "lock", wait)
         except BlockingIOError:
             raise StoreError(
                 f"{self.path}: another process is writing to this store"

@@ -115,13 +115,16 @@ class Config(Objective, Architecture):
         if self.hear_once and self.heard is None:
             raise ConfigError("hear_once needs heard, the network that hears")
         octave, bins = self.frontend.bins_per_octave, self.frontend.n_bins
-        is_fine = self.bins_per_octave != 12
-        if (self.pitch_classes or is_fine) and (
-            octave != self.bins_per_octave or bins % octave
-        ):
-            name = "heard and semitones need" if is_fine else "pitch_classes needs"
+        reading = {
+            "heard and semitones need": self.bins_per_octave != 12,
+            "pitch_classes needs": self.pitch_classes,
+            "salience needs": self.salience is not None,
+            f"network={self.network!r} needs": self.network in ("move", "kicnn"),
+        }
+        needing = [name for name, is_so in reading.items() if is_so]
+        if needing and (octave != self.bins_per_octave or bins % octave):
             raise ConfigError(
-                f"{name} whole octaves of {self.bins_per_octave} bins, not "
+                f"{needing[0]} whole octaves of {self.bins_per_octave} bins, not "
                 f"{bins} bins, {octave} an octave"
             )
 

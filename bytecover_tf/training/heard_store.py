@@ -17,7 +17,7 @@ import numpy as np
 from keras import ops
 
 from bytecover_tf.audio.hearing import DEFAULT_HEARING
-from bytecover_tf.cores import usable_cores
+from bytecover_tf.cores import begun_early, usable_cores
 from bytecover_tf.files import lock_if_possible, naming
 from bytecover_tf.layers.semitones import BINS_PER_SEMITONE
 from bytecover_tf.models.heard_notes import FRAMES, map_of_notes
@@ -64,7 +64,8 @@ def _hear_missing(
     """Write what has not been heard to its place in the file, in order."""
     last = max(map(_place, entries))
     # Recordings of the same content share their place.
-    places = {_place(entry): entry for entry in store}
+    # And what no file has now may be found in one again.
+    places = {_place(entry): entry for entry in store.stored}
     wanted = [
         entry
         for (at, count), entry in sorted(places.items(), key=lambda item: item[0])
@@ -86,7 +87,8 @@ def _hear_missing(
         ThreadPoolExecutor(usable_cores()) as pool,
     ):
         todo = missing()
-        heard = pool.map(partial(_hear, store), todo)
+        # No further ahead: should writing fail, the rest is not heard for nothing.
+        heard = begun_early(pool, partial(_hear, store), todo, 2 * usable_cores())
         bar = progress_bar(todo, unit="recording", desc="hear")
         for entry, notes in zip(bar, heard, strict=True):
             file.truncate(_place(entry)[0] * row_bytes)

@@ -38,7 +38,7 @@ from bytecover_tf.files import JsonObject, write_atomically
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.models.learner import Learner
 from bytecover_tf.stores.feature_store import FeatureStore
-from bytecover_tf.terminal import warn
+from bytecover_tf.terminal import show, warn
 from bytecover_tf.training.config import Config
 from bytecover_tf.training.feed import make_batches, stream
 from bytecover_tf.training.measuring import measure, reads_whole_recordings
@@ -284,7 +284,7 @@ def _new(
     alone = network if replicas.count == 1 else network.encoder()
     encoder = Encoder(KerasNetwork(alone, store.frontend))
     before = measure(encoder, splits.test, store).metrics
-    print(f"before training, {splits.unseen} works: {describe(before)}")
+    show(f"before training, {splits.unseen} works: {describe(before)}")
     return model, State(before, origin)
 
 
@@ -336,8 +336,8 @@ def _conclude(
     }
     write_atomically(run_dir / "metrics.json", json.dumps(figures, indent=1) + "\n")
     assert state.before is not None
-    print(f"before training, {splits.unseen} works: {describe(state.before)}")
-    print(f"after training,  {splits.unseen} works: {describe(after)}")
+    show(f"before training, {splits.unseen} works: {describe(state.before)}")
+    show(f"after training,  {splits.unseen} works: {describe(after)}")
     if find_spec("matplotlib") is not None:
         plot_training(
             [row["validation_map"] for row in state.history],

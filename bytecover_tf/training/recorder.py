@@ -18,6 +18,7 @@ from bytecover_tf.evaluation.protocol import Figures, describe
 from bytecover_tf.files import JsonObject, write_atomically
 from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.terminal import show
 from bytecover_tf.training.measuring import measure
 from bytecover_tf.training.replicas import Replicas
 
@@ -127,7 +128,7 @@ class Recorder(keras.callbacks.Callback):
             },
         )
         write_log(self._run_dir, self._state)
-        print(f"validation works: {describe(figures)}{', the best' if is_best else ''}")
+        show(f"validation works: {describe(figures)}{', the best' if is_best else ''}")
 
 
 def write_log(run_dir: Path, state: State) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from bytecover_tf.progress import progress_bar
+from bytecover_tf.terminal import show
 
 
 class Remaining(keras.callbacks.Callback):
@@ -47,7 +48,7 @@ class Remaining(keras.callbacks.Callback):
         left = describe_seconds(each * (self._epochs - epoch - 1))
         loss = (logs or {}).get("loss", float("nan"))
         self._bar.clear()
-        print(f"epoch {epoch + 1} of {self._epochs}: loss {loss:.2f}, {left} left")
+        show(f"epoch {epoch + 1} of {self._epochs}: loss {loss:.2f}, {left} left")
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Remove the bar."""

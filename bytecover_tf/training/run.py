@@ -24,12 +24,14 @@ from bytecover_tf.errors import ByteCoverError, ConfigError
 from bytecover_tf.files import (
     JsonObject,
     content_hash,
+    is_unfinished,
     json_object,
     lock_if_possible,
     write_atomically,
 )
 from bytecover_tf.settings import take
 from bytecover_tf.stores.feature_store import FeatureStore
+from bytecover_tf.terminal import show
 from bytecover_tf.training.config import Config, override
 from bytecover_tf.training.loop import train
 from bytecover_tf.training.replicas import Replicas, join
@@ -147,7 +149,7 @@ class TrainingRun:
         assert self.data_root is not None
         train = [track for track in tracks if track.split == "train"]
         kept = without_overlap(train, self.data_root, self.without_datacos)
-        print(f"left out {len(train) - len(kept)} recordings that Da-TACOS has")
+        show(f"left out {len(train) - len(kept)} recordings that Da-TACOS has")
         return kept + [track for track in tracks if track.split != "train"]
 
     def train(
@@ -213,7 +215,7 @@ class TrainingRun:
         reached = _time_of(checkpoint)
         if replicas.is_chief:
             self.save(run_dir)
-            print(f"run directory: {run_dir}")
+            show(f"run directory: {run_dir}")
         try:
             return train(
                 self.config,
@@ -334,6 +336,10 @@ def _held(run_dir: Path, resume: bool) -> Iterator[None]:
     try:
         with held:
             _check_free(run_dir, resume)
+            # Of a training that was killed while it wrote them; they may be large.
+            for path in run_dir.iterdir():
+                if is_unfinished(path.name):
+                    path.unlink()
             yield
     finally:
         (run_dir / LOCK).unlink(missing_ok=True)

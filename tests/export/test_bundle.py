@@ -626,6 +626,8 @@ def test_a_bundle_without_a_model_is_refused(encoder_path, tmp_path):
     out = tmp_path / "bundle"
     with pytest.raises(ConfigError, match="LiteRT has no float16"):
         bundle_module.export(encoder_path, out, ("tflite",), precisions=("float16",))
+    with pytest.raises(ConfigError, match="int8: a SavedModel is always float32"):
+        bundle_module.export(encoder_path, out, ("saved_model",), precisions=("int8",))
     assert not out.exists()
 
 

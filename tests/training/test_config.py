@@ -148,7 +148,17 @@ def test_wrong_assignments_are_refused(assignment, reason):
 @pytest.mark.parametrize(
     "frontend", [{"n_bins": 80}, {"n_bins": 72, "bins_per_octave": 24}]
 )
-def test_pitch_classes_need_whole_octaves(frontend):
-    Config(pitch_classes=True)
-    with pytest.raises(ConfigError, match="whole octaves of 12 bins"):
-        Config(pitch_classes=True, frontend=Frontend(**frontend))
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("pitch_classes", True),
+        ("salience", 4),
+        ("network", "move"),
+        ("network", "kicnn"),
+    ],
+)
+def test_what_folds_octaves_needs_whole_ones(name, value, frontend):
+    config = {name: value, "bnneck": False} if value == "move" else {name: value}
+    Config(**config)
+    with pytest.raises(ConfigError, match=f"{name}.* whole octaves of 12 bins"):
+        Config(**config, frontend=Frontend(**frontend))

@@ -83,6 +83,22 @@ def test_what_a_killed_run_left_unfinished_is_heard_anew(store):
     assert path.read_bytes() == whole
 
 
+def test_what_comes_back_is_heard(tmp_path, rng):
+    """Content that no file had when its neighbours were heard."""
+    features = rng.gamma(0.3, 3.0, (3, 252, 40))
+    with FeatureStoreWriter(tmp_path / "store", FINE) as writer:
+        for source, number in (("a", 0), ("a", 1), ("b", 2)):
+            writer.add(source, str(number), features[number])
+    store = FeatureStore(tmp_path / "store")
+    heard_notes(store, list(store))
+    with FeatureStoreWriter(tmp_path / "store", FINE) as writer:
+        writer.add("c", "0")
+    store = FeatureStore(tmp_path / "store")
+    (found,) = heard_notes(store, [store.entry("c")])
+    np.testing.assert_array_equal(found, heard_store._hear(store, store.entry("c")))
+    assert found.any()
+
+
 def test_processes_that_hear_one_store_take_turns(store):
     (expected,) = heard_notes(store, list(store)[:1])
     (path,) = store.path.glob("heard-*.u8")

@@ -22,8 +22,11 @@ from on_two_devices import (
 )
 
 from benchmarks.common.processes import free_ports
-from bytecover_tf.encoders.model_file import read_info
+from bytecover_tf.audio.frontend import Frontend
+from bytecover_tf.encoders.model_file import read_info, save_model
 from bytecover_tf.errors import ConfigError
+from bytecover_tf.models.architecture import Architecture
+from bytecover_tf.models.bytecover import ByteCover
 from bytecover_tf.training.config import Config, override
 from bytecover_tf.training.loop import train
 from bytecover_tf.training.replicas import Replicas, join
@@ -249,6 +252,20 @@ def test_a_host_with_other_settings_is_refused(data, tmp_path):
     for error in errors:
         assert "settings.width is 8 on worker 1, 4 on worker 0" in error
     assert not run.exists()
+
+
+@pytest.mark.slow
+def test_two_hosts_learn_from_a_teacher_s_wholes(data, tmp_path):
+    model = ByteCover(Architecture(blocks=(1, 1, 1, 1), width=4))
+    model.build((None, 84, None, 1))
+    teacher = tmp_path / "teacher.keras"
+    save_model(model, teacher, Frontend(), {})
+    run = tmp_path / "run"
+    command = [*data, *settings("teaching=wholes"), "--teacher", str(teacher)]
+    with Workers(*command, "--run-dir", str(run)) as workers:
+        status, errors = workers.wait()
+    assert status == [0, 0], errors
+    assert len(losses(run)) == 2
 
 
 @pytest.mark.slow

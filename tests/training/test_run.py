@@ -171,7 +171,11 @@ def test_two_trainings_do_not_share_a_run_directory(small_set, tmp_path):
         patch.setattr(TrainingRun, "tracks", begun_meanwhile)
         with pytest.raises(ConfigError, match="holds a run already"):
             run.train(folder)
+    # What a killed run has left half-written goes.
+    rest = folder / ".checkpoint.1.part.keras"
+    rest.write_text("half")
     assert run.finish(folder)
+    assert not rest.exists()
 
 
 def test_a_resumed_run_takes_nothing_else(tmp_path):
