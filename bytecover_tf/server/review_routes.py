@@ -18,6 +18,10 @@ from bytecover_tf.server.service import Service
 
 router = APIRouter(tags=["review"])
 
+_Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)
+]
+
 
 class Verdict(BaseModel):
     """What a person says of two recordings."""
@@ -31,12 +35,7 @@ class Chosen(BaseModel):
     """Recordings that are to have a work of their own, perhaps with a name."""
 
     ids: list[str] = Field(min_length=1, max_length=1000)
-    work: (
-        Annotated[
-            str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)
-        ]
-        | None
-    ) = None
+    work: _Name | None = None
 
 
 class Search(BaseModel):
