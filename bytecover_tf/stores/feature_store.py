@@ -109,8 +109,11 @@ class FeatureStore:
 
     @property
     def stored(self) -> list[Entry]:
-        """All that has features here, also content that no source has any more."""
-        return [*{**self._by_key, **{entry.key: entry for entry in self}}.values()]
+        """All that has features here, also content that no source has any more.
+
+        Some come twice. Two sources of one content may have features of their own.
+        """
+        return [*self._by_key.values(), *self]
 
     def find(self, source: str | Path) -> Entry | None:
         """Return the entry of a file, or None if the store does not have it."""

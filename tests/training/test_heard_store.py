@@ -99,6 +99,20 @@ def test_what_comes_back_is_heard(tmp_path, rng):
     assert found.any()
 
 
+def test_one_content_in_two_places_is_heard_in_both(tmp_path, rng):
+    """As where one source of it was extracted anew."""
+    features = rng.gamma(0.3, 3.0, (252, 40))
+    with FeatureStoreWriter(tmp_path / "store", FINE) as writer:
+        writer.add("b", "0", features)
+        writer.forget([writer.add("a", "0")])
+        writer.add("a", "0", features)
+    store = FeatureStore(tmp_path / "store")
+    assert store.entry("a").start != store.entry("b").start
+    first, second = heard_notes(store, [store.entry("a"), store.entry("b")])
+    assert first.any()
+    np.testing.assert_array_equal(first, second)
+
+
 def test_processes_that_hear_one_store_take_turns(store):
     (expected,) = heard_notes(store, list(store)[:1])
     (path,) = store.path.glob("heard-*.u8")
