@@ -95,9 +95,16 @@ class Learner(keras.Model):
         self.network = network
         self.num_works = num_works
         by_the_paper = num_works is not None and objective.temperature is None
-        # Only the directions of a normalised softmax's weights count, and a step
-        # turns a vector by the more the shorter it is.
-        spread = 1.0 if objective.classifier == "cosine" else 0.001
+        if objective.classifier == "cosine":
+            # Only the directions of a normalised softmax's weights count, and a step
+            # turns a vector by the more the shorter it is.
+            spread = 1.0
+        elif network.neck is not None:
+            spread = 0.001  # "bag of tricks", whose BNNeck gives f_c unit variance
+        else:
+            # As PyTorch's dense layer. Nearer to zero, it hardly moves a ResNet, whose
+            # last ReLU may even die.
+            spread = (3 * network.dim) ** -0.5
         self.classifier = (
             keras.layers.Dense(
                 num_works,
