@@ -8,6 +8,9 @@ from typing import Any, Literal
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.settings import check_choices, check_counts, check_positive
 
+LEAST_ROWS = {"cqtnet": 38, "tppnet": 49}
+"""Bins that the kernels of a network reach over, where they are not padded."""
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -91,6 +94,16 @@ class Architecture:
     def bins_per_octave(self) -> int:
         """Of the features that the network reads."""
         return 12 if self.heard is None and self.semitones is None else 36
+
+    def rows(self, n_bins: int) -> int:
+        """Return the height of the map that the backbone reads.
+
+        Args:
+            n_bins: bins of the features.
+        """
+        if self.pitch_classes:
+            return 12
+        return n_bins if self.semitones is None else n_bins // 3
 
     def differences(self, other: Architecture) -> dict[str, tuple[Any, Any]]:
         """Return the settings that differ: this one's value and the other's."""

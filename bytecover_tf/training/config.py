@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args, get_type_hints
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.files import JsonObject
-from bytecover_tf.models.architecture import Architecture
+from bytecover_tf.models.architecture import LEAST_ROWS, Architecture
 from bytecover_tf.models.objective import Objective
 from bytecover_tf.settings import (
     can_be_none,
@@ -126,6 +126,11 @@ class Config(Objective, Architecture):
             raise ConfigError(
                 f"{needing[0]} whole octaves of {self.bins_per_octave} bins, not "
                 f"{bins} bins, {octave} an octave"
+            )
+        rows, least = self.rows(bins), LEAST_ROWS.get(self.network, 1)
+        if rows < least:
+            raise ConfigError(
+                f"network={self.network!r} needs at least {least} bins, not {rows}"
             )
 
     @property

@@ -6,12 +6,14 @@ import keras
 import numpy as np
 import pytest
 
+from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.configs import load_config
 from bytecover_tf.encoders.encoder import load_encoder
 from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import ConfigError
 from bytecover_tf.layers.auto_pool import AutoPool
 from bytecover_tf.losses import batch_hard_triplet
+from bytecover_tf.models.architecture import LEAST_ROWS
 from bytecover_tf.models.bytecover import OTHER_NETWORKS, ByteCover
 from bytecover_tf.models.convolution import ConvBlock
 from bytecover_tf.models.learner import Learner
@@ -101,6 +103,23 @@ def test_half_of_the_channels_weight_the_other(rng):
     np.testing.assert_allclose(pool(x), expected, atol=1e-5)
     with pytest.raises(ValueError, match="even number"):
         AutoPool().build((None, None, 5))
+
+
+@pytest.mark.parametrize("name", sorted(LEAST_ROWS))
+def test_a_config_has_the_bins_that_kernels_need(name):
+    least = LEAST_ROWS[name]
+    OTHER_NETWORKS[name](width=4).build((None, least, None, 1))
+    Config(network=name, frontend=Frontend(n_bins=least))
+    with pytest.raises(ValueError, match="at least as many bins"):
+        OTHER_NETWORKS[name](width=4).build((None, least - 1, None, 1))
+    with pytest.raises(ConfigError, match=f"at least {least} bins, not {least - 1}"):
+        Config(network=name, frontend=Frontend(n_bins=least - 1))
+    with pytest.raises(ConfigError, match=f"at least {least} bins, not 12"):
+        Config(network=name, pitch_classes=True)
+    octaves = (least - 1) // 12
+    thirds = Frontend(n_bins=36 * octaves, bins_per_octave=36)
+    with pytest.raises(ConfigError, match=f"at least {least} bins, not {12 * octaves}"):
+        Config(network=name, semitones=4, frontend=thirds)
 
 
 @pytest.mark.parametrize("name", ["kicnn", "move"])
