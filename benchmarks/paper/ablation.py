@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from benchmarks.paper.tables import (
     ON_PITCH_CLASSES,
     Collection,
@@ -23,7 +23,6 @@ from benchmarks.paper.tables import (
     about_collections,
     about_data,
     add_arguments,
-    command,
     mean_scores,
     on_pitch_classes,
     read_collections,
@@ -130,7 +129,7 @@ def main() -> None:
     write_section(
         "paper",
         "Ablation (the paper's table 3)",
-        command("ablation", options),
+        command_of("paper.ablation", parser, options, ["work_dir"]),
         body,
     )
 

@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.accuracy import alignment
 from benchmarks.accuracy.alignment import by_qmax
 from benchmarks.common.labelled import POOL
-from benchmarks.common.report import report_file, table, write_section
+from benchmarks.common.report import command_of, report_file, table, write_section
 from benchmarks.paper import simple_join
 from benchmarks.paper.finished import Finished, finished
 from benchmarks.paper.simple_join import by_simple, profiles
@@ -40,7 +40,6 @@ from benchmarks.paper.tables import (
     add_rates_argument,
     at_best_rate,
     best_rate,
-    command,
     describe_rates,
     digest_of,
     embedded,
@@ -391,7 +390,7 @@ def main() -> None:
     write_section(
         "paper",
         "Systems compared (the paper's table 1)",
-        command("comparison", options),
+        command_of("paper.comparison", parser, options, ["work_dir"]),
         body,
     )
 

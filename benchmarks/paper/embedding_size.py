@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
-from benchmarks.common.report import table, write_section
+from benchmarks.common.report import command_of, table, write_section
 from benchmarks.paper.tables import (
     ON_PITCH_CLASSES,
     RATE,
@@ -28,7 +28,6 @@ from benchmarks.paper.tables import (
     add_arguments,
     add_rates_argument,
     at_best_rate,
-    command,
     describe_rates,
     on_pitch_classes,
     read_collections,
@@ -124,7 +123,7 @@ def main() -> None:
     write_section(
         "paper",
         "Embedding size (the paper's table 2)",
-        command("embedding_size", options),
+        command_of("paper.embedding_size", parser, options, ["work_dir"]),
         body,
     )
 

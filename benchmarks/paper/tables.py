@@ -154,22 +154,6 @@ def add_rates_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def command(module: str, options: argparse.Namespace) -> str:
-    """Return what to type to measure again, folders by their kind."""
-    parts = [f"python -m benchmarks.paper.{module}"]
-    if "seeds" in options:
-        parts.append(f"--seeds {options.seeds}")
-    parts.append(f"--steps {options.steps} --width {options.width}")
-    if options.full_depth:
-        parts.append("--full-depth")
-    if getattr(options, "rates", [RATE]) != [RATE]:
-        parts.append(f"--rates {' '.join(options.rates)}")
-    for name in ("data_root", "anthems"):
-        if getattr(options, name):
-            parts.append(f"--{name.replace('_', '-')} {name.upper()}")
-    return " ".join(parts)
-
-
 def read_collections(options: argparse.Namespace) -> list[Collection]:
     """Return unseen works, the human variants among them, and real recordings.
 

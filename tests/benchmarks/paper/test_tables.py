@@ -296,7 +296,6 @@ def test_long_trainings_have_epochs_of_about_a_thousand_steps(options):
     config = tables.load_config("bytecover")
     config = tables.override(config, tables.settings(config, options))
     assert (config.blocks, config.triplet_from_epoch) == ((3, 4, 6, 3), 20)
-    assert "--full-depth" in tables.command("comparison", options)
 
 
 def test_each_command_writes_its_section(options, monkeypatch, tmp_path):
