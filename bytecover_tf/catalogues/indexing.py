@@ -71,7 +71,7 @@ class IndexingReport:
         failed: reason by path, for each file that was skipped.
         malformed: by path, what is wrong with the identifiers in a file.
         kept: number of recordings that keep a work that was decided, though they were
-            given another.
+            given another, or identifiers of another.
     """
 
     added: int = 0
@@ -224,7 +224,7 @@ class _Indexing:
                 self._by_path[recording.path] = recording
             if is_second:
                 self._fresh.add(self._by_path[recording.path].id)
-        self._decided = self._stays(decisions.works()) if works else frozenset()
+        self._decided = self._stays(decisions.works())
         # The content hash of each file that this run has looked at.
         self._seen: dict[str, str] = {}
         self._new: dict[str, tuple[Recording, Extracted]] = {}
@@ -464,7 +464,8 @@ class _Indexing:
         """Return a recording with the work and facts that the caller gave for it.
 
         The identifiers of a work count only when they are new, so that they do not undo
-        what a person has decided about the recording since.
+        what a person has decided about the recording since. Nor do new ones take it out
+        of a work that it was put into.
         """
         facts: JsonObject = {
             kind: tidy(kind, text) if kind in EXPECTED else text
@@ -484,7 +485,11 @@ class _Indexing:
             if not is_work_identifier(given):
                 self._named |= dict.fromkeys(told.work_identifiers, given)
         elif told.work_identifiers != before.work_identifiers:
-            told = replace(told, work=self._work_by_identifier(told))
+            work = self._work_by_identifier(told)
+            if before.id in self._decided and self._sharers[told.work] > 1:
+                self.report.kept += work != told.work
+            else:
+                told = replace(told, work=work)
         if told.has_named_work:
             self._note_identifiers(told)
         return told

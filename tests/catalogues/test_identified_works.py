@@ -13,6 +13,8 @@ from bytecover_tf.catalogues import Identity, indexing, lance, open_catalogue, r
 from bytecover_tf.catalogues.finding import find_files
 from bytecover_tf.catalogues.indexing import index_files
 from bytecover_tf.encoders.encoder import Encoder
+from bytecover_tf.matching import review
+from bytecover_tf.matching.decisions import Record
 from bytecover_tf.matching.grouping import Group
 
 pytest.importorskip("lancedb")
@@ -49,11 +51,16 @@ def tag(path, **tags):
     file.save()
 
 
-def index(catalogue, folder, manifest=None):
+def index(catalogue, folder, manifest=None, decisions=None):
     files = find_files([folder], manifest)
     load = Encoder(Projection())
     return index_files(
-        catalogue, lambda: load, files.paths, files.works, facts=files.facts
+        catalogue,
+        lambda: load,
+        files.paths,
+        files.works,
+        facts=files.facts,
+        decisions=decisions,
     )
 
 
@@ -112,6 +119,27 @@ def test_a_named_work_is_that_of_its_identifier(catalogue, folder, tmp_path):
     tag(folder / "1.flac", iswc="T-010.190.038-2")
     index(catalogue, folder)
     assert known(catalogue)[1].work != "Yesterday"
+
+
+def test_a_recording_stays_in_the_identified_work_that_a_person_put_it_into(
+    catalogue, folder
+):
+    tag(folder / "0.flac", iswc=ISWC)
+    index(catalogue, folder)
+    record = Record(catalogue)
+    ids = [known(catalogue)[number].id for number in range(2)]
+    review.decide(catalogue, ids, True, record=record)
+    tag(folder / "1.flac", iswc="T-010.190.038-2")
+    assert index(catalogue, folder, decisions=record).kept == 1
+    found = known(catalogue)
+    assert (found[1].work, found[1].iswc) == (ISWC, "T-010.190.038-2")
+    assert index(catalogue, folder, decisions=record).kept == 0
+    # One that was split off is in no work, so a new identifier says which is its own.
+    review.split(catalogue, [found[1].id], record=record)
+    assert not known(catalogue)[1].has_named_work
+    tag(folder / "1.flac", iswc="T-000.000.001-0")
+    assert index(catalogue, folder, decisions=record).kept == 0
+    assert known(catalogue)[1].work == "T-000.000.001-0"
 
 
 @pytest.mark.parametrize("first", [None, "0.flac", "1.flac"])
