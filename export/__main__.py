@@ -128,7 +128,7 @@ folder has the features' parameters, checksums and the measured differences.
 
 float16 halves an ONNX file and is meant for GPUs. int8 makes it two to four times
 smaller and, on processors with VNNI, faster; the command measures how much MAP this
-costs on the embedded data set.
+costs on the embedded data set, with the ONNX file that reads features.
 
 examples:
   python -m export --encoder runs/tunes-quick --out bundle --precision float32,int8

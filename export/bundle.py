@@ -39,7 +39,13 @@ from export import DEFAULT_FORMATS, INPUTS, parity
 from export.companions import LICENCE, write_companions, write_sums
 from export.graphs import Graphs
 from export.notes import add_notes
-from export.variants import VariantWriter, new_folder, origin, write_manifest
+from export.variants import (
+    VariantWriter,
+    check_precisions,
+    new_folder,
+    origin,
+    write_manifest,
+)
 
 _READS = {
     "waveform": "mono samples at the frontend's sample rate, min_samples or more",
@@ -85,11 +91,7 @@ def export(
         EncoderError: there is no encoder, or `out` exists.
         ParityError: a variant differs from the model. No folder is left.
     """
-    if set(precisions) != {"float32"} and set(formats) <= {"saved_model"}:
-        raise ConfigError(
-            f"{', '.join(precisions)}: a SavedModel is always float32; ask for ONNX or "
-            "LiteRT"
-        )
+    check_precisions(precisions, formats)
     path, out = encoder_file(encoder), Path(out)
     model, info = load_model(path)
     frontend = Frontend.from_dict(info["frontend"])

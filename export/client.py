@@ -20,10 +20,9 @@ from bytecover_tf.encoders.encoder import (
 from bytecover_tf.encoders.runtimes import MANIFEST
 from bytecover_tf.errors import ConfigError, EncoderError, FrontendMismatch, explain
 from bytecover_tf.files import JsonObject, json_object
-from bytecover_tf.terminal import without_password
 from export import protos
 from export.serving import MAX_BATCH
-from export.transport import ServedModel
+from export.transport import LONGEST_TIMEOUT, ServedModel, without_login
 
 # Below this cosine two embeddings of the test signal come from different features.
 _SAME = 0.9999
@@ -52,7 +51,7 @@ class ServingClient(Encoder):
         send: `features` computes them here, 600 times smaller than the waveform;
             `waveform` leaves the transform to the server, and sends one recording at a
             time because each has its own length.
-        timeout: seconds that a request may take, retries included.
+        timeout: seconds that a request may take, retries included; a million at most.
         retries: how often a request is repeated, after a pause that doubles, when
             the server is unavailable. Nothing else is repeated.
         max_batch: most recordings in one request; the server refuses more than the
@@ -82,10 +81,11 @@ class ServingClient(Encoder):
     ) -> None:
         if send not in ("features", "waveform"):
             raise ConfigError(f"send must be 'features' or 'waveform', not {send!r}")
-        if not timeout > 0 or retries < 0 or max_batch < 1:
+        if not 0 < timeout <= LONGEST_TIMEOUT or retries < 0 or max_batch < 1:
             raise ConfigError(
-                "timeout must be positive, retries 0 or more and max_batch 1 or more, "
-                f"not {timeout}, {retries} and {max_batch}"
+                f"timeout must be above 0 and at most {LONGEST_TIMEOUT:g} s, retries 0 "
+                f"or more and max_batch 1 or more, not {timeout}, {retries} and "
+                f"{max_batch}"
             )
         if not isinstance(frontend, Frontend):
             frontend = _read_frontend(Path(frontend))
@@ -93,7 +93,7 @@ class ServingClient(Encoder):
         server = ServedModel(address, model, timeout, retries, authorization)
         self._served = _ServedNetwork(server, frontend, send, max_batch)
         super().__init__(
-            self._served, {"address": without_password(address), "model": model}
+            self._served, {"address": without_login(address), "model": model}
         )
 
     def try_audio(self, paths: Iterable[str | Path]) -> Embedded:

@@ -40,7 +40,13 @@ from export.companions import (
 )
 from export.graphs import Graphs
 from export.hearing import kept_facts
-from export.variants import VariantWriter, new_folder, origin, write_manifest
+from export.variants import (
+    VariantWriter,
+    check_precisions,
+    new_folder,
+    origin,
+    write_manifest,
+)
 
 _READS = {
     "waveform": "mono samples at the frontend's sample rate, min_samples or more",
@@ -121,9 +127,11 @@ def export_hearing_bundle(
             for the network of the package, and none for any other.
 
     Raises:
+        ConfigError: no format has a precision that is asked for.
         EncoderError: `source` is missing or something else, or `out` exists.
         ParityError: a variant differs from the model. No folder is left.
     """
+    check_precisions(precisions, formats)
     model, info = load_hearing_model(source)
     # The transform that `audio.hearing` reads.
     frontend = replace(Frontend.from_dict(info["frontend"]), estimated=True)

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import random
+import re
 import socket
 import threading
 import time
@@ -21,13 +22,17 @@ from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 
 from bytecover_tf.errors import ConfigError, EncoderError
-from bytecover_tf.terminal import without_password
 from export import protos
 
 # Seconds before the first retry; each further one waits twice as long.
 _BACKOFF = 0.1
 # Most bytes of an answer: a hundred times those of the largest batch of embeddings.
 _MOST_BYTES = 64 * 2**20
+# All up to the last @, as passwords hold what should be escaped.
+_LOGIN = re.compile(r"^(\w+://)?.*@", re.S)
+
+LONGEST_TIMEOUT = 1e6
+"""Seconds; a socket cannot wait for much longer."""
 
 _Result = TypeVar("_Result")
 
@@ -38,6 +43,14 @@ class _Unavailable(Exception):
 
 class _Refused(Exception):
     """The server answered, and would answer the same again."""
+
+
+def without_login(address: str) -> str:
+    """Return the address of a server without the name and password that it may hold.
+
+    Also of one that is not valid, as with a space in the password.
+    """
+    return _LOGIN.sub(r"\1", address)
 
 
 class ServedModel:
@@ -64,7 +77,7 @@ class ServedModel:
         retries: int,
         authorization: str | None = None,
     ) -> None:
-        self.where = f"{without_password(address)} (model {name!r})"
+        self.where = f"{without_login(address)} (model {name!r})"
         self._transport = _connect(address, name, authorization)
         self._timeout = timeout
         self._retries = retries
@@ -143,7 +156,7 @@ class _Transport(Protocol):
 
 def _connect(address: str, model: str, authorization: str | None) -> _Transport:
     unknown = ConfigError(
-        f"{without_password(address)} is not the address of a server; expected "
+        f"{without_login(address)} is not the address of a server; expected "
         "grpc://HOST:PORT, http://HOST:PORT or https://HOST:PORT"
     )
     try:
@@ -275,13 +288,15 @@ class _Rest:
                 connection.request(method, url, body, self._headers)
                 response = connection.getresponse()
                 text = response.read(_MOST_BYTES + 1)
+                if response.length and len(text) <= _MOST_BYTES:
+                    raise http.client.IncompleteRead(text, response.length)
         except TimeoutError:
             raise
         except (OSError, http.client.HTTPException) as error:
             if time.monotonic() >= end:
                 raise TimeoutError from None
-            # Refused, reset or closed.
-            is_gone = isinstance(error, ConnectionError)
+            # Refused, reset or closed, also in the middle of an answer.
+            is_gone = isinstance(error, (ConnectionError, http.client.IncompleteRead))
             raise (_Unavailable if is_gone else _Refused)(error) from None
         finally:
             connection.close()

@@ -55,6 +55,23 @@ def new_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
+def check_precisions(precisions: Sequence[str], formats: Sequence[str]) -> None:
+    """Check that a format has a precision that is asked for.
+
+    Args:
+        precisions: names from `PRECISIONS`.
+        formats: names from `FORMATS`.
+
+    Raises:
+        ConfigError: none has.
+    """
+    if set(precisions) != {"float32"} and set(formats) <= {"saved_model"}:
+        raise ConfigError(
+            f"{', '.join(precisions)}: a SavedModel is always float32; ask for ONNX or "
+            "LiteRT"
+        )
+
+
 def origin(licence: str | None, documentation: Mapping[str, str]) -> JsonObject:
     """Return where a bundle comes from, as its manifest and its files tell it.
 

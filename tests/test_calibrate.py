@@ -1,9 +1,13 @@
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+import soundfile
+from catalogue_rows import recording
 from matplotlib.image import imread
 
+from bytecover_tf.audio.chroma import seconds_per_frame
 from bytecover_tf.audio.frontend import Frontend
 from bytecover_tf.calibrate import main
 from bytecover_tf.catalogues import open_catalogue
@@ -11,11 +15,25 @@ from bytecover_tf.data import tunes
 from bytecover_tf.encoders.model_file import save_model
 from bytecover_tf.errors import ConfigError, DataError
 from bytecover_tf.index import main as index_main
+from bytecover_tf.matching import calibration_fit
 from bytecover_tf.matching.calibration import choose_calibration
 from bytecover_tf.models.architecture import Architecture
 from bytecover_tf.models.bytecover import ByteCover
 
 pytest.importorskip("lancedb")
+
+
+@pytest.mark.parametrize("seconds", [None, 3])
+def test_what_is_there_of_a_truncated_file_is_a_query(seconds, tmp_path, music, rng):
+    path = tmp_path / "song.wav"
+    soundfile.write(path, music(6), 22050)
+    path.write_bytes(path.read_bytes()[: 4 * 2 * 22050])
+    encoder = SimpleNamespace(frontend=Frontend())
+    query = calibration_fit._query(
+        recording(1, path=str(path)), encoder, None, seconds, rng
+    )
+    length = query.chroma.shape[1] * seconds_per_frame(Frontend())
+    assert length == pytest.approx(seconds or 4, abs=0.5)
 
 
 def test_an_encoder_gets_a_calibration_of_its_own(tmp_path, capsys):

@@ -68,7 +68,7 @@ def test_a_merged_work_without_a_name_is_listed(address, capsys):
     assert sorted(shown) == ["", "", "", name, name]
 
 
-def test_questions_are_shown_and_decided(address, tmp_path, capsys):
+def test_questions_are_shown_and_decided(address, tmp_path, music, capsys):
     options = ["--catalogue", address]
     before = works(address)
     assert main(options) == 0  # not on a terminal
@@ -77,6 +77,10 @@ def test_questions_are_shown_and_decided(address, tmp_path, capsys):
     assert "(unsure)" in told
     assert "2 questions" in told
     picture = tmp_path / "match.png"
+    # As `index --allow-truncated` takes it.
+    for truncated in (tmp_path / "0.flac", tmp_path / "2.flac"):
+        soundfile.write(truncated, music(5), 22050, format="WAV")
+        truncated.write_bytes(truncated.read_bytes()[: 3 * 2 * 22050])
     assert main([*options, "show", "2", "--plot", str(picture)]) == 0
     assert capsys.readouterr().out.startswith("2: probability")
     assert picture.read_bytes()[:4] == b"\x89PNG"

@@ -23,6 +23,7 @@ FORMS = ("table", "json", "csv", "cue", "labels", "mirex")
 
 # Of a compact disc, in a second.
 _FRAMES = 75
+_MOST_TRACKS = 99
 # What a cue sheet calls the kinds of files that it knows; the others are WAVE too.
 _KINDS = {".mp3": "MP3", ".aif": "AIFF", ".aiff": "AIFF"}
 
@@ -142,6 +143,11 @@ def _write_csv(path: str, songs: Sequence[Song], is_first: bool) -> None:
 
 def _write_cue(path: str, songs: Sequence[Song]) -> None:
     file = Path(path)
+    if len(songs) > _MOST_TRACKS:
+        warn(
+            f"{path}: its cue sheet has {len(songs)} tracks; many programs read at "
+            f"most {_MOST_TRACKS}"
+        )
     print(f"FILE {_quoted(file.name)} {_KINDS.get(file.suffix.lower(), 'WAVE')}")
     for number, song in enumerate(songs, 1):
         frames = round(song.start * _FRAMES)

@@ -12,6 +12,8 @@ from bytecover_tf.errors import EncoderError
 from bytecover_tf.files import json_object
 
 _KERAS = "encoder.keras"
+# Where the files lie until all are there.
+_PART = ".part"
 # What belongs to an encoder, if it lies beside the file.
 _BESIDE = ("calibration.json", "calibration-notes.json", "README.md", "LICENSE")
 
@@ -29,12 +31,15 @@ def copy_encoder(source: Path, folder: Path) -> None:
         EncoderError: `folder` holds something, or a folder cannot hold this encoder.
         OSError: it cannot be written. No new folder is left.
     """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    is_there = folder.exists()
+    if is_there and not (folder.is_dir() and {*folder.iterdir()} <= {folder / _PART}):
         raise EncoderError(
             f"{folder}: is not empty; an encoder needs a folder of its own"
         )
     folder = folder.resolve()
-    beside = folder.with_name(f".{folder.name}.part")
+    # A folder that is there may be a file system of its own, such as a container's
+    # volume; nothing can be moved into it from outside.
+    beside = folder / _PART if is_there else folder.with_name(f".{folder.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     try:
         if (source / MANIFEST).is_file():
@@ -43,7 +48,7 @@ def copy_encoder(source: Path, folder: Path) -> None:
             beside.mkdir(parents=True)
             for file, name in _files(source).items():
                 shutil.copy(file, beside / name)
-        if folder.exists():  # somebody may be in it, so that it has to stay
+        if is_there:  # somebody may be in it, so that it has to stay
             for path in beside.iterdir():
                 os.replace(path, folder / path.name)
         else:

@@ -217,9 +217,10 @@ def _query(
     rng: np.random.Generator,
 ) -> Query:
     frontend = encoder.frontend
+    # `index` has taken what is there of truncated files.
     if seconds is None or recording.path.lower().endswith(".npy"):
-        return Query.read(recording.path, frontend, hearing)
-    samples = load_audio(recording.path, frontend.sample_rate)
+        return Query.read(recording.path, frontend, hearing, allow_truncated=True)
+    samples = load_audio(recording.path, frontend.sample_rate, allow_truncated=True)
     count = int(seconds * frontend.sample_rate)
     start = rng.integers(max(len(samples) - count, 0) + 1)
     clip = samples[start : start + count]

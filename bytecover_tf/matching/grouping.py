@@ -34,7 +34,8 @@ _BLOCK = 100
 # some seconds late. Of 242 pairs of anthems with a probability of .9 or more, 88 %
 # match over more than this.
 _WHOLE = 0.55
-# From this probability on, two recordings are a reason to join their groups.
+# From this probability on, or a lower threshold, two recordings are a reason to join
+# their groups.
 _LIKELY = 0.5
 
 
@@ -207,6 +208,7 @@ def find_groups(
     known = {recording.id: recording for recording in catalogue.recordings()}
     verdicts = verdicts or Verdicts([], [])
     least = min(threshold, calibration.unsure)
+    is_likely = min(threshold, _LIKELY)
     # Whether each compared pair is likely, by its first and its second id: a quarter of
     # the memory of a dict by pairs.
     likely: defaultdict[str, dict[str, bool]] = defaultdict(dict)
@@ -215,7 +217,7 @@ def find_groups(
         catalogue, calibration, known, candidates, workers, kept, tell
     ):
         first_id, second_id = link.pair
-        likely[first_id][second_id] = link.match.probability >= _LIKELY
+        likely[first_id][second_id] = link.match.probability >= is_likely
         if link.match.probability >= least:
             links.append(link)
     links.sort(key=lambda link: -link.match.probability)

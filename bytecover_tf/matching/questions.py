@@ -47,7 +47,8 @@ class Question:
     """A link to be decided about.
 
     Attributes:
-        number: names the question; the same in every run of `group`.
+        number: names the question; the same in every run of `group` that finds it
+            again at once.
         first: one recording.
         second: the other.
         reason: why a person has to decide, see `grouping.OpenLink`.
@@ -251,7 +252,8 @@ def draw(catalogue: Catalogue, question: Question, path: Path) -> None:
     for recording in (question.first, question.second):
         if recording.id not in chroma:
             raise DataError(f"{recording.path}: no longer in {catalogue.address}")
-        read = Reader(fine).read(recording.path)
+        # `index` has taken what is there of it.
+        read = Reader(fine, allow_truncated=True).read(recording.path)
         assert read.features is not None
         pictured.append(
             Pictured(recording.label, read.features, fine, chroma[recording.id])

@@ -77,7 +77,16 @@ def runs(votes: Sequence[Vote]) -> list[Run]:
     """
     if not votes:
         return []
-    works = sorted({match.recording.work for vote in votes for match in vote.matches})
+    # No other work is part of the likeliest path, and of these there are few, however
+    # large the library.
+    works = sorted(
+        {
+            match.recording.work
+            for vote in votes
+            for match in vote.matches
+            if match.probability > _EVEN
+        }
+    )
     number = {work: index for index, work in enumerate(works)}
     evidence = np.full((len(votes), len(works) + 1), -MOST)
     evidence[:, -1] = 0  # the unknown
@@ -85,7 +94,8 @@ def runs(votes: Sequence[Vote]) -> list[Run]:
     for row, vote in zip(evidence, votes, strict=True):
         of_work: dict[str, Match] = {}
         for match in vote.matches:
-            of_work.setdefault(match.recording.work, match)
+            if match.recording.work in number:
+                of_work.setdefault(match.recording.work, match)
         for work, match in of_work.items():
             row[number[work]] = evidence_of(match.probability)
         best.append(of_work)

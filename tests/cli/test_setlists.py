@@ -63,6 +63,15 @@ def test_a_cue_sheet_counts_frames_of_a_disc(capsys):
     assert '    PERFORMER "=Band"' in lines
 
 
+def test_a_cue_sheet_of_too_many_tracks_is_told(capsys):
+    write_timeline("/live/set.mp3", SONGS * 33, "cue", True)
+    assert capsys.readouterr().err == ""
+    write_timeline("/live/set.mp3", SONGS * 34, "cue", True)
+    streams = capsys.readouterr()
+    assert "TRACK 102 AUDIO" in streams.out
+    assert "/live/set.mp3: its cue sheet has 102 tracks" in streams.err
+
+
 def test_labels_are_of_seconds(capsys):
     assert printed(capsys, "labels").splitlines()[1].split("\t") == [
         "61.013000",

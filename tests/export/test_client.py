@@ -398,6 +398,8 @@ def test_the_frontend_of_a_bundle(server, tmp_path):
         ("grpc://127.0.0.1:1", {"authorization": "Bearer a\nb"}),
         ("grpc://127.0.0.1:1", {"send": "audio"}),
         ("grpc://127.0.0.1:1", {"timeout": 0}),
+        ("grpc://127.0.0.1:1", {"timeout": float("inf")}),
+        ("http://127.0.0.1:1", {"timeout": 1e7}),
         ("grpc://127.0.0.1:1", {"retries": -1}),
         ("grpc://127.0.0.1:1", {"max_batch": 0}),
     ],
@@ -416,19 +418,20 @@ def test_the_client_needs_no_tensorflow():
     assert result.stdout.strip() == "False"
 
 
-def answering(*parts, pause=0.0):
-    """Serve one answer to whoever connects; return the address and what was asked."""
+def answering(*parts, pause=0.0, times=1):
+    """Serve answers to whoever connects; return the address and what was asked."""
     asked = []
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve():
         with listener, suppress(OSError):
-            connection, _ = listener.accept()
-            with connection:
-                asked.append(connection.recv(65536).decode())
-                for part in parts:
-                    connection.sendall(part)
-                    time.sleep(pause)
+            for _ in range(times):
+                connection, _ = listener.accept()
+                with connection:
+                    asked.append(connection.recv(65536).decode())
+                    for part in parts:
+                        connection.sendall(part)
+                        time.sleep(pause)
 
     threading.Thread(target=serve, daemon=True).start()
     return f"127.0.0.1:{listener.getsockname()[1]}", asked
@@ -458,6 +461,21 @@ def test_an_answer_of_brackets_is_no_traceback():
         ServingClient(f"http://{address}", FRONTEND)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n{",
+    ],
+    ids=["length", "chunks"],
+)
+def test_an_answer_that_is_cut_off_is_asked_for_again(answer):
+    address, asked = answering(answer, times=3)
+    with pytest.raises(EncoderError, match="unavailable after 3 tries"):
+        ServingClient(f"http://{address}", FRONTEND, retries=2)
+    assert len(asked) == 3
+
+
 @pytest.mark.parametrize("way", ["address", "argument", "environment"])
 def test_a_password_is_sent_and_never_shown(way, monkeypatch):
     address, asked = answering(HEAD + b"{}")
@@ -474,9 +492,12 @@ def test_a_password_is_sent_and_never_shown(way, monkeypatch):
     assert "Authorization: Basic bWU6c2VAY3JldA==\r\n" in asked[0]
     assert f"http://{address}" in str(caught.value)
     assert "cret" not in str(caught.value)
-    with pytest.raises(ConfigError) as caught:
-        ServingClient("ftp://me:secret@host", FRONTEND)
-    assert "secret" not in str(caught.value)
+    for wrong in ("ftp://me:secret@host", "me:secret@host:8500", "me:s/e c@ret@host"):
+        with pytest.raises(ConfigError) as caught:
+            ServingClient(wrong, FRONTEND)
+        assert str(caught.value).startswith(("ftp://host ", "host"))
+    with pytest.raises(EncoderError, match=r"^http://127\.0\.0\.1:1 "):
+        ServingClient("http://me:pa ss@127.0.0.1:1", FRONTEND, retries=0)
 
 
 def test_an_embedding_of_zeros_is_refused(client, features, monkeypatch):

@@ -21,7 +21,7 @@ from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.audio.hearing import DEFAULT_HEARING
 from bytecover_tf.audio.streaming import StreamedTransform
 from bytecover_tf.data import tunes
-from bytecover_tf.errors import EncoderError
+from bytecover_tf.errors import ConfigError, EncoderError
 from bytecover_tf.files import lock
 from bytecover_tf.stores.labelled_store import FRONTENDS
 from export import PRECISIONS, inference, parity
@@ -235,6 +235,13 @@ def test_the_manifest_says_what_is_read_and_heard(bundle, manifest):
         content = (bundle / name).read_bytes()
         assert hashlib.sha256(content).hexdigest() == checksum
         assert f"{checksum}  {name}\n" in sums
+
+
+def test_a_bundle_without_a_precision_is_refused(tmp_path):
+    out = tmp_path / "bundle"
+    with pytest.raises(ConfigError, match="int8: a SavedModel is always float32"):
+        export_hearing_bundle(SHIPPED, out, ("saved_model",), precisions=("int8",))
+    assert not out.exists()
 
 
 def test_graphs_have_names_and_facts(bundle, manifest):

@@ -83,6 +83,18 @@ def test_groups_are_connected_with_evidence(catalogue, rng):
     assert find_groups(catalogue, CALIBRATION, 0.9, candidates=0).groups == []
 
 
+def test_a_low_threshold_joins_what_it_says(catalogue, rng):
+    ids = fill(catalogue, rng)
+    (link,) = find_groups(catalogue, CALIBRATION, 0.9).groups[1].links
+    # Probabilities are those of one among the 100 that each may be compared with.
+    bias = np.log(100) - 0.2 - CALIBRATION.score * link.match.score
+    doubtful = replace(CALIBRATION, bias=bias)
+    groups = find_groups(catalogue, doubtful, 0.4).groups
+    pairs = {each.pair: each.match for group in groups for each in group.links}
+    assert 0.4 < pairs[link.pair].probability < 0.5
+    assert ids[3:5] in [[item.id for item in group.recordings] for group in groups]
+
+
 def test_one_that_holds_two_works_does_not_make_them_one(catalogue, rng):
     rows = [
         version(number, of, semitones, rng, **own(number))

@@ -56,6 +56,12 @@ def test_neighbouring_windows_of_a_work_are_a_run():
     assert found({}, {}) == []
 
 
+def test_works_that_no_window_speaks_for_change_nothing():
+    sure, other = {"a": 0.9, "b": 0.1}, {"a": 0.25, "c": 0.2}
+    assert found(sure, sure, other, sure) == [("a", 0, 7)]
+    assert found({"b": 0.2}, {"b": 0.2}) == []
+
+
 def test_neighbours_overrule_a_window():
     sure, other = {"a": 0.9, "b": 0.3}, {"a": 0.3, "b": 0.6}
     assert found(sure, sure, other, sure, sure) == [("a", 0, 8)]
