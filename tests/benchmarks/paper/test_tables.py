@@ -227,7 +227,6 @@ def test_a_network_takes_the_rate_that_lowers_its_loss_most(options, monkeypatch
     assert asked == [("cqtnet-at-1e-4", 50, 0, ["learning_rate=1e-4"])]
     assert "a learning rate of 1e-4" in comparison.about_rates({}, options)
     assert "is 1e-4" in embedding_size.about_rates({}, options)
-    assert "--rates 1e-4" in tables.command("comparison", options)
 
 
 def test_byte_cover_has_the_rate_that_was_chosen_for_it(options, monkeypatch):
