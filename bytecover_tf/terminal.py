@@ -19,7 +19,7 @@ _UNSAFE = re.compile(
 _FORMULA = ("=", "+", "-", "@")
 # All up to the last @, as passwords hold what should be escaped; but where a plain host
 # comes first, the @ is part of a path.
-_PASSWORD = re.compile(r"(?<=://)(?![^\s/?#@:]+(?::\d*)?[/?#])\S*@")
+_PASSWORD = re.compile(r"(?<=://)(?![^\s/?#@:]+(?::\d*)?[/?#]).*@", re.S)
 
 
 def printable(text: object) -> str:

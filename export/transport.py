@@ -28,7 +28,7 @@ from export import protos
 _BACKOFF = 0.1
 # Most bytes of an answer: a hundred times those of the largest batch of embeddings.
 _MOST_BYTES = 64 * 2**20
-# All up to the last @, as passwords hold what should be escaped.
+# A server's address has no path with an @, so all up to the last one.
 _LOGIN = re.compile(r"^(\w+://)?.*@", re.S)
 
 LONGEST_TIMEOUT = 1e6
@@ -48,7 +48,8 @@ class _Refused(Exception):
 def without_login(address: str) -> str:
     """Return the address of a server without the name and password that it may hold.
 
-    Also of one that is not valid, as with a space in the password.
+    Unlike `terminal.without_password` it knows that this is no file, so it hides the
+    password also where the scheme is forgotten.
     """
     return _LOGIN.sub(r"\1", address)
 

@@ -127,6 +127,7 @@ def test_clock(seconds, text):
         ("milvus://root:secret@host:19530/x", "milvus://host:19530/x"),
         ("rtsp://me:a@b/c#d@host/live", "rtsp://host/live"),
         ("http://token@host", "http://host"),
+        ("milvus://me:pa ss\n@host:19530/x", "milvus://host:19530/x"),
         ("http://radio.example/live@128k", "http://radio.example/live@128k"),
         ("http://radio.example:8000/live@128k", "http://radio.example:8000/live@128k"),
         ("http://radio.example?user=me@home", "http://radio.example?user=me@home"),

@@ -13,7 +13,7 @@ from bytecover_tf.files import json_object
 
 _KERAS = "encoder.keras"
 # Where the files lie until all are there.
-_PART = ".part"
+_PART = ".encoder.part"
 # What belongs to an encoder, if it lies beside the file.
 _BESIDE = ("calibration.json", "calibration-notes.json", "README.md", "LICENSE")
 

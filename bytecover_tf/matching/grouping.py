@@ -208,7 +208,7 @@ def find_groups(
     known = {recording.id: recording for recording in catalogue.recordings()}
     verdicts = verdicts or Verdicts([], [])
     least = min(threshold, calibration.unsure)
-    is_likely = min(threshold, _LIKELY)
+    likely_from = min(threshold, _LIKELY)
     # Whether each compared pair is likely, by its first and its second id: a quarter of
     # the memory of a dict by pairs.
     likely: defaultdict[str, dict[str, bool]] = defaultdict(dict)
@@ -217,7 +217,7 @@ def find_groups(
         catalogue, calibration, known, candidates, workers, kept, tell
     ):
         first_id, second_id = link.pair
-        likely[first_id][second_id] = link.match.probability >= is_likely
+        likely[first_id][second_id] = link.match.probability >= likely_from
         if link.match.probability >= least:
             links.append(link)
     links.sort(key=lambda link: -link.match.probability)

@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from bytecover_tf.encoders import pretrained, saving
+from bytecover_tf.encoders import pretrained
 from bytecover_tf.encoders.encoder import Encoder, load_encoder
 from bytecover_tf.errors import EncoderError
 from bytecover_tf.matching.calibration import FILE_NAMES
@@ -60,10 +60,10 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path, monkeypatch):
     encoder.save_pretrained(tmp_path / "empty")
     assert load_encoder(tmp_path / "empty").dim == encoder.dim
     # What a call that was killed has left is no obstacle.
-    (tmp_path / "begun" / ".part").mkdir(parents=True)
+    (tmp_path / "begun" / ".encoder.part").mkdir(parents=True)
     encoder.save_pretrained(tmp_path / "begun")
     assert load_encoder(tmp_path / "begun").dim == encoder.dim
-    assert not (tmp_path / "begun" / ".part").exists()
+    assert not (tmp_path / "begun" / ".encoder.part").exists()
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     encoder.save_pretrained(".")
@@ -77,9 +77,9 @@ def test_nothing_is_moved_into_a_folder_from_outside(tmp_path, monkeypatch):
 
     def replace(source, target):
         moved.append(source)
-        return os.rename(source, target)
+        os.rename(source, target)
 
-    monkeypatch.setattr(saving.os, "replace", replace)
+    monkeypatch.setattr(os, "replace", replace)
     load_encoder(pretrained.DEFAULT).save_pretrained(tmp_path / "volume")
     assert moved
     assert all((tmp_path / "volume") in path.parents for path in moved)
