@@ -207,16 +207,29 @@ def similarities(
         reference_ids: R names; a query is not compared with its own recording.
     """
     excluded = same_recording(query_ids, reference_ids)
-    # The same vector twice must be a tie, but a product of matrices may round its
-    # cosines differently in different columns.
-    places, _ = _codes([vector.tobytes() for vector in references], [])
-    _, first = np.unique(places, return_index=True)
-    once = references[first]
+    once, places = distinct(references)
 
     def block(rows: slice) -> tuple[np.ndarray, np.ndarray]:
         return (queries[rows] @ once.T)[:, places], excluded(rows)
 
     return block
+
+
+def distinct(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each vector once, and where each of the given ones stands among them.
+
+    The same vector twice must be a tie, but a product of matrices may round it
+    differently in different columns. Of distinct vectors, each is multiplied once.
+
+    Args:
+        vectors: (N, dim).
+
+    Returns:
+        (M, dim) vectors in the order of their first appearance, and N places.
+    """
+    places, _ = _codes([vector.tobytes() for vector in vectors], [])
+    _, first = np.unique(places, return_index=True)
+    return vectors[first], places
 
 
 def same_recording(

@@ -302,12 +302,13 @@ def _nearness(
     queries: np.ndarray, references: np.ndarray, excluded: metrics.Excluded
 ) -> metrics.Block:
     """Return what gives minus the Euclidean distances."""
-    queries, references = queries.astype(float), references.astype(float)
-    squares = (references**2).sum(axis=1)
+    once, places = metrics.distinct(references)
+    queries, once = queries.astype(float), once.astype(float)
+    squares = (once**2).sum(axis=1)
 
     def block(part: slice) -> tuple[np.ndarray, np.ndarray]:
         asking = queries[part]
-        squared = (asking**2).sum(axis=1)[:, None] - 2 * asking @ references.T + squares
-        return -np.sqrt(squared.clip(0)), excluded(part)
+        squared = (asking**2).sum(axis=1)[:, None] - 2 * asking @ once.T + squares
+        return -np.sqrt(squared.clip(0))[:, places], excluded(part)
 
     return block

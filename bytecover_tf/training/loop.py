@@ -137,6 +137,7 @@ def train(
                 f"warning: {others} of the training recordings have come, gone or "
                 "changed since the run began, so not all its batches are of the same"
             )
+        _warn_of_other_measures(state.measured_on, splits.fingerprints(store))
     done = len(state.history)
     if done < config.epochs:
         if teaching is not None and config.teaching == "wholes":
@@ -222,6 +223,16 @@ def _check_still_unseen(
         )
 
 
+def _warn_of_other_measures(begun: dict[str, str], now: dict[str, str]) -> None:
+    """Warn if figures of one run are of different recordings."""
+    changed = [part for part in begun if now.get(part) != begun[part]]
+    if changed:
+        warn(
+            f"warning: the {' and '.join(changed)} recordings or their works have "
+            "changed since the run began, so its figures cannot be compared"
+        )
+
+
 def _continued(
     config: Config,
     num_works: int,
@@ -252,6 +263,7 @@ def _continued(
         info.get("init"),
         history=info["history"],
         trained_on=info.get("trained_on"),
+        measured_on=info.get("measured_on", {}),
     )
 
 
@@ -279,13 +291,14 @@ def _new(
     origin = None
     if init is not None:
         origin = take_weights(network, init, splits, store, data)
+    measured_on = splits.fingerprints(store)
     if not replicas.is_chief:
-        return model, State(None, origin)
+        return model, State(None, origin, measured_on=measured_on)
     alone = network if replicas.count == 1 else network.encoder()
     encoder = Encoder(KerasNetwork(alone, store.frontend))
     before = measure(encoder, splits.test, store).metrics
     show(f"before training, {splits.unseen} works: {describe(before)}")
-    return model, State(before, origin)
+    return model, State(before, origin, measured_on=measured_on)
 
 
 def _tensorboard(run_dir: Path) -> list[keras.callbacks.Callback]:

@@ -35,6 +35,8 @@ class State:
         teacher: likewise, which encoder it learns from; None for none.
         history: one record an epoch, in order.
         trained_on: what a checkpoint says that it was trained on.
+        measured_on: digests of the recordings that it was measured on at first, by
+            split; empty if an older version began the run.
     """
 
     before: Figures | None
@@ -42,6 +44,7 @@ class State:
     teacher: JsonObject | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     trained_on: JsonObject | None = None
+    measured_on: dict[str, str] = field(default_factory=dict)
 
     @property
     def best(self) -> float:
@@ -125,6 +128,7 @@ class Recorder(keras.callbacks.Callback):
                 "num_works": self.model.num_works,
                 "before": self._state.before,
                 "history": self._state.history,
+                "measured_on": self._state.measured_on,
             },
         )
         write_log(self._run_dir, self._state)

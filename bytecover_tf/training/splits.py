@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,8 +35,9 @@ class Splits:
         """Sort tracks by split and check that nothing leaks between them.
 
         Raises:
-            DataError: nothing to train on or to validate with, no validation query has
-                a version, or a work or a recording is in more than one split.
+            DataError: nothing to train on or to validate with, a single work to train
+                on, no validation query has a version, or a work or a recording is in
+                more than one split.
         """
         parts = {
             name: [track for track in tracks if track.split == name]
@@ -47,6 +49,11 @@ class Splits:
                     f"no usable track of split {name!r} to train with; for data "
                     "without a split, --split-seed divides the works"
                 )
+        if len(trained := {track.work for track in parts["train"]}) < 2:
+            raise DataError(
+                f"a single work to train on, {trained.pop()!r}; training learns to "
+                "tell works apart and needs two or more of split 'train'"
+            )
         check_measurable(parts["validation"])
         content = store.content(track.path for track in tracks)
         for ours, theirs in itertools.combinations(parts, 2):
@@ -65,6 +72,29 @@ class Splits:
     def unseen_tracks(self) -> list[Track]:
         """Tracks that nothing may have been trained on."""
         return [*self.validation, *self.test]
+
+    def fingerprints(self, store: FeatureStore) -> dict[str, str]:
+        """Return a digest of what each measured split holds, by its name.
+
+        Digests of two runs are the same if the recordings and their works are, whatever
+        the files are called.
+
+        Args:
+            store: knows the tracks' content.
+        """
+        return {
+            part: _fingerprint(tracks, store)
+            for part, tracks in (
+                ("validation", self.validation),
+                (self.unseen, self.test),
+            )
+        }
+
+
+def _fingerprint(tracks: list[Track], store: FeatureStore) -> str:
+    content = store.content(track.path for track in tracks)
+    pairs = sorted((track.work, content[track.path]) for track in tracks)
+    return hashlib.sha256(repr(pairs).encode()).hexdigest()
 
 
 def warn_of_few(splits: Splits) -> None:

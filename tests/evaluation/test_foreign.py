@@ -76,6 +76,22 @@ def test_euclidean_embeddings(tmp_path, tracks, vectors):
     assert found.metrics["map"] != pytest.approx(cosine["map"])
 
 
+def test_euclidean_embeddings_that_are_the_same_are_ties(tmp_path, rng):
+    """And ties count against the system, however a matrix product rounds them."""
+    tracks = [
+        Track(f"{work}-{version}", f"work {work}", f"/music/{work}-{version}.flac")
+        for work in range(61)
+        for version in range(2)
+    ]
+    vectors = np.repeat(rng.normal(size=(1, 64)).astype(np.float32), 122, axis=0)
+    path = tmp_path / "system.npz"
+    ids = [track.id for track in tracks]
+    np.savez(path, ids=ids, vectors=vectors, metric="euclidean")
+    found, _ = search_embeddings(tracks, path)
+    # A query's one version comes after the 120 others that are as near.
+    same(found, {"map": 1 / 121, "mr1": 121.0})
+
+
 def test_what_has_no_embedding_is_named_and_left_out(tmp_path, tracks, vectors):
     path = tmp_path / "system.npz"
     vectors[4] = 0

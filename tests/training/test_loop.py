@@ -165,6 +165,23 @@ def test_changed_recordings_are_told(small_set, tmp_path, capsys):
     assert "1 of the training recordings have come" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_changed_measures_are_told(small_set, tmp_path, capsys, split):
+    tracks, store = small_set
+    config = override(SMALL, ["epochs=1", "steps_per_epoch=1"])
+    train(config, tracks, store, tmp_path)
+    train(config, tracks[::-1], store, tmp_path, resume=True)
+    assert "since the run began" not in capsys.readouterr().err
+    gone = next(track for track in tracks if track.split == split)
+    fewer = [track for track in tracks if track is not gone]
+    warning = f"the {split} recordings or their works have changed since"
+    # Each time: what was measured first stays in the log.
+    for epochs in (2, 3):
+        longer = override(config, [f"epochs={epochs}"])
+        train(longer, fewer, store, tmp_path, resume=True)
+        assert warning in capsys.readouterr().err
+
+
 def test_sound_is_not_cropped_where_there_is_none(small_set, tmp_path):
     tracks, store = small_set
     with pytest.raises(ConfigError, match=r"/music/0/0: is no audio file"):

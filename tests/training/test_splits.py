@@ -17,6 +17,15 @@ def test_a_missing_split_is_named(small_set, split):
         Splits.of(some, store)
 
 
+def test_a_single_work_to_train_on_is_refused(small_set):
+    """Nothing can be told apart: the run would end and have learned nothing."""
+    tracks, store = small_set
+    some = [t for t in tracks if t.split != "train" or t.work == tracks[0].work]
+    assert tracks[0].split == "train"
+    with pytest.raises(DataError, match="a single work to train on, 'work 0'"):
+        Splits.of(some, store)
+
+
 def test_a_validation_split_that_cannot_be_measured_is_refused(small_set):
     """Not after the first epoch."""
     tracks, store = small_set
