@@ -101,7 +101,7 @@ def _data_options(run: TrainingRun) -> str:
         "data-root": run.data_root,
         "features": run.features,
         "split-seed": run.split_seed,
-        "source-pool": run.source_pool if run.source_pool != 1 else None,
+        "source-pool": run.source_pool,
     }
     given = {name: value for name, value in options.items() if value is not None}
     return "".join(f" --{name} {quote(str(value))}" for name, value in given.items())

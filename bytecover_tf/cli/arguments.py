@@ -203,10 +203,10 @@ def add_data_arguments(arguments: argparse.ArgumentParser, default: str | None) 
     group.add_argument(
         "--source-pool",
         type=positive_int,
-        default=1,
         metavar="N",
         help="for .npy recordings: how many frames of the transform are averaged in "
-        "each of their columns",
+        "each of their columns (default: what it was when their features were "
+        "extracted, at first 1)",
     )
     add_truncated_argument(group)
 

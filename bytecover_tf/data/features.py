@@ -23,7 +23,7 @@ def open_features(
     store: Path,
     frontend: Frontend,
     workers: int | None = None,
-    source_pool: int = 1,
+    source_pool: int | None = None,
     allow_truncated: bool = False,
 ) -> tuple[list[Track], FeatureStore]:
     """Return the store with all of the tracks' features, extracting what it lacks.
@@ -36,7 +36,8 @@ def open_features(
         store: folder of the feature store.
         frontend: parameters that the features must have.
         workers: processes for the extraction.
-        source_pool: how many frames a column of `.npy` recordings averages.
+        source_pool: how many frames a column of `.npy` recordings averages; None for
+            what the store says, and 1 for recordings that it lacks.
         allow_truncated: whether to take what is there of truncated files.
 
     Returns:

@@ -69,7 +69,7 @@ def extract_features(
     store: str | Path,
     frontend: Frontend,
     workers: int | None = None,
-    source_pool: int = 1,
+    source_pool: int | None = None,
     allow_truncated: bool = False,
     verify: bool = False,
 ) -> ExtractionReport:
@@ -86,7 +86,8 @@ def extract_features(
         store: folder of the feature store, made if there is none.
         frontend: parameters of the features.
         workers: processes; by default one per core.
-        source_pool: how many frames a column of the `.npy` files averages.
+        source_pool: how many frames a column of the `.npy` files averages; None for
+            what the store says, and 1 for files that it lacks.
         allow_truncated: whether to take what is there of truncated files.
         verify: whether to check everything in the store, and to extract damaged
             recordings again.
@@ -119,15 +120,16 @@ def extract_features(
             return report
         bar = progress_bar(total=len(todo), unit="file", desc="features")
         with bar:
+            pool = source_pool or 1
             read = Reader(
                 frontend,
-                source_pool,
+                pool,
                 writer.keys,
                 allow_truncated=allow_truncated,
             )
             for path, result in ProcessMap(read, workers).map(todo):
                 bar.update()
-                reason = _add(writer, path, result, _pool(path, source_pool))
+                reason = _add(writer, path, result, _pool(path, pool))
                 if reason:
                     report.failed[path] = reason
                     bar.set_postfix(failed=len(report.failed))
@@ -149,13 +151,13 @@ def _add(
     return ""
 
 
-def has_changed(entry: Entry, source_pool: int = 1) -> bool:
+def has_changed(entry: Entry, source_pool: int | None = None) -> bool:
     """Whether other features would be made of a file now than an entry has.
 
     Args:
         entry: of the file. One that is gone has not changed.
-        source_pool: how many frames a column of `.npy` files averages; 1, which is
-            what commands are told if they are told nothing, is what it was.
+        source_pool: how many frames a column of `.npy` files averages; None for what
+            the entry says.
     """
     if not os.path.exists(entry.source):
         return False
@@ -163,8 +165,11 @@ def has_changed(entry: Entry, source_pool: int = 1) -> bool:
     return not is_same or _is_of_another_pool(entry, source_pool)
 
 
-def _is_of_another_pool(entry: Entry, source_pool: int) -> bool:
-    return _pool(entry.source, source_pool) not in (1, entry.source_pool)
+def _is_of_another_pool(entry: Entry, source_pool: int | None) -> bool:
+    return (
+        source_pool is not None
+        and _pool(entry.source, source_pool) != entry.source_pool
+    )
 
 
 def _pool(path: str, source_pool: int) -> int:

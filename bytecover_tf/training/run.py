@@ -58,7 +58,8 @@ class TrainingRun:
         without_datacos: for shs100k and shs100k2, the folder of Da-TACOS's metadata,
             whose recordings are left out of the training.
         split_seed: divides the works of data that has no split.
-        source_pool: how many frames a column of `.npy` recordings averages.
+        source_pool: how many frames a column of `.npy` recordings averages; None for
+            what the store says, and 1 for recordings that it lacks.
         waveforms: crop audio files instead of features.
         init: an encoder whose weights to start from: a name that comes with the
             package, a run directory or a `.keras` file.
@@ -76,7 +77,7 @@ class TrainingRun:
     features: Path | None = None
     without_datacos: Path | None = None
     split_seed: int | None = None
-    source_pool: int = 1
+    source_pool: int | None = None
     waveforms: bool = False
     init: Path | None = None
     teacher: Path | None = None

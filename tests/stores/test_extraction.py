@@ -139,7 +139,7 @@ def test_another_pooling_of_a_transform_is_read_anew(
         return None
 
     frames = []
-    for source_pool in (1, 10, 10, 1):
+    for source_pool in (1, 10, 10, None):
         extracted = extract(source_pool)
         opened = FeatureStore(store)
         frames.append([opened.entry(each).frames for each in (path, twin, songs[0])])
@@ -152,9 +152,13 @@ def test_another_pooling_of_a_transform_is_read_anew(
     assert tenfold[2] == sound
     # Touched, its content is known.
     os.utime(path, (1, 1))
-    extract(1)
+    extract(None)
     assert FeatureStore(store).entry(path).frames == tenfold[0]
     assert FeatureStore(store).entry(path).source_pool == 10
+    # A wrong number can be taken back.
+    extract(1)
+    assert FeatureStore(store).entry(path).frames == once
+    assert FeatureStore(store).entry(path).source_pool == 1
 
 
 def test_a_crashing_decoder_costs_only_its_file(songs, tmp_path, monkeypatch):
