@@ -114,6 +114,11 @@ class Config(Objective, Architecture):
             )
         if self.hear_once and self.heard is None:
             raise ConfigError("hear_once needs heard, the network that hears")
+        if self.weight_decay and self.optimizer != "adamw":
+            raise ConfigError(
+                f"weight_decay={self.weight_decay} needs optimizer=adamw, not "
+                f"{self.optimizer}"
+            )
         octave, bins = self.frontend.bins_per_octave, self.frontend.n_bins
         reading = {
             "heard and semitones need": self.bins_per_octave != 12,

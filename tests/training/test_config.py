@@ -126,6 +126,7 @@ def test_override():
         ("easy_steps=-5", "easy_steps must be 0 or more"),
         ("warmup_steps=-5", "warmup_steps must be 0 or more"),
         ("weight_decay=-1", "weight_decay must be 0 or more"),
+        ("weight_decay=0.1", "weight_decay=0.1 needs optimizer=adamw, not adam"),
         ("label_smoothing=3", "label_smoothing is a probability"),
         ("temperature=-1", "temperature must be positive"),
         ("margin=-1", "margin must be 0 or more"),
