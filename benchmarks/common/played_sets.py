@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.common.heard import heard
 from bytecover_tf.audio.decoding import load_audio
 from bytecover_tf.catalogues.catalogue import Catalogue
 from bytecover_tf.catalogues.rows import Recording
@@ -111,7 +112,7 @@ class SetMaker:
             if one.duration >= MEDLEY_SECONDS[0] and one.work not in covers
         ]
         talk = [load_audio(path, SAMPLE_RATE) for path in recordings(options.talk)]
-        others, rng = recordings(options.others), np.random.default_rng(options.seed)
+        others, rng = [*heard(options.others)], np.random.default_rng(options.seed)
         return cls(known, others, np.concatenate(talk), rng, covers)
 
     def make(self, seconds: float) -> tuple[np.ndarray, list[Played]]:

@@ -25,11 +25,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common.heard import heard
 from benchmarks.common.processes import Stopwatch, measured
 from benchmarks.common.report import command_of, table, write_section
-from bytecover_tf.data.files import recordings
 from bytecover_tf.encoders.pretrained import DEFAULT, FINDS_MOST
-from bytecover_tf.errors import AudioError
 
 SHORTEST, LONGEST = 180, 300
 FORMAT = ("-ar", "44100", "-ac", "2", "-b:a", "192k")
@@ -43,7 +42,7 @@ Paths = list[Path]
 
 def make_tracks(source: Path, folder: Path, count: int) -> Paths:
     """Return `count` tracks of 3 to 5 minutes in a folder, made where they lack."""
-    found = [path for path in recordings(source) if is_heard(path)]
+    found = [*heard(source)]
     folder.mkdir(parents=True, exist_ok=True)
     tracks = []
     for number in range(count):
@@ -54,17 +53,6 @@ def make_tracks(source: Path, folder: Path, count: int) -> Paths:
         tracks.append(folder / f"{number:03}.{suffix}")
         make_track(recording, tracks[-1], seconds, *FORMAT)
     return tracks
-
-
-def is_heard(path: Path) -> bool:
-    """Tell whether a recording is undamaged and not silent."""
-    from bytecover_tf.audio.decoding import load_audio
-
-    try:
-        load_audio(path)
-    except AudioError:
-        return False
-    return True
 
 
 def make_track(source: Path, path: Path, seconds: float, *options: str) -> None:

@@ -19,10 +19,10 @@ from importlib import import_module
 from itertools import islice, product
 from pathlib import Path
 
+from benchmarks.common.heard import heard
 from benchmarks.common.processes import measured
 from benchmarks.common.report import table, write_section
-from benchmarks.speed.end_to_end import FORMAT, is_heard, make_track
-from bytecover_tf.data.files import recordings
+from benchmarks.speed.end_to_end import FORMAT, make_track
 from bytecover_tf.encoders.pretrained import DEFAULT, FINDS_MOST
 
 LENGTHS = {"4 minutes": 240, "1 hour": 3600, "6 hours": 21_600}
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="folder for the long recordings; those that are there already are used",
     )
     options = parser.parse_args(arguments)
-    known = list(islice(filter(is_heard, recordings(options.music)), KNOWN))
+    known = list(islice(heard(options.music), KNOWN))
     peaks: dict[tuple[str, str], list[int]] = {}
     with tempfile.TemporaryDirectory() as made:
         folder = options.folder or Path(made)

@@ -27,9 +27,6 @@ from bytecover_tf.errors import ConfigError
 VARIABLE = "BYTECOVER_TOKEN"
 """The environment variable that may hold the token."""
 
-COOKIE = "bytecover"
-"""The cookie that a browser gets for the token."""
-
 # What is open to all: the page, which holds no data, and what orchestration asks.
 _GUARDED = ("/api", "/metrics")
 _OPEN = ("/api/session", "/api/openapi.json")
@@ -118,7 +115,15 @@ class Guard:
     @property
     def cookie(self) -> str:
         """The value of the cookie, which does not give the token away."""
-        return hmac.new(self._token.encode(), b"cookie", hashlib.sha256).hexdigest()
+        return self._derived(b"cookie")
+
+    @property
+    def cookie_name(self) -> str:
+        """Its name, another one for each token: servers of a host share its cookies."""
+        return f"bytecover-{self._derived(b'name')[:8]}"
+
+    def _derived(self, use: bytes) -> str:
+        return hmac.new(self._token.encode(), use, hashlib.sha256).hexdigest()
 
     def knows(self, token: str) -> bool:
         """Tell whether this is the token."""
@@ -161,7 +166,7 @@ class Guard:
         if kind.lower() == "bearer" and self.knows(token.strip()):
             return True
         # Other servers of this machine set cookies of any form too.
-        given = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+        given = cookie_parser(headers.get("cookie", "")).get(self.cookie_name, "")
         return hmac.compare_digest(given.encode(), self.cookie.encode())
 
 

@@ -253,6 +253,13 @@ class Engine:
         """
         from bytecover_tf.matching.setlist import timeline
 
+        seconds = 0.0
+
+        def progress(done: float, of: float) -> None:
+            nonlocal seconds
+            seconds = done
+            emit({"done": round(done), "of": round(of)})
+
         with _renamed(path, name):
             songs = timeline(
                 self._catalogue,
@@ -261,11 +268,11 @@ class Engine:
                 self._calibration,
                 workers=self._threads,
                 allow_truncated=True,
-                progress=lambda done, of: emit({"done": round(done), "of": round(of)}),
+                progress=progress,
             )
         return {
             "query": name,
-            "duration": round(songs[-1].end, 1),
+            "duration": round(seconds, 1),
             "songs": [
                 {**song.to_dict(), **(self._match(song.match) if song.match else {})}
                 for song in songs

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from bytecover_tf import __version__
 from bytecover_tf.files import JsonObject
-from bytecover_tf.server.access import COOKIE, Guard
+from bytecover_tf.server.access import Guard
 from bytecover_tf.server.asking import Problem, service_of
 
 router = APIRouter(tags=["operation"])
@@ -71,7 +71,7 @@ async def begin_session(request: Request, given: Token) -> Response:
         raise HTTPException(401, "that is not the token")
     response = Response(status_code=204)
     response.set_cookie(
-        COOKIE,
+        guard.cookie_name,
         guard.cookie,
         httponly=True,
         samesite="strict",

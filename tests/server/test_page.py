@@ -6,6 +6,7 @@ import subprocess
 import sys
 import wave
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -113,6 +114,10 @@ def test_a_file_is_identified_and_both_can_be_heard(page):
     assert page.inner_text(".match .title >> nth=0").startswith(work)
     assert page.locator(".deck").count() == 2
     assert "A version was found" in page.inner_text(".verdict")
+    # Read out once; the clocks of the player are not.
+    assert page.text_content(".said").startswith(f"A version was found: {work}")
+    told = "document.querySelector('.deck').closest('[aria-live], [role=status]')"
+    assert page.evaluate(f"{told} === null")
     page.keyboard.press("x")
     assert page.inner_text(".transport button >> nth=0") == "Play B"
     assert is_within_its_width(page)
@@ -138,6 +143,56 @@ def test_one_view_follows_another(page):
         page.click(f"nav a:has-text('{view}')")
         page.wait_for_selector(f"nav a[aria-current]:has-text('{view}')")
         page.wait_for_selector("main h1, main h2")
+
+
+def test_the_skip_link_moves_the_focus_alone(page, address):
+    page.goto(f"{address}/#/library")
+    page.wait_for_selector(".recording")
+    page.focus(".skip")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    assert page.url == f"{address}/#/library"
+    assert page.locator(".recording").count()
+
+
+def test_what_is_taken_out_leaves_the_list_in_order(page, address):
+    """Its work may stand elsewhere afterwards."""
+    works = {f"a{number:02}": 1 for number in range(60)} | {"z": 2}
+
+    def facts(work):
+        versions = [f"{work}-{version}" for version in range(works[work])]
+        texts = ("label", "title", "artist", "album", "path")
+        return {
+            "name": work,
+            "is_named": True,
+            "recordings": [
+                {"id": one, "duration": 60.0, **dict.fromkeys(texts, one)}
+                for one in versions
+            ],
+        }
+
+    def answer(route):
+        asked = parse_qs(urlsplit(route.request.url).query)
+        start, count = int(asked["start"][0]), int(asked["count"][0])
+        order = sorted(works, key=lambda work: (-works[work], work))
+        page = [facts(work) for work in order[start : start + count]]
+        total = {"total": len(works), "recordings": sum(works.values())}
+        route.fulfill(json={"works": page, **total})
+
+    def take_out(route):
+        works["z"] -= 1
+        route.fulfill(status=204)
+
+    page.route("**/api/works?*", answer)
+    page.route("**/api/recordings/z-1", take_out)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto(f"{address}/#/library")
+    page.wait_for_selector(".count:has-text('2 versions')")
+    page.click("[aria-label='Take z-1 out of the catalogue']")
+    page.wait_for_selector("[role=status]:has-text('61 works, 61 recordings')")
+    page.click("button:has-text('Show more')")
+    playwright.expect(page.locator(".work")).to_have_count(61)
+    assert page.locator(".work h2").all_inner_texts() == sorted(works)
 
 
 def test_the_library_is_searched(page, address):
@@ -237,6 +292,75 @@ def test_a_cancelled_upload_ends(page, address):
         page.click("button:has-text('Cancel')")
     assert failed.value.url.endswith("/api/setlist")
     assert len(asked) == 1
+
+
+def test_a_set_list_ends_with_its_page(page, address):
+    """Nobody could see it, and it would hold up the next one."""
+    job = {"id": "7", "kind": "setlist", "state": "running", "progress": {}}
+    asked = []
+
+    def follow(route):
+        asked.append(route.request.method)
+        route.fulfill(json=job)
+
+    page.route("**/api/setlist", lambda route: route.fulfill(json=job))
+    page.route("**/api/jobs/7", follow)
+    page.goto(f"{address}/#/setlist")
+    page.set_input_files("input[type=file]", str(tunes.audio_files()[0]))
+    page.wait_for_selector("button:has-text('Cancel')")
+    page.wait_for_timeout(1000)
+    assert set(asked) == {"GET"}
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide'))")
+    playwright.expect(page.locator("button:has-text('Cancel')")).to_have_count(0)
+    page.wait_for_timeout(300)
+    assert asked[-1] == "DELETE"
+
+
+def test_long_names_fit_into_a_set_list(page, address):
+    name = "a_very_long_name_of_a_recording_without_tags" * 3
+    song = {
+        **question(0),
+        **{"id": "1", "work": name, "label": name, "duration": 60.0},
+        **{"start": 0.0, "end": 50.0, "same_recording": False, "relation": "version"},
+    }
+    result = {"songs": [song], "duration": 60.0}
+    job = {"id": "7", "kind": "setlist", "state": "done", "result": result}
+    page.route("**/api/setlist", lambda route: route.fulfill(json=job))
+    page.goto(f"{address}/#/setlist")
+    page.set_input_files("input[type=file]", str(tunes.audio_files()[0]))
+    page.wait_for_selector(f".songs p:has-text('{name}')")
+    assert is_within_its_width(page)
+    assert page.text_content(".said") == "1 known of 1:00"
+
+
+def test_what_cannot_be_taken_is_told(page, address):
+    files = [str(file) for file in tunes.audio_files()[:3]]
+    page.set_input_files("input[type=file]", files)
+    page.wait_for_selector("#notice:has-text('At most 2 recordings')")
+    # As of a folder that is dropped.
+    page.evaluate("void (Blob.prototype.slice = () => { throw new Error(); })")
+    page.set_input_files("input[type=file]", files[:1])
+    page.wait_for_selector("#notice:has-text('cannot be read')")
+    assert page.locator("progress").count() == 0
+
+
+def test_the_button_follows_what_pauses_elsewhere(page):
+    page.evaluate(
+        """() => {
+            window.played = [];
+            const play = HTMLMediaElement.prototype.play;
+            HTMLMediaElement.prototype.play = function () {
+                played.push(this);
+                return play.call(this);
+            };
+        }"""
+    )
+    compare_two(page)
+    page.wait_for_selector(".listen")
+    page.click(".transport button:has-text('Play A')")
+    page.wait_for_selector(".transport button:has-text('Pause')")
+    page.evaluate("played[0].pause()")
+    page.wait_for_selector(".transport button:has-text('Play A')")
 
 
 def test_one_microphone_is_opened_and_closed(page):

@@ -25,7 +25,7 @@ pytest.importorskip("lancedb")
 
 from starlette.datastructures import Headers  # noqa: E402
 
-from bytecover_tf.server.access import COOKIE, Guard, read_token  # noqa: E402
+from bytecover_tf.server.access import Guard, read_token  # noqa: E402
 from bytecover_tf.server.library import Library  # noqa: E402
 
 LIMIT = 120.0
@@ -273,8 +273,11 @@ def test_a_server_that_is_told_to_stop_while_it_starts_stops(catalogue):
 
 def test_cookies_of_other_servers_do_not_matter():
     guard = Guard(None, "0123456789abcdef-token", True)
-    ours = f"{COOKIE}={guard.cookie}"
-    for others in ('prefs={"a":1}', "theme=dark mode", "x", "=y"):
+    ours = f"{guard.cookie_name}={guard.cookie}"
+    another = Guard(None, "another-0123456789-token", True)
+    assert another.cookie_name != guard.cookie_name
+    theirs = f"{another.cookie_name}={another.cookie}"
+    for others in ('prefs={"a":1}', "theme=dark mode", "x", "=y", theirs):
         for cookie in (f"{others}; {ours}", f"{ours}; {others}"):
             assert guard._is_known(Headers({"cookie": cookie}))
         assert not guard._is_known(Headers({"cookie": others}))

@@ -49,9 +49,9 @@ export async function post(path, value = {}) {
   return response.status === 204 ? null : response.json();
 }
 
-/** Ask for something to be removed or ended. */
+/** Ask for something to be removed or ended, even while the page is being left. */
 export async function remove(path) {
-  await send(path, { method: "DELETE" });
+  await send(path, { method: "DELETE", keepalive: true });
 }
 
 function formOf(fields) {

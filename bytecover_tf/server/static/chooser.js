@@ -7,18 +7,19 @@ import { clock, icon, make, notice } from "./dom.js";
  *
  * @param {object} words - `title` and `text` to show.
  * @param {function(File[])} onFiles - called with what is chosen.
- * @param {boolean} canRecord - whether to offer the microphone.
+ * @param {object} limits - `most` files at once; `canRecord`, whether to offer the
+ *   microphone.
  */
-export function chooser({ title, text }, onFiles, canRecord) {
+export function chooser({ title, text }, onFiles, { most, canRecord }) {
   const bars = make("div.bars", { "aria-hidden": "true" }, ...Array.from({ length: 13 }, () => make("i")));
   const input = make("input.hidden", {
     type: "file",
-    multiple: true,
+    multiple: most > 1,
     accept: "audio/*,video/*,.opus,.flac,.m4a,.wma,.ape,.wv,.mka",
     "aria-label": "Recording",
     on: {
       change() {
-        if (input.files.length) onFiles([...input.files]);
+        if (input.files.length) take([...input.files]);
         input.value = "";
       },
     },
@@ -41,8 +42,23 @@ export function chooser({ title, text }, onFiles, canRecord) {
     if (!hasFiles(event)) return;
     event.preventDefault();
     place.classList.remove("over");
-    if (event.dataTransfer.files.length) onFiles([...event.dataTransfer.files]);
+    if (event.dataTransfer.files.length) take([...event.dataTransfer.files]);
   };
+  async function take(files) {
+    if (files.length > most) {
+      notice(most === 1 ? "One recording at a time." : `At most ${most} recordings at a time.`);
+      return;
+    }
+    for (const file of files) {
+      try {
+        await file.slice(0, 1).arrayBuffer();
+      } catch {
+        notice(`“${file.name}” cannot be read; expected a recording, not a folder.`);
+        return;
+      }
+    }
+    if (place.isConnected) onFiles(files);
+  }
   // Anywhere on the page.
   const listeners = { dragover: over, dragleave: out, drop };
   for (const [name, listener] of Object.entries(listeners)) addEventListener(name, listener);

@@ -26,6 +26,11 @@ export function make(tag, options = {}, ...children) {
   return element;
 }
 
+/** Return what is not seen but read out, whenever its text changes. */
+export function readOut() {
+  return make("p.said", { role: "status" });
+}
+
 const PATHS = {
   play: "M8 5v14l11-7z",
   pause: "M6 5h4v14H6zM14 5h4v14h-4z",

@@ -2,7 +2,7 @@
 
 import { follow, get } from "./api.js";
 import { chooser } from "./chooser.js";
-import { clock, count, icon, make, percent, ring } from "./dom.js";
+import { clock, count, icon, make, percent, readOut, ring } from "./dom.js";
 import { Listening, catalogued, local } from "./listening.js";
 
 const STAGES = { read: "Listening …", search: "Looking through the library …", compare: "Comparing …" };
@@ -11,16 +11,17 @@ const STAGES = { read: "Listening …", search: "Looking through the library …
 export function identifyView(main, id) {
   let asking = null;
   let listening = null;
-  const result = make("div.stack", { "aria-live": "polite" });
+  const said = readOut();
+  const result = make("div.stack");
   const choose = chooser(
     {
       title: "Which song is this?",
       text: "Drop a recording here: a cover, a concert, a demo, a clip. Drop two to compare them.",
     },
     (files) => (files.length > 1 ? compare(files[0], files[1]) : identify(files[0], files[0])),
-    true,
+    { most: 2, canRecord: true },
   );
-  main.append(make("div.stack", {}, choose.element, result));
+  main.append(make("div.stack", {}, choose.element, said, result));
 
   function stop() {
     asking?.abort();
@@ -49,6 +50,7 @@ export function identifyView(main, id) {
     try {
       await run(signal, (line) => {
         status.textContent = STAGES[line.stage] ?? "";
+        if (said.textContent !== status.textContent) said.textContent = status.textContent;
         if (!line.matches) return;
         bar.value = (100 * line.done) / line.of;
         list.replaceChildren(...line.matches.slice(0, 5).map((match) => make("li", {}, row(match))));
@@ -92,16 +94,18 @@ export function identifyView(main, id) {
       for (const button of list.querySelectorAll("button[aria-expanded]")) button.setAttribute("aria-expanded", "false");
     }
     const best = answer.matches[0];
+    const kind = best?.verdict ?? "none";
+    said.textContent = kind === "none" ? WORDS.none : `${wordsOf(best, kind)}: ${best.label}`;
     result.replaceChildren(
       make(
         "section.card.row.between",
         {},
         make("div.grow", {}, make("h2.cut", {}, first.label), make("p.soft.small.number", {}, clock(answer.duration))),
-        verdict(best, best?.verdict ?? "none"),
+        verdict(best, kind),
       ),
       list,
     );
-    if (!best || best.verdict === "none") return;
+    if (kind === "none") return;
     list.querySelector("button").click();
     // The button that recorded has the focus yet, and Space would record again.
     if (choose.element.contains(document.activeElement)) listening.playButton.focus({ preventScroll: true });
@@ -111,6 +115,7 @@ export function identifyView(main, id) {
     return ask(`${one.name} and ${other.name}`, async (signal, onLine) => {
       const answer = await follow("api/compare", { first: one, second: other }, onLine, signal);
       const picture = (leaving) => get(`api/answers/${answer.answer}/picture`, { signal: leaving });
+      said.textContent = wordsOf(answer, answer.verdict);
       listening = new Listening(local(one, answer.seconds[0]), local(other, answer.seconds[1]), answer, picture);
       result.replaceChildren(
         make(
@@ -139,14 +144,20 @@ function kindOf(match) {
   return match.same_recording ? "same" : match.verdict;
 }
 
+const WORDS = {
+  version: "A version was found",
+  unsure: "Perhaps a version",
+  none: "No version was found",
+};
+
+function wordsOf(match, kind) {
+  return match?.same_recording ? "The same recording" : WORDS[kind];
+}
+
 function verdict(match, kind) {
-  const words = {
-    version: "A version was found",
-    unsure: "Perhaps a version",
-    none: "No version was found",
-  };
-  if (match?.same_recording) return make("span.verdict.same", {}, icon("check"), "The same recording");
-  return make(`span.verdict.${kind}`, {}, kind === "version" ? icon("check") : null, words[kind]);
+  const shown = match?.same_recording ? "same" : kind;
+  const isSure = shown === "same" || shown === "version";
+  return make(`span.verdict.${shown}`, {}, isSure ? icon("check") : null, wordsOf(match, kind));
 }
 
 const RELATIONS = { "same performance": "Same performance", "same artist": "Same artist" };

@@ -4,6 +4,8 @@ import { atWork, get, post, remove, watch, whySilent } from "./api.js";
 import { clock, count, icon, make, notice } from "./dom.js";
 
 const AT_ONCE = 50;
+// What the server gives at once.
+const AT_MOST = 1000;
 
 /** Show the view. */
 export function libraryView(main) {
@@ -26,10 +28,10 @@ export function libraryView(main) {
     timer = setTimeout(load, 150);
   });
 
-  async function load(start = 0) {
+  async function load(start = 0, most = AT_ONCE) {
     const mine = ++number;
     const text = encodeURIComponent(search.value);
-    const page = await get(`api/works?text=${text}&start=${start}&count=${AT_ONCE}`).catch((error) => {
+    const page = await get(`api/works?text=${text}&start=${start}&count=${most}`).catch((error) => {
       found.textContent = error.message;
     });
     if (!page || mine !== number) return;
@@ -62,7 +64,7 @@ export function libraryView(main) {
   }
 
   function showRecording(recording) {
-    const item = make(
+    return make(
       "li.recording",
       {},
       make("button.quiet.round", { type: "button", "aria-label": `Play ${recording.label}`, on: { click: () => play(recording) } }, icon("play")),
@@ -74,9 +76,8 @@ export function libraryView(main) {
       ),
       make("span.soft.small.number", {}, clock(recording.duration)),
       make("a.button.quiet.round", { href: `#/identify/${recording.id}`, title: "Find versions", "aria-label": `Find versions of ${recording.label}` }, icon("search")),
-      make("button.quiet.round", { type: "button", title: "Take out of the catalogue", "aria-label": `Take ${recording.label} out of the catalogue`, on: { click: () => takeOut(recording, item) } }, icon("trash")),
+      make("button.quiet.round", { type: "button", title: "Take out of the catalogue", "aria-label": `Take ${recording.label} out of the catalogue`, on: { click: () => takeOut(recording) } }, icon("trash")),
     );
-    return item;
   }
 
   function play(recording) {
@@ -90,14 +91,13 @@ export function libraryView(main) {
     });
   }
 
-  async function takeOut(recording, item) {
+  async function takeOut(recording) {
     if (!confirm(`Take “${recording.label}” out of the catalogue?\n\nThe file stays where it is.`)) return;
     try {
       await remove(`api/recordings/${recording.id}`);
-      const work = item.closest(".work");
-      item.remove();
-      if (!work.querySelector(".recording")) work.remove();
       dispatchEvent(new Event("librarychange"));
+      // Its work may stand elsewhere now.
+      await load(0, Math.min(Math.max(list.children.length, AT_ONCE), AT_MOST));
     } catch (error) {
       notice(error.message);
     }

@@ -77,6 +77,8 @@ class Deck {
     });
     this.media.addEventListener("timeupdate", () => owner.moved(this));
     this.media.addEventListener("ended", () => owner.pause());
+    // A key of the keyboard may do that, or headphones that are pulled out.
+    for (const name of ["play", "pause"]) this.media.addEventListener(name, () => owner.refresh());
     this.draw(owner);
   }
 
@@ -224,7 +226,7 @@ export class Listening {
   }
 
   get isPlaying() {
-    return !this.active.media.paused;
+    return !this.active.media.paused && !this.active.media.error;
   }
 
   moved(deck) {

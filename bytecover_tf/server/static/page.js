@@ -91,6 +91,11 @@ async function start() {
 }
 
 setUpTheme();
+// Its address is none of a view's.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
 addEventListener("hashchange", show);
 addEventListener("locked", askForToken);
 addEventListener("librarychange", () => tellAbout().catch(() => {}));

@@ -2,7 +2,7 @@
 
 import { postForm, remove, watch } from "./api.js";
 import { chooser } from "./chooser.js";
-import { clock, icon, make, notice, percent } from "./dom.js";
+import { clock, icon, make, notice, percent, readOut } from "./dom.js";
 import { relation } from "./identify.js";
 import { Listening, catalogued, local } from "./listening.js";
 
@@ -11,16 +11,17 @@ export function setlistView(main) {
   let asking = null;
   let listening = null;
   let job = null;
-  const result = make("div.stack", { "aria-live": "polite" });
+  const said = readOut();
+  const result = make("div.stack");
   const choose = chooser(
     {
       title: "What was played?",
       text: "Drop a concert, the set of a DJ, a broadcast, or an album in one file.",
     },
     (files) => ask(files[0]),
-    false,
+    { most: 1, canRecord: false },
   );
-  main.append(make("div.stack", {}, choose.element, result));
+  main.append(make("div.stack", {}, choose.element, said, result));
 
   function stop() {
     asking?.abort();
@@ -29,6 +30,14 @@ export function setlistView(main) {
     if (job) remove(`api/jobs/${job.id}`).catch(() => {});
     job = null;
   }
+
+  // Nobody could see it, and it would hold up the next one.
+  function unload() {
+    if (!job) return;
+    stop();
+    result.replaceChildren();
+  }
+  addEventListener("pagehide", unload);
 
   async function ask(file) {
     stop();
@@ -47,6 +56,7 @@ export function setlistView(main) {
         job,
         ({ state, progress }) => {
           if (progress.of) bar.value = (100 * progress.done) / progress.of;
+          said.textContent = state === "waiting" ? "Waiting …" : "Listening …";
           status.textContent =
             state === "waiting" ? "Waiting …" : progress.done ? `${clock(progress.done)}${progress.of ? ` of ${clock(progress.of)}` : ""}` : "Listening …";
         },
@@ -125,6 +135,7 @@ export function setlistView(main) {
       if (isPlaying) listening.play();
     }
 
+    said.textContent = `${known.length} known of ${clock(duration)}`;
     const text = known.map((song) => `${clock(song.start)} ${song.label}`).join("\n");
     result.replaceChildren(
       make(
@@ -158,6 +169,7 @@ export function setlistView(main) {
   }
 
   return () => {
+    removeEventListener("pagehide", unload);
     stop();
     choose.close();
   };
