@@ -656,10 +656,13 @@ class _Indexing:
                 if new is not None and self._inherits(new, left[name], sharers)
             ]
             self._catalogue.update(heirs)
+            # Not to another recording that has been moved to its place.
             followed = {
                 name: new.id
                 for name, new in replaced.items()
-                if new is not None and new.path == left[name].path
+                if new is not None
+                and new.id in self._fresh
+                and new.path == left[name].path
             }
             self.has_moved |= bool(followed or copies)
             if followed:

@@ -48,14 +48,16 @@ def find_ids(catalogue: Catalogue, names: Iterable[str]) -> dict[str, str | None
     Raises:
         CatalogueError: the catalogue cannot be read.
     """
-    known = {}
+    known, alike = {}, {}
     for recording in catalogue.recordings():
-        known[recording.id] = recording.id
-        known[composed(recording.path)] = recording.id
+        known[recording.id] = known[recording.path] = recording.id
+        alike[composed(recording.path)] = recording.id
     found = {}
     for name in names:
-        path = composed(os.path.abspath(name))
-        found[name] = known.get(name) or known.get(composed(name)) or known.get(path)
+        path = os.path.abspath(name)
+        # Accents may be written either way, where no file is called exactly that.
+        exact = known.get(name) or known.get(path)
+        found[name] = exact or alike.get(composed(name)) or alike.get(composed(path))
     return found
 
 

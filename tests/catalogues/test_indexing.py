@@ -3,6 +3,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -712,6 +713,18 @@ def test_new_content_stays_in_a_work_that_is_called_by_its_id(
     found = by_name(catalogue)
     assert found["1.flac"].work == found["2.flac"].work == merged.work
     assert catalogue.count() == 4
+
+
+def test_decisions_do_not_pass_to_what_takes_the_name(catalogue, encoder, folder):
+    index(catalogue, encoder, folder)
+    before = by_name(catalogue)
+    told = []
+    decisions = SimpleNamespace(follow=told.append, works=dict)
+    (folder / "2.flac").replace(folder / "1.flac")
+    index(catalogue, encoder, folder, decisions=decisions)
+    assert by_name(catalogue)["1.flac"].id == before["2.flac"].id
+    assert catalogue.count() == 3
+    assert not any(before["1.flac"].id in followed for followed in told)
 
 
 def test_others_follow_recordings_before_these_are_removed(catalogue, encoder, folder):

@@ -57,6 +57,12 @@ def test_accents_of_a_path_are_written_either_way(catalogue, rng):
     names = [composed, decomposed, "/music/Noel.mp3"]
     found = find_ids(catalogue, names)
     assert [found[name] for name in names] == [row.recording.id] * 2 + [None]
+    # Two files may differ in that alone.
+    other = whole(2, rng.standard_normal(DIM), path=composed)
+    catalogue.add([other])
+    found = find_ids(catalogue, names)
+    ids = [other.recording.id, row.recording.id, None]
+    assert [found[name] for name in names] == ids
 
 
 @pytest.mark.parametrize(
